@@ -1,0 +1,57 @@
+"""The errors a person sees.
+
+    VentesError              something is wrong; the message names the value and the next step (exit 1)
+    ├── UsageError           the request itself cannot be carried out as written            (exit 2)
+    ├── ConfigError          ventes.toml, VENTES_* or a flag holds a wrong value            (exit 2)
+    ├── InstallError         Java, a jar or a package is missing or not what it should be
+    ├── AlreadyRunning       another process holds the lock
+    ├── BrokerUnavailable    Kafka does not answer
+    ├── SourceChanged        the topic is not the one that was read (re-created, shrunk, expired)
+    └── LakeDamaged          a table or its log cannot be read as it should
+
+Foreign errors are translated where they enter; only the command line turns these into exit codes.
+"""
+
+from __future__ import annotations
+
+
+class VentesError(Exception):
+    """Base of all. `hint` is the next step, a sentence or a command."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} → {self.hint}" if self.hint else self.message
+
+
+class UsageError(VentesError):
+    exit_code = 2
+
+
+class ConfigError(VentesError):
+    exit_code = 2
+
+
+class InstallError(VentesError):
+    pass
+
+
+class AlreadyRunning(VentesError):
+    pass
+
+
+class BrokerUnavailable(VentesError):
+    pass
+
+
+class SourceChanged(VentesError):
+    pass
+
+
+class LakeDamaged(VentesError):
+    pass
