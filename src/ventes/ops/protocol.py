@@ -1,0 +1,62 @@
+"""What a Delta log and a streaming checkpoint must look like, whatever happened (invariant I6)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from deltalake import DeltaTable
+
+from ventes.config import Settings
+
+_COMMIT = re.compile(r"^(\d{20})\.json$")
+_CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint.*\.parquet$")
+
+
+def log_complaints(table: Path) -> tuple[list[str], int]:
+    """What is wrong with a table's log, and how many commit files were looked at.
+
+    Commits must follow each other without a gap, none may be empty, and the first must be version 0
+    or stand behind a checkpoint.
+    """
+    log = table / "_delta_log"
+    commits, checkpoints, complaints = [], [], []
+    for entry in log.iterdir():
+        if match := _COMMIT.match(entry.name):
+            commits.append(int(match[1]))
+            if entry.stat().st_size == 0:
+                complaints.append(f"{entry} is empty (power loss?): ventes doctor --repair")
+        elif match := _CHECKPOINT.match(entry.name):
+            checkpoints.append(int(match[1]))
+    commits.sort()
+    if not commits:
+        return [f"{log} holds no commit"], 0
+    # Versions up to the newest checkpoint may be cleaned away one by one; behind it none may miss.
+    needed_from = max((c for c in checkpoints if c <= commits[-1]), default=-1)
+    behind = [version for version in commits if version > needed_from]
+    expected = list(range(needed_from + 1, commits[-1] + 1))
+    if behind != expected:
+        missing = sorted(set(expected) - set(behind))[:5]
+        complaints.append(f"{log} lacks version(s) {missing}")
+    return complaints, len(commits)
+
+
+def checkpoint_complaints(settings: Settings) -> list[str]:
+    """Spark's Bronze checkpoint against the table: last commit ≤ transaction ≤ last planned, at most one apart."""
+    epochs = settings.checkpoints / "bronze"
+    found = sorted(epochs.glob("epoch-*")) if epochs.is_dir() else []
+    if not found:
+        return []
+    from ventes.engines.spark.checkpoint import read  # noqa: PLC0415  (only where Spark has been)
+
+    checkpoint = read(found[-1])
+    if checkpoint.query_id is None:
+        return []
+    done = DeltaTable(str(settings.bronze)).transaction_version(f"ventes-bronze:{checkpoint.query_id}")
+    planned, committed = checkpoint.planned, checkpoint.committed
+    low = -1 if committed is None else committed
+    high = -1 if planned is None else planned
+    at = -1 if done is None else done
+    if not low <= at <= high or high - low > 1:
+        return [f"{found[-1].name}: committed batch {low}, table holds {at}, planned {high}"]
+    return []

@@ -1,0 +1,409 @@
+"""`ventes verify`: everything recomputed from Bronze's raw bytes and compared exactly, both ways.
+
+Independent of the jobs: it reads the tables at one consistent moment (lot L: the last one that all five
+roll-ups hold), judges every message anew, finds duplicates with a window over the whole history instead of
+lot by lot, aggregates with plain GROUP BYs, and compares with EXCEPT ALL in both directions. Only reads.
+
+    Verification(settings).run() -> Report        one Check per invariant of docs/architecture.md
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from ventes.config import Settings
+from ventes.contract import tables
+from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_MINUTE, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, REJETS
+from ventes.engines.embedded.judge import judged
+from ventes.errors import BrokerUnavailable, VentesError
+from ventes.lake.snapshot import Snapshot
+from ventes.lake.tables import path_of
+from ventes.ops import topic_copy
+from ventes.ops.protocol import checkpoint_complaints, log_complaints
+
+SILVER_APP = "ventes-silver"
+CHUNK = 200_000
+"""Messages judged at a time: about 100 MB."""
+SHOWN = 5
+"""Differing rows printed a comparison."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Check:
+    """One invariant: what was compared, how many rows, and what differed."""
+
+    invariant: str
+    ok: bool
+    compared: str
+    rows: int
+    differences: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        return f"{self.invariant:<13} {'ok    ' if self.ok else 'FAILED'} {self.compared}"
+
+
+@dataclass
+class Report:
+    lot: int | None
+    seconds: float
+    checks: list[Check]
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks)
+
+    def as_json(self) -> str:
+        return json.dumps({"ok": self.ok, **asdict(self)}, ensure_ascii=False, default=str)
+
+
+class Verification:
+    """One run. `progress` receives short sentences while it works."""
+
+    def __init__(self, settings: Settings, progress: Progress = lambda text: None, read_topic: bool = True) -> None:
+        self.settings = settings
+        self.progress = progress
+        self.read_topic = read_topic
+        self.checks: list[Check] = []
+
+    def run(self) -> Report:
+        began = time.monotonic()
+        if not (self.settings.bronze / "_delta_log").is_dir():
+            raise VentesError(
+                f"there is no Bronze table at {self.settings.bronze}", "start the pipeline: bash start_pipeline.sh"
+            )
+        with tempfile.TemporaryDirectory(prefix="ventes-verify-") as folder, _database(Path(folder)) as con:
+            lot = self._open(con)
+            self._judge_anew(con)
+            self._expect_silver(con)
+            self._positions(con)
+            self._payload(con)
+            self._silver(con)
+            self._aggregates(con)
+        self._protocol()
+        return Report(lot, time.monotonic() - began, self.checks)
+
+    # -- one consistent moment ------------------------------------------------------------------
+
+    def _open(self, con: duckdb.DuckDBPyConnection) -> int | None:
+        """Views of all tables as they were when lot L was complete; returns L (None: Silver is empty)."""
+        handles = {}
+        for table in tables.SILVER:
+            path = path_of(self.settings, table)
+            if (path / "_delta_log").is_dir():
+                handles[table.name] = DeltaTable(str(path))
+        lots = [handle.transaction_version(SILVER_APP) for handle in handles.values() if handle is not None]
+        complete = [
+            handles[t.name].transaction_version(SILVER_APP) if t.name in handles else None
+            for t in (CLEAN, *tables.ROLLUPS)
+        ]
+        known = [lot for lot in complete if lot is not None]
+        lot = min(known) if len(known) == len(complete) else None
+        if lot is None and any(value is not None for value in lots):
+            missing = [t.name for t, value in zip((CLEAN, *tables.ROLLUPS), complete, strict=True) if value is None]
+            self._add(
+                "I6 protocol", 0, f"tables without any lot: {', '.join(missing)}", ["start the silver job: it completes them"]
+            )
+        for table in tables.SILVER:
+            if table.name not in handles:
+                con.register(f"_{table.name}", table.schema.empty_table())
+                con.execute(f"CREATE VIEW {table.name} AS SELECT * FROM _{table.name}")
+                continue
+            version = handles[table.name].version()
+            if lot is not None and table in tables.ROLLUPS:
+                version = _version_of_lot(handles[table.name], lot)
+            Snapshot.open(path_of(self.settings, table), version=version).view(con, f"all_{table.name}")
+            until = f" WHERE lot <= {lot if lot is not None else -1}" if table in (CLEAN, REJETS) else ""
+            con.execute(f"CREATE VIEW {table.name} AS SELECT * FROM all_{table.name}{until}")
+        Snapshot.open(self.settings.bronze).view(con, "all_bronze")
+        con.execute(
+            """
+            CREATE TABLE taken AS
+            SELECT topic_id, "partition", max("offset") AS last FROM (
+                SELECT topic_id, "partition", "offset" FROM ventes_clean
+                UNION ALL SELECT topic_id, "partition", "offset" FROM ventes_rejets)
+            GROUP BY ALL;
+            CREATE VIEW bronze AS SELECT b.* FROM all_bronze b JOIN taken t USING (topic_id, "partition")
+            WHERE b."offset" <= t.last;
+            """
+        )
+        return lot
+
+    # -- what should be there -------------------------------------------------------------------
+
+    def _judge_anew(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Table `judged`: every Bronze message that Silver has taken, with a fresh verdict on its raw bytes."""
+        con.register("_empty", BRONZE.schema.empty_table())
+        con.execute('CREATE TABLE judged AS SELECT * EXCLUDE ("key", "value", "headers") FROM _empty')
+        total = _count(con, "bronze")
+        raw = con.cursor().execute(
+            'SELECT "key", "value", "headers", topic_id, "partition", "offset", kafka_ts, date_ingestion FROM bronze'
+        )
+        done = 0
+        for batch in raw.to_arrow_reader(CHUNK):
+            chunk = pa.Table.from_batches([batch])
+            verdicts = judged(con.cursor(), chunk.drop_columns(["date_ingestion"]), self.settings, datetime.now(timezone.utc))
+            stored = chunk.select(["topic_id", "partition", "offset", "date_ingestion"])
+            con.register("_verdicts", verdicts)
+            con.register("_stored", stored)
+            con.execute(
+                """
+                INSERT INTO judged SELECT v.* EXCLUDE ("key", "value", "headers")
+                REPLACE (s.date_ingestion AS date_ingestion)
+                FROM _verdicts v JOIN _stored s USING (topic_id, "partition", "offset")
+                """
+            )
+            done += len(chunk)
+            self.progress(f"judging messages anew: {done:,} of {total:,}")
+
+    def _expect_silver(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.progress("finding duplicates over the whole history")
+        con.execute(
+            """
+            CREATE TABLE placed AS
+            SELECT topic_id, "partition", "offset", lot FROM ventes_clean
+            UNION ALL SELECT topic_id, "partition", "offset", lot FROM ventes_rejets;
+            """
+        )
+        content = ", ".join(f'"{name}"' for name in (*tables.EVENT_FIELDS[1:], "_extra"))
+        con.execute(
+            f"""
+            CREATE TABLE expected AS
+            WITH valid AS (
+                SELECT j.*, p.lot, row({content}) AS content,
+                       row_number() OVER same_id AS nth, first(row({content})) OVER same_id AS first_content
+                FROM judged j JOIN placed p USING (topic_id, "partition", "offset")
+                WHERE len(motifs) = 0
+                WINDOW same_id AS (PARTITION BY vente_id ORDER BY p.lot, kafka_ts, topic_id, "partition", "offset"
+                                   ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
+            SELECT * EXCLUDE (content, first_content, nth, motifs),
+                   CASE WHEN nth = 1 THEN []::VARCHAR[]
+                        WHEN content IS NOT DISTINCT FROM first_content THEN ['duplicate'] ELSE ['conflict'] END AS motifs
+            FROM valid
+            UNION ALL BY NAME
+            SELECT j.*, p.lot FROM judged j JOIN placed p USING (topic_id, "partition", "offset") WHERE len(motifs) > 0;
+            """
+        )
+
+    # -- the invariants -------------------------------------------------------------------------
+
+    def _positions(self, con: duckdb.DuckDBPyConnection) -> None:
+        total = _count(con, "bronze")
+        complaints = []
+        doubled = _rows(con, 'SELECT topic_id, "partition", "offset", count(*) FROM all_bronze GROUP BY ALL HAVING count(*) > 1')
+        complaints += [f"Bronze holds {row} times" for row in doubled]
+        for label, left, right in (
+            ("in Bronze, in no Silver table", "bronze", "placed"),
+            ("in Silver, not in Bronze", "placed", "bronze"),
+        ):
+            columns = 'topic_id, "partition", "offset"'
+            complaints += [
+                f"{label}: {row}"
+                for row in _rows(con, f"SELECT {columns} FROM {left} EXCEPT ALL SELECT {columns} FROM {right}")
+            ]
+        complaints += [
+            f"lots go back at {row}"
+            for row in _rows(
+                con,
+                """
+                SELECT topic_id, "partition", "offset", lot FROM (
+                    SELECT *, lag(lot) OVER (PARTITION BY topic_id, "partition" ORDER BY "offset") AS before FROM placed)
+                WHERE lot < before
+                """,
+            )
+        ]
+        parts = _count(con, "taken")
+        waiting = _count(con, "all_bronze") - total
+        later = f"; {waiting:,} more in Bronze wait for Silver" if waiting else ""
+        self._add(
+            "I1 positions", total, f"{total:,} messages of {parts} partition(s): Bronze = clean ⊎ rejets{later}", complaints
+        )
+
+    def _payload(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Bronze against a read of the topic, as far as the topic still has the messages."""
+        if not self.read_topic:
+            return
+        try:
+            copy = topic_copy.load(self.settings, con, "topic", self.progress)
+        except BrokerUnavailable as error:
+            self._add("I3 payload", 0, "the topic could not be read", [str(error)])
+            return
+        if copy is None:
+            self._add("I3 payload", 0, f"topic {self.settings.kafka.topic} does not exist: nothing to compare with", [])
+            return
+        complaints = [
+            f"{label}: {row}"
+            for label, query in (
+                (
+                    "in the topic, not in Bronze",
+                    """SELECT "partition", "offset" FROM topic ANTI JOIN this_topic USING ("partition", "offset")""",
+                ),
+                (
+                    "in Bronze, not in the topic",
+                    """SELECT "partition", "offset" FROM this_topic ANTI JOIN topic USING ("partition", "offset")""",
+                ),
+                (
+                    "other bytes",
+                    """SELECT "partition", "offset" FROM topic t JOIN this_topic b USING ("partition", "offset")
+                       WHERE t.fingerprint <> b.fingerprint""",
+                ),
+            )
+            for row in _rows(con, query)
+        ]
+        self._add("I3 payload", copy, f"{copy:,} messages of the topic: key, value and offset as in Bronze", complaints)
+
+    def _silver(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.progress("comparing Silver's messages")
+        count = _count(con, "ventes_clean")
+        doubled = _rows(con, "SELECT vente_id, count(*) FROM ventes_clean GROUP BY ALL HAVING count(*) > 1")
+        complaints = [f"vente_id twice in ventes_clean: {row}" for row in doubled]
+        watermark = self.settings.rules.watermark_minutes
+        con.execute(
+            f"""
+            CREATE VIEW expected_clean AS
+            SELECT vente_id, client_id, produit_id, "timestamp" AS horodatage, quantite, montant::DECIMAL(12,2) AS montant,
+                   client_nom, produit_nom, categorie, pays, segment,
+                   kafka_ts - "timestamp" > INTERVAL {watermark} MINUTE AS en_retard,
+                   _extra, topic_id, "partition", "offset", kafka_ts, date_ingestion, lot, jour,
+                   (((montant * 100)::HUGEINT * 2 + quantite) // (2 * quantite))::BIGINT AS centimes
+            FROM expected WHERE len(motifs) = 0;
+            CREATE VIEW stored_clean AS
+            SELECT * EXCLUDE (prix_unitaire, date_traitement), (prix_unitaire * 100)::BIGINT AS centimes FROM ventes_clean;
+            CREATE VIEW expected_rejets AS
+            SELECT motifs, vente_id, topic_id, "partition", "offset", kafka_ts, date_ingestion, lot
+            FROM expected WHERE len(motifs) > 0;
+            CREATE VIEW stored_rejets AS
+            SELECT motifs, vente_id, topic_id, "partition", "offset", kafka_ts, date_ingestion, lot FROM ventes_rejets;
+            CREATE VIEW expected_raw AS
+            SELECT b.topic_id, b."partition", b."offset", md5(b."value") AS fingerprint
+            FROM bronze b SEMI JOIN stored_rejets USING (topic_id, "partition", "offset");
+            CREATE VIEW stored_raw AS
+            SELECT topic_id, "partition", "offset", md5("value") AS fingerprint FROM ventes_rejets;
+            """
+        )
+        complaints += self._both_ways(con, "ventes_clean", "expected_clean", "stored_clean")
+        complaints += self._both_ways(con, "ventes_rejets", "expected_rejets", "stored_rejets")
+        complaints += self._both_ways(con, "ventes_rejets' raw text", "expected_raw", "stored_raw")
+        rejected = _count(con, "ventes_rejets")
+        self._add(
+            "I4 silver",
+            count + rejected,
+            f"{count:,} clean sales with unique vente_id and {rejected:,} rejected messages with their reasons, both ways",
+            complaints,
+        )
+
+    def _aggregates(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.progress("recomputing the aggregates")
+        rules = self.settings.rules
+        average = "((sum(montant) * 100)::HUGEINT * 2 + count(*)) // (2 * count(*))"
+        con.execute(
+            f"""
+            CREATE TABLE ok AS SELECT * FROM expected_clean;
+            CREATE VIEW expected_ventes_aggreges AS
+            SELECT client_id, client_nom, pays, segment, jour, sum(quantite)::BIGINT AS total_quantite,
+                   sum(montant)::DECIMAL(28,2) AS total_depense, count(*) AS nb_achats, ({average})::BIGINT AS panier_moyen,
+                   min(montant) AS achat_min, max(montant) AS achat_max,
+                   count(DISTINCT produit_id) AS nb_produits_distincts, count(*) >= {rules.loyal_from} AS est_client_fidele,
+                   CASE WHEN sum(montant) >= {rules.premium_from!r}::DECIMAL(18,2) THEN 'Premium'
+                        WHEN sum(montant) >= {rules.standard_from!r}::DECIMAL(18,2) THEN 'Standard' ELSE 'Economy' END
+                        AS segment_depense,
+                   list_sort(list(DISTINCT produit_id)) AS produits
+            FROM ok GROUP BY client_id, client_nom, pays, segment, jour;
+            CREATE VIEW expected_ventes_par_pays AS
+            SELECT pays, count(*) AS total_transactions, sum(montant)::DECIMAL(28,2) AS revenue_total,
+                   ({average})::BIGINT AS transaction_moyenne, sum(quantite)::BIGINT AS items_sold,
+                   count(DISTINCT client_id) AS unique_customers
+            FROM ok GROUP BY pays;
+            CREATE VIEW expected_ventes_par_segment AS
+            SELECT segment, count(*) AS total_transactions, sum(montant)::DECIMAL(28,2) AS revenue_total,
+                   ({average})::BIGINT AS transaction_moyenne, sum(quantite)::BIGINT AS items_sold,
+                   count(DISTINCT client_id) AS unique_customers, count(DISTINCT pays) AS countries_count
+            FROM ok GROUP BY segment;
+            CREATE VIEW expected_ventes_par_produit AS
+            SELECT produit_id, produit_nom, categorie, sum(quantite)::BIGINT AS quantite_totale,
+                   sum(montant)::DECIMAL(28,2) AS revenue_total, count(*) AS total_transactions
+            FROM ok GROUP BY produit_id, produit_nom, categorie;
+            CREATE VIEW expected_ventes_par_minute AS
+            SELECT date_trunc('minute', horodatage) AS minute, count(*) AS total_transactions,
+                   sum(montant)::DECIMAL(28,2) AS revenue_total, sum(quantite)::BIGINT AS items_sold
+            FROM ok GROUP BY 1;
+            """
+        )
+        for table in (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, PAR_MINUTE):
+            averages = [name for name in ("panier_moyen", "transaction_moyenne") if name in table.schema.names]
+            cents = ", ".join(f"({name} * 100)::BIGINT AS {name}" for name in averages)
+            con.execute(
+                f"CREATE VIEW stored_{table.name} AS SELECT * {f'REPLACE ({cents})' if cents else ''} FROM {table.name}"
+            )
+            complaints = self._both_ways(con, table.name, f"expected_{table.name}", f"stored_{table.name}")
+            rows = _count(con, table.name)
+            self._add("I5 aggregates", rows, f"{table.name}: {rows:,} rows recomputed from Bronze, both ways", complaints)
+
+    def _protocol(self) -> None:
+        self.progress("checking logs and checkpoints")
+        complaints, files = [], 0
+        for table in tables.ALL:
+            path = path_of(self.settings, table)
+            if (path / "_delta_log").is_dir():
+                found, count = log_complaints(path)
+                complaints += found
+                files += count
+        complaints += checkpoint_complaints(self.settings)
+        self._add("I6 protocol", files, f"{files:,} Delta log entries without a gap; checkpoint and table agree", complaints)
+
+    # -- helpers --------------------------------------------------------------------------------
+
+    def _both_ways(
+        self, con: duckdb.DuckDBPyConnection, what: str, expected: str, stored: str
+    ) -> list[str]:
+        columns = [row[0] for row in con.execute(f"SELECT column_name FROM (DESCRIBE {expected})").fetchall()]
+        listed = ", ".join(f'"{name}"' for name in columns)
+        found = []
+        for label, left, right in (("missing or other", expected, stored), ("not expected", stored, expected)):
+            query = f"SELECT {listed} FROM {left} EXCEPT ALL SELECT {listed} FROM {right}"
+            found += [f"{what}: {label}: {dict(zip(columns, row, strict=True))}" for row in _rows(con, query)]
+        return found
+
+    def _add(self, invariant: str, rows: int, compared: str, complaints: list[str]) -> None:
+        self.checks.append(Check(invariant, not complaints, compared, rows, complaints))
+
+
+def _rows(con: duckdb.DuckDBPyConnection, query: str) -> list[tuple[object, ...]]:
+    return con.execute(f"SELECT * FROM ({query}) LIMIT {SHOWN}").fetchall()
+
+
+def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
+    row = con.execute(f"SELECT count(*) FROM {relation}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _version_of_lot(handle: DeltaTable, lot: int) -> int:
+    """The newest version of a roll-up that holds `lot` but no later one: the others may not have later ones yet."""
+    version = handle.version()
+    while handle.transaction_version(SILVER_APP) > lot:
+        version -= 1
+        handle.load_as_version(version)
+    return version
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A scratch database on disk, so that a table larger than memory can be verified."""
+    con = duckdb.connect(str(folder / "verify.duckdb"), config={"temp_directory": str(folder), "TimeZone": "UTC"})
+    try:
+        yield con
+    finally:
+        con.close()
