@@ -1,0 +1,169 @@
+"""Where to go on reading the topic: what the topic is now, compared with what Bronze holds. Both engines ask here.
+
+Pure decisions, except `look`. The rule: never skip a message silently and never read one twice. If the topic is not the
+one that was read (created anew, expired beyond our position, shorter than it was), `resume` raises SourceChanged; a
+person decides with `ventes recover`, which records `mend`'s gaps, and `resume` then agrees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ventes import kafka
+from ventes.config import Settings
+from ventes.errors import BrokerUnavailable, SourceChanged
+from ventes.lake.gaps import Gap, Ledger, stamp
+
+Position = Mapping[tuple[str, int], int]
+"""(topic_id, partition) → last offset present."""
+
+Ends = Mapping[tuple[str, int], int]
+"""(topic_id, partition) → an offset that the partition is known to have reached (exclusive)."""
+
+NOTHING: Ends = {}
+
+RECOVER = "`ventes recover` says what it would do, and continues"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """The topic as the broker has it now."""
+
+    name: str
+    kafka_id: str
+    ranges: Mapping[int, tuple[int, int]]
+    """partition → (first offset still there, offset the next message will get)."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where reading goes on."""
+
+    topic_id: str
+    """What to write in Bronze's `topic_id`."""
+    kafka_id: str
+    """Kafka's own id: what `kafka.topic_id` must keep answering."""
+    offsets: Mapping[int, int]
+    """partition → first offset to read; every partition the topic has now."""
+    unrecorded: tuple[Gap, ...] = ()
+    """Messages that expired before this lake first read the topic: to be recorded in the ledger before reading."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing about the topic that a person must decide on."""
+
+    kind: str
+    """created_anew, expired or shrunk."""
+    text: str
+    partition: int | None = None
+
+
+def look(settings: Settings, admin: kafka.Admin | None = None) -> Topic:
+    """Ask the broker (over `admin`, if one is open). Raises BrokerUnavailable if it or the topic is not there (yet)."""
+    if admin is None:
+        with kafka.Admin(settings) as own:
+            return look(settings, own)
+    kafka_id = admin.topic_id()
+    ranges = admin.end_offsets()
+    if kafka_id is None or not ranges or admin.topic_id() != kafka_id:
+        raise BrokerUnavailable(
+            f"the broker at {settings.kafka.bootstrap} has no topic {settings.kafka.topic!r} now",
+            "the producer creates it; `ventes status` shows whether it runs",
+        )
+    return Topic(settings.kafka.topic, kafka_id, ranges)
+
+
+def differences(topic: Topic, table: Position, ledger: Ledger, seen: Ends = NOTHING) -> list[Difference]:
+    """Why reading cannot simply go on; empty if it can. `seen` is what a checkpoint planned to read."""
+    label = ledger.label(topic.kafka_id)
+    if table and not _known(label, table, ledger):
+        held = ", ".join(sorted({name for name, _ in table}))
+        return [
+            Difference(
+                "created_anew",
+                f"topic {topic.name!r} was deleted and created anew: its id is {topic.kafka_id}, Bronze holds {held}",
+            )
+        ]
+    if not _known(label, table, ledger):
+        return []
+    found = []
+    read = {partition for name, partition in table if name == label}
+    for partition in sorted(read | set(topic.ranges)):
+        following = _following(label, partition, table, ledger)
+        reached = max(following, seen.get((label, partition), 0))
+        low, high = topic.ranges.get(partition, (0, 0))
+        if following < low:
+            text = f"partition {partition}: offsets {following}..{low - 1} expired before they were read"
+            found.append(Difference("expired", text, partition))
+        elif reached > high:
+            text = f"partition {partition} had offsets up to {reached - 1}, now it ends before {high}: its end was lost"
+            found.append(Difference("shrunk", text, partition))
+    return found
+
+
+def resume(topic: Topic, table: Position, ledger: Ledger, now: datetime, seen: Ends = NOTHING) -> Resume:
+    """The offsets to go on from. Raises SourceChanged if the topic is not the one that was read."""
+    found = differences(topic, table, ledger, seen)
+    if found:
+        raise SourceChanged("; ".join(difference.text for difference in found), RECOVER)
+    label = ledger.label(topic.kafka_id)
+    if _known(label, table, ledger):
+        offsets = {partition: _following(label, partition, table, ledger) for partition in sorted(topic.ranges)}
+        return Resume(label, topic.kafka_id, offsets)
+    offsets = {partition: low for partition, (low, _) in sorted(topic.ranges.items())}
+    expired = tuple(
+        Gap(label, topic.kafka_id, partition, 0, low - 1, "expired before this lake first read the topic", stamp(now))
+        for partition, low in offsets.items()
+        if low > 0
+    )
+    return Resume(label, topic.kafka_id, offsets, expired)
+
+
+def mend(topic: Topic, table: Position, ledger: Ledger, now: datetime, seen: Ends = NOTHING) -> list[Gap]:
+    """The gaps whose recording lets `resume` go on with the topic as it is now; empty if it can already."""
+    found = differences(topic, table, ledger, seen)
+    label = ledger.label(topic.kafka_id)
+    kinds = {difference.kind for difference in found}
+    if "created_anew" in kinds:
+        return [
+            Gap(label, topic.kafka_id, partition, 0, low - 1, "topic deleted and created anew", stamp(now))
+            for partition, (low, _) in sorted(topic.ranges.items())
+        ]
+    if "shrunk" in kinds:
+        # Offsets that Bronze already holds are given out again: what follows needs a label of its own.
+        fresh = _next_label(label, topic.kafka_id)
+        gaps = []
+        for partition, (low, high) in sorted(topic.ranges.items()):
+            following = min(max(_following(label, partition, table, ledger), low), high)
+            why = f"the log lost its end; earlier messages stand under topic_id {label}"
+            gaps.append(Gap(fresh, topic.kafka_id, partition, 0, following - 1, why, stamp(now)))
+        return gaps
+    return [
+        Gap(
+            label,
+            topic.kafka_id,
+            difference.partition,
+            _following(label, difference.partition, table, ledger),
+            topic.ranges[difference.partition][0] - 1,
+            "expired before it was read",
+            stamp(now),
+        )
+        for difference in found
+        if difference.partition is not None
+    ]
+
+
+def _known(label: str, table: Position, ledger: Ledger) -> bool:
+    return ledger.accepts(label) or any(name == label for name, _ in table)
+
+
+def _following(label: str, partition: int, table: Position, ledger: Ledger) -> int:
+    return max(table.get((label, partition), -1), ledger.last(label, partition)) + 1
+
+
+def _next_label(label: str, kafka_id: str) -> str:
+    number = int(label.rpartition("~")[2]) + 1 if label != kafka_id else 2
+    return f"{kafka_id}~{number}"
