@@ -1,0 +1,71 @@
+"""The command line: which commands there are, and how an error becomes an exit code.
+
+0 fine · 1 something is wrong · 2 wrong usage or settings · 130 ended by Ctrl-C.
+A command module imports nothing heavy at its top, so that `ventes --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ventes import __version__
+from ventes.errors import VentesError
+
+INTERRUPTED = 130
+"""128 + SIGINT: what shells expect of a program that Ctrl-C ended."""
+
+app = typer.Typer(
+    name="ventes",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Settings: ventes.toml (each key has its comment), VENTES_<SECTION>__<KEY>, then flags; the last one wins.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"ventes {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Live sales: Kafka → Delta Lake → a dashboard that is true."""
+
+
+def mount() -> None:
+    """Add each command to `app`, in the order in which `--help` shows them. Safe to repeat."""
+    if app.registered_commands:
+        return
+    from ventes.cli import verify  # here, not at the top: the root scripts need `run`, not every command
+
+    app.command()(verify.verify)
+
+
+def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: str = "ventes") -> int:
+    """Run a typer application and return its exit code; an expected error becomes one line on stderr."""
+    try:
+        application(args=None if arguments is None else list(arguments), prog_name=name)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except VentesError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program `ventes`. `arguments` default to the process's own."""
+    mount()
+    return run(app, arguments)
