@@ -1,0 +1,48 @@
+"""The pipeline's SQL: written once, in Spark's dialect, run by Spark and by DuckDB.
+
+The files stand in contract/sql. `:name` in a file is a parameter; its value is put in as a literal.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import sqlglot
+from sqlglot import exp
+
+FOLDER = Path(__file__).parent / "sql"
+Dialect = Literal["spark", "duckdb"]
+Value = str | int | Decimal | datetime
+
+_SOURCE = "databricks"
+"""Spark 4 is ANSI, like Databricks: CAST fails on a bad value. sqlglot's "spark" would write TRY_CAST."""
+
+
+def sql(name: str, dialect: Dialect, **params: Value) -> str:
+    """The statement of contract/sql/<name>.sql for `dialect`, with every `:param` as a literal.
+
+    Raises KeyError for a parameter that has no value.
+    """
+    statement = _parsed(name).copy()
+    for placeholder in list(statement.find_all(exp.Placeholder)):
+        placeholder.replace(_literal(params[placeholder.name]))
+    return statement.sql("spark" if dialect == "spark" else dialect)
+
+
+@cache
+def _parsed(name: str) -> exp.Expression:
+    return sqlglot.parse_one((FOLDER / f"{name}.sql").read_text(encoding="utf-8"), read=_SOURCE)
+
+
+def _literal(value: Value) -> exp.Expression:
+    if isinstance(value, datetime):
+        return exp.Literal.string(value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f+00:00"))
+    if isinstance(value, Decimal):
+        return exp.Literal.number(format(value, "f"))
+    if isinstance(value, int):
+        return exp.Literal.number(value)
+    return exp.Literal.string(value)

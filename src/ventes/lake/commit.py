@@ -1,0 +1,74 @@
+"""Idempotent, durable commits: rows in, one version of the table out.
+
+Each commit carries an application transaction (app_id, version). One that the table already has, or a later one,
+changes nothing, so a job may repeat whatever it is not sure of. Data files reach the disk before the log names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from ventes.contract.tables import Table
+from ventes.errors import LakeDamaged
+from ventes.lake import files
+from ventes.lake.log import DataFile, Log, transaction
+
+Target = Path | DeltaTable | Log
+"""A table to write to. A Log kept by the caller spares reading the table anew each time."""
+
+
+def log_of(target: Target) -> Log:
+    if isinstance(target, Log):
+        target.refresh()
+        return target
+    path = target if isinstance(target, Path) else Path(target.table_uri.removeprefix("file://"))
+    return Log.open(path)
+
+
+def append(target: Target, table: Table, rows: pa.Table, app_id: str, version: int) -> int | None:
+    """Append `rows` under the transaction (app_id, version); no rows still record the transaction.
+
+    `rows` has the contract's columns and types, in any order. Returns the table's new version, or None where the
+    transaction was there already. A process killed in here leaves at most files that no commit names (vacuumed later).
+    """
+    log = log_of(target)
+    if log.transactions.get(app_id, -1) >= version:
+        return None
+    new = files.write(log.path, table, conform(table, rows))
+    return log.commit([transaction(app_id, version), *(file.add(True) for file in new)], "WRITE")
+
+
+def replace(
+    target: Target, table: Table, old: Collection[DataFile], rows: pa.Table, app_id: str | None, version: int = 0
+) -> int | None:
+    """Put `rows` in the place of the files `old`, in one commit. `app_id` None: a repair outside the count of lots."""
+    log = log_of(target)
+    if app_id is not None and log.transactions.get(app_id, -1) >= version:
+        return None
+    new = files.write(log.path, table, conform(table, rows))
+    stamp = [] if app_id is None else [transaction(app_id, version)]
+    return log.commit([*stamp, *(f.remove(True) for f in old), *(f.add(True) for f in new)], "MERGE")
+
+
+def conform(table: Table, rows: pa.Table) -> pa.Table:
+    """`rows` in the contract's column order; refuses other columns or types."""
+    if rows.schema.equals(table.schema):
+        return rows
+    try:
+        ordered = rows.select(table.schema.names)
+        if len(rows.column_names) == len(table.schema) and ordered.schema.types == table.schema.types:
+            return pa.Table.from_arrays(ordered.columns, schema=table.schema)
+    except KeyError:
+        pass
+    raise LakeDamaged(
+        f"rows for {table.name} have the columns {_short(rows.schema)}, the contract has {_short(table.schema)}",
+        "correct the query that made them",
+    )
+
+
+def _short(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)

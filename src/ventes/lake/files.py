@@ -1,0 +1,97 @@
+"""Parquet files of a table: written whole, brought to the disk, described for the log.
+
+Small decimals are stored as integers, which every reader understands and which take a third of the fixed-length form.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ventes.contract.tables import Table
+from ventes.lake.log import DataFile, sync_folder
+
+ROW_GROUP = 122_880
+"""Rows a row group: DuckDB's own, one unit of its parallelism."""
+WRITER: dict[str, Any] = {"compression": "snappy", "store_decimal_as_integer": True}
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+
+def write(path: Path, table: Table, rows: pa.Table) -> list[DataFile]:
+    """Write `rows` (exactly the contract's schema) as new files under `path`, one a partition; none for no rows."""
+    return [write_one(path, table, part, values) for values, part in _partitions(table, rows)]
+
+
+def write_one(path: Path, table: Table, rows: pa.Table, partition: dict[str, str | None]) -> DataFile:
+    """Write one file that belongs to `partition`; durable when it returns."""
+    target, relative = _new_name(path, partition)
+    with open(target, "wb") as file:
+        pq.write_table(rows, file, row_group_size=ROW_GROUP, **WRITER)
+        file.flush()
+        os.fsync(file.fileno())
+        size = file.tell()
+    sync_folder(target.parent)
+    return DataFile(relative, size, partition, int(time.time() * 1000), json.dumps(statistics(table, rows)))
+
+
+def _new_name(path: Path, partition: dict[str, str | None]) -> tuple[Path, str]:
+    folder = "".join(f"{name}={NULL_PARTITION if value is None else value}/" for name, value in partition.items())
+    target = path / folder
+    if not target.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        sync_folder(target.parent)
+    name = f"{folder}part-{uuid.uuid4()}.snappy.parquet"
+    return path / name, name
+
+
+def _partitions(table: Table, rows: pa.Table) -> Iterator[tuple[dict[str, str | None], pa.Table]]:
+    if rows.num_rows == 0:
+        return
+    if not table.partition_by:
+        yield {}, rows
+        return
+    (name,) = table.partition_by
+    column = rows[name]
+    for value in column.unique().to_pylist():
+        if value is None:
+            part = rows.filter(pc.is_null(column))
+        else:
+            mask = pc.equal(column, pa.scalar(value, column.type))
+            part = rows if pc.all(mask).as_py() and column.null_count == 0 else rows.filter(mask)
+        yield {name: None if value is None else str(value)}, part.drop([name])
+
+
+def statistics(table: Table, rows: pa.Table) -> dict[str, Any]:
+    """Delta's file statistics of the columns `table.stats`, as other readers' data skipping expects them."""
+    low: dict[str, Any] = {}
+    high: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    for name in table.stats:
+        column = rows[name]
+        nulls[name] = column.null_count
+        bounds = pc.min_max(column)
+        smallest, largest = bounds["min"].as_py(), bounds["max"].as_py()
+        if smallest is not None:
+            low[name] = _text(smallest, up=False)
+            high[name] = _text(largest, up=True)
+    return {"numRecords": rows.num_rows, "minValues": low, "maxValues": high, "nullCount": nulls}
+
+
+def _text(value: Any, up: bool) -> Any:
+    """A bound in Delta's JSON. Timestamps have milliseconds there: an upper bound is rounded up, or rows would hide."""
+    if isinstance(value, datetime):
+        value = value.astimezone(timezone.utc)
+        if up and value.microsecond % 1000:
+            value += timedelta(milliseconds=1)
+        return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+    return value if isinstance(value, int | str) else str(value)

@@ -1,0 +1,90 @@
+"""One writer a table group: POSIX record locks on <lake>/locks/*.lock.
+
+The kernel frees them however the holder ends, `kill -9` included, and Java's FileChannel.tryLock takes the same kind,
+so a JVM and a Python process exclude each other. Readers need none.
+
+A POSIX lock belongs to the process, and closing *any* handle of the file frees it: the file is opened once here and
+nobody else in the process opens it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from pathlib import Path
+
+from ventes.config import Settings
+from ventes.errors import AlreadyRunning
+
+_FLOCK = "hhqqi4x"
+"""struct flock on 64-bit Linux: type, whence, start, length, pid."""
+_held: set[Path] = set()
+"""Locks of this process: asking the kernel about them would open, close and so free them."""
+
+
+def lock_path(settings: Settings, name: str) -> Path:
+    """The lock file of "bronze" or "silver"."""
+    return settings.lake / "locks" / f"{name}.lock"
+
+
+class WriterLock:
+    """The right to commit. `with WriterLock(path):` or acquire/release."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle: int | None = None
+
+    def acquire(self) -> WriterLock:
+        """Take the lock or raise AlreadyRunning at once, naming the holder's pid."""
+        if self._handle is not None:
+            return self
+        if self.path in _held:
+            raise AlreadyRunning(f"this process holds {self.path} already", "one writer a process")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pid = _blocking_pid(handle)
+            os.close(handle)
+            raise AlreadyRunning(
+                f"already running, pid {pid or 'unknown'} holds {self.path}", "ventes status; ventes stop"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
+        self._handle = handle
+        _held.add(self.path)
+        return self
+
+    def release(self) -> None:
+        if self._handle is not None:
+            _held.discard(self.path)
+            os.close(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> WriterLock:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def holder(path: Path) -> int | None:
+    """Pid of the process that holds the lock, or None."""
+    if path in _held:
+        return os.getpid()
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return _blocking_pid(handle)
+    finally:
+        os.close(handle)
+
+
+def _blocking_pid(handle: int) -> int | None:
+    question = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(handle, fcntl.F_GETLK, question))
+    return None if kind == fcntl.F_UNLCK else pid

@@ -1,0 +1,105 @@
+"""Up to which Kafka message a table holds: max(offset) for each (topic_id, partition).
+
+The tables are the ledger: a job that starts asks here, not a checkpoint. Most files answer from their statistics in the
+log; a file that holds several topics or partitions, or has no statistics, is read once (three columns).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+
+from ventes.lake.log import DataFile, Log, TableMissing
+
+Position = dict[tuple[str, int], int]
+"""(topic_id, partition) → last offset present."""
+
+_KEPT = 4096
+_read: dict[tuple[Path, str, int | None], Position] = {}
+"""What reading a file gave. Data files never change, so it holds for ever; the oldest entries go first."""
+_guard = threading.Lock()
+
+
+def positions(path: Path, max_lot: int | None = None) -> Position:
+    """max(offset) per (topic_id, partition) of the table at `path`; {} if there is no table.
+
+    `max_lot` counts only rows whose `lot` is not above it (Silver's tables).
+    """
+    try:
+        return of_log(Log.open(path), max_lot)
+    except TableMissing:
+        return {}
+
+
+def of_log(log: Log, max_lot: int | None = None) -> Position:
+    """The same from a log that is already open."""
+    result: Position = {}
+    unclear = []
+    for file in log.files.values():
+        known = _from_statistics(file, max_lot)
+        if known is None:
+            unclear.append(file)
+        else:
+            raise_to(result, known)
+    for file in unclear:
+        raise_to(result, _from_rows(log.path, file, max_lot))
+    return result
+
+
+def merge(*parts: Position) -> Position:
+    """The furthest of each (topic_id, partition)."""
+    result: Position = {}
+    for part in parts:
+        raise_to(result, part)
+    return result
+
+
+def raise_to(position: Position, other: Position) -> None:
+    for key, offset in other.items():
+        if offset > position.get(key, -1):
+            position[key] = offset
+
+
+def behind(position: Position, head: Position) -> int:
+    """Messages (offsets) between `position` and `head`; a partition not begun counts from offset 0."""
+    return sum(max(0, offset - position.get(key, -1)) for key, offset in head.items())
+
+
+def _from_statistics(file: DataFile, max_lot: int | None) -> Position | None:
+    if file.rows == 0:
+        return {}
+    topic, partition, offset = file.bounds("topic_id"), file.bounds("partition"), file.bounds("offset")
+    if topic is None or partition is None or offset is None:
+        return None
+    if topic[0] != topic[1] or partition[0] != partition[1]:
+        return None
+    if max_lot is not None:
+        lots = file.bounds("lot")
+        if lots is None or lots[0] <= max_lot < lots[1]:
+            return None
+        if lots[0] > max_lot:
+            return {}
+    return {(topic[0], partition[0]): offset[1]}
+
+
+def _from_rows(path: Path, file: DataFile, max_lot: int | None) -> Position:
+    key = (path, file.path, max_lot)
+    with _guard:
+        if key in _read:
+            return _read[key]
+    where = "" if max_lot is None else f"WHERE lot <= {int(max_lot)}"
+    with duckdb.connect() as con:
+        rows: Iterable[tuple[str, int, int]] = con.execute(
+            f'SELECT topic_id, "partition", max("offset") FROM read_parquet(?, hive_partitioning = false) {where} '
+            "GROUP BY ALL",
+            [str(path / file.path)],
+        ).fetchall()
+    found = {(topic, partition): offset for topic, partition, offset in rows}
+    with _guard:
+        while len(_read) >= _KEPT:
+            _read.pop(next(iter(_read)))
+        _read[key] = found
+    return found
