@@ -1,0 +1,293 @@
+"""`make bench`: embedded engine, Spark engine and the textbook job, side by side in one run on one machine.
+
+For each contender, on a broker of its own with one partition:
+
+    backlog     the jobs run and are caught up; they are frozen (SIGSTOP) while N sales are put into the topic, then let go:
+                rows / seconds until the last one is in Bronze, and until it is in Silver with all roll-ups.
+    freshness   a generator sends R sales a second for S seconds; for each sale: time of the Delta commit that made it visible
+                in ventes_clean (the log entry's mtime) minus the sale's own timestamp. p50, p95, p99.
+    cost        CPU seconds of the jobs (without broker and generator) for each million sales of the backlog; peak RSS a job.
+
+Everything shares the machine's cores, broker and generator included. Repeats of the backlog give the median.
+Results go to bench/results/compare.json; `--contenders`, `--sales`, `--rates` narrow a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, timezone
+from pathlib import Path
+
+import duckdb
+import psutil
+from deltalake import DeltaTable
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+from tests.support.pipeline import Pipeline, wait_for  # noqa: E402
+from ventes import config  # noqa: E402
+from ventes.contract.tables import CLEAN  # noqa: E402
+from ventes.lake.snapshot import Snapshot  # noqa: E402
+from ventes.lake.tables import path_of  # noqa: E402
+
+CONTENDERS = ("embedded", "spark", "textbook")
+
+
+@dataclass
+class Result:
+    contender: str
+    backlog_bronze: list[float] = field(default_factory=list)
+    """rec/s, one a repeat."""
+    backlog_silver: list[float] = field(default_factory=list)
+    cpu_per_million: list[float] = field(default_factory=list)
+    peak_rss_mb: dict[str, float] = field(default_factory=dict)
+    freshness: dict[str, dict[str, float]] = field(default_factory=dict)
+    """rate → {p50, p95, p99} seconds."""
+    first_sale: float | None = None
+    """Seconds from starting both jobs to the first sale in ventes_clean."""
+
+
+class Contender:
+    """Two running jobs and where their tables are."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.pipeline = Pipeline(folder, "spark" if name == "textbook" else name)
+        self.settings = self.pipeline.settings
+        lake = self.settings.lake
+        self.bronze = lake / "bronze" if name == "textbook" else self.settings.bronze
+        self.clean = lake / "silver" / "ventes_clean" if name == "textbook" else path_of(self.settings, CLEAN)
+
+    def start(self) -> None:
+        if self.name != "textbook":
+            self.pipeline.start("bronze")
+            self.pipeline.start("silver")
+            return
+        self._textbook("bronze")
+        # A Delta stream cannot start before its source exists: the tutorial's silver job is started once Bronze is there.
+        wait_for(lambda: self.rows(self.bronze) > 0, "the textbook job's Bronze", 120)
+        self._textbook("silver")
+
+    def _textbook(self, job: str) -> None:
+        with (self.pipeline.folder / f"{job}.out").open("ab") as output:
+            self.pipeline.jobs[job] = subprocess.Popen(
+                [
+                    sys.executable,
+                    str(PROJECT / "bench" / "textbook.py"),
+                    job,
+                    "--bootstrap",
+                    self.settings.kafka.bootstrap,
+                    "--lake",
+                    str(self.settings.lake),
+                ],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self.pipeline.folder,
+                start_new_session=True,
+            )
+
+    @staticmethod
+    def rows(table: Path) -> int:
+        return Snapshot.open(table).rows if (table / "_delta_log").is_dir() else 0
+
+    def finished(self, sales: int) -> bool:
+        """Whether Silver and every roll-up hold all sales."""
+        if self.name != "textbook":
+            return self.pipeline.lag() == ""
+        if self.rows(self.clean) < sales:
+            return False
+        last = self.settings.lake / "silver" / "ventes_aggreges"
+        if not (last / "_delta_log").is_dir():
+            return False
+        table = DeltaTable(str(last)).to_pyarrow_table(columns=["total_transactions"])
+        return sum(table.column(0).to_pylist()) >= sales
+
+    def family(self) -> list[psutil.Process]:
+        found = []
+        for process in self.pipeline.jobs.values():
+            root = psutil.Process(process.pid)
+            found += [root, *root.children(recursive=True)]
+        return found
+
+    def cpu(self) -> float:
+        return sum(sum(p.cpu_times()[:2]) for p in self.family())
+
+    def signal(self, number: signal.Signals) -> None:
+        for process in self.family():
+            process.send_signal(number)
+
+    def peaks(self) -> dict[str, float]:
+        """Peak RSS in MB a job, its JVM included (VmHWM of each process, added)."""
+        return {job: sum(_peak(p) for p in _tree(process.pid)) for job, process in self.pipeline.jobs.items()}
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
+def _peak(process: psutil.Process) -> float:
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def produce(contender: Contender, count: int, rate: str) -> None:
+    """Our own generator as a process: `count` sales at `rate` a second (or max)."""
+    command = [sys.executable, str(PROJECT / "producer.py"), "--rate", rate, "--count", str(count)]
+    subprocess.run(command, env=contender.pipeline.environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def backlog(contender: Contender, sales: int, before: int) -> tuple[float, float, float]:
+    """(rec/s through Bronze, rec/s through Silver, CPU seconds a million)."""
+    contender.signal(signal.SIGSTOP)
+    produce(contender, sales, "max")
+    cpu = contender.cpu()
+    began = time.monotonic()
+    contender.signal(signal.SIGCONT)
+    bronze = _until(lambda: contender.rows(contender.bronze) >= before + sales) - began
+    silver = _until(lambda: contender.finished(before + sales)) - began
+    return sales / bronze, sales / silver, (contender.cpu() - cpu) / sales * 1e6
+
+
+def _until(question: Callable[[], bool]) -> float:
+    wait_for(question, "the backlog is done", 900)
+    return time.monotonic()
+
+
+def freshness(contender: Contender, rate: int, seconds: int, before: int) -> dict[str, float]:
+    """Percentiles of (commit visible − sale's timestamp) over one run, without its first tenth."""
+    version = DeltaTable(str(contender.clean)).version()
+    began = datetime.now(timezone.utc)
+    produce(contender, rate * seconds, str(rate))
+    wait_for(lambda: contender.finished(before + rate * seconds), "caught up", 300)
+    con = duckdb.connect(config={"TimeZone": "UTC"})
+    con.execute("CREATE TABLE ages (sold TIMESTAMPTZ, age DOUBLE)")
+    for log in sorted((contender.clean / "_delta_log").glob("0*.json")):
+        if not log.stem.isdigit() or int(log.stem) <= version:
+            continue
+        visible = log.stat().st_mtime
+        for line in log.read_text().splitlines():
+            added = json.loads(line).get("add")
+            if added and added.get("dataChange", True):
+                column = "timestamp::TIMESTAMPTZ" if contender.name == "textbook" else "horodatage"
+                con.execute(
+                    f"INSERT INTO ages SELECT {column}, ? - epoch({column}) FROM read_parquet(?)",
+                    [visible, str(contender.clean / added["path"])],
+                )
+    con.execute("DELETE FROM ages WHERE sold < ?", [datetime.fromtimestamp(began.timestamp() + seconds / 10, timezone.utc)])
+    row = con.execute("SELECT quantile_cont(age, [0.5, 0.95, 0.99]), count(*) FROM ages").fetchone()
+    assert row is not None
+    assert row[1] > 0
+    return {"p50": row[0][0], "p95": row[0][1], "p99": row[0][2], "sales": row[1]}
+
+
+def measure(name: str, args: argparse.Namespace, folder: Path) -> Result:
+    result = Result(name)
+    contender = Contender(name, folder)
+    with contender.pipeline:
+        produce(contender, 1000, "max")
+        began = time.monotonic()
+        contender.start()
+        wait_for(lambda: contender.rows(contender.clean) > 0, "the first sale in Silver", 180)
+        result.first_sale = time.monotonic() - began
+        done = 1000
+        wait_for(lambda: contender.finished(done), "the first sales everywhere", 180)
+        for repeat in range(args.repeats + 1):
+            figures = backlog(contender, args.sales, done)
+            done += args.sales
+            note(f"{name}: backlog {'(warm-up) ' if repeat == 0 else ''}{figures[0]:,.0f} / {figures[1]:,.0f} rec/s")
+            if repeat:
+                result.backlog_bronze.append(figures[0])
+                result.backlog_silver.append(figures[1])
+                result.cpu_per_million.append(figures[2])
+        for rate in args.rates:
+            if name == "textbook" and rate > 1000:
+                continue
+            found = freshness(contender, rate, args.seconds, done)
+            done += rate * args.seconds
+            result.freshness[str(rate)] = found
+            note(f"{name}: {rate:,}/s: p50 {found['p50']:.2f} s, p95 {found['p95']:.2f} s")
+        result.peak_rss_mb = contender.peaks()
+        if name != "textbook":
+            contender.pipeline.verify(read_topic=False)
+            note(f"{name}: verified")
+    return result
+
+
+def note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def table(results: list[Result]) -> str:
+    """The results as Markdown, with ratios to the textbook job of the same run."""
+    base = next((r for r in results if r.contender == "textbook"), None)
+
+    def cell(values: list[float], base_values: list[float] | None, lower_is_better: bool = False) -> str:
+        if not values:
+            return "–"
+        middle = statistics.median(values)
+        text = f"{middle:,.0f}" if middle >= 100 else f"{middle:.2f}"
+        if base_values:
+            other = statistics.median(base_values)
+            text += f" ({other / middle if lower_is_better else middle / other:.1f}×)"
+        return text
+
+    rows = [
+        ("backlog through Bronze, rec/s", lambda r: r.backlog_bronze, False),
+        ("backlog through Bronze and Silver, rec/s", lambda r: r.backlog_silver, False),
+        ("CPU s per million sales, both jobs", lambda r: r.cpu_per_million, True),
+        ("jobs started → first sale in Silver, s", lambda r: [r.first_sale] if r.first_sale else [], True),
+        ("peak RSS, both jobs, MB", lambda r: [sum(r.peak_rss_mb.values())] if r.peak_rss_mb else [], True),
+    ]
+    rates = sorted({int(rate) for r in results for rate in r.freshness})
+    for rate in rates:
+        for p in ("p50", "p95"):
+            rows.append(
+                (
+                    f"sale → Silver at {rate:,}/s, {p}, s",
+                    lambda r, rate=rate, p=p: [r.freshness[str(rate)][p]] if str(rate) in r.freshness else [],
+                    True,
+                )
+            )
+    lines = ["| | " + " | ".join(r.contender for r in results) + " |", "|---|" + "---|" * len(results)]
+    for label, values, lower in rows:
+        cells = [cell(values(r), values(base) if base and r is not base else None, lower) for r in results]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Compare the engines with a textbook job.")
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--sales", type=int, default=300_000, help="sales in a backlog")
+    parser.add_argument("--repeats", type=int, default=5, help="backlogs measured, after one warm-up")
+    parser.add_argument("--rates", type=int, nargs="*", default=[1000, 10_000], help="sales a second for freshness")
+    parser.add_argument("--seconds", type=int, default=60, help="length of a freshness run")
+    args = parser.parse_args()
+    results = []
+    for name in args.contenders:
+        with tempfile.TemporaryDirectory(prefix=f"ventes-bench-{name}-") as folder:
+            results.append(measure(name, args, Path(folder)))
+    output = PROJECT / "bench" / "results" / "compare.json"
+    output.parent.mkdir(exist_ok=True)
+    about = {"date": str(date.today()), "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {platform.system()}"}
+    about["config"] = str(config.load().spark.master)
+    output.write_text(json.dumps({"about": about, "results": [asdict(r) for r in results]}, indent=1))
+    print(f"{about['date']}, {about['machine']}, {args.sales:,} sales a backlog, median of {args.repeats}\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Faults injected for real, one pipeline at a time, with both engines: inject, heal, then `verify` must be green."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from tests import corpus
+from tests.support.pipeline import Pipeline, sales, wait_for
+from ventes import kafka
+from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
+
+ENGINES = ("embedded", "spark")
+BETWEEN_WRITES = (
+    "silver.before_rejets",
+    "silver.after_rejets",
+    "silver.after_clean",
+    *(f"silver.after_rollup.{table.name}" for table in (ROLLUPS[0], ROLLUPS[-1])),
+    "silver.after_lot",
+)
+
+
+@pytest.fixture(params=ENGINES)
+def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipeline]:
+    with Pipeline(tmp_path / "pipeline", request.param) as running:
+        yield running
+
+
+def mixed(count: int, first_id: int) -> list[bytes | None]:
+    """Valid sales, a duplicate, a conflict, rubbish and a tombstone: every lot writes to both message tables."""
+    valid = list(sales(count, first_id))
+    conflict = valid[0].replace(b'"quantite": ', b'"quantite": 1')
+    return [*valid, valid[-1], conflict, b"not json", None]
+
+
+def test_silver_killed_between_every_two_writes(pipeline: Pipeline) -> None:
+    pipeline.start("bronze")
+    for number, point in enumerate(BETWEEN_WRITES):
+        pipeline.send(mixed(20, first_id=1 + 100 * number))
+        pipeline.start("silver", failpoints=f"{point}:kill9")
+        assert pipeline.died("silver") == -signal.SIGKILL, point
+    pipeline.start("silver")
+    pipeline.catch_up()
+    pipeline.verify()
+    assert pipeline.rows(REJETS) == 4 * len(BETWEEN_WRITES)
+
+
+def test_bronze_killed_before_and_after_its_commit_and_from_outside(pipeline: Pipeline) -> None:
+    pipeline.start("silver")
+    for number, point in enumerate(("bronze.before_commit", "bronze.after_commit")):
+        pipeline.send(mixed(20, first_id=1 + 100 * number))
+        pipeline.start("bronze", failpoints=f"{point}:kill9")
+        assert pipeline.died("bronze") == -signal.SIGKILL, point
+    pipeline.start("bronze")
+    pipeline.catch_up()
+    pipeline.send(sales(500, 1001))
+    pipeline.kill("bronze")
+    pipeline.start("bronze")
+    pipeline.catch_up()
+    if pipeline.engine == "spark":
+        jvm = pipeline.jvm("bronze")
+        assert jvm is not None
+        pipeline.send(sales(500, 2001))
+        jvm.kill()
+        assert pipeline.died("bronze") != 0
+        pipeline.start("bronze")
+        pipeline.catch_up()
+    pipeline.verify()
+
+
+def test_broker_killed_while_everything_runs(pipeline: Pipeline) -> None:
+    pipeline.start("bronze")
+    pipeline.start("silver")
+    pipeline.send(sales(200))
+    pipeline.catch_up()
+    pipeline.broker.kill()
+    wait_for(lambda: _phase(pipeline, "bronze") == "waiting", "bronze says that it waits for the broker")
+    pipeline.broker.start()
+    pipeline.send(sales(200, 1001))
+    pipeline.catch_up()
+    pipeline.verify()
+    assert [job for job, process in pipeline.jobs.items() if process.poll() is not None] == []
+
+
+def test_stopped_in_the_middle_of_a_batch_ends_cleanly_and_goes_on(pipeline: Pipeline) -> None:
+    pipeline.start("bronze")
+    pipeline.start("silver")
+    pipeline.send(sales(100))
+    pipeline.catch_up()
+    pipeline.send(sales(20_000, 1001))
+    assert pipeline.stop("bronze", signal.SIGTERM, seconds=10) == 0
+    assert pipeline.stop("silver", signal.SIGTERM, seconds=10) == 0
+    pipeline.start("bronze")
+    pipeline.start("silver")
+    pipeline.catch_up()
+    pipeline.verify()
+
+
+def test_a_second_instance_refuses(pipeline: Pipeline) -> None:
+    pipeline.send(sales(10))
+    for job in ("bronze", "silver"):
+        first = pipeline.start(job)
+    pipeline.catch_up()
+    for job in ("bronze", "silver"):
+        first = pipeline.jobs[job]
+        pipeline.start(job)
+        assert pipeline.died(job) == 3
+        assert "already running" in pipeline.log(job)
+        pipeline.jobs[job] = first
+        assert first.poll() is None
+    pipeline.verify()
+
+
+def test_topic_deleted_and_created_anew_stops_until_a_person_decides(pipeline: Pipeline) -> None:
+    pipeline.start("bronze")
+    pipeline.start("silver")
+    pipeline.send(sales(50))
+    pipeline.catch_up()
+    admin = AdminClient(kafka.client_config(pipeline.settings))
+    old = kafka.topic_id(pipeline.settings)
+    admin.delete_topics([pipeline.settings.kafka.topic])[pipeline.settings.kafka.topic].result(20)
+    wait_for(lambda: kafka.topic_id(pipeline.settings) is None, "the topic is gone")
+    kafka.ensure_topic(pipeline.settings)
+    assert kafka.topic_id(pipeline.settings) != old
+    pipeline.send(sales(80, 1001))
+    assert pipeline.died("bronze") == 3
+    beat = pipeline.heartbeat("bronze")
+    assert beat is not None
+    assert beat.phase == "failed"
+    assert "ventes recover" in beat.reason
+    assert pipeline.rows(BRONZE) == 50, "nothing of the new topic was mixed in"
+
+    pipeline.ventes("recover", "--yes")
+    pipeline.start("bronze")
+    pipeline.catch_up()
+    pipeline.verify()
+    assert pipeline.rows(CLEAN) == 130
+
+
+def test_the_whole_corpus_and_huge_messages(pipeline: Pipeline) -> None:
+    events = corpus.load()
+    pipeline.start("bronze")
+    pipeline.start("silver")
+    pipeline.send(event.value for event in events)
+    pipeline.send([b"x" * 5_000_000, b"\x00\xff" * 1000, b"", None, next(sales(1, 10**9))])
+    pipeline.catch_up()
+    pipeline.verify()
+
+
+@pytest.mark.parametrize("fault", ["last commit deleted", "checkpoint deleted"])
+def test_spark_goes_on_from_the_table_when_its_checkpoint_is_lost(tmp_path: Path, fault: str) -> None:
+    import shutil
+
+    with Pipeline(tmp_path / "pipeline", "spark") as pipeline:
+        pipeline.start("bronze")
+        pipeline.start("silver", engine="embedded")
+        pipeline.send(mixed(50, 1))
+        pipeline.catch_up()
+        assert pipeline.stop("bronze") == 0
+        checkpoint = sorted((pipeline.settings.checkpoints / "bronze").glob("epoch-*"))[-1]
+        if fault == "last commit deleted":
+            newest = max((p for p in (checkpoint / "commits").iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+            newest.unlink()
+            newest.with_name(f".{newest.name}.crc").unlink(missing_ok=True)
+        else:
+            shutil.rmtree(pipeline.settings.checkpoints)
+        pipeline.send(mixed(50, 1001))
+        pipeline.start("bronze")
+        pipeline.catch_up()
+        pipeline.verify()
+
+
+def test_engines_take_over_from_each_other_even_after_kill_9(tmp_path: Path) -> None:
+    with Pipeline(tmp_path / "pipeline") as pipeline:
+        first = itertools.count(1, 1000)
+        for number, engine in enumerate(("embedded", "spark", "embedded", "spark")):
+            pipeline.send(mixed(100, next(first)))
+            points = {"bronze": "bronze.after_commit:kill9", "silver": "silver.after_clean:kill9"}
+            for job in ("bronze", "silver"):
+                pipeline.start(job, engine=engine, failpoints=points[job] if number % 2 == 0 else "")
+            if number % 2 == 0:
+                assert pipeline.died("bronze") == -signal.SIGKILL
+                assert pipeline.died("silver") == -signal.SIGKILL
+            else:
+                pipeline.catch_up()
+                pipeline.verify()
+                pipeline.kill("bronze")
+                pipeline.kill("silver")
+
+
+def _phase(pipeline: Pipeline, job: str) -> str:
+    beat = pipeline.heartbeat(job)
+    return beat.phase if beat else ""
