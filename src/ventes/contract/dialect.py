@@ -1,48 +1,46 @@
-"""The pipeline's SQL: written once, in Spark's dialect, run by Spark and by DuckDB.
+"""SQL is written once: files in Spark's dialect, handed to Spark as they are and to DuckDB through sqlglot.
 
-The files stand in contract/sql. `:name` in a file is a parameter; its value is put in as a literal.
+A file is one query. `{{name}}` in it is a place for SQL of the caller (an expression, a table), put in
+before translation. Keep to what both engines run; tests/spark proves it file by file.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from decimal import Decimal
-from functools import cache
-from pathlib import Path
+import re
+from functools import lru_cache
+from importlib import resources
 from typing import Literal
 
 import sqlglot
-from sqlglot import exp
 
-FOLDER = Path(__file__).parent / "sql"
 Dialect = Literal["spark", "duckdb"]
-Value = str | int | Decimal | datetime
 
-_SOURCE = "databricks"
-"""Spark 4 is ANSI, like Databricks: CAST fails on a bad value. sqlglot's "spark" would write TRY_CAST."""
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
-def sql(name: str, dialect: Dialect, **params: Value) -> str:
-    """The statement of contract/sql/<name>.sql for `dialect`, with every `:param` as a literal.
+def sql(name: str, dialect: Dialect, **params: str) -> str:
+    """The query of contract/sql/<name>.sql in `dialect`, each `{{key}}` replaced by params[key].
 
-    Raises KeyError for a parameter that has no value.
+    `name` may hold folders ("silver/clean"). Raises KeyError for a place without a value or a value
+    without a place: both are errors of the program, not of the data.
     """
-    statement = _parsed(name).copy()
-    for placeholder in list(statement.find_all(exp.Placeholder)):
-        placeholder.replace(_literal(params[placeholder.name]))
-    return statement.sql("spark" if dialect == "spark" else dialect)
+    return _translated(name, dialect, tuple(sorted(params.items())))
 
 
-@cache
-def _parsed(name: str) -> exp.Expression:
-    return sqlglot.parse_one((FOLDER / f"{name}.sql").read_text(encoding="utf-8"), read=_SOURCE)
+@lru_cache(maxsize=256)
+def _translated(name: str, dialect: Dialect, params: tuple[tuple[str, str], ...]) -> str:
+    values = dict(params)
+    text = _source(name)
+    places = set(_PLACE.findall(text))
+    if places != set(values):
+        raise KeyError(f"sql/{name}.sql takes {sorted(places)}, given {sorted(values)}")
+    text = _PLACE.sub(lambda place: values[place[1]], text)
+    if dialect == "spark":
+        return text
+    (translated,) = sqlglot.transpile(text, read="spark", write=dialect, pretty=True)
+    return translated
 
 
-def _literal(value: Value) -> exp.Expression:
-    if isinstance(value, datetime):
-        return exp.Literal.string(value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f+00:00"))
-    if isinstance(value, Decimal):
-        return exp.Literal.number(format(value, "f"))
-    if isinstance(value, int):
-        return exp.Literal.number(value)
-    return exp.Literal.string(value)
+@lru_cache(maxsize=64)
+def _source(name: str) -> str:
+    return resources.files("ventes.contract").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8").rstrip("; \n")

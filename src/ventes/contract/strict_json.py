@@ -1,0 +1,141 @@
+"""Strict JSON: bytes → the members of one object, or the reason why there is none. Pure.
+
+The standard parser does the scanning; this file owns what we refuse or keep beyond it:
+no second value, no NaN or Infinity, no key twice, no nesting without end, and a number stays
+the text that was sent, so that nothing is rounded and no digit limit applies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from json.encoder import encode_basestring, encode_basestring_ascii
+from typing import Any, NoReturn
+
+MAX_DEPTH = 100
+"""Arrays and objects within each other. A fixed limit, because the parser's own depends on how deep
+its caller stands on the stack, and a verdict must be the same in every process."""
+
+BLANKS = " \t\n\r"
+"""JSON's white space; no other character counts as blank around a value."""
+
+
+class Number(str):
+    """A JSON number, as its text."""
+
+    __slots__ = ()
+
+
+class Repeated(dict[str, Any]):
+    """An object in which keys stood more than once: those have no value here, only a name in `keys_repeated`."""
+
+    keys_repeated: frozenset[str]
+
+
+class Refused(Exception):
+    """The message is not one JSON object. `reason` is the contract's code."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def parse_object(value: bytes | None) -> dict[str, Any]:
+    """The members of the one JSON object that `value` holds; a `Repeated` if the top level has a key twice.
+
+    Values are None, bool, str, Number, list and dict. Raises Refused with one of
+    empty, not_utf8, not_json, not_object, trailing_data.
+    """
+    try:
+        text = (value or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refused("not_utf8") from None
+    text = text.strip(BLANKS)
+    if not text:
+        raise Refused("empty")
+    if _too_deep(text):
+        raise Refused("not_json")
+    try:
+        parsed, end = _DECODER.raw_decode(text)
+    except ValueError:
+        raise Refused("not_json") from None
+    if end < len(text):
+        # a scalar or array with something after it never was a message of ours: only not JSON
+        raise Refused("trailing_data" if isinstance(parsed, dict) else "not_json")
+    if not isinstance(parsed, dict):
+        raise Refused("not_object")
+    return parsed
+
+
+def has_repeated_key(value: Any) -> bool:
+    """Whether an object anywhere in `value` has a key twice."""
+    if isinstance(value, dict):
+        return isinstance(value, Repeated) or any(has_repeated_key(item) for item in value.values())
+    return isinstance(value, list) and any(has_repeated_key(item) for item in value)
+
+
+def to_text(value: Any) -> str:
+    """One JSON text for equal content: compact, keys sorted, numbers as they were sent."""
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_quoted(key)}:{to_text(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(to_text, value)) + "]"
+    return _CONSTANTS[value]
+
+
+def is_unicode(text: str) -> bool:
+    """False if an escape such as \\ud800 left half a character, which no UTF-8 column can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_CONSTANTS = {None: "null", True: "true", False: "false"}
+
+
+def _quoted(text: str) -> str:
+    return encode_basestring(text) if is_unicode(text) else encode_basestring_ascii(text)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    times = Counter(key for key, _ in pairs)
+    once = Repeated((key, item) for key, item in pairs if times[key] == 1)
+    once.keys_repeated = frozenset(key for key, count in times.items() if count > 1)
+    return once
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_members, parse_int=Number, parse_float=Number, parse_constant=_no_constant
+)
+
+# An open string runs to the end of the text, so that each character is looked at once.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+
+
+def _too_deep(text: str) -> bool:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(text):
+        first = text[match.start()]
+        if first in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif first in "]}":
+            depth -= 1
+    return False
