@@ -1,0 +1,54 @@
+"""Lets the guide's scripts run by whichever Python a person types.
+
+A root script puts src/ on sys.path, calls `ensure_environment()`, and only then imports what needs packages.
+This module therefore imports the standard library alone, and works on any Python 3.7+ that can at least say no.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[3]
+OLDEST = (3, 10)
+EVERY_PART = ("pydantic_settings", "psutil", "typer")
+"""Packages without which no part of the pipeline starts."""
+
+
+def ensure_environment(*packages: str) -> None:
+    """Return if this Python can import `packages` (and what every part needs); else become the project's Python.
+
+    `.venv/bin/python` then takes over with the same arguments, in the same process: pid, signals, environment and
+    terminal stay. Exits with 1 and the next step on stderr if there is no such Python, or if it lacks packages too.
+    """
+    lacking = _lacking(EVERY_PART + packages)
+    if not lacking:
+        return
+    ours = PROJECT / ".venv"
+    python = ours / "bin" / "python"
+    script = Path(sys.argv[0]).name
+    if Path(sys.prefix).resolve() == ours.resolve():
+        sys.exit(f"{script}: {ours} is incomplete, it lacks {lacking} → bash {PROJECT}/start_pipeline.sh installs it")
+    if not os.access(python, os.X_OK):
+        sys.exit(
+            f"{script}: this Python ({sys.executable}) lacks {lacking} and there is no {ours} yet"
+            f" → run first: bash {PROJECT}/start_pipeline.sh"
+        )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(str(python), [str(python), *_arguments()])
+
+
+def _lacking(packages: tuple[str, ...]) -> str:
+    """What this Python lacks, in words; empty if nothing."""
+    if sys.version_info < OLDEST:
+        return "Python {}.{} or newer".format(*OLDEST)
+    return ", ".join(name for name in packages if find_spec(name) is None)
+
+
+def _arguments() -> list[str]:
+    """The command line after the interpreter, its own flags (-u, -W …) included where Python tells them."""
+    original: list[str] | None = getattr(sys, "orig_argv", None)
+    return original[1:] if original else sys.argv
