@@ -1,46 +1,56 @@
-"""SQL is written once: files in Spark's dialect, handed to Spark as they are and to DuckDB through sqlglot.
+"""The pipeline's SQL: written once, in Spark's dialect, run by Spark and by DuckDB.
 
-A file is one query. `{{name}}` in it is a place for SQL of the caller (an expression, a table), put in
-before translation. Keep to what both engines run; tests/spark proves it file by file.
+The files stand in contract/sql. `:name` in a file is a parameter; its value is put in as a literal,
+or, where it is an expression made with `fragment`, as that SQL.
 """
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-from importlib import resources
+from datetime import datetime, timezone
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import sqlglot
+from sqlglot import exp
 
+FOLDER = Path(__file__).parent / "sql"
 Dialect = Literal["spark", "duckdb"]
+Value = str | int | Decimal | datetime | exp.Expression
 
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
+_SOURCE = "databricks"
+"""Spark 4 is ANSI, like Databricks: CAST fails on a bad value. sqlglot's "spark" would write TRY_CAST."""
 
 
-def sql(name: str, dialect: Dialect, **params: str) -> str:
-    """The query of contract/sql/<name>.sql in `dialect`, each `{{key}}` replaced by params[key].
+def sql(name: str, dialect: Dialect, **params: Value) -> str:
+    """The statement of contract/sql/<name>.sql for `dialect`, with every `:param` as a literal or fragment.
 
-    `name` may hold folders ("silver/clean"). Raises KeyError for a place without a value or a value
-    without a place: both are errors of the program, not of the data.
+    Raises KeyError for a parameter that has no value.
     """
-    return _translated(name, dialect, tuple(sorted(params.items())))
+    statement = _parsed(name).copy()
+    for placeholder in list(statement.find_all(exp.Placeholder)):
+        placeholder.replace(_literal(params[placeholder.name]))
+    return statement.sql("spark" if dialect == "spark" else dialect)
 
 
-@lru_cache(maxsize=256)
-def _translated(name: str, dialect: Dialect, params: tuple[tuple[str, str], ...]) -> str:
-    values = dict(params)
-    text = _source(name)
-    places = set(_PLACE.findall(text))
-    if places != set(values):
-        raise KeyError(f"sql/{name}.sql takes {sorted(places)}, given {sorted(values)}")
-    text = _PLACE.sub(lambda place: values[place[1]], text)
-    if dialect == "spark":
-        return text
-    (translated,) = sqlglot.transpile(text, read="spark", write=dialect, pretty=True)
-    return translated
+def fragment(expression: str) -> exp.Expression:
+    """An SQL expression in Spark's dialect, as a value for a `:param`."""
+    return sqlglot.parse_one(expression, read=_SOURCE)
 
 
-@lru_cache(maxsize=64)
-def _source(name: str) -> str:
-    return resources.files("ventes.contract").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8").rstrip("; \n")
+@cache
+def _parsed(name: str) -> exp.Expression:
+    return sqlglot.parse_one((FOLDER / f"{name}.sql").read_text(encoding="utf-8"), read=_SOURCE)
+
+
+def _literal(value: Value) -> exp.Expression:
+    if isinstance(value, exp.Expression):
+        return value.copy()
+    if isinstance(value, datetime):
+        return exp.Literal.string(value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f+00:00"))
+    if isinstance(value, Decimal):
+        return exp.Literal.number(format(value, "f"))
+    if isinstance(value, int):
+        return exp.Literal.number(value)
+    return exp.Literal.string(value)
