@@ -20,14 +20,13 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-from deltalake import DeltaTable
 
 from ventes.config import Settings
 from ventes.contract import tables
 from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_MINUTE, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, REJETS
 from ventes.engines.embedded.judge import judged
 from ventes.errors import BrokerUnavailable, VentesError
-from ventes.lake.snapshot import Snapshot
+from ventes.lake.snapshot import Snapshot, TableMissing
 from ventes.lake.tables import path_of
 from ventes.ops import topic_copy
 from ventes.ops.protocol import checkpoint_complaints, log_complaints
@@ -99,35 +98,31 @@ class Verification:
 
     def _open(self, con: duckdb.DuckDBPyConnection) -> int | None:
         """Views of all tables as they were when lot L was complete; returns L (None: Silver is empty)."""
-        handles = {}
+        found = {}
         for table in tables.SILVER:
-            path = path_of(self.settings, table)
-            if (path / "_delta_log").is_dir():
-                handles[table.name] = DeltaTable(str(path))
-        lots = [handle.transaction_version(SILVER_APP) for handle in handles.values() if handle is not None]
-        complete = [
-            handles[t.name].transaction_version(SILVER_APP) if t.name in handles else None
-            for t in (CLEAN, *tables.ROLLUPS)
-        ]
-        known = [lot for lot in complete if lot is not None]
-        lot = min(known) if len(known) == len(complete) else None
-        if lot is None and any(value is not None for value in lots):
-            missing = [t.name for t, value in zip((CLEAN, *tables.ROLLUPS), complete, strict=True) if value is None]
-            self._add(
-                "I6 protocol", 0, f"tables without any lot: {', '.join(missing)}", ["start the silver job: it completes them"]
-            )
+            try:
+                found[table.name] = Snapshot.open(path_of(self.settings, table))
+            except TableMissing:
+                found[table.name] = None
+        counted = (CLEAN, *tables.ROLLUPS)
+        lots = {t.name: s.transactions.get(SILVER_APP) if (s := found[t.name]) else None for t in counted}
+        lot = None if None in lots.values() else min(value for value in lots.values() if value is not None)
+        missing = [name for name, value in lots.items() if value is None]
+        if missing and len(missing) < len(lots):
+            self._add("I6 protocol", 0, f"no lot yet in {', '.join(missing)}", ["start the silver job: it completes them"])
         for table in tables.SILVER:
-            if table.name not in handles:
+            snapshot = found[table.name]
+            if snapshot is None:
                 con.register(f"_{table.name}", table.schema.empty_table())
-                con.execute(f"CREATE VIEW {table.name} AS SELECT * FROM _{table.name}")
+                con.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM _{table.name}")
                 continue
-            version = handles[table.name].version()
             if lot is not None and table in tables.ROLLUPS:
-                version = _version_of_lot(handles[table.name], lot)
-            Snapshot.open(path_of(self.settings, table), version=version).view(con, f"all_{table.name}")
-            until = f" WHERE lot <= {lot if lot is not None else -1}" if table in (CLEAN, REJETS) else ""
-            con.execute(f"CREATE VIEW {table.name} AS SELECT * FROM all_{table.name}{until}")
-        Snapshot.open(self.settings.bronze).view(con, "all_bronze")
+                snapshot = _as_of_lot(snapshot, lot)
+            snapshot.view(con, f"all_{table.name}")
+            until = f" WHERE lot <= {-1 if lot is None else lot}" if table in (CLEAN, REJETS) else ""
+            con.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM all_{table.name}{until}")
+        self._bronze = Snapshot.open(self.settings.bronze)
+        self._bronze.view(con, "all_bronze")
         con.execute(
             """
             CREATE TABLE taken AS
@@ -135,7 +130,7 @@ class Verification:
                 SELECT topic_id, "partition", "offset" FROM ventes_clean
                 UNION ALL SELECT topic_id, "partition", "offset" FROM ventes_rejets)
             GROUP BY ALL;
-            CREATE VIEW bronze AS SELECT b.* FROM all_bronze b JOIN taken t USING (topic_id, "partition")
+            CREATE TEMP VIEW bronze AS SELECT b.* FROM all_bronze b JOIN taken t USING (topic_id, "partition")
             WHERE b."offset" <= t.last;
             """
         )
@@ -146,10 +141,14 @@ class Verification:
     def _judge_anew(self, con: duckdb.DuckDBPyConnection) -> None:
         """Table `judged`: every Bronze message that Silver has taken, with a fresh verdict on its raw bytes."""
         con.register("_empty", BRONZE.schema.empty_table())
-        con.execute('CREATE TABLE judged AS SELECT * EXCLUDE ("key", "value", "headers") FROM _empty')
+        con.execute('CREATE TEMP TABLE judged AS SELECT * EXCLUDE ("key", "value", "headers") FROM _empty')
         total = _count(con, "bronze")
+        # A connection of its own: a result that is still being read does not survive another statement.
         raw = con.cursor().execute(
-            'SELECT "key", "value", "headers", topic_id, "partition", "offset", kafka_ts, date_ingestion FROM bronze'
+            f"""
+            SELECT "key", "value", "headers", topic_id, "partition", "offset", kafka_ts, date_ingestion
+            FROM ({self._bronze.select()}) JOIN taken USING (topic_id, "partition") WHERE "offset" <= last
+            """
         )
         done = 0
         for batch in raw.to_arrow_reader(CHUNK):
@@ -172,7 +171,7 @@ class Verification:
         self.progress("finding duplicates over the whole history")
         con.execute(
             """
-            CREATE TABLE placed AS
+            CREATE TEMP TABLE placed AS
             SELECT topic_id, "partition", "offset", lot FROM ventes_clean
             UNION ALL SELECT topic_id, "partition", "offset", lot FROM ventes_rejets;
             """
@@ -180,7 +179,7 @@ class Verification:
         content = ", ".join(f'"{name}"' for name in (*tables.EVENT_FIELDS[1:], "_extra"))
         con.execute(
             f"""
-            CREATE TABLE expected AS
+            CREATE TEMP TABLE expected AS
             WITH valid AS (
                 SELECT j.*, p.lot, row({content}) AS content,
                        row_number() OVER same_id AS nth, first(row({content})) OVER same_id AS first_content
@@ -272,24 +271,24 @@ class Verification:
         watermark = self.settings.rules.watermark_minutes
         con.execute(
             f"""
-            CREATE VIEW expected_clean AS
+            CREATE TEMP VIEW expected_clean AS
             SELECT vente_id, client_id, produit_id, "timestamp" AS horodatage, quantite, montant::DECIMAL(12,2) AS montant,
                    client_nom, produit_nom, categorie, pays, segment,
                    kafka_ts - "timestamp" > INTERVAL {watermark} MINUTE AS en_retard,
                    _extra, topic_id, "partition", "offset", kafka_ts, date_ingestion, lot, jour,
                    (((montant * 100)::HUGEINT * 2 + quantite) // (2 * quantite))::BIGINT AS centimes
             FROM expected WHERE len(motifs) = 0;
-            CREATE VIEW stored_clean AS
+            CREATE TEMP VIEW stored_clean AS
             SELECT * EXCLUDE (prix_unitaire, date_traitement), (prix_unitaire * 100)::BIGINT AS centimes FROM ventes_clean;
-            CREATE VIEW expected_rejets AS
+            CREATE TEMP VIEW expected_rejets AS
             SELECT motifs, vente_id, topic_id, "partition", "offset", kafka_ts, date_ingestion, lot
             FROM expected WHERE len(motifs) > 0;
-            CREATE VIEW stored_rejets AS
+            CREATE TEMP VIEW stored_rejets AS
             SELECT motifs, vente_id, topic_id, "partition", "offset", kafka_ts, date_ingestion, lot FROM ventes_rejets;
-            CREATE VIEW expected_raw AS
+            CREATE TEMP VIEW expected_raw AS
             SELECT b.topic_id, b."partition", b."offset", md5(b."value") AS fingerprint
             FROM bronze b SEMI JOIN stored_rejets USING (topic_id, "partition", "offset");
-            CREATE VIEW stored_raw AS
+            CREATE TEMP VIEW stored_raw AS
             SELECT topic_id, "partition", "offset", md5("value") AS fingerprint FROM ventes_rejets;
             """
         )
@@ -310,8 +309,8 @@ class Verification:
         average = "((sum(montant) * 100)::HUGEINT * 2 + count(*)) // (2 * count(*))"
         con.execute(
             f"""
-            CREATE TABLE ok AS SELECT * FROM expected_clean;
-            CREATE VIEW expected_ventes_aggreges AS
+            CREATE TEMP TABLE ok AS SELECT * FROM expected_clean;
+            CREATE TEMP VIEW expected_ventes_aggreges AS
             SELECT client_id, client_nom, pays, segment, jour, sum(quantite)::BIGINT AS total_quantite,
                    sum(montant)::DECIMAL(28,2) AS total_depense, count(*) AS nb_achats, ({average})::BIGINT AS panier_moyen,
                    min(montant) AS achat_min, max(montant) AS achat_max,
@@ -321,21 +320,21 @@ class Verification:
                         AS segment_depense,
                    list_sort(list(DISTINCT produit_id)) AS produits
             FROM ok GROUP BY client_id, client_nom, pays, segment, jour;
-            CREATE VIEW expected_ventes_par_pays AS
+            CREATE TEMP VIEW expected_ventes_par_pays AS
             SELECT pays, count(*) AS total_transactions, sum(montant)::DECIMAL(28,2) AS revenue_total,
                    ({average})::BIGINT AS transaction_moyenne, sum(quantite)::BIGINT AS items_sold,
                    count(DISTINCT client_id) AS unique_customers
             FROM ok GROUP BY pays;
-            CREATE VIEW expected_ventes_par_segment AS
+            CREATE TEMP VIEW expected_ventes_par_segment AS
             SELECT segment, count(*) AS total_transactions, sum(montant)::DECIMAL(28,2) AS revenue_total,
                    ({average})::BIGINT AS transaction_moyenne, sum(quantite)::BIGINT AS items_sold,
                    count(DISTINCT client_id) AS unique_customers, count(DISTINCT pays) AS countries_count
             FROM ok GROUP BY segment;
-            CREATE VIEW expected_ventes_par_produit AS
+            CREATE TEMP VIEW expected_ventes_par_produit AS
             SELECT produit_id, produit_nom, categorie, sum(quantite)::BIGINT AS quantite_totale,
                    sum(montant)::DECIMAL(28,2) AS revenue_total, count(*) AS total_transactions
             FROM ok GROUP BY produit_id, produit_nom, categorie;
-            CREATE VIEW expected_ventes_par_minute AS
+            CREATE TEMP VIEW expected_ventes_par_minute AS
             SELECT date_trunc('minute', horodatage) AS minute, count(*) AS total_transactions,
                    sum(montant)::DECIMAL(28,2) AS revenue_total, sum(quantite)::BIGINT AS items_sold
             FROM ok GROUP BY 1;
@@ -345,7 +344,7 @@ class Verification:
             averages = [name for name in ("panier_moyen", "transaction_moyenne") if name in table.schema.names]
             cents = ", ".join(f"({name} * 100)::BIGINT AS {name}" for name in averages)
             con.execute(
-                f"CREATE VIEW stored_{table.name} AS SELECT * {f'REPLACE ({cents})' if cents else ''} FROM {table.name}"
+                f"CREATE TEMP VIEW stored_{table.name} AS SELECT * {f'REPLACE ({cents})' if cents else ''} FROM {table.name}"
             )
             complaints = self._both_ways(con, table.name, f"expected_{table.name}", f"stored_{table.name}")
             rows = _count(con, table.name)
@@ -390,13 +389,11 @@ def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
     return int(row[0])
 
 
-def _version_of_lot(handle: DeltaTable, lot: int) -> int:
-    """The newest version of a roll-up that holds `lot` but no later one: the others may not have later ones yet."""
-    version = handle.version()
-    while handle.transaction_version(SILVER_APP) > lot:
-        version -= 1
-        handle.load_as_version(version)
-    return version
+def _as_of_lot(snapshot: Snapshot, lot: int) -> Snapshot:
+    """The roll-up as it was with `lot`: it may have a later one already that another roll-up still lacks."""
+    while snapshot.transactions[SILVER_APP] > lot:
+        snapshot = Snapshot.open(snapshot.path, version=snapshot.version - 1)
+    return snapshot
 
 
 @contextmanager
