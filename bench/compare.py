@@ -35,6 +35,7 @@ from deltalake import DeltaTable
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 from tests.support.pipeline import Pipeline, wait_for  # noqa: E402
+
 from ventes import config  # noqa: E402
 from ventes.contract.tables import CLEAN  # noqa: E402
 from ventes.lake.tables import path_of  # noqa: E402
@@ -187,7 +188,9 @@ def freshness(contender: Contender, rate: int, seconds: int, before: int) -> dic
                     f"INSERT INTO ages SELECT {column}, ? - epoch({column}) FROM read_parquet(?)",
                     [visible, str(contender.clean / added["path"])],
                 )
-    con.execute("DELETE FROM ages WHERE sold < ?", [datetime.fromtimestamp(began.timestamp() + seconds / 10, timezone.utc)])
+    con.execute(
+        "DELETE FROM ages WHERE sold < ?", [datetime.fromtimestamp(began.timestamp() + seconds / 10, timezone.utc)]
+    )
     row = con.execute("SELECT quantile_cont(age, [0.5, 0.95, 0.99]), count(*) FROM ages").fetchone()
     assert row is not None
     assert row[1] > 0
@@ -283,7 +286,10 @@ def main() -> None:
             results.append(measure(name, args, Path(folder)))
     output = PROJECT / "bench" / "results" / "compare.json"
     output.parent.mkdir(exist_ok=True)
-    about = {"date": str(date.today()), "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {platform.system()}"}
+    about = {
+        "date": str(date.today()),
+        "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+    }
     about["config"] = str(config.load().spark.master)
     output.write_text(json.dumps({"about": about, "results": [asdict(r) for r in results]}, indent=1))
     print(f"{about['date']}, {about['machine']}, {args.sales:,} sales a backlog, median of {args.repeats}\n")

@@ -100,7 +100,8 @@ def merge_batch(batch: DataFrame, number: int, lake: str) -> None:
             .merge(grouped.alias("s"), same)
             .whenMatchedUpdate(
                 set={
-                    column: f"t.{column} + s.{column}" for column in ("total_transactions", "revenue_total", "items_sold")
+                    column: f"t.{column} + s.{column}"
+                    for column in ("total_transactions", "revenue_total", "items_sold")
                 }
             )
             .whenNotMatchedInsertAll()

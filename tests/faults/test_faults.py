@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
-
 from tests import corpus
 from tests.support.pipeline import Pipeline, sales, wait_for
+
 from ventes import kafka
 from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
 

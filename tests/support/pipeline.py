@@ -1,11 +1,11 @@
 """A whole pipeline of a test's own: real broker, real jobs as processes, own folders and ports.
 
-    with Pipeline(tmp_path, engine="spark") as p:
-        p.start("bronze"); p.start("silver")
-        p.send(sales(100))
-        p.catch_up()
-        p.kill("silver", signal.SIGKILL)
-        p.verify()
+with Pipeline(tmp_path, engine="spark") as p:
+    p.start("bronze"); p.start("silver")
+    p.send(sales(100))
+    p.catch_up()
+    p.kill("silver", signal.SIGKILL)
+    p.verify()
 """
 
 from __future__ import annotations
@@ -110,7 +110,9 @@ class Pipeline:
 
     # -- jobs -----------------------------------------------------------------------------------
 
-    def start(self, job: str, failpoints: str = "", engine: str | None = None, *options: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, job: str, failpoints: str = "", engine: str | None = None, *options: str
+    ) -> subprocess.Popen[bytes]:
         """Start the guide's script of a job, as a person would."""
         environment = {**self.environment, "VENTES_ENGINE": engine or self.engine}
         if failpoints:

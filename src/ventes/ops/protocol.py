@@ -47,7 +47,7 @@ def checkpoint_complaints(settings: Settings) -> list[str]:
     found = sorted(epochs.glob("epoch-*")) if epochs.is_dir() else []
     if not found:
         return []
-    from ventes.engines.spark.checkpoint import read  # noqa: PLC0415  (only where Spark has been)
+    from ventes.engines.spark.checkpoint import read
 
     checkpoint = read(found[-1])
     if checkpoint.query_id is None:

@@ -20,9 +20,7 @@ _SCHEMA = pa.schema([("partition", pa.int32()), ("offset", pa.int64()), ("key", 
 _FINGERPRINT = """md5(coalesce(md5("key"), '-') || coalesce(md5("value"), '-'))"""
 
 
-def load(
-    settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress: Callable[[str], None]
-) -> int | None:
+def load(settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress: Callable[[str], None]) -> int | None:
     """Create tables `<name>` and `this_topic` (partition, offset, fingerprint) over the same range of offsets.
 
     The range of a partition goes from the topic's low watermark to Bronze's last offset. Needs the view
@@ -45,7 +43,8 @@ def load(
     con.execute(f'CREATE TABLE {name} ("partition" INTEGER, "offset" BIGINT, fingerprint VARCHAR)')
     count = _consume(settings, ranges, con, name, progress) if ranges else 0
     bounds = " OR ".join(
-        f'("partition" = {partition} AND "offset" BETWEEN {low} AND {high})' for partition, (low, high) in ranges.items()
+        f'("partition" = {partition} AND "offset" BETWEEN {low} AND {high})'
+        for partition, (low, high) in ranges.items()
     )
     con.execute(
         f"""CREATE TABLE this_topic AS SELECT "partition", "offset", {_FINGERPRINT} AS fingerprint

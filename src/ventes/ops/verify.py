@@ -109,7 +109,9 @@ class Verification:
         lot = None if None in lots.values() else min(value for value in lots.values() if value is not None)
         missing = [name for name, value in lots.items() if value is None]
         if missing and len(missing) < len(lots):
-            self._add("I6 protocol", 0, f"no lot yet in {', '.join(missing)}", ["start the silver job: it completes them"])
+            self._add(
+                "I6 protocol", 0, f"no lot yet in {', '.join(missing)}", ["start the silver job: it completes them"]
+            )
         for table in tables.SILVER:
             snapshot = found[table.name]
             if snapshot is None:
@@ -153,7 +155,9 @@ class Verification:
         done = 0
         for batch in raw.to_arrow_reader(CHUNK):
             chunk = pa.Table.from_batches([batch])
-            verdicts = judged(con.cursor(), chunk.drop_columns(["date_ingestion"]), self.settings, datetime.now(timezone.utc))
+            verdicts = judged(
+                con.cursor(), chunk.drop_columns(["date_ingestion"]), self.settings, datetime.now(timezone.utc)
+            )
             stored = chunk.select(["topic_id", "partition", "offset", "date_ingestion"])
             con.register("_verdicts", verdicts)
             con.register("_stored", stored)
@@ -201,7 +205,9 @@ class Verification:
     def _positions(self, con: duckdb.DuckDBPyConnection) -> None:
         total = _count(con, "bronze")
         complaints = []
-        doubled = _rows(con, 'SELECT topic_id, "partition", "offset", count(*) FROM all_bronze GROUP BY ALL HAVING count(*) > 1')
+        doubled = _rows(
+            con, 'SELECT topic_id, "partition", "offset", count(*) FROM all_bronze GROUP BY ALL HAVING count(*) > 1'
+        )
         complaints += [f"Bronze holds {row} times" for row in doubled]
         for label, left, right in (
             ("in Bronze, in no Silver table", "bronze", "placed"),
@@ -227,7 +233,10 @@ class Verification:
         waiting = _count(con, "all_bronze") - total
         later = f"; {waiting:,} more in Bronze wait for Silver" if waiting else ""
         self._add(
-            "I1 positions", total, f"{total:,} messages of {parts} partition(s): Bronze = clean ⊎ rejets{later}", complaints
+            "I1 positions",
+            total,
+            f"{total:,} messages of {parts} partition(s): Bronze = clean ⊎ rejets{later}",
+            complaints,
         )
 
     def _payload(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -348,7 +357,9 @@ class Verification:
             )
             complaints = self._both_ways(con, table.name, f"expected_{table.name}", f"stored_{table.name}")
             rows = _count(con, table.name)
-            self._add("I5 aggregates", rows, f"{table.name}: {rows:,} rows recomputed from Bronze, both ways", complaints)
+            self._add(
+                "I5 aggregates", rows, f"{table.name}: {rows:,} rows recomputed from Bronze, both ways", complaints
+            )
 
     def _protocol(self) -> None:
         self.progress("checking logs and checkpoints")
@@ -360,13 +371,13 @@ class Verification:
                 complaints += found
                 files += count
         complaints += checkpoint_complaints(self.settings)
-        self._add("I6 protocol", files, f"{files:,} Delta log entries without a gap; checkpoint and table agree", complaints)
+        self._add(
+            "I6 protocol", files, f"{files:,} Delta log entries without a gap; checkpoint and table agree", complaints
+        )
 
     # -- helpers --------------------------------------------------------------------------------
 
-    def _both_ways(
-        self, con: duckdb.DuckDBPyConnection, what: str, expected: str, stored: str
-    ) -> list[str]:
+    def _both_ways(self, con: duckdb.DuckDBPyConnection, what: str, expected: str, stored: str) -> list[str]:
         columns = [row[0] for row in con.execute(f"SELECT column_name FROM (DESCRIBE {expected})").fetchall()]
         listed = ", ".join(f'"{name}"' for name in columns)
         found = []
