@@ -1,0 +1,47 @@
+"""Who listens on a port of this machine, as far as this user may see."""
+
+from __future__ import annotations
+
+import socket
+
+import psutil
+
+
+def taken(address: str, port: int) -> bool:
+    """Whether something listens there already."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection's remains are no listener
+        try:
+            probe.bind((address, port))
+        except PermissionError:  # a port below 1024: whoever starts there will say so
+            return False
+        except OSError:
+            return True
+    return False
+
+
+def holder(port: int) -> psutil.Process | None:
+    """The process that listens on `port`, or None if there is none or it is another user's."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        return None
+    for connection in connections:
+        listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+        if listens and connection.pid:
+            try:
+                return psutil.Process(connection.pid)
+            except psutil.NoSuchProcess:
+                continue
+    return None
+
+
+def describe(process: psutil.Process | None) -> str:
+    """'pid 4711 (python -m http.server 8501)', or 'a process of another user'."""
+    if process is None:
+        return "a process that this user cannot see"
+    try:
+        command = " ".join(process.cmdline())
+    except psutil.Error:
+        command = ""
+    return f"pid {process.pid}" + (f" ({command[:120]})" if command else "")

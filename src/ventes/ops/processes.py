@@ -1,0 +1,177 @@
+"""Real processes: starting one in a session of its own, noticing its end, ending it with all that it left behind.
+
+A service may leave a helper that can still act for it (Spark's JVM outlives its driver by seconds). The helper is
+found by the service's session, which no other process can join.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from ventes.runtime.heartbeat import Heartbeat
+
+OUTPUT_LIMIT = 4_000_000
+OUTPUT_KEPT = 200_000
+"""Bytes of a service's output: beyond the limit only the newest are kept."""
+
+
+class Child:
+    """A process of ours, and its session."""
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], folder: Path, output: Path) -> None:
+        """Start it. `output` is truncated first and then takes stdout and stderr. Raises OSError."""
+        output.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            self._popen = subprocess.Popen(
+                list(argv),
+                env=dict(environment),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                start_new_session=True,
+            )
+        finally:
+            os.close(descriptor)
+        self.pid = self._popen.pid
+        self.started = psutil.Process(self.pid).create_time()  # not yet reaped: the pid is certainly its own
+        self._left: list[psutil.Process] = []
+
+    def poll(self) -> int | None:
+        """The exit code (negative: the signal) once it has ended, else None."""
+        if self._popen.returncode is None and _has_ended(self.pid):
+            self._left = session(self.pid)  # while the dead leader holds the pid, so that it cannot be another's
+            self._popen.poll()
+        return self._popen.returncode
+
+    def terminate(self) -> None:
+        """Ask it to end. Only the process itself: a JVM that heard it too could not finish the batch."""
+        if self.poll() is None:
+            self._popen.terminate()
+
+    def kill(self) -> None:
+        """End it and its whole session at once."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        for process in self.left():
+            send(process, signal.SIGKILL)
+
+    def left(self) -> list[psutil.Process]:
+        """Helpers that still live although the process itself has ended."""
+        self._left = [process for process in self._left if lives(process)]
+        return self._left
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def session(leader: int) -> list[psutil.Process]:
+    """The other processes of the session that `leader` began."""
+    found = []
+    for pid in psutil.pids():
+        try:
+            if pid != leader and os.getsid(pid) == leader:
+                process = psutil.Process(pid)
+                if lives(process):
+                    found.append(process)
+        except (OSError, psutil.Error):  # it ended while we looked
+            continue
+    return found
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether this very process still runs (a reused pid and a zombie do not count)."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def send(process: psutil.Process, number: int) -> None:
+    """Signal this very process; one that has ended meanwhile is fine. psutil refuses a reused pid."""
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+def helpers(record: Heartbeat) -> list[psutil.Process]:
+    """The living helpers that a service named in its record: born after it, and before it last wrote."""
+    found = []
+    for pid in record.children:
+        try:
+            process = psutil.Process(pid)
+            if record.process_started - 1 <= process.create_time() <= record.beat + 1 and lives(process):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def end(process: psutil.Process, seconds: float) -> bool:
+    """SIGTERM, wait up to `seconds`, then SIGKILL, helpers included. For a process that is not our child.
+
+    Returns whether it ended by itself. Raises psutil.AccessDenied if it belongs to another user.
+    """
+    leads = _leads_session(process)
+    others = session(process.pid) if leads else []
+    send(process, signal.SIGTERM)
+    gone = wait_until_gone([process], seconds)
+    for other in others if gone else [process, *others]:
+        if gone and wait_until_gone([other], 5.0):
+            continue
+        send(other, signal.SIGKILL)
+    wait_until_gone([process, *others], 5.0)
+    return gone
+
+
+def _leads_session(process: psutil.Process) -> bool:
+    try:
+        return os.getsid(process.pid) == process.pid
+    except OSError:
+        return False
+
+
+def wait_until_gone(processes: Sequence[psutil.Process], seconds: float) -> bool:
+    """Whether all of them ended within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while any(lives(process) for process in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def trim(path: Path) -> None:
+    """Cut a service's output down to its newest lines once it has grown too large."""
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size > OUTPUT_LIMIT:
+            file.seek(size - OUTPUT_KEPT)
+            kept = file.read()
+            file.truncate(0)  # the service appends, so its next line lands at the new end
+            file.seek(0)
+            file.write(kept.partition(b"\n")[2])
+
+
+def last_line(path: Path) -> str:
+    """The last line of a service's output that says something, at most 300 characters; '' if there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")

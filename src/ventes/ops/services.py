@@ -1,0 +1,154 @@
+"""The parts of the pipeline as data: what each runs, what it needs, how to ask whether it is ready.
+
+Tuple order is start order; STOP_ORDER empties the pipe from its mouth. The commands are the guide's scripts, so that
+`ps aux | grep -E 'producer|spark_streaming|streamlit'` shows what the guide says it shows.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
+from ventes.ops import ports
+from ventes.runtime import heartbeat
+
+Answer = tuple[bool, str]
+"""(ready, why not)."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One long-running process. Durations are seconds."""
+
+    name: str
+    title: str
+    argv: Callable[[Settings], list[str]]
+    ready: Callable[[Settings], Answer]
+    """Asks the service itself, now. Never raises for a service that is not there."""
+    needs: tuple[str, ...] = ()
+    """Services that must be ready before this one is started."""
+    stop_seconds: float = 15.0
+    """How long it may take to finish its batch after SIGTERM before it is killed."""
+    prepare: Callable[[Settings], object] | None = None
+    """Runs before each start, in the supervisor."""
+
+
+def _python(*arguments: str) -> list[str]:
+    return [sys.executable, *arguments]
+
+
+def _broker_argv(settings: Settings) -> list[str]:
+    from ventes.ops import broker
+
+    return broker.command(settings)
+
+
+def _broker_prepare(settings: Settings) -> object:
+    from ventes.ops import broker
+
+    return broker.prepare(settings)
+
+
+def _broker_ready(settings: Settings) -> Answer:
+    from ventes.ops import broker
+
+    return broker.ready(settings)
+
+
+def _reports(name: str) -> Callable[[Settings], Answer]:
+    """A job is ready when the process that wrote its record lives and says that it runs."""
+
+    def ready(settings: Settings) -> Answer:
+        record = heartbeat.read(settings.state, name)
+        if record is None or not heartbeat.alive(record):
+            return False, "is not running"
+        return record.phase == "running", "" if record.phase == "running" else record.reason or record.phase
+
+    return ready
+
+
+PAGE_SCRIPT = "streamlit_dashboard.py"
+
+
+def page_url(settings: Settings) -> str:
+    """Where a person opens the page."""
+    address = settings.page.address
+    return f"http://{'localhost' if address in {'127.0.0.1', '0.0.0.0'} else address}:{settings.page.port}"
+
+
+def page_ready(settings: Settings, timeout: float = 2.0) -> Answer:
+    """Ask the page's own health address."""
+    address = "127.0.0.1" if settings.page.address == "0.0.0.0" else settings.page.address
+    url = f"http://{address}:{settings.page.port}/_stcore/health"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy: it is this machine
+    try:
+        with opener.open(url, timeout=timeout) as answer:
+            return answer.status == 200, f"{url} answers {answer.status}"
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        return False, f"{url}: {getattr(error, 'reason', error)}"
+
+
+def _page_argv(settings: Settings) -> list[str]:
+    options = [f"--server.address={settings.page.address}", f"--server.port={settings.page.port}"]
+    return _python("-m", "streamlit", "run", PAGE_SCRIPT, *options)
+
+
+BROKER = Service("broker", "Kafka broker", _broker_argv, _broker_ready, stop_seconds=30, prepare=_broker_prepare)
+SILVER = Service("silver", "Silver job", lambda _: _python("streaming_silver.py"), _reports("silver"))
+PAGE = Service("page", "page", _page_argv, page_ready, stop_seconds=5)
+BRONZE = Service(
+    "bronze", "Bronze job", lambda _: _python("spark_streaming_delta.py"), _reports("bronze"), needs=("broker",)
+)
+PRODUCER = Service("producer", "producer", lambda _: _python("producer.py"), _reports("producer"), needs=("broker",))
+
+ALL = (BROKER, SILVER, BRONZE, PRODUCER, PAGE)
+BY_NAME = {service.name: service for service in ALL}
+JOBS = ("bronze", "silver")
+"""What an engine switch replaces."""
+STOP_ORDER = ("producer", "bronze", "silver", "page", "broker")
+
+
+def started_by_hand(settings: Settings, service: Service) -> str:
+    """Who runs this service although no supervisor started it, as a sentence; '' if nobody does."""
+    record = heartbeat.read(settings.state, service.name)
+    if record is not None and not record.supervised and heartbeat.alive(record):
+        return f"started by hand, pid {record.pid}"
+    if service is PAGE and page_ready(settings)[0]:  # a page that nobody has opened yet has no record
+        process = ports.holder(settings.page.port)
+        if process is not None and PAGE_SCRIPT in ports.describe(process):
+            return f"started by hand, pid {process.pid}"
+    return ""
+
+
+def enabled(settings: Settings, among: Iterable[Service] = ALL) -> tuple[Service, ...]:
+    """The services that these settings ask for, in start order."""
+    left_out = set()
+    if not settings.kafka.managed:
+        left_out.add(BROKER.name)
+    if not settings.producer.enabled:
+        left_out.add(PRODUCER.name)
+    return tuple(service for service in among if service.name not in left_out)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment of every service: all read the same settings, and flags reach them."""
+    ours = {"VENTES_SUPERVISED": "1", "VENTES_ENGINE": settings.engine, "PYTHONUNBUFFERED": "1"}
+    if settings.config_file.is_file():
+        ours[CONFIG_VARIABLE] = str(settings.config_file)
+    return {**os.environ, **ours}
+
+
+def folder() -> Path:
+    """Where every service runs: the guide's scripts are named relative to it."""
+    return PROJECT
+
+
+def output(settings: Settings, name: str) -> Path:
+    """What a service wrote to stdout and stderr since its last start."""
+    return settings.state / "run" / f"{name}.out"

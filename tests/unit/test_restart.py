@@ -1,0 +1,55 @@
+"""Which ends are crashes, how long a restart waits, and when it is given up."""
+
+from __future__ import annotations
+
+import pytest
+
+from ventes.config import Supervisor
+from ventes.ops import ledger
+from ventes.ops.restart import verdict
+
+LIMITS = Supervisor(backoff_seconds=1, backoff_max_seconds=30, give_up_after=8)
+
+
+@pytest.mark.parametrize("code", [0, -15, 143])
+def test_what_ends_by_sigterm_stays_down(code: int) -> None:
+    decided = verdict(code, ran=5, crashes=3, last_words="", limits=LIMITS)
+    assert decided.state == ledger.STOPPED
+    assert "on purpose" in decided.reason
+    assert decided.crashes == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "how"), [(-9, "killed by SIGKILL"), (1, "ended with code 1"), (-2, "killed by SIGINT"), (137, "code 137")]
+)
+def test_any_other_end_is_a_crash(code: int, how: str) -> None:
+    decided = verdict(code, ran=5, crashes=0, last_words="boom", limits=LIMITS)
+    assert decided.state == ledger.RESTARTING
+    assert how in decided.reason
+    assert decided.reason.endswith("boom")
+
+
+def test_each_crash_waits_twice_as_long_up_to_the_cap() -> None:
+    delays, crashes = [], 0
+    for _ in range(7):
+        decided = verdict(1, ran=5, crashes=crashes, last_words="", limits=LIMITS)
+        delays.append(decided.delay)
+        crashes = decided.crashes
+    assert delays == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_the_eighth_crash_in_a_row_is_the_last() -> None:
+    decided = verdict(1, ran=5, crashes=7, last_words="no such topic", limits=LIMITS)
+    assert decided.state == ledger.FAILED
+    assert "8 times" in decided.reason
+    assert "no such topic" in decided.reason
+
+
+def test_a_minute_of_health_forgives_earlier_crashes() -> None:
+    assert verdict(1, ran=60, crashes=7, last_words="", limits=LIMITS).crashes == 1
+    assert verdict(1, ran=59.9, crashes=7, last_words="", limits=LIMITS).crashes == 8
+
+
+def test_an_error_that_needs_a_person_is_not_tried_again() -> None:
+    decided = verdict(3, ran=5, crashes=0, last_words="topic was re-created → ventes recover", limits=LIMITS)
+    assert (decided.state, decided.reason) == (ledger.FAILED, "topic was re-created → ventes recover")

@@ -1,0 +1,221 @@
+"""The real supervisor, real signals, real (small) processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ventes import config
+from ventes.config import PROJECT
+from ventes.ops import ledger, orphans, processes, services
+from ventes.ops.ledger import Entry
+from ventes.ops.processes import lives
+from ventes.ops.supervisor import engine_request, lock_path
+
+
+def wait_for(question: Callable[[], object], what: str, seconds: float = 15.0) -> None:
+    until = time.monotonic() + seconds
+    while not question():
+        if time.monotonic() > until:
+            pytest.fail(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.02)
+
+
+class Small:
+    """A supervisor over five sleepers, in folders of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state = folder / "state"
+        self.logs = folder / "logs"
+        self.environment = {
+            **os.environ,
+            "VENTES_PATHS__STATE": str(self.state),
+            "VENTES_PATHS__LOGS": str(self.logs),
+            "VENTES_PATHS__LAKE": str(folder / "lake"),
+            "VENTES_PAGE__PORT": "19481",
+            "VENTES_SUPERVISOR__BACKOFF_SECONDS": "0.1",
+            "VENTES_SUPERVISOR__GIVE_UP_AFTER": "3",
+            "PYTHONPATH": f"{PROJECT}:{PROJECT / 'src'}",
+        }
+        self.settings = config.load(
+            paths={"state": self.state, "logs": self.logs, "lake": folder / "lake"}, page={"port": 19481}
+        )
+        self.seen: set[tuple[int, float]] = set()
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.support.small_supervisor"],
+            env=self.environment,
+            cwd=PROJECT,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        wait_for(lambda: ledger.read(self.state).supervisor_pid == self.process.pid, "the new ledger")
+        wait_for(self.all_run, "all five run")
+
+    def entry(self, name: str) -> Entry:
+        entry = ledger.read(self.state).entries[name]
+        if entry.pid is not None and entry.process_started is not None:
+            self.seen.add((entry.pid, entry.process_started))
+        return entry
+
+    def pid(self, name: str) -> int:
+        pid = self.entry(name).pid
+        assert pid is not None
+        return pid
+
+    def all_run(self) -> bool:
+        """Running, and past the start of Python: each has said its line."""
+        return all(
+            self.entry(name).state == ledger.RUNNING
+            and self.entry(name).process() is not None
+            and name in processes.last_line(services.output(self.settings, name))
+            for name in services.BY_NAME
+        )
+
+    def pids(self) -> dict[str, int]:
+        return {name: self.pid(name) for name in services.BY_NAME}
+
+    def becomes(self, name: str, state: str) -> None:
+        wait_for(lambda: self.entry(name).state == state, f"{name} {state}")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=30)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+        list(orphans.end_all(self.settings))
+
+    def log(self) -> str:
+        return (self.logs / "ventes.log").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Small]:
+    scene = Small(tmp_path)
+    try:
+        yield scene
+    finally:
+        scene.close()
+
+
+def test_stop_ends_all_in_order_and_leaves_nothing(small: Small) -> None:
+    pids = small.pids()
+    helper = psutil.Process(pids["bronze"]).children()[0]
+    small.stop()
+    assert small.process.returncode == 0
+    assert not [pid for pid in pids.values() if psutil.pid_exists(pid)]
+    assert not lives(helper)
+    stopped = [line.split()[2] for line in small.log().splitlines() if line.endswith("stopped: stopped on purpose")]
+    assert stopped == list(services.STOP_ORDER)
+    assert {entry.state for entry in ledger.read(small.state).entries.values()} == {ledger.STOPPED}
+
+
+def test_killed_comes_back_and_terminated_stays_down_until_start(small: Small) -> None:
+    before = small.pids()
+    os.kill(before["silver"], signal.SIGKILL)
+    os.kill(before["page"], signal.SIGTERM)
+    small.becomes("page", ledger.STOPPED)
+    wait_for(lambda: small.pid("silver") != before["silver"], "silver restarted")
+    assert small.entry("page").process() is None
+    small.process.send_signal(signal.SIGHUP)
+    wait_for(small.all_run, "all run again")
+    after = small.pids()
+    assert [name for name in before if before[name] == after[name]] == ["broker", "bronze", "producer"]
+
+
+def test_the_successor_starts_only_after_the_jvm_of_the_dead_driver_has_ended(small: Small) -> None:
+    driver = small.pid("bronze")
+    jvm = psutil.Process(driver).children()[0]
+    os.kill(driver, signal.SIGKILL)
+    wait_for(lambda: "left behind" in small.entry("bronze").reason, "it waits")
+    assert lives(jvm)
+    assert small.pid("bronze") == driver
+    jvm.kill()
+    wait_for(lambda: small.pid("bronze") != driver, "bronze restarted")
+
+
+def test_a_killed_supervisor_leaves_orphans_that_the_next_one_ends(small: Small) -> None:
+    before = small.pids()
+    old = [psutil.Process(pid) for pid in before.values()]
+    old += old[list(before).index("bronze")].children()
+    small.process.kill()
+    small.process.communicate()
+    assert len(old) == 6
+    assert all(lives(process) for process in old)
+    small.start()
+    assert not [process for process in old if lives(process)]
+    assert "left by an earlier run, ended" in small.log()
+    assert set(small.pids().values()).isdisjoint(before.values())
+
+
+def test_a_second_supervisor_refuses_and_names_the_first(small: Small) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "tests.support.small_supervisor"],
+        env=small.environment,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode != 0
+    assert str(small.process.pid) in second.stderr
+    assert str(lock_path(small.state)) in second.stderr
+    assert small.all_run()
+
+
+def test_another_engine_replaces_the_jobs_only(small: Small) -> None:
+    before = small.pids()
+    engine_request(small.state).write_text("embedded", encoding="utf-8")
+    small.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: ledger.read(small.state).engine == "embedded", "the new engine")
+    wait_for(small.all_run, "all run again")
+    after = small.pids()
+    assert [name for name in before if before[name] != after[name]] == ["silver", "bronze"]
+    assert psutil.Process(after["silver"]).environ()["VENTES_ENGINE"] == "embedded"
+
+
+def test_idle_it_costs_next_to_nothing(small: Small) -> None:
+    me = psutil.Process(small.process.pid)
+    began, spent = time.monotonic(), sum(me.cpu_times()[:2])
+    wait_for(lambda: time.monotonic() - began > 6, "six quiet seconds", 10)
+    assert (sum(me.cpu_times()[:2]) - spent) / 6 <= 0.01
+    assert me.memory_info().rss < 60_000_000
+
+
+def test_nothing_is_signalled_whose_start_time_or_command_differs(tmp_path: Path) -> None:
+    settings = config.load(paths={"state": tmp_path})
+    stranger = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()", "stranger"])
+    try:
+        started = psutil.Process(stranger.pid).create_time()
+        earlier = Entry("bronze", pid=stranger.pid, process_started=started - 3600, argv=["stranger"])
+        other = Entry("silver", pid=stranger.pid, process_started=started, argv=["streaming_silver.py"])
+        ledger.write(tmp_path, ledger.Ledger(entries={"bronze": earlier, "silver": other}))
+        assert orphans.find(settings) == {}
+        assert list(orphans.end_all(settings)) == []
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_the_output_of_a_chatty_service_is_cut_to_its_newest_lines(tmp_path: Path) -> None:
+    path = tmp_path / "bronze.out"
+    path.write_bytes(b"".join(b"line %d\n" % number for number in range(600_000)))
+    processes.trim(path)
+    assert path.stat().st_size <= processes.OUTPUT_KEPT
+    assert processes.last_line(path) == "line 599999"
+    assert path.read_bytes().startswith(b"line ")
