@@ -17,7 +17,7 @@ from sqlglot import exp
 
 FOLDER = Path(__file__).parent / "sql"
 Dialect = Literal["spark", "duckdb"]
-Value = str | int | Decimal | datetime | exp.Expression
+Value = str | int | Decimal | datetime | exp.Expr
 
 _SOURCE = "databricks"
 """Spark 4 is ANSI, like Databricks: CAST fails on a bad value. sqlglot's "spark" would write TRY_CAST."""
@@ -34,18 +34,18 @@ def sql(name: str, dialect: Dialect, **params: Value) -> str:
     return statement.sql("spark" if dialect == "spark" else dialect)
 
 
-def fragment(expression: str) -> exp.Expression:
+def fragment(expression: str) -> exp.Expr:
     """An SQL expression in Spark's dialect, as a value for a `:param`."""
     return sqlglot.parse_one(expression, read=_SOURCE)
 
 
 @cache
-def _parsed(name: str) -> exp.Expression:
+def _parsed(name: str) -> exp.Expr:
     return sqlglot.parse_one((FOLDER / f"{name}.sql").read_text(encoding="utf-8"), read=_SOURCE)
 
 
-def _literal(value: Value) -> exp.Expression:
-    if isinstance(value, exp.Expression):
+def _literal(value: Value) -> exp.Expr:
+    if isinstance(value, exp.Expr):
         return value.copy()
     if isinstance(value, datetime):
         return exp.Literal.string(value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f+00:00"))

@@ -1,0 +1,92 @@
+-- The fast path: sales that need no second look, typed. `sure` = contract.verdict.judge would find the row valid,
+-- with exactly these values. Never NULL; false decides nothing, the row then goes to `judge`.
+--
+-- texts     kafka_ts (naive UTC), `seule` (the message is one JSON object that has the eleven fields, each once,
+--           and nothing else), and t_<field>, the text of each: of a name only if it was a JSON string without NUL.
+--           Further columns pass through.
+-- :source_offset  seconds east of UTC at the wall-clock time `locale`, NULL = unknown
+-- :jour_vente, :jour_kafka  the business day of `horodatage` and of `kafka_ts`, NULL = unknown
+--
+-- Nothing is taken on an engine's word: what a cast read is written back and must be the text that came.
+-- So blanks, signs, exponents, `1_000` and whatever else a cast forgives never match.
+WITH lues AS (
+  SELECT *,
+    try_cast(t_vente_id AS BIGINT) AS vente_id,
+    try_cast(t_client_id AS BIGINT) AS client_id,
+    try_cast(t_produit_id AS BIGINT) AS produit_id,
+    try_cast(t_quantite AS BIGINT) AS quantite,
+    try_cast(t_montant AS DECIMAL(18, 2)) AS montant,
+    t_timestamp RLIKE
+      '^2[0-9]{3}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?\\z'
+      AS iso,
+    -- how many characters at the end of the text are its offset from UTC
+    CASE
+      WHEN endswith(t_timestamp, 'Z') THEN 1
+      WHEN substring(t_timestamp, -6, 1) IN ('+', '-') THEN 6
+      ELSE 0
+    END AS zone
+  FROM texts
+),
+locales AS (
+  SELECT *,
+    -- 26 characters reach to the microsecond: further digits are cut, not rounded
+    CASE WHEN iso THEN try_cast(left(t_timestamp, least(26, length(t_timestamp) - zone)) AS TIMESTAMP_NTZ) END AS locale
+  FROM lues
+),
+decalees AS (
+  SELECT *,
+    CASE
+      WHEN zone = 1 OR right(t_timestamp, 6) = '+00:00' THEN 0
+      WHEN zone = 6 AND iso THEN
+        (CASE WHEN substring(t_timestamp, -6, 1) = '-' THEN -60 ELSE 60 END)
+        * (60 * try_cast(substring(t_timestamp, -5, 2) AS INT) + try_cast(right(t_timestamp, 2) AS INT))
+      WHEN zone = 0 THEN :source_offset
+    END AS decalage
+  FROM locales
+),
+situees AS (
+  SELECT *,
+    CASE WHEN decalage = 0 THEN locale ELSE timestampadd(SECOND, -decalage, locale) END AS horodatage
+  FROM decalees
+),
+datees AS (
+  SELECT *, :jour_vente AS jour, :jour_kafka AS jour_kafka
+  FROM situees
+)
+SELECT *,
+  t_client_nom AS client_nom,
+  t_produit_nom AS produit_nom,
+  t_categorie AS categorie,
+  t_pays AS pays,
+  t_segment AS segment,
+  coalesce(
+    seule
+    AND vente_id BETWEEN 1 AND 9007199254740991 AND CAST(vente_id AS STRING) = t_vente_id
+    AND client_id BETWEEN 1 AND 2147483647 AND CAST(client_id AS STRING) = t_client_id
+    AND produit_id BETWEEN 1 AND 2147483647 AND CAST(produit_id AS STRING) = t_produit_id
+    AND quantite BETWEEN 1 AND 1000000 AND CAST(quantite AS STRING) = t_quantite
+    AND montant > 0 AND montant <= 9999999999.99
+    AND CASE
+      WHEN CAST(montant AS STRING) IN (t_montant, t_montant || '0', t_montant || '.00') THEN true
+      -- Float noise: at most a ten-millionth away from the cent, so that it still holds where the parser has
+      -- already been through a double; nine digits before the point keep that double's own error below it.
+      ELSE t_montant RLIKE '^(0|[1-9][0-9]{0,8})[.][0-9]{2}(00000|99999)[0-9]{0,12}\\z'
+    END
+    AND horodatage >= TIMESTAMP_NTZ '2000-01-01 00:00:00'
+    AND horodatage <= kafka_ts + INTERVAL '24' HOUR
+    AND jour >= DATE '2000-01-01'
+    AND jour <= date_add(jour_kafka, 1)
+    -- Not blank: begins with a character that is certainly none of Unicode's white space.
+    AND length(t_client_nom) <= 200
+    AND ((t_client_nom >= '!' AND t_client_nom < '~') OR (t_client_nom >= '¡' AND t_client_nom < 'ᙿ') OR t_client_nom >= '、')
+    AND length(t_produit_nom) <= 200
+    AND ((t_produit_nom >= '!' AND t_produit_nom < '~') OR (t_produit_nom >= '¡' AND t_produit_nom < 'ᙿ') OR t_produit_nom >= '、')
+    AND length(t_categorie) <= 200
+    AND ((t_categorie >= '!' AND t_categorie < '~') OR (t_categorie >= '¡' AND t_categorie < 'ᙿ') OR t_categorie >= '、')
+    AND length(t_pays) <= 200
+    AND ((t_pays >= '!' AND t_pays < '~') OR (t_pays >= '¡' AND t_pays < 'ᙿ') OR t_pays >= '、')
+    AND length(t_segment) <= 200
+    AND ((t_segment >= '!' AND t_segment < '~') OR (t_segment >= '¡' AND t_segment < 'ᙿ') OR t_segment >= '、'),
+    false
+  ) AS sure
+FROM datees

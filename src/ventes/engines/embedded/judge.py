@@ -1,0 +1,130 @@
+"""Kafka messages → Bronze rows, in DuckDB: the verdict of each, given once.
+
+What SQL proves to be a valid sale is typed there (contract/sql/fast.sql); every other message goes
+through `contract.verdict.judge`. This file owns how DuckDB reads JSON, and the proof that it read one
+object with the eleven fields and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ventes.config import Settings
+from ventes.contract import fast
+from ventes.contract.tables import BRONZE, EVENT_FIELDS
+from ventes.engines.slow_path import JUDGED, judge_rows
+
+_NAMES = ("client_nom", "produit_nom", "categorie", "pays", "segment")
+_OTHERS = tuple(field for field in EVENT_FIELDS if field not in _NAMES)
+
+_STRUCTURE = json.dumps({field: "JSON" if field in _NAMES else "VARCHAR" for field in EVENT_FIELDS})
+_STRING = """CASE WHEN starts_with(f.{0}, '"') THEN TRY(from_json(f.{0}, '"VARCHAR"')) END AS t_{0}"""
+
+# TRY, because one malformed message would otherwise end the query for all. DuckDB's parser (yyjson) refuses
+# trailing data, raw control characters and half surrogate pairs, as `judge` does, but takes a comma before the
+# closing brace, NaN, and keys more than once. So: the object ends in `}` after a value, has eleven members, and
+# all eleven fields are there (NULLs end in `sure = false`), hence each once and none else. A name is asked for
+# as JSON, whose quote proves that it was a string; then the quotes come off.
+_TEXTS = f"""
+WITH cadres AS (
+  SELECT rang, kafka_ts,
+    CASE WHEN strlen(texte) <= 16384 AND starts_with(texte, '{{')
+          AND suffix(texte, '}}') AND NOT (suffix(texte, ',}}') OR suffix(texte, ' }}') OR suffix(texte, chr(9) || '}}')
+                                        OR suffix(texte, chr(10) || '}}') OR suffix(texte, chr(13) || '}}'))
+          AND NOT contains(texte, '\\u0000')
+         THEN texte END AS texte
+  FROM _messages
+),
+lus AS (
+  SELECT rang, kafka_ts, TRY(from_json(texte, '{_STRUCTURE}')) AS f, TRY(len(json_keys(texte))) = 11 AS seule
+  FROM cadres
+)
+SELECT rang, kafka_ts, seule,
+  {", ".join(f"f.{field} AS t_{field}" for field in _OTHERS)},
+  {", ".join(_STRING.format(field) for field in _NAMES)}
+FROM lus
+"""
+_TYPED = ", ".join("horodatage AS timestamp" if field == "timestamp" else field for field in EVENT_FIELDS)
+
+
+def judged(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, ingested_at: datetime) -> pa.Table:
+    """Messages as Bronze rows, in the same order, with exactly BRONZE's schema.
+
+    `raw` has key, value, headers, topic_id, partition, offset and kafka_ts, typed as in BRONZE.
+    `con` is used by nobody else meanwhile; `ingested_at` (aware) becomes date_ingestion.
+    """
+    typed = _typed(con, raw, fast.query("duckdb", settings.source_zone, settings.business_zone, ingested_at.year))
+    columns = {name: typed[name] for name in (*EVENT_FIELDS, "jour")}
+    columns["motifs"] = _empty_lists(raw.num_rows)
+    columns["_extra"] = pa.nulls(raw.num_rows, pa.string())
+
+    unsure = np.flatnonzero(~typed["sure"].to_numpy())
+    if len(unsure):
+        slow = judge_rows(
+            raw["value"].take(unsure), raw["kafka_ts"].take(unsure), settings.source_zone, settings.business_zone
+        )
+        columns = {name: _replaced(columns[name], unsure, slow[name]) for name in JUDGED.names}
+
+    stamped = pa.array([ingested_at], BRONZE.schema.field("date_ingestion").type)
+    columns["date_ingestion"] = stamped.take(pa.array(np.zeros(raw.num_rows, dtype=np.int8)))
+    for name in ("topic_id", "partition", "offset", "kafka_ts", "key", "value", "headers"):
+        columns[name] = raw[name]
+    return pa.table([columns[field.name] for field in BRONZE.schema], schema=BRONZE.schema)
+
+
+def _typed(con: duckdb.DuckDBPyConnection, raw: pa.Table, fast_query: str) -> pa.Table:
+    messages = pa.table(
+        {
+            "rang": pa.array(np.arange(raw.num_rows)),
+            "texte": _decoded(raw["value"]),
+            "kafka_ts": raw["kafka_ts"].cast(pa.timestamp("us")),
+        }
+    )
+    con.register("_messages", messages)
+    try:
+        # ordered, because a connection may be set not to keep the order of what it reads
+        typed = con.execute(
+            f"WITH texts AS ({_TEXTS}) SELECT rang, {_TYPED}, jour, sure FROM ({fast_query})"
+        ).to_arrow_table()
+    finally:
+        con.unregister("_messages")
+    order = typed["rang"].to_numpy()
+    if not np.array_equal(order, np.arange(len(order))):
+        typed = typed.take(np.argsort(order))
+    stamps = pc.assume_timezone(typed["timestamp"], "UTC")
+    return typed.set_column(typed.schema.get_field_index("timestamp"), "timestamp", stamps)
+
+
+def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """The messages as text, NULL where the bytes are no UTF-8."""
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([_text(value) for value in values.to_pylist()], pa.string())
+
+
+def _text(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _replaced(column: pa.ChunkedArray | pa.Array, places: np.ndarray[Any, Any], values: pa.Array) -> pa.ChunkedArray:
+    """`column` with `values` at `places`."""
+    fast_chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    both = pa.chunked_array([*fast_chunks, values], values.type)
+    order = np.arange(len(column))
+    order[places] = len(column) + np.arange(len(places))
+    return both.take(order)
+
+
+def _empty_lists(rows: int) -> pa.ListArray:
+    return pa.ListArray.from_arrays(pa.array(np.zeros(rows + 1, dtype=np.int32)), pa.array([], pa.string()))
