@@ -1,0 +1,121 @@
+"""Kafka messages → Bronze rows, in Spark: the verdict of each, given once, in one pass over the source.
+
+What SQL proves to be a valid sale is typed in the JVM (contract/sql/fast.sql); every other message goes
+through `contract.verdict.judge` in a Python worker. This file owns how Spark reads JSON, and the proof
+that it read one object with the eleven fields and nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from ventes.config import Settings
+from ventes.contract import fast
+from ventes.contract.tables import BRONZE, EVENT_FIELDS
+from ventes.engines.slow_path import JUDGED, judge_rows
+
+_NAMES = ("client_nom", "produit_nom", "categorie", "pays", "segment")
+_OTHERS = tuple(field for field in EVENT_FIELDS if field not in _NAMES)
+
+# A name that begins with a letter that begins no JSON word, or beyond ASCII, can only have been a string; of any
+# other the quote must stand in the text. (With eleven members, each a known field, the pattern can be nothing else:
+# within a string its quotes would be escaped.)
+_STRING = """CASE
+    WHEN (f.{0} >= 'A' AND f.{0} < '[') OR (f.{0} >= 'a' AND f.{0} < 'f') OR (f.{0} >= 'g' AND f.{0} < 'n')
+      OR (f.{0} >= 'o' AND f.{0} < 't') OR (f.{0} >= 'u' AND f.{0} < '{{') OR f.{0} >= '¡' THEN f.{0}
+    WHEN contains(texte, '"{0}":"') OR contains(texte, '"{0}": "') THEN f.{0}
+  END AS t_{0}"""
+
+# Spark's parser (Jackson) refuses trailing commas and raw control characters, as `judge` does, but stops reading
+# after the first value, takes a key more than once, and turns half a surrogate pair into `?`. So: the only `}` is the
+# last character, there are eleven members, and all eleven fields are there (NULLs end in `sure = false`), hence each
+# once and none else.
+_TEXTS = rf"""
+WITH decodes AS (
+  SELECT *, CAST(value AS STRING) AS brut FROM _messages
+),
+cadres AS (
+  SELECT *,
+    CASE WHEN octet_length(brut) <= 16384 AND startswith(brut, '{{')
+          AND octet_length(substring_index(brut, '}}', 1)) = octet_length(brut) - 1
+          AND is_valid_utf8(brut)
+          AND NOT contains(brut, r'\u0000') AND NOT contains(brut, r'\ud') AND NOT contains(brut, r'\uD')
+         THEN brut END AS texte
+  FROM decodes
+),
+lus AS (
+  SELECT *,
+    from_json(texte, '{", ".join(f"{field} STRING" for field in EVENT_FIELDS)}',
+              map('allowSingleQuotes', 'false', 'allowNonNumericNumbers', 'false')) AS f,
+    size(json_object_keys(texte)) = 11 AS seule
+  FROM cadres
+)
+SELECT *,
+  {", ".join(f"f.{field} AS t_{field}" for field in _OTHERS)},
+  {", ".join(_STRING.format(field) for field in _NAMES)}
+FROM lus
+"""
+
+
+def judged(raw: DataFrame, topic_id: str, settings: Settings, ingested_at: datetime) -> DataFrame:
+    """Messages as Bronze rows with exactly BRONZE's columns and types.
+
+    `raw` has the columns of Spark's Kafka source: key, value, partition, offset, timestamp, and headers if
+    they were asked for. The session's time zone must be UTC. `ingested_at` (aware) becomes date_ingestion.
+    """
+    headers = "headers" if "headers" in raw.columns else "CAST(NULL AS ARRAY<STRUCT<key: STRING, value: BINARY>>)"
+    messages = raw.selectExpr(
+        "key",
+        "value",
+        f"{headers} AS headers",
+        "partition",
+        "offset",
+        "timestamp AS arrivee",
+        "CAST(timestamp AS TIMESTAMP_NTZ) AS kafka_ts",
+    )
+    session = raw.sparkSession
+    fast_query = fast.query("spark", settings.source_zone, settings.business_zone, ingested_at.year)
+    messages.createOrReplaceTempView("_messages")
+    typed = session.sql(f"WITH texts AS ({_TEXTS}) SELECT * FROM ({fast_query})")
+    session.catalog.dropTempView("_messages")
+
+    doubtful = ~F.col("sure")
+    slow_path = _slow_path(settings.source_zone, settings.business_zone)
+    both = typed.withColumn("juge", slow_path(F.when(doubtful, F.col("value")), F.when(doubtful, F.col("arrivee"))))
+    columns: dict[str, Column] = {
+        "topic_id": F.lit(topic_id),
+        "kafka_ts": F.col("arrivee"),
+        "date_ingestion": F.lit(ingested_at.astimezone(timezone.utc)),
+        "timestamp": _either(F.col("horodatage").cast("timestamp"), "timestamp"),
+        "motifs": _either(F.array().cast("array<string>"), "motifs"),
+        "_extra": _either(F.lit(None).cast("string"), "_extra"),
+    }
+    for name in (*EVENT_FIELDS, "jour"):
+        columns.setdefault(name, _either(F.col(name), name))
+    return both.select(*(columns.get(name, F.col(name)).alias(name) for name in BRONZE.schema.names))
+
+
+def _either(sure: Column, name: str) -> Column:
+    return F.when(F.col("sure"), sure).otherwise(F.col("juge").getField(name))
+
+
+def _slow_path(source_zone: ZoneInfo, business_zone: ZoneInfo) -> Any:
+    """A UDF over (value, arrival) that judges the rows with an arrival; for the others it returns NULL."""
+
+    def judge_some(values: pa.Array, arrivals: pa.Array) -> pa.Array:
+        rows = pc.indices_nonzero(arrivals.is_valid())
+        if len(rows) == 0:
+            return pa.nulls(len(values), pa.struct(list(JUDGED)))
+        verdicts = judge_rows(values.take(rows), arrivals.take(rows), source_zone, business_zone).to_struct_array()
+        places = pc.index_in(pa.array(range(len(values)), rows.type), rows)
+        return verdicts.take(places)
+
+    return F.arrow_udf(judge_some, from_arrow_schema(JUDGED))  # type: ignore[attr-defined]
