@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from deltalake import DeltaTable
-
 from ventes.config import Settings
+from ventes.engines.spark import checkpoint
+from ventes.lake.log import Log
 
 _COMMIT = re.compile(r"^(\d{20})\.json$")
 _CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint.*\.parquet$")
@@ -43,20 +43,12 @@ def log_complaints(table: Path) -> tuple[list[str], int]:
 
 def checkpoint_complaints(settings: Settings) -> list[str]:
     """Spark's Bronze checkpoint against the table: last commit ≤ transaction ≤ last planned, at most one apart."""
-    epochs = settings.checkpoints / "bronze"
-    found = sorted(epochs.glob("epoch-*")) if epochs.is_dir() else []
-    if not found:
+    found = checkpoint.newest(settings.checkpoints / "bronze", settings.kafka.topic)
+    if found is None or not found.query_id:
         return []
-    from ventes.engines.spark.checkpoint import read
-
-    checkpoint = read(found[-1])
-    if checkpoint.query_id is None:
-        return []
-    done = DeltaTable(str(settings.bronze)).transaction_version(f"ventes-bronze:{checkpoint.query_id}")
-    planned, committed = checkpoint.planned, checkpoint.committed
-    low = -1 if committed is None else committed
-    high = -1 if planned is None else planned
-    at = -1 if done is None else done
-    if not low <= at <= high or high - low > 1:
-        return [f"{found[-1].name}: committed batch {low}, table holds {at}, planned {high}"]
+    done = Log.open(settings.bronze).transactions.get(f"ventes-bronze:{found.query_id}", -1)
+    committed = -1 if found.committed is None else found.committed
+    planned = -1 if found.planned is None else found.planned
+    if not committed <= done <= planned or planned - committed > 1:
+        return [f"{found.path.name}: committed batch {committed}, table holds {done}, planned {planned}"]
     return []

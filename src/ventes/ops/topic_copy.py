@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from ventes import kafka
 from ventes.config import Settings
 from ventes.errors import BrokerUnavailable
+from ventes.lake import gaps
 
 BATCH = 10_000
 PATIENCE_SECONDS = 20.0
@@ -23,23 +24,27 @@ _FINGERPRINT = """md5(coalesce(md5("key"), '-') || coalesce(md5("value"), '-'))"
 def load(settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress: Callable[[str], None]) -> int | None:
     """Create tables `<name>` and `this_topic` (partition, offset, fingerprint) over the same range of offsets.
 
-    The range of a partition goes from the topic's low watermark to Bronze's last offset. Needs the view
+    The range of a partition goes from the topic's low watermark (behind a recorded gap) to Bronze's last offset. Needs the view
     `all_bronze`. Returns the number of messages read, None if the topic does not exist.
     """
-    topic_id = kafka.topic_id(settings)
-    if topic_id is None:
-        return None
-    watermarks = kafka.end_offsets(settings)
+    with kafka.Admin(settings) as admin:
+        kafka_id = admin.topic_id()
+        if kafka_id is None:
+            return None
+        watermarks = admin.end_offsets()
+    ledger = gaps.read(settings.lake)
+    topic_id = ledger.label(kafka_id)
     last = dict(
         con.execute(
             'SELECT "partition", max("offset") FROM all_bronze WHERE topic_id = ? GROUP BY 1', [topic_id]
         ).fetchall()
     )
-    ranges = {
-        partition: (low, min(high - 1, last[partition]))
-        for partition, (low, high) in watermarks.items()
-        if partition in last and low <= min(high - 1, last[partition])
-    }
+    ranges = {}
+    for partition, (low, high) in watermarks.items():
+        first = max(low, ledger.last(topic_id, partition) + 1)
+        final = min(high - 1, last.get(partition, -1))
+        if first <= final:
+            ranges[partition] = (first, final)
     con.execute(f'CREATE TABLE {name} ("partition" INTEGER, "offset" BIGINT, fingerprint VARCHAR)')
     count = _consume(settings, ranges, con, name, progress) if ranges else 0
     bounds = " OR ".join(
