@@ -6,7 +6,7 @@ changes nothing, so a job may repeat whatever it is not sure of. Data files reac
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,15 +43,25 @@ def append(target: Target, table: Table, rows: pa.Table, app_id: str, version: i
 
 
 def replace(
-    target: Target, table: Table, old: Collection[DataFile], rows: pa.Table, app_id: str | None, version: int = 0
-) -> int | None:
-    """Put `rows` in the place of the files `old`, in one commit. `app_id` None: a repair outside the count of lots."""
+    target: Target,
+    table: Table,
+    old: Collection[DataFile],
+    rows: Sequence[pa.Table],
+    app_id: str | None = None,
+    version: int = 0,
+    data_change: bool = True,
+) -> list[DataFile]:
+    """Put the files of `rows` (one each, of a table without partitions) in the place of `old`, in one commit.
+
+    The commit carries the transaction (app_id, version), or none: a repair outside the count of lots. It is not checked
+    whether the table has that transaction. Returns the new files. `data_change` False: same rows, other files.
+    """
     log = log_of(target)
-    if app_id is not None and log.transactions.get(app_id, -1) >= version:
-        return None
-    new = files.write(log.path, table, conform(table, rows))
+    new = [files.write_one(log.path, table, conform(table, part), {}) for part in rows]
     stamp = [] if app_id is None else [transaction(app_id, version)]
-    return log.commit([*stamp, *(f.remove(True) for f in old), *(f.add(True) for f in new)], "MERGE")
+    operation = "MERGE" if data_change else "OPTIMIZE"
+    log.commit([*stamp, *(f.remove(data_change) for f in old), *(f.add(data_change) for f in new)], operation)
+    return new
 
 
 def conform(table: Table, rows: pa.Table) -> pa.Table:

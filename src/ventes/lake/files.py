@@ -9,7 +9,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -32,19 +32,30 @@ def write(path: Path, table: Table, rows: pa.Table) -> list[DataFile]:
     return [write_one(path, table, part, values) for values, part in _partitions(table, rows)]
 
 
-def write_one(path: Path, table: Table, rows: pa.Table, partition: dict[str, str | None]) -> DataFile:
+def write_one(path: Path, table: Table, rows: pa.Table, partition: Mapping[str, str | None]) -> DataFile:
     """Write one file that belongs to `partition`; durable when it returns."""
+    return write_stream(path, table, rows.schema, iter([rows]), partition)
+
+
+def write_stream(
+    path: Path, table: Table, schema: pa.Schema, pieces: Iterator[pa.Table], partition: Mapping[str, str | None]
+) -> DataFile:
+    """The same from pieces, so that a large file never stands in memory as a whole."""
     target, relative = _new_name(path, partition)
+    gathered = Statistics(table)
     with open(target, "wb") as file:
-        pq.write_table(rows, file, row_group_size=ROW_GROUP, **WRITER)
+        with pq.ParquetWriter(file, schema, **WRITER) as writer:
+            for piece in pieces:
+                writer.write_table(piece, row_group_size=ROW_GROUP)
+                gathered.take(piece)
         file.flush()
         os.fsync(file.fileno())
         size = file.tell()
     sync_folder(target.parent)
-    return DataFile(relative, size, partition, int(time.time() * 1000), json.dumps(statistics(table, rows)))
+    return DataFile(relative, size, partition, int(time.time() * 1000), json.dumps(gathered.delta()))
 
 
-def _new_name(path: Path, partition: dict[str, str | None]) -> tuple[Path, str]:
+def _new_name(path: Path, partition: Mapping[str, str | None]) -> tuple[Path, str]:
     folder = "".join(f"{name}={NULL_PARTITION if value is None else value}/" for name, value in partition.items())
     target = path / folder
     if not target.is_dir():
@@ -73,21 +84,42 @@ def _partitions(table: Table, rows: pa.Table) -> Iterator[tuple[dict[str, str | 
 
 def statistics(table: Table, rows: pa.Table) -> dict[str, Any]:
     """Delta's file statistics of the columns `table.stats`, as other readers' data skipping expects them."""
-    low: dict[str, Any] = {}
-    high: dict[str, Any] = {}
-    nulls: dict[str, int] = {}
-    for name in table.stats:
-        column = rows[name]
-        nulls[name] = column.null_count
-        bounds = pc.min_max(column)
-        smallest, largest = bounds["min"].as_py(), bounds["max"].as_py()
-        if smallest is not None:
-            low[name] = _text(smallest, up=False)
-            high[name] = _text(largest, up=True)
-    return {"numRecords": rows.num_rows, "minValues": low, "maxValues": high, "nullCount": nulls}
+    gathered = Statistics(table)
+    gathered.take(rows)
+    return gathered.delta()
 
 
-def _text(value: Any, up: bool) -> Any:
+class Statistics:
+    """The statistics of a file that is written piece by piece."""
+
+    def __init__(self, table: Table) -> None:
+        self._columns = table.stats
+        self._rows = 0
+        self._nulls = dict.fromkeys(table.stats, 0)
+        self._low: dict[str, Any] = {}
+        self._high: dict[str, Any] = {}
+
+    def take(self, rows: pa.Table) -> None:
+        self._rows += rows.num_rows
+        for name in self._columns:
+            self._nulls[name] += rows[name].null_count
+            bounds = pc.min_max(rows[name])
+            low, high = bounds["min"].as_py(), bounds["max"].as_py()
+            if low is not None:
+                self._low[name] = min(low, self._low.get(name, low))
+                self._high[name] = max(high, self._high.get(name, high))
+
+    def delta(self) -> dict[str, Any]:
+        """numRecords, minValues, maxValues, nullCount."""
+        return {
+            "numRecords": self._rows,
+            "minValues": {name: bound_text(value) for name, value in self._low.items()},
+            "maxValues": {name: bound_text(value, up=True) for name, value in self._high.items()},
+            "nullCount": self._nulls,
+        }
+
+
+def bound_text(value: Any, up: bool = False) -> Any:
     """A bound in Delta's JSON. Timestamps have milliseconds there: an upper bound is rounded up, or rows would hide."""
     if isinstance(value, datetime):
         value = value.astimezone(timezone.utc)

@@ -1,0 +1,246 @@
+"""Silver, whichever engine runs it: a loop over Bronze's positions.
+
+There is no checkpoint. A lot takes the Bronze rows of a Span and is committed in this order:
+
+    ventes_rejets (if any) → ventes_clean (always: its transaction is the lot's commit point) → the five roll-ups
+
+Each commit carries ("ventes-silver", lot), so what a crash interrupted is found and mended on start (`lots.recover`):
+rejects of a lot whose clean rows never came are deleted, roll-ups that lag are completed from ventes_clean. Silver's
+position is max(offset) of ventes_clean and ventes_rejets together. See docs/decisions/0001-silver-without-checkpoint.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
+from ventes.engines.span import Span, plan
+from ventes.errors import VentesError
+from ventes.lake import lots, tables
+from ventes.lake.log import Log, TableMissing
+from ventes.lake.maintenance import Caretaker
+from ventes.lake.positions import Position, behind, merge, of_log
+from ventes.lake.rollups import Publisher
+from ventes.runtime.failpoints import failpoint
+from ventes.runtime.heartbeat import Reporter
+from ventes.runtime.stop import Stopper
+
+NEEDS_A_PERSON = 3
+"""Exit code for an error that a restart would not mend; the supervisor shows FAILED and does not loop."""
+BEAT_SECONDS = 5.0
+"""How often an idle loop renews its heartbeat."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a lot came to: rows written to ventes_clean and ventes_rejets, and the partial roll-ups of the clean ones.
+
+    `partials`: "clients", "produits", "minutes" → the result of sql/silver/partiels_<name>.sql.
+    """
+
+    clean: int
+    rejected: int
+    partials: Mapping[str, pa.Table]
+
+
+class SilverEngine(Protocol):
+    """What Spark and the embedded engine each do their own way."""
+
+    name: str
+
+    def lock(self) -> None:
+        """Take <lake>/locks/silver.lock in the process that commits, or raise AlreadyRunning. `close` frees it."""
+
+    def take(self, span: Span, lot: int) -> Taken:
+        """Split the span's rows and commit them: ventes_rejets if there are any, then ventes_clean, always.
+
+        Passes the failpoints silver.before_rejets, silver.after_rejets, silver.after_clean. Repeating a lot that is
+        committed changes nothing.
+        """
+
+    def close(self) -> None:
+        """Give back everything, the lock last."""
+
+
+class SilverLoop:
+    """Runs an engine over Bronze until told to stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: SilverEngine,
+        stopper: Stopper,
+        reporter: Reporter,
+        *,
+        max_rows: int,
+        poll_seconds: float = 0.02,
+        idle_seconds: float = 0.25,
+    ) -> None:
+        """`max_rows` Kafka messages a lot at most. Bronze is looked at every `poll_seconds` (one stat call) after a
+        lot, less and less often up to `idle_seconds` while nothing comes; both equal make a fixed rhythm."""
+        self._settings = settings
+        self._engine = engine
+        self._stopper = stopper
+        self._reporter = reporter
+        self._max_rows = max_rows
+        self._poll = poll_seconds
+        self._idle = max(idle_seconds, poll_seconds)
+        self._log = logging.getLogger("ventes.silver")
+        self._pause = poll_seconds
+        self._bronze: Log | None = None
+        self._head: Position = {}
+        self._position: Position = {}
+        self._lot = 0
+        self._publisher: Publisher | None = None
+        self._caretakers: list[Caretaker] = []
+        self._room_known_until = 0.0
+
+    # -- the story ----------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Work until the stopper says so. Returns the exit code: 0, or 3 where only a person can help."""
+        try:
+            self._engine.lock()
+            self._recover()
+            while not self._stopper.stopping:
+                if not self._step():
+                    self._rest()
+        except VentesError as error:
+            self._log.error("failed: %s", error)
+            self._reporter.update(phase="failed", reason=str(error), last_error=str(error), last_error_at=time.time())
+            return NEEDS_A_PERSON
+        finally:
+            self._release()
+            self._engine.close()
+        self._reporter.update(phase="stopped", reason=self._stopper.signal or "")
+        self._log.info("stopped after lot %d", self._lot)
+        return 0
+
+    def _step(self) -> bool:
+        """One lot, if there is one to take. False: nothing can be done just now."""
+        if not self._room():
+            return False
+        bronze = self._look()
+        if bronze is None:
+            return False
+        span = plan(self._position, self._head, bronze.files.values(), self._max_rows, bronze.version)
+        if span is None:
+            self._idle_beat()
+            return False
+        try:
+            self._take(span)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self._wait_for(f"disk full: {error}; free some space, it goes on by itself")
+            self._recover()
+            return False
+        return True
+
+    def _take(self, span: Span) -> None:
+        began = time.monotonic()
+        lot = self._lot + 1
+        taken = self._engine.take(span, lot)
+        assert self._publisher is not None, "_recover made it"
+        self._publisher.publish(taken.partials, lot)
+        failpoint("silver.after_lot")
+        self._lot = lot
+        self._position = merge(self._position, span.upto)
+        for caretaker in self._caretakers:
+            caretaker.after_commit()
+        self._report(taken, time.monotonic() - began)
+
+    def _report(self, taken: Taken, seconds: float) -> None:
+        rows = taken.clean + taken.rejected
+        lag = behind(self._position, self._head)
+        self._log.info(
+            f"lot {self._lot}: {rows} rows = {taken.clean} clean + {taken.rejected} rejected"
+            f" in {seconds:.3f} s, lag {lag}"
+        )
+        self._reporter.update(
+            phase="running",
+            reason="",
+            batch=self._lot,
+            batch_at=time.time(),
+            rows=rows,
+            duration=round(seconds, 4),
+            total=self._reporter.record.total + rows,
+            lag=lag,
+        )
+        self._pause = self._poll
+
+    # -- where things stand -------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        """Make the Silver tables agree with the last lot of ventes_clean, and learn where to go on."""
+        self._release()
+        self._publisher = Publisher(self._settings)
+        state = lots.recover(self._settings, self._publisher)
+        for line in state.mended:
+            self._log.warning(f"recovered: {line}")
+        self._lot, self._position = state.last_used, state.position
+        self._caretakers = [
+            *(Caretaker(self._settings, table) for table in (CLEAN, REJETS)),
+            *(Caretaker(self._settings, table, self._publisher.logs[table.name]) for table in ROLLUPS),
+        ]
+        self._log.info(f"{self._engine.name} engine goes on after lot {self._lot}")
+
+    def _look(self) -> Log | None:
+        """Bronze as it is now, or None while there is no such table."""
+        path = tables.path_of(self._settings, BRONZE)
+        try:
+            if self._bronze is None or not self._bronze.valid():
+                self._bronze = Log.open(path)
+                self._head = of_log(self._bronze)
+            elif self._bronze.refresh():
+                self._head = of_log(self._bronze)
+        except TableMissing:
+            self._bronze = None
+            self._wait_for(f"{path} does not exist yet: the bronze job makes it")
+        return self._bronze
+
+    def _room(self) -> bool:
+        """Whether the lake's disk has more free space than the watermark."""
+        now = time.monotonic()
+        if now < self._room_known_until:
+            return True
+        lake, least = self._settings.lake, self._settings.maintenance.min_free_mb
+        free = shutil.disk_usage(lake).free // 1_000_000
+        if free < least:
+            self._wait_for(f"{lake} has less than {least} MB free; it goes on by itself once there is space")
+            return False
+        self._room_known_until = now + 1.0
+        return True
+
+    # -- waiting ------------------------------------------------------------------------------
+
+    def _wait_for(self, reason: str) -> None:
+        if (self._reporter.record.phase, self._reporter.record.reason) != ("waiting", reason):
+            self._log.warning(f"waiting: {reason}")
+        self._reporter.update(phase="waiting", reason=reason)
+
+    def _idle_beat(self) -> None:
+        record = self._reporter.record
+        if record.phase != "running" or time.time() - record.beat > BEAT_SECONDS:
+            self._reporter.update(phase="running", reason="", lag=0)
+
+    def _rest(self) -> None:
+        self._stopper.wait(self._pause)
+        self._pause = min(self._pause * 1.5, self._idle)
+
+    def _release(self) -> None:
+        for caretaker in self._caretakers:
+            caretaker.close()
+        self._caretakers = []
+        if self._publisher is not None:
+            self._publisher.close()
+            self._publisher = None

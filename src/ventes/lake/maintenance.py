@@ -1,0 +1,167 @@
+"""Keeping a table small on disk and quick to open, inside the job that writes it.
+
+A Caretaker is told of each commit. Every settings.maintenance.compact_every commits it merges small files; the heavy
+part (reading and writing Parquet) runs in a thread, and the result is committed in the writer's own thread, at its next
+`after_commit`: two commits never race, whether the writer is this process or a JVM that waits for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+
+from ventes.config import Settings
+from ventes.contract.tables import ROLLUPS, Table
+from ventes.lake import files, tables
+from ventes.lake.log import DataFile, Log
+from ventes.lake.sweep import Sweeper
+
+CHECKPOINT_EVERY = 20
+"""Commits between two checkpoints: a reader that opens the table anew replays at most these (0.1 ms each)."""
+TIERS = ((512 << 10, 2), (8 << 20, 16), (64 << 20, 8))
+"""(size below which a file belongs to the tier, files of a tier and below that are worth merging). A row is rewritten
+about once a tier, so the work stays proportional to the rows, not to rows × commits."""
+MOST_BYTES = 128 << 20
+"""Input of one merge at most."""
+
+_log = logging.getLogger("ventes.lake")
+
+
+class Caretaker:
+    """Looks after one table on behalf of its writer."""
+
+    def __init__(self, settings: Settings, table: Table, log: Log | None = None, *, background: bool = True) -> None:
+        """`log`: the writer's own, if it has one. `background` False does all work within `after_commit`."""
+        self._table = table
+        self._every = settings.maintenance.compact_every
+        self._log = log or Log.open(tables.path_of(settings, table))
+        self._compacts = table not in ROLLUPS  # the publisher keeps those in few files itself
+        self._worker = ThreadPoolExecutor(1, f"caretaker-{table.name}") if background else None
+        self._running: Future[None] | None = None
+        self._merged: list[tuple[Sequence[DataFile], DataFile]] = []
+        self._checkpoint_at = self._compact_at = self._log.version
+        self._sweeper = Sweeper(settings, self._log.path)
+
+    def after_commit(self) -> None:
+        """The writer committed, and is not committing now. Costs microseconds, or a commit where a merge is ready.
+
+        Raises what the last work in the thread raised.
+        """
+        self._log.refresh()
+        if self._running is not None:
+            if not self._running.done():
+                return
+            self._running.result()
+            self._running = None
+        self._commit_merged()
+        version = self._log.version
+        compact = self._compacts and version - self._compact_at >= self._every
+        checkpoint = version - self._checkpoint_at >= CHECKPOINT_EVERY
+        sweep = self._sweeper.due()
+        if not (compact or checkpoint or sweep):
+            return
+        if compact:
+            self._compact_at = version
+        if checkpoint:
+            self._checkpoint_at = version
+        live = dict(self._log.files)
+        if self._worker is None:
+            self._work(live, compact, checkpoint, sweep)
+            self._commit_merged()
+        else:
+            self._running = self._worker.submit(self._work, live, compact, checkpoint, sweep)
+
+    def close(self) -> None:
+        """Wait for the thread. A merge that is not committed yet is forgotten; its file is swept up later."""
+        if self._worker is not None:
+            self._worker.shutdown(wait=True)
+
+    # -- in the thread ------------------------------------------------------------------------
+
+    def _work(self, live: dict[str, DataFile], compact: bool, checkpoint: bool, sweep: bool) -> None:
+        if compact:
+            self._merged = [(group, merge(self._log.path, self._table, group)) for group in mergeable(live.values())]
+        if checkpoint:
+            DeltaTable(self._log.path).create_checkpoint()
+        if sweep:
+            self._sweeper.sweep(set(live), keep_also={new.path for _, new in self._merged})
+
+    # -- in the writer's thread ---------------------------------------------------------------
+
+    def _commit_merged(self) -> None:
+        for old, new in self._merged:
+            actions = [*(file.remove(data_change=False) for file in old), new.add(data_change=False)]
+            self._log.commit(actions, "OPTIMIZE")
+            _log.debug(f"{self._table.name}: {len(old)} files merged into one of {new.rows} rows")
+        self._merged = []
+
+
+def mergeable(live: Iterable[DataFile]) -> list[list[DataFile]]:
+    """Groups of files, each of one partition and at most MOST_BYTES, that are worth merging now."""
+    by_partition: dict[tuple[str | None, ...], list[DataFile]] = defaultdict(list)
+    for file in live:
+        by_partition[tuple(file.partition.values())].append(file)
+    groups = []
+    for members in by_partition.values():
+        group = _worth_merging(members)
+        if group:
+            groups.append(group)
+    return groups
+
+
+def _worth_merging(members: list[DataFile]) -> list[DataFile]:
+    """The files of the largest tier that has gathered enough, with every smaller one."""
+    ordered = sorted(members, key=lambda file: file.size)
+    group: list[DataFile] = []
+    floor = 0
+    for limit, enough in TIERS:
+        if sum(floor <= file.size < limit for file in ordered) >= enough:
+            group = [file for file in ordered if file.size < limit]
+        floor = limit
+    total = 0
+    for count, file in enumerate(group):
+        total += file.size
+        if total > MOST_BYTES:
+            return group[:count] if count > 1 else []
+    return group
+
+
+def merge(path: Path, table: Table, group: Sequence[DataFile]) -> DataFile:
+    """Write the rows of `group`, in the order of their offsets, as one file; nothing is committed."""
+    ordered = sorted(group, key=lambda file: (file.bounds("offset") or (0, 0), file.path))
+    kept = [field for field in table.schema if field.name not in table.partition_by]
+    schema = pa.schema(kept)
+    return files.write_stream(path, table, schema, _pieces(path, schema, ordered), group[0].partition)
+
+
+def _pieces(path: Path, schema: pa.Schema, group: Sequence[DataFile]) -> Iterator[pa.Table]:
+    """The rows of the files in pieces of about a row group: small files together, large ones in parts."""
+    held: list[pa.Table] = []
+    rows = 0
+    for file in group:
+        with pq.ParquetFile(path / file.path) as source:
+            for number in range(source.num_row_groups):
+                piece = conform(source.read_row_group(number), schema)
+                held.append(piece)
+                rows += piece.num_rows
+                if rows >= files.ROW_GROUP:
+                    yield pa.concat_tables(held)
+                    held, rows = [], 0
+    if held:
+        yield pa.concat_tables(held)
+
+
+def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """`rows` with the columns of `schema`; what an older release's file lacks is NULL."""
+    columns = [
+        rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -1,0 +1,239 @@
+"""The five aggregate tables: what a lot adds is merged in, exactly once each.
+
+A lot brings three small partial tables (sql/silver/partiels_*.sql). For each aggregate the rows that may share a key
+are read, summed with the partials by the table's own statement (sql/silver/ventes_*.sql) and put back, in one commit
+that carries ("ventes-silver", lot). Sums, minima, maxima and sets combine in any order, so a lot may be completed later
+from ventes_clean with the same result.
+
+Only files whose range of keys is touched are rewritten. Files are kept small (CHUNK rows, sorted by the table's range
+columns), so a lot of today's sales rewrites today's file, however many days the table has.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ventes.config import Rules, Settings
+from ventes.contract.dialect import sql
+from ventes.contract.tables import AGGREGES, PAR_MINUTE, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, ROLLUPS, Table
+from ventes.errors import LakeDamaged
+from ventes.lake import commit, files, tables
+from ventes.lake.log import DataFile, Log
+from ventes.lake.reach import Reach
+from ventes.lake.snapshot import Snapshot, connect
+from ventes.runtime.failpoints import failpoint
+
+APP = "ventes-silver"
+"""The application id of every Silver commit; its version is the lot."""
+
+CHUNK = 8192
+"""Rows a file: rewriting one costs about 10 ms (ventes_aggreges), the largest share of a lot's price."""
+MOST_FILES = 100
+"""A table so large that CHUNK would make more files than this gets larger files."""
+SMALL_FILES = 8
+"""Untouched files below half a CHUNK that may gather before they are merged."""
+
+CLIENTS, PRODUITS, MINUTES = "clients", "produits", "minutes"
+PARTIALS = {CLIENTS: "partiels_clients", PRODUITS: "partiels_produits", MINUTES: "partiels_minutes"}
+"""Name of a partial table → its statement over the relation `clean`."""
+
+
+@dataclass(frozen=True)
+class _Rollup:
+    table: Table
+    partial: str
+    ordered_by: tuple[str, ...]
+    """The range columns: the first prunes files, all of them sort the rows in a file."""
+    narrow: str | None = None
+    """Statement that makes the table's own partials from `partial` (as the relation `clients`)."""
+
+
+_SPECS = {
+    spec.table.name: spec
+    for spec in (
+        _Rollup(AGGREGES, CLIENTS, ("jour", "client_id")),
+        _Rollup(PAR_PAYS, CLIENTS, ("pays",), narrow="partiels_pays"),
+        _Rollup(PAR_SEGMENT, CLIENTS, ("segment",), narrow="partiels_segments"),
+        _Rollup(PAR_PRODUIT, PRODUITS, ("produit_id",)),
+        _Rollup(PAR_MINUTE, MINUTES, ("minute",)),
+    )
+}
+
+
+def thresholds(rules: Rules) -> dict[str, int | Decimal]:
+    """The parameters of ventes_aggreges.sql."""
+    return {
+        "loyal_from": rules.loyal_from,
+        "standard_from": Decimal(repr(rules.standard_from)),
+        "premium_from": Decimal(repr(rules.premium_from)),
+    }
+
+
+class Publisher:
+    """Keeps the aggregate tables of one lake; one instance a writer, which holds the Silver lock.
+
+    After an exception make a new one: its memory may be ahead of the tables.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._con = connect(memory_mb=settings.embedded.memory_mb, threads=2)
+        for table in ROLLUPS:
+            tables.ensure(settings, table)
+        self.logs = {table.name: Log.open(tables.path_of(settings, table)) for table in ROLLUPS}
+        self._reach: Reach | None = None
+        self._recent: dict[str, dict[str, pa.Table]] = {table.name: {} for table in ROLLUPS}
+        """Table → path → rows, of the files written last: the next lot most likely touches the same."""
+
+    def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
+        """Merge the partial tables of `lot` into the five tables. A table that has the lot is left as it is."""
+        self._know(partials[CLIENTS])
+        for table in ROLLUPS:
+            spec = _SPECS[table.name]
+            self._merge(spec, partials[spec.partial], lot)
+            failpoint(f"silver.after_rollup.{table.name}")
+
+    def complete(self, clean: Log, lot: int) -> list[str]:
+        """Bring every table that lags up to `lot`, from the rows of ventes_clean. Returns the names of those.
+
+        A table without any transaction is built from all of ventes_clean. Raises LakeDamaged for one that is ahead.
+        """
+        done = []
+        for table in ROLLUPS:  # ventes_aggreges first: the distinct counts of the others come from it
+            log = self.logs[table.name]
+            log.refresh()
+            last = log.transactions.get(APP)
+            if last is not None and last > lot:
+                raise LakeDamaged(
+                    f"{table.name} holds lot {last}, ventes_clean only {lot}", "ventes rebuild silver makes them agree"
+                )
+            if last == lot:
+                continue
+            spec = _SPECS[table.name]
+            delta = self._partial_of(clean, spec.partial, -1 if last is None else last, lot)
+            self._merge(spec, delta, lot, anew=last is None)
+            done.append(table.name)
+        self._reach = None
+        return done
+
+    def close(self) -> None:
+        self._con.close()
+
+    # -- one table ----------------------------------------------------------------------------
+
+    def _merge(self, spec: _Rollup, delta: pa.Table, lot: int, anew: bool = False) -> None:
+        log = self.logs[spec.table.name]
+        if not anew and log.transactions.get(APP, -1) >= lot:
+            return
+        if delta.num_rows == 0 and not anew:
+            commit.append(log, spec.table, spec.table.schema.empty_table(), APP, lot)
+            return
+        if spec.narrow:
+            delta = self._run(spec.narrow, clients=delta)
+        touched = list(log.files.values()) if anew else _touched(spec, log, delta)
+        old = [] if anew else [self._rows(log, spec.table, file) for file in touched]
+        columns = delta.column_names
+        partiels = pa.concat_tables([*(rows.select(columns).cast(delta.schema) for rows in old), delta])
+        merged = self._final(spec, partiels)
+        gathered = [] if anew else _small(log, touched)
+        kept = pa.concat_tables([self._rows(log, spec.table, file) for file in gathered]) if gathered else None
+        chunks = [*_chunks(spec, merged, log), *(_chunks(spec, kept, log) if kept is not None else [])]
+        new = commit.replace(log, spec.table, [*touched, *gathered], chunks, APP, lot)
+        self._recent[spec.table.name] = {file.path: rows for file, rows in zip(new, chunks, strict=True)}
+
+    def _final(self, spec: _Rollup, partiels: pa.Table) -> pa.Table:
+        params = thresholds(self._settings.rules) if spec.table is AGGREGES else {}
+        extra = {}
+        if spec.table is PAR_PAYS:
+            extra["uniques"] = self._known().pays(partiels["pays"].unique().to_pylist())
+        elif spec.table is PAR_SEGMENT:
+            extra["uniques"] = self._known().segments(partiels["segment"].unique().to_pylist())
+        rows = self._run(spec.table.name, params, partiels=partiels, **extra).cast(spec.table.schema)
+        return rows.sort_by([(column, "ascending") for column in spec.ordered_by])
+
+    def _run(self, name: str, params: Mapping[str, int | Decimal] | None = None, **relations: pa.Table) -> pa.Table:
+        for relation, rows in relations.items():
+            self._con.register(relation, rows)
+        try:
+            return self._con.execute(sql(f"silver/{name}", "duckdb", **(params or {}))).to_arrow_table()
+        finally:
+            for relation in relations:
+                self._con.unregister(relation)
+
+    def _rows(self, log: Log, table: Table, file: DataFile) -> pa.Table:
+        kept = self._recent[table.name].get(file.path)
+        return kept if kept is not None else pq.ParquetFile(log.path / file.path).read().cast(table.schema)
+
+    # -- the distinct counts ------------------------------------------------------------------
+
+    def _known(self) -> Reach:
+        if self._reach is None:
+            self._reach = Reach()
+            Snapshot.of_log(self.logs[AGGREGES.name]).view(self._con, "connus")
+            self._reach.add(self._con.execute("SELECT DISTINCT client_id, pays, segment FROM connus").to_arrow_table())
+        return self._reach
+
+    def _know(self, clients: pa.Table) -> None:
+        self._known().add(clients)
+
+    # -- from ventes_clean --------------------------------------------------------------------
+
+    def _partial_of(self, clean: Log, partial: str, after: int, upto: int) -> pa.Table:
+        """A partial table of the lots in (after, upto]."""
+
+        def keep(file: DataFile) -> bool:
+            lots = file.bounds("lot")
+            return lots is None or (lots[1] > after and lots[0] <= upto)
+
+        source = Snapshot.of_log(clean).select(keep)
+        self._con.execute(f"CREATE OR REPLACE TEMP VIEW clean AS {source} WHERE lot > {after} AND lot <= {upto}")
+        return self._con.execute(sql(f"silver/{PARTIALS[partial]}", "duckdb")).to_arrow_table()
+
+
+def publish(settings: Settings, partials: Mapping[str, pa.Table], lot: int) -> None:
+    """Merge one lot's partials with a publisher of its own. A loop keeps a Publisher instead."""
+    publisher = Publisher(settings)
+    try:
+        publisher.publish(partials, lot)
+    finally:
+        publisher.close()
+
+
+def last_lot(log: Log) -> int | None:
+    """The lot a Silver table holds last, None if none."""
+    return log.transactions.get(APP)
+
+
+def _touched(spec: _Rollup, log: Log, delta: pa.Table) -> list[DataFile]:
+    """The files that may hold a key of `delta`."""
+    column = spec.ordered_by[0]
+    values = sorted(files.bound_text(value) for value in delta[column].unique().to_pylist())
+    result = []
+    for file in log.files.values():
+        bounds = file.bounds(column)
+        if bounds is not None:
+            place = bisect_left(values, bounds[0])
+            if place == len(values) or values[place] > bounds[1]:
+                continue
+        result.append(file)
+    return result
+
+
+def _small(log: Log, touched: Sequence[DataFile]) -> list[DataFile]:
+    """Untouched small files, once there are enough to merge."""
+    names = {file.path for file in touched}
+    small = [f for f in log.files.values() if f.path not in names and (f.rows or 0) < CHUNK // 2]
+    return small if len(small) >= SMALL_FILES else []
+
+
+def _chunks(spec: _Rollup, rows: pa.Table, log: Log) -> list[pa.Table]:
+    total = sum(file.rows or 0 for file in log.files.values())
+    size = max(CHUNK, total // MOST_FILES)
+    ordered = rows.sort_by([(column, "ascending") for column in spec.ordered_by])
+    return [ordered.slice(start, size) for start in range(0, ordered.num_rows, size)]
