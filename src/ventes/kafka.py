@@ -35,7 +35,7 @@ ANSWER_SECONDS = 5.0
 
 _log = logging.getLogger("ventes.kafka")
 
-_NOT_THERE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+NOT_THERE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
 def client_config(settings: Settings, **extra: Any) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Admin:
         try:
             return self._result(answers[self._topic], timeout)
         except _Refused as refused:
-            if refused.code in _NOT_THERE:
+            if refused.code in NOT_THERE:
                 return None
             raise
 

@@ -1,0 +1,82 @@
+"""`ventes produce`, and the same as the guide's `producer.py`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+
+def produce(
+    rate: Annotated[str | None, typer.Option(help="Sales a second, or `max`. Default: producer.rate.")] = None,
+    count: Annotated[int | None, typer.Option(help="End after this many sales. Default: go on until stopped.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same sales (but for ids and times).")] = None,
+    bad: Annotated[float, typer.Option(metavar="PERCENT", help="Share of malformed sales.")] = 0.0,
+    late: Annotated[float, typer.Option(metavar="PERCENT", help="Share of sales older than the watermark.")] = 0.0,
+    duplicates: Annotated[float, typer.Option(metavar="PERCENT", help="Share of sales followed by a repeat.")] = 0.0,
+    bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Another broker.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Another topic. Default: kafka.topic.")] = None,
+) -> None:
+    """Send sales to Kafka until Ctrl-C. None is lost: what Kafka has not acknowledged is sent by the next run."""
+    from ventes import config
+    from ventes.producer import loop
+    from ventes.producer.options import Options, read_rate
+    from ventes.runtime.heartbeat import Reporter
+    from ventes.runtime.stop import Stopper
+
+    settings = config.load(**_flags(bootstrap, topic))
+    options = Options(
+        rate=settings.producer.rate if rate is None else read_rate(rate),
+        count=count,
+        seed=seed,
+        bad=bad,
+        late=late,
+        duplicates=duplicates,
+    )
+    stopper = Stopper().install()
+    service = loop.is_the_service(settings, options)
+    _log_to(settings, service)
+    raise typer.Exit(loop.run(settings, options, stopper, Reporter(settings.state, "producer") if service else None))
+
+
+def main() -> int:
+    """The program producer.py."""
+    from ventes.cli import run
+
+    app = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    app.command()(produce)
+    return run(app, name="producer.py")
+
+
+def _flags(bootstrap: str | None, topic: str | None) -> dict[str, Any]:
+    """The flags as settings; they win over file and environment."""
+    from ventes.errors import UsageError
+
+    kafka: dict[str, Any] = {}
+    if topic is not None:
+        kafka["topic"] = topic
+    if bootstrap is not None:
+        host, colon, port = bootstrap.rpartition(":")
+        if not (host and colon and port.isdigit()):
+            raise UsageError(f"--bootstrap {bootstrap!r} is not HOST:PORT", "for example --bootstrap 127.0.0.1:9092")
+        kafka.update(host=host, port=int(port))
+    return {"kafka": kafka} if kafka else {}
+
+
+def _log_to(settings: Any, service: bool) -> None:
+    """The service's log is the guide's file; any other run has the terminal."""
+    import logging
+
+    from ventes.runtime import logs
+
+    if service:
+        logs.setup("producer", settings)
+    else:
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s")
+        logging.getLogger("ventes").setLevel(settings.logs.level.upper())

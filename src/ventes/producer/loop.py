@@ -1,0 +1,278 @@
+"""A run of the producer: wait for the broker, send what an earlier run left, then sell until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from datetime import datetime, timedelta, timezone
+
+from ventes import kafka
+from ventes.config import Settings
+from ventes.errors import BrokerUnavailable, VentesError
+from ventes.producer import spool
+from ventes.producer.events import Events
+from ventes.producer.ids import Ids, lane_from_kafka
+from ventes.producer.options import Options
+from ventes.producer.sender import MAX_UNACKED, Sender
+from ventes.producer.spool import Spool
+from ventes.runtime import heartbeat
+from ventes.runtime.heartbeat import Reporter
+from ventes.runtime.stop import Stopper
+
+BATCH = 1000
+"""Sales that are made, spooled and handed over together, at most."""
+FLUSH_SECONDS = 7.0
+"""How long the end waits for acknowledgements; what has none by then stays in the spool."""
+LINES_EACH_SALE = 2.0
+"""Up to this rate (sales a second) each sale has its log line."""
+SUMMARY_SECONDS = 10.0
+SILENT_SECONDS = 3.0
+"""Sales unacknowledged for longer than this: the broker is not there."""
+IDLE_POLL_SECONDS = 0.5
+NEEDS_A_PERSON = 3
+"""Exit code of a job that only a person can help."""
+
+_log = logging.getLogger("ventes.producer")
+
+
+def run(settings: Settings, options: Options, stopper: Stopper, report: Reporter | None) -> int:
+    """Produce until `options.count` is reached or `stopper` is set; returns the exit code."""
+    news = News(report)
+    try:
+        lane = _wait_for_kafka(settings, stopper, news)
+        if lane is not None:
+            _Run(settings, options, stopper, news, lane).sell()
+        news.phase("stopped", stopper.signal or "all sales made")
+        return 0
+    except VentesError as error:
+        _log.error("%s", error)
+        news.phase("failed", str(error))
+        return NEEDS_A_PERSON
+
+
+def is_the_service(settings: Settings, options: Options) -> bool:
+    """Whether this run is *the* producer, whose heartbeat and log file stand for the service.
+
+    A run with an end, or one beside a producer that lives already, is a visitor: it writes to the terminal only.
+    """
+    if os.environ.get("VENTES_SUPERVISED"):
+        return True
+    other = heartbeat.read(settings.state, "producer")
+    return options.count is None and (other is None or other.pid == os.getpid() or not heartbeat.alive(other))
+
+
+class News:
+    """Tells the heartbeat, if this run has one, and the log what changes."""
+
+    def __init__(self, report: Reporter | None) -> None:
+        self._report = report
+        self._phase = ("starting", "")
+
+    def phase(self, phase: str, reason: str = "") -> None:
+        if (phase, reason) == self._phase:
+            return
+        if phase == "waiting":
+            _log.warning("waiting: %s", reason)
+        elif self._phase[0] == "waiting":
+            _log.info("%s again", phase)
+        self._phase = (phase, reason)
+        self.beat(phase=phase, reason=reason)
+        if self._report is not None and phase in {"waiting", "failed"}:
+            self._report.error(reason)
+
+    def beat(self, **changes: object) -> None:
+        if self._report is not None:
+            self._report.update(**changes)
+
+
+def _wait_for_kafka(settings: Settings, stopper: Stopper, news: News) -> int | None:
+    """Wait until broker and topic are there; returns the lane for the ids, or None if stopped first."""
+    while not stopper.stopping:
+        try:
+            if kafka.wait_until_ready(settings, 5.0, stopper):
+                kafka.ensure_topic(settings)
+                return lane_from_kafka(settings)
+        except BrokerUnavailable as error:
+            news.phase("waiting", str(error))
+    return None
+
+
+class _Run:
+    def __init__(self, settings: Settings, options: Options, stopper: Stopper, news: News, lane: int) -> None:
+        root = spool.folder(settings)
+        self._options = options
+        self._stopper = stopper
+        self._news = news
+        self._ids = Ids(settings.state / "spool" / "ids", lane)
+        watermark = timedelta(minutes=settings.rules.watermark_minutes)
+        self._events = Events(options, settings.producer.clients, watermark)
+        self._spool = Spool(root)
+        self._sender = Sender(settings, self._spool)
+        self._pace = Pace(options.rate)
+        self._began = time.monotonic()
+        self._progress = Progress(self._began)
+        self._batches = 0
+
+    def sell(self) -> None:
+        try:
+            self._resume()
+            while not self._stopper.stopping and not self._done():
+                self._step()
+        finally:
+            self._sender.close(FLUSH_SECONDS)
+            self._ids.close()
+            self._summarise()
+
+    def _resume(self) -> None:
+        left = self._spool.adopt()
+        count = 0
+        for number in left:
+            count += self._sender.resume(number)
+            while self._sender.unacked > MAX_UNACKED and not self._stopper.stopping:
+                self._poll(IDLE_POLL_SECONDS)
+        if count:
+            _log.info("sending %d sales that an earlier run left unacknowledged", count)
+
+    def _done(self) -> bool:
+        return self._options.count is not None and self._events.made.sales >= self._options.count
+
+    def _step(self) -> None:
+        room = MAX_UNACKED - self._sender.unacked
+        if room <= 0:
+            self._poll(IDLE_POLL_SECONDS)
+            self._pace.restart()
+            return
+        due = min(self._pace.due(), BATCH, room)
+        if self._options.count is not None:
+            due = min(due, self._options.count - self._events.made.sales)
+        if due:
+            self._make(due)
+        self._poll(min(self._pace.idle(), IDLE_POLL_SECONDS))
+
+    def _make(self, count: int) -> None:
+        messages = self._events.batch(self._ids.take(count), datetime.now(timezone.utc))
+        while True:
+            try:
+                self._sender.send(messages)
+                break
+            except OSError as error:  # disk full, most likely
+                place = f"{error.filename or self._spool}: {error.strerror}"
+                self._news.phase("waiting", f"cannot keep sales in {place} → free space on that disk")
+                if self._stopper.wait(1.0):
+                    return  # never sent, never counted as accepted: these were not sales yet
+        self._pace.made(count)
+        self._batches += 1
+        if self._pace.rate <= LINES_EACH_SALE:
+            self._tell_sale()
+
+    def _poll(self, seconds: float) -> None:
+        self._sender.poll(seconds)
+        now = time.monotonic()
+        sender = self._sender
+        if self._progress.silent(now, sender.acked, sender.unacked) > SILENT_SECONDS:
+            self._news.phase("waiting", f"{sender.unacked} sales unacknowledged: {sender.trouble or 'no answer'}")
+        else:
+            self._news.phase("running")
+        if self._progress.beat_due(now):
+            self._news.beat(batch=self._batches, batch_at=time.time(), total=sender.acked, lag=sender.unacked)
+        if self._progress.summary_due(now) and self._pace.rate > LINES_EACH_SALE:
+            self._summarise()
+
+    # -- what people read ------------------------------------------------------------------------
+
+    def _tell_sale(self) -> None:
+        sale = self._events.last
+        if sale is None:
+            return
+        _log.info(
+            "sale %d: %d × %s = %s, client %d %s (%s); %s",
+            sale.vente_id,
+            sale.basket.quantite,
+            sale.basket.product.nom,
+            sale.basket.montant,
+            sale.client.client_id,
+            sale.client.nom,
+            sale.client.pays,
+            self._counts(),
+        )
+
+    def _summarise(self) -> None:
+        made = self._events.made
+        odd = [f"{made.late:,} late"] if made.late else []
+        odd += [f"{made.duplicates:,} sent twice"] if made.duplicates else []
+        odd += (
+            [f"{made.bad.total():,} bad ({', '.join(f'{k} {n}' for k, n in sorted(made.bad.items()))})"]
+            if made.bad
+            else []
+        )
+        seconds = time.monotonic() - self._began
+        _log.info(
+            "%s sales, %.1f/s; %s%s",
+            f"{made.sales:,}",
+            made.sales / seconds if seconds else math.nan,
+            self._counts(),
+            "; of these " + ", ".join(odd) if odd else "",
+        )
+
+    def _counts(self) -> str:
+        sender = self._sender
+        return f"{sender.acked:,} acked, {sender.failed:,} failed, {sender.unacked:,} on their way"
+
+
+class Pace:
+    """When the next sale is due. Time lost (broker away, machine asleep) is not made up for in a burst."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self.restart()
+
+    def restart(self) -> None:
+        self._start = time.monotonic()
+        self._made = 0
+
+    def due(self) -> int:
+        """How many sales are due now."""
+        if math.isinf(self.rate):
+            return BATCH
+        due = 1 + int((time.monotonic() - self._start) * self.rate) - self._made
+        if due > max(1.0, self.rate):  # more than a second behind
+            self.restart()
+            return 1
+        return max(0, due)
+
+    def made(self, count: int) -> None:
+        self._made += count
+
+    def idle(self) -> float:
+        """Seconds until the next one is due."""
+        if math.isinf(self.rate):
+            return 0.0
+        return max(0.0, self._start + self._made / self.rate - time.monotonic())
+
+
+class Progress:
+    """Notices silence of the broker, and when it is time to say something."""
+
+    def __init__(self, now: float) -> None:
+        self._acked = 0
+        self._heard = self._told = self._beaten = now
+
+    def silent(self, now: float, acked: int, unacked: int) -> float:
+        """For how many seconds sales have been waiting without any acknowledgement."""
+        if acked != self._acked or not unacked:
+            self._acked, self._heard = acked, now
+        return now - self._heard
+
+    def beat_due(self, now: float) -> bool:
+        if now - self._beaten < 1.0:
+            return False
+        self._beaten = now
+        return True
+
+    def summary_due(self, now: float) -> bool:
+        if now - self._told < SUMMARY_SECONDS:
+            return False
+        self._told = now
+        return True

@@ -1,0 +1,229 @@
+"""Takes messages to Kafka, each at least once, and knows of each what became of it.
+
+A message is spooled, then handed to an idempotent librdkafka producer that never gives up by itself. Its batch
+leaves the spool when Kafka has acknowledged all of it. If librdkafka declares itself dead (a fatal error, for
+example after the broker lost data), a new producer takes its place and sends again what the spool still holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from confluent_kafka import KafkaError, Producer
+
+from ventes import kafka
+from ventes.config import Settings
+from ventes.errors import BrokerUnavailable
+from ventes.producer.sale import Message
+from ventes.producer.spool import Spool
+from ventes.runtime.failpoints import failpoint
+
+MAX_UNACKED = 50_000
+"""Sales on their way at most. When they are not acknowledged, no more are made: memory and spool stay small."""
+RETRY_SECONDS = 1.0
+"""Pause before a message that came back is sent again."""
+
+_log = logging.getLogger("ventes.producer")
+
+_HOPELESS = frozenset(
+    {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD, KafkaError.POLICY_VIOLATION}
+)
+"""What no second attempt changes: the message itself is refused."""
+
+
+class Client(Protocol):
+    """What the sender needs of confluent_kafka.Producer."""
+
+    def produce_batch(self, topic: str, messages: list[dict[str, Any]], *, on_delivery: Any) -> int: ...
+    def poll(self, timeout: float) -> int: ...
+    def purge(self) -> None: ...
+    def close(self) -> bool: ...
+    def __len__(self) -> int: ...
+
+
+def connect(config: dict[str, Any]) -> Client:
+    client: Client = Producer(config)
+    return client
+
+
+class _Batch:
+    """The messages of one spool file, and how many of them librdkafka has yet to report on."""
+
+    __slots__ = ("_sender", "again", "number", "refused", "waiting")
+
+    def __init__(self, sender: Sender, number: int) -> None:
+        self._sender = sender
+        self.number = number
+        self.waiting = 0
+        self.again: list[Message] = []
+        """Came back without having been written; to be sent once more."""
+        self.refused = 0
+
+    def delivered(self, error: KafkaError | None, message: Any) -> None:
+        """librdkafka's report on one message. Called from `poll` for each and every one, so it does little."""
+        self.waiting -= 1
+        if error is None:
+            self._sender.unacked -= 1
+        else:
+            self._sender.came_back(self, error, message)
+        if not self.waiting and not self.again:
+            self._sender.finished(self)
+
+
+class Sender:
+    """Sends to the topic of the settings. For one thread; reports arrive in `poll`."""
+
+    def __init__(self, settings: Settings, spool: Spool, connect: Callable[[dict[str, Any]], Client] = connect) -> None:
+        self._settings = settings
+        self._topic = settings.kafka.topic
+        self._spool = spool
+        self._connect = connect
+        self._open: dict[int, _Batch] = {}
+        self._retry_at: float | None = None
+        self._topic_missing = False
+        self._dead = ""
+        self.accepted = 0
+        """Messages given to `send` or `resume`: accepted = acked + failed + unacked, at any moment."""
+        self.unacked = 0
+        self.failed = 0
+        self.trouble = ""
+        """What keeps us from the broker, as librdkafka said last; it may have passed since."""
+        self._client = self._new_client()
+
+    @property
+    def acked(self) -> int:
+        return self.accepted - self.failed - self.unacked
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Spool the messages and set them on their way. Raises OSError, with nothing done, if they cannot be kept."""
+        if not messages:
+            return
+        number = self._spool.keep(messages)
+        failpoint("producer.after_spool")
+        self.accepted += len(messages)
+        self.unacked += len(messages)
+        self._hand_over(number, messages)
+
+    def resume(self, number: int) -> int:
+        """Send (again) what a spooled batch holds; returns how many messages that is."""
+        messages = self._spool.read(number)
+        self.accepted += len(messages)
+        self.unacked += len(messages)
+        self._hand_over(number, messages)
+        return len(messages)
+
+    def poll(self, seconds: float) -> None:
+        """Hear reports for up to `seconds`, and mend what can be mended."""
+        self._client.poll(seconds)
+        if self._dead:
+            self._start_anew()
+        elif self._retry_at is not None and time.monotonic() >= self._retry_at:
+            self._retry_at = None
+            self._send_again()
+
+    def close(self, seconds: float) -> None:
+        """Wait up to `seconds` for the reports still due; what is not acknowledged then stays in the spool."""
+        deadline = time.monotonic() + seconds
+        while self.unacked and time.monotonic() < deadline:
+            self.poll(0.1)
+        _end(self._client)
+        self._spool.close()
+
+    # -- what librdkafka reports, always from within `poll` ------------------------------------
+
+    def finished(self, batch: _Batch) -> None:
+        del self._open[batch.number]
+        self._spool.release(batch.number)
+
+    def came_back(self, batch: _Batch, error: KafkaError, message: Any) -> None:
+        if error.code() in _HOPELESS:
+            batch.refused += 1
+            self.failed += 1
+            self.unacked -= 1
+            _log.error("Kafka refuses a sale for good (%s): %s", error.str(), message.value()[:300])
+            return
+        batch.again.append(Message(message.key(), message.value()))
+        self._topic_missing |= error.code() in kafka.NOT_THERE
+        self._later(error)
+
+    def _hear_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._dead = error.str()
+        elif error.code() != KafkaError._ALL_BROKERS_DOWN:  # the error before it says why
+            self.trouble = error.str()
+
+    # -- mending -------------------------------------------------------------------------------
+
+    def _new_client(self) -> Client:
+        return self._connect(
+            kafka.client_config(
+                self._settings,
+                **{
+                    "enable.idempotence": True,
+                    "acks": "all",
+                    "message.timeout.ms": 0,  # never given up by itself: the spool would only send it again
+                    "socket.timeout.ms": 10_000,  # a broker that hangs is left, and asked anew, after this
+                    "queue.buffering.max.messages": 4 * MAX_UNACKED,  # room for a resumed spool on top
+                    "queue.buffering.max.kbytes": 1_048_576,
+                    "linger.ms": 5,
+                    "batch.size": 1_000_000,
+                    "message.max.bytes": self._settings.kafka.max_message_bytes,
+                    "error_cb": self._hear_error,
+                },
+            )
+        )
+
+    def _hand_over(self, number: int, messages: Sequence[Message]) -> None:
+        batch = self._open[number] = _Batch(self, number)
+        self._queue(batch, messages)
+        if not messages:
+            self.finished(batch)
+
+    def _queue(self, batch: _Batch, messages: Sequence[Message]) -> None:
+        rows: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in messages]
+        batch.waiting += len(rows)
+        if self._client.produce_batch(self._topic, rows, on_delivery=batch.delivered) < len(rows):
+            back = [(message, row["_error"]) for message, row in zip(messages, rows, strict=True) if "_error" in row]
+            batch.waiting -= len(back)
+            batch.again.extend(message for message, _ in back)
+            self._later(back[0][1])
+
+    def _later(self, error: KafkaError) -> None:
+        if self._retry_at is None:
+            _log.warning("sales came back (%s); sent again in %g s", error.str(), RETRY_SECONDS)
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+
+    def _send_again(self) -> None:
+        if self._topic_missing:
+            try:
+                kafka.ensure_topic(self._settings)
+                self._topic_missing = False
+            except BrokerUnavailable as error:
+                self.trouble = error.message
+                self._retry_at = time.monotonic() + RETRY_SECONDS
+                return
+        for batch in list(self._open.values()):
+            again, batch.again = batch.again, []
+            if again:
+                self._queue(batch, again)
+
+    def _start_anew(self) -> None:
+        """Replace a client that is dead for good. What it had acknowledged of an open batch is sent twice."""
+        _log.error("the Kafka client gave up (%s); a new one sends %d sales again", self._dead, self.unacked)
+        _end(self._client)
+        self._dead, self._retry_at = "", None
+        self._client = self._new_client()
+        for number, old in list(self._open.items()):
+            messages = self._spool.read(number)
+            self.failed -= old.refused
+            self.unacked += len(messages) - old.waiting - len(old.again)
+            self._hand_over(number, messages)
+
+
+def _end(client: Client) -> None:
+    """Give up what is still on its way (the spool has it) and close the connections."""
+    client.purge()
+    client.close()

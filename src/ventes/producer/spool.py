@@ -1,0 +1,114 @@
+"""Sales on their way, on disk: nothing that was made is lost before Kafka has it.
+
+A batch is written here before its first message is handed to librdkafka and deleted when the last one is
+acknowledged, so whatever dies in between leaves it to the next run, which sends it again with the same ids. (What
+had arrived without our knowing arrives twice, is recognised by its id, and set aside as a duplicate.)
+
+    <state>/spool/<host>_<port>/<topic>/<run>/<number>     a batch: key TAB value NL, a line a message
+    …/<run>/lock                                           held as long as the run lives
+
+Writes are not synced: like the broker's own, they survive kill -9 but not a power cut.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ventes.config import Settings
+from ventes.producer.sale import Message
+
+
+def folder(settings: Settings) -> Path:
+    """Where the sales for this broker and topic wait: sales for one never go to another."""
+    address = f"{settings.kafka.host}_{settings.kafka.port}".replace(":", "-").replace("/", "-")
+    return settings.state / "spool" / address / settings.kafka.topic
+
+
+class Spool:
+    """The batches of one run. Open it once a process."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._root = root
+        self._next = 0
+        with _exclusive(root):
+            self._folder = root / f"{time.time_ns()}-{os.getpid()}"
+            self._folder.mkdir(mode=0o700)
+            self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def keep(self, messages: Sequence[Message]) -> int:
+        """Write a batch; returns its number. After a failure (disk full) nothing of it is left: try again."""
+        number = self._next
+        path = self._path(number)
+        data = b"".join([b"%b\t%b\n" % message for message in messages])
+        try:
+            with open(path, "xb", buffering=0, opener=_private) as file:
+                written = 0
+                while written < len(data):
+                    written += file.write(data[written:] if written else data)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        self._next += 1
+        return number
+
+    def read(self, number: int) -> list[Message]:
+        """The messages of a batch. A last line without its end was cut off while written, and never sent."""
+        *lines, _torn = self._path(number).read_bytes().split(b"\n")
+        return [Message(*line.split(b"\t", 1)) for line in lines]
+
+    def release(self, number: int) -> None:
+        """Delete a batch: Kafka has all of it."""
+        self._path(number).unlink()
+
+    def adopt(self) -> list[int]:
+        """Take over what runs that have ended left behind; returns the batches' numbers, oldest first."""
+        adopted = []
+        with _exclusive(self._root):
+            for left in sorted(path for path in self._root.iterdir() if path.is_dir() and path != self._folder):
+                lock = os.open(left / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue  # its run lives and will see to it
+                finally:
+                    os.close(lock)
+                for batch in sorted(left.glob("[0-9]*")):
+                    batch.rename(self._path(self._next))
+                    adopted.append(self._next)
+                    self._next += 1
+                (left / "lock").unlink()
+                left.rmdir()
+        return adopted
+
+    def close(self) -> None:
+        """Leave what is not released to the next run; without any, leave no trace."""
+        with _exclusive(self._root):
+            if not any(self._folder.glob("[0-9]*")):
+                (self._folder / "lock").unlink()
+                self._folder.rmdir()
+            os.close(self._lock)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:012d}"
+
+
+@contextmanager
+def _exclusive(root: Path) -> Iterator[None]:
+    """Runs open, adopt and close one after the other."""
+    lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
