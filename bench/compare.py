@@ -2,11 +2,11 @@
 
 For each contender, on a broker of its own with one partition:
 
-    backlog     the jobs run and are caught up; they are frozen (SIGSTOP) while N sales are put into the topic, then let go:
-                rows / seconds until the last one is in Bronze, and until it is in Silver with all roll-ups.
-    freshness   a generator sends R sales a second for S seconds; for each sale: time of the Delta commit that made it visible
-                in ventes_clean (the log entry's mtime) minus the sale's own timestamp. p50, p95, p99.
-    cost        CPU seconds of the jobs (without broker and generator) for each million sales of the backlog; peak RSS a job.
+    backlog     the jobs run and are caught up; they are frozen (SIGSTOP) while N sales are put into the
+                topic, then let go: rows / seconds until the last one is in Bronze, and in Silver with all roll-ups.
+    freshness   a generator sends R sales a second for S seconds; for each sale: time of the Delta
+                commit that made it visible in ventes_clean (the log entry's mtime) minus the sale's own timestamp.
+    cost        CPU seconds of the jobs (without broker and generator) a million sales of the backlog; peak RSS a job.
 
 Everything shares the machine's cores, broker and generator included. Repeats of the backlog give the median.
 Results go to bench/results/compare.json; `--contenders`, `--sales`, `--rates` narrow a run.
@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 
 import duckdb
@@ -74,7 +74,7 @@ class Contender:
             self.pipeline.start("silver")
             return
         self._textbook("bronze")
-        # A Delta stream cannot start before its source exists: the tutorial's silver job is started once Bronze is there.
+        # A Delta stream cannot start before its source exists: the silver job is started once Bronze is there.
         wait_for(lambda: self.rows(self.bronze) > 0, "the textbook job's Bronze", 120)
         self._textbook("silver")
 
@@ -287,7 +287,7 @@ def main() -> None:
     output = PROJECT / "bench" / "results" / "compare.json"
     output.parent.mkdir(exist_ok=True)
     about = {
-        "date": str(date.today()),
+        "date": str(datetime.now(timezone.utc).date()),
         "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {platform.system()}",
     }
     about["config"] = str(config.load().spark.master)

@@ -1,4 +1,4 @@
-"""`bash start_pipeline.sh` as a person runs it, on moved paths and ports: start, look, kill, restart as the guide says, stop."""
+"""`bash start_pipeline.sh` as a person runs it, on moved paths and ports: start, kill, the guide's restart, stop."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ _FINGERPRINT = """md5(coalesce(md5("key"), '-') || coalesce(md5("value"), '-'))"
 def load(settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress: Callable[[str], None]) -> int | None:
     """Create tables `<name>` and `this_topic` (partition, offset, fingerprint) over the same range of offsets.
 
-    The range of a partition goes from the topic's low watermark (behind a recorded gap) to Bronze's last offset. Needs the view
-    `all_bronze`. Returns the number of messages read, None if the topic does not exist.
+    The range of a partition goes from the topic's low watermark (behind a recorded gap) to Bronze's last offset.
+    Needs the view `all_bronze`. Returns the number of messages read, None if the topic does not exist.
     """
     with kafka.Admin(settings) as admin:
         kafka_id = admin.topic_id()

@@ -23,12 +23,12 @@ import pyarrow as pa
 
 from ventes.config import Settings
 from ventes.contract import tables
-from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_MINUTE, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, REJETS
+from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.engines.embedded.judge import judged
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.lake.snapshot import Snapshot, TableMissing
 from ventes.lake.tables import path_of
-from ventes.ops import topic_copy
+from ventes.ops import expected, topic_copy
 from ventes.ops.protocol import checkpoint_complaints, log_complaints
 
 SILVER_APP = "ventes-silver"
@@ -98,7 +98,7 @@ class Verification:
 
     def _open(self, con: duckdb.DuckDBPyConnection) -> int | None:
         """Views of all tables as they were when lot L was complete; returns L (None: Silver is empty)."""
-        found = {}
+        found: dict[str, Snapshot | None] = {}
         for table in tables.SILVER:
             try:
                 found[table.name] = Snapshot.open(path_of(self.settings, table))
@@ -180,25 +180,7 @@ class Verification:
             UNION ALL SELECT topic_id, "partition", "offset", lot FROM ventes_rejets;
             """
         )
-        content = ", ".join(f'"{name}"' for name in (*tables.EVENT_FIELDS[1:], "_extra"))
-        con.execute(
-            f"""
-            CREATE TEMP TABLE expected AS
-            WITH valid AS (
-                SELECT j.*, p.lot, row({content}) AS content,
-                       row_number() OVER same_id AS nth, first(row({content})) OVER same_id AS first_content
-                FROM judged j JOIN placed p USING (topic_id, "partition", "offset")
-                WHERE len(motifs) = 0
-                WINDOW same_id AS (PARTITION BY vente_id ORDER BY p.lot, kafka_ts, topic_id, "partition", "offset"
-                                   ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
-            SELECT * EXCLUDE (content, first_content, nth, motifs),
-                   CASE WHEN nth = 1 THEN []::VARCHAR[]
-                        WHEN content IS NOT DISTINCT FROM first_content THEN ['duplicate'] ELSE ['conflict'] END AS motifs
-            FROM valid
-            UNION ALL BY NAME
-            SELECT j.*, p.lot FROM judged j JOIN placed p USING (topic_id, "partition", "offset") WHERE len(motifs) > 0;
-            """
-        )
+        con.execute(expected.MESSAGES)
 
     # -- the invariants -------------------------------------------------------------------------
 
@@ -224,7 +206,8 @@ class Verification:
                 con,
                 """
                 SELECT topic_id, "partition", "offset", lot FROM (
-                    SELECT *, lag(lot) OVER (PARTITION BY topic_id, "partition" ORDER BY "offset") AS before FROM placed)
+                    SELECT *, lag(lot) OVER (PARTITION BY topic_id, "partition" ORDER BY "offset") AS before
+                    FROM placed)
                 WHERE lot < before
                 """,
             )
@@ -277,85 +260,22 @@ class Verification:
         count = _count(con, "ventes_clean")
         doubled = _rows(con, "SELECT vente_id, count(*) FROM ventes_clean GROUP BY ALL HAVING count(*) > 1")
         complaints = [f"vente_id twice in ventes_clean: {row}" for row in doubled]
-        watermark = self.settings.rules.watermark_minutes
-        con.execute(
-            f"""
-            CREATE TEMP VIEW expected_clean AS
-            SELECT vente_id, client_id, produit_id, "timestamp" AS horodatage, quantite, montant::DECIMAL(12,2) AS montant,
-                   client_nom, produit_nom, categorie, pays, segment,
-                   kafka_ts - "timestamp" > INTERVAL {watermark} MINUTE AS en_retard,
-                   _extra, topic_id, "partition", "offset", kafka_ts, date_ingestion, lot, jour,
-                   (((montant * 100)::HUGEINT * 2 + quantite) // (2 * quantite))::BIGINT AS centimes
-            FROM expected WHERE len(motifs) = 0;
-            CREATE TEMP VIEW stored_clean AS
-            SELECT * EXCLUDE (prix_unitaire, date_traitement), (prix_unitaire * 100)::BIGINT AS centimes FROM ventes_clean;
-            CREATE TEMP VIEW expected_rejets AS
-            SELECT motifs, vente_id, topic_id, "partition", "offset", kafka_ts, date_ingestion, lot
-            FROM expected WHERE len(motifs) > 0;
-            CREATE TEMP VIEW stored_rejets AS
-            SELECT motifs, vente_id, topic_id, "partition", "offset", kafka_ts, date_ingestion, lot FROM ventes_rejets;
-            CREATE TEMP VIEW expected_raw AS
-            SELECT b.topic_id, b."partition", b."offset", md5(b."value") AS fingerprint
-            FROM bronze b SEMI JOIN stored_rejets USING (topic_id, "partition", "offset");
-            CREATE TEMP VIEW stored_raw AS
-            SELECT topic_id, "partition", "offset", md5("value") AS fingerprint FROM ventes_rejets;
-            """
-        )
-        complaints += self._both_ways(con, "ventes_clean", "expected_clean", "stored_clean")
-        complaints += self._both_ways(con, "ventes_rejets", "expected_rejets", "stored_rejets")
-        complaints += self._both_ways(con, "ventes_rejets' raw text", "expected_raw", "stored_raw")
+        con.execute(expected.silver(self.settings.rules.watermark_minutes))
+        for what in ("ventes_clean", "ventes_rejets", "raw"):
+            complaints += self._both_ways(con, what)
         rejected = _count(con, "ventes_rejets")
         self._add(
             "I4 silver",
             count + rejected,
-            f"{count:,} clean sales with unique vente_id and {rejected:,} rejected messages with their reasons, both ways",
+            f"{count:,} clean sales, ids unique, and {rejected:,} rejected messages with their reasons, both ways",
             complaints,
         )
 
     def _aggregates(self, con: duckdb.DuckDBPyConnection) -> None:
         self.progress("recomputing the aggregates")
-        rules = self.settings.rules
-        average = "((sum(montant) * 100)::HUGEINT * 2 + count(*)) // (2 * count(*))"
-        con.execute(
-            f"""
-            CREATE TEMP TABLE ok AS SELECT * FROM expected_clean;
-            CREATE TEMP VIEW expected_ventes_aggreges AS
-            SELECT client_id, client_nom, pays, segment, jour, sum(quantite)::BIGINT AS total_quantite,
-                   sum(montant)::DECIMAL(28,2) AS total_depense, count(*) AS nb_achats, ({average})::BIGINT AS panier_moyen,
-                   min(montant) AS achat_min, max(montant) AS achat_max,
-                   count(DISTINCT produit_id) AS nb_produits_distincts, count(*) >= {rules.loyal_from} AS est_client_fidele,
-                   CASE WHEN sum(montant) >= {rules.premium_from!r}::DECIMAL(18,2) THEN 'Premium'
-                        WHEN sum(montant) >= {rules.standard_from!r}::DECIMAL(18,2) THEN 'Standard' ELSE 'Economy' END
-                        AS segment_depense,
-                   list_sort(list(DISTINCT produit_id)) AS produits
-            FROM ok GROUP BY client_id, client_nom, pays, segment, jour;
-            CREATE TEMP VIEW expected_ventes_par_pays AS
-            SELECT pays, count(*) AS total_transactions, sum(montant)::DECIMAL(28,2) AS revenue_total,
-                   ({average})::BIGINT AS transaction_moyenne, sum(quantite)::BIGINT AS items_sold,
-                   count(DISTINCT client_id) AS unique_customers
-            FROM ok GROUP BY pays;
-            CREATE TEMP VIEW expected_ventes_par_segment AS
-            SELECT segment, count(*) AS total_transactions, sum(montant)::DECIMAL(28,2) AS revenue_total,
-                   ({average})::BIGINT AS transaction_moyenne, sum(quantite)::BIGINT AS items_sold,
-                   count(DISTINCT client_id) AS unique_customers, count(DISTINCT pays) AS countries_count
-            FROM ok GROUP BY segment;
-            CREATE TEMP VIEW expected_ventes_par_produit AS
-            SELECT produit_id, produit_nom, categorie, sum(quantite)::BIGINT AS quantite_totale,
-                   sum(montant)::DECIMAL(28,2) AS revenue_total, count(*) AS total_transactions
-            FROM ok GROUP BY produit_id, produit_nom, categorie;
-            CREATE TEMP VIEW expected_ventes_par_minute AS
-            SELECT date_trunc('minute', horodatage) AS minute, count(*) AS total_transactions,
-                   sum(montant)::DECIMAL(28,2) AS revenue_total, sum(quantite)::BIGINT AS items_sold
-            FROM ok GROUP BY 1;
-            """
-        )
-        for table in (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, PAR_MINUTE):
-            averages = [name for name in ("panier_moyen", "transaction_moyenne") if name in table.schema.names]
-            cents = ", ".join(f"({name} * 100)::BIGINT AS {name}" for name in averages)
-            con.execute(
-                f"CREATE TEMP VIEW stored_{table.name} AS SELECT * {f'REPLACE ({cents})' if cents else ''} FROM {table.name}"
-            )
-            complaints = self._both_ways(con, table.name, f"expected_{table.name}", f"stored_{table.name}")
+        con.execute(expected.aggregates(self.settings.rules))
+        for table in tables.ROLLUPS:
+            complaints = self._both_ways(con, table.name)
             rows = _count(con, table.name)
             self._add(
                 "I5 aggregates", rows, f"{table.name}: {rows:,} rows recomputed from Bronze, both ways", complaints
@@ -377,12 +297,14 @@ class Verification:
 
     # -- helpers --------------------------------------------------------------------------------
 
-    def _both_ways(self, con: duckdb.DuckDBPyConnection, what: str, expected: str, stored: str) -> list[str]:
-        columns = [row[0] for row in con.execute(f"SELECT column_name FROM (DESCRIBE {expected})").fetchall()]
+    def _both_ways(self, con: duckdb.DuckDBPyConnection, what: str) -> list[str]:
+        """Rows of expected_<what> that stored_<what> lacks, and the other way round."""
+        left, right = f"expected_{what}", f"stored_{what}"
+        columns = [row[0] for row in con.execute(f"SELECT column_name FROM (DESCRIBE {left})").fetchall()]
         listed = ", ".join(f'"{name}"' for name in columns)
         found = []
-        for label, left, right in (("missing or other", expected, stored), ("not expected", stored, expected)):
-            query = f"SELECT {listed} FROM {left} EXCEPT ALL SELECT {listed} FROM {right}"
+        for label, these, those in (("missing or other", left, right), ("not expected", right, left)):
+            query = f"SELECT {listed} FROM {these} EXCEPT ALL SELECT {listed} FROM {those}"
             found += [f"{what}: {label}: {dict(zip(columns, row, strict=True))}" for row in _rows(con, query)]
         return found
 
