@@ -1,0 +1,36 @@
+"""The one verdict, on every line of the corpus and on its rules one by one."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.corpus import Event, load
+from ventes.contract.tables import EVENT_FIELDS
+from ventes.contract.verdict import judge
+
+CORPUS = load()
+
+
+@pytest.mark.parametrize("event", CORPUS, ids=[event.name for event in CORPUS])
+def test_corpus(event: Event) -> None:
+    verdict = judge(event.value, event.kafka_ts, ZoneInfo(event.source_zone), ZoneInfo(event.business_zone))
+
+    assert verdict.motifs == event.motifs, event.why
+    assert {field: getattr(verdict, field) for field in event.shown} == event.shown, event.why
+    if event.expects_extra:
+        assert verdict.extra == event.extra, event.why
+    if event.jour:
+        assert verdict.jour == event.jour, event.why
+
+
+def test_corpus_has_every_reason() -> None:
+    fields = set(EVENT_FIELDS)
+    names = {"client_nom", "produit_nom", "categorie", "pays", "segment"}
+    codes = {"not_utf8", "empty", "not_json", "not_object", "trailing_data", "duplicate_key"}
+    codes |= {"time_unreadable", "time_out_of_range"}
+    codes |= {f"missing:{field}" for field in fields} | {f"type:{field}" for field in fields}
+    codes |= {f"range:{field}" for field in fields - names - {"timestamp"}} | {f"too_long:{field}" for field in names}
+
+    assert {motif for event in CORPUS for motif in event.motifs} == codes
