@@ -18,7 +18,7 @@ from ventes.ops.java import Java
 def path(settings: Settings, java: Java, name: str) -> Path:
     """Where the archive for `name` is or would be."""
     key = f"{java.home}\n{java.version}\n{settings.jars}\n{jars.LOCK.read_text(encoding='ascii')}"
-    return settings.jars.parent / "classes" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.jsa"
+    return settings.jars.parent / "archive" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.jsa"
 
 
 def use(settings: Settings, java: Java, name: str) -> list[str]:

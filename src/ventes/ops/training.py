@@ -1,0 +1,96 @@
+"""Training runs: each program starts once, for real, and leaves its class-data archive behind.
+
+The broker's doubles as the installation's proof that it starts on this machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ventes.config import PROJECT, Kafka, Logs, Paths, Settings
+from ventes.errors import InstallError
+from ventes.ops import broker, class_archive
+from ventes.ops.java import find_java
+
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+
+
+def train_broker(say: Callable[[str], None]) -> None:
+    """Run a broker of its own once (own ports and folder, removed afterwards) and keep its archive. 6 s.
+
+    Nothing to do if the archive is there. Raises InstallError with the broker's words if it does not start.
+    """
+    state = PROJECT / ".ventes"
+    with tempfile.TemporaryDirectory(prefix="training-", dir=state) as folder:
+        settings = _settings(Path(folder))
+        java = find_java(settings)
+        target = class_archive.path(settings, java, "kafka")
+        if target.is_file():
+            return
+        say("broker: first start, to check it and to make later starts quick")
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished = target.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        broker.prepare(settings)
+        binary, *arguments = broker.command(settings)
+        _run([binary, f"-XX:ArchiveClassesAtExit={unfinished}", *arguments], settings)
+        for old in target.parent.glob("kafka-*.jsa"):
+            old.unlink()
+        if unfinished.is_file():  # a JVM without this feature starts and stops as well
+            unfinished.replace(target)
+
+
+def _run(command: list[str], settings: Settings) -> None:
+    output = broker.folder(settings) / "out"
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=output.parent, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        until = time.monotonic() + START_SECONDS
+        answers, why = False, ""
+        while not answers and process.poll() is None and time.monotonic() < until:
+            answers, why = broker.ready(settings)
+            if not answers:
+                time.sleep(0.05)
+        if not answers:
+            words = [*_lines(output), *_lines(settings.log("broker"))]
+            reason = next((line for line in words if "ERROR" in line or "FATAL" in line), words[-1] if words else why)
+            raise InstallError(
+                f"the broker does not start on {find_java(settings).home}: {reason}",
+                "another Java can be named with VENTES_JAVA_HOME; `ventes doctor` looks at the rest",
+            )
+        process.terminate()
+        process.wait(STOP_SECONDS)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _settings(folder: Path) -> Settings:
+    """Settings that depend on nothing the person wrote: ventes.toml is judged when the pipeline starts."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        first, second = (one.getsockname()[1] for one in sockets)
+    return Settings.model_construct(
+        kafka=Kafka.model_validate({"port": first, "controller_port": second}),
+        paths=Paths(lake=folder / "lake", logs=folder, state=folder),
+        logs=Logs.model_validate({}),
+        config_file=PROJECT / "ventes.toml",
+    )
+
+
+def _lines(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return [line for line in text.split(os.linesep) if line.strip()]
