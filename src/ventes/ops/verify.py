@@ -332,7 +332,8 @@ def _as_of_lot(snapshot: Snapshot, lot: int) -> Snapshot:
 @contextmanager
 def _database(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A scratch database on disk, so that a table larger than memory can be verified."""
-    con = duckdb.connect(str(folder / "verify.duckdb"), config={"temp_directory": str(folder), "TimeZone": "UTC"})
+    con = duckdb.connect(str(folder / "verify.duckdb"), config={"temp_directory": str(folder)})
+    con.execute("SET GLOBAL TimeZone = 'UTC'")
     try:
         yield con
     finally:

@@ -1,0 +1,124 @@
+"""`verify` is green on a consistent lake and red, at the right invariant, for each kind of damage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+from typer.testing import CliRunner
+
+from tests.support import sample_lake
+from ventes.cli import app, mount
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE, CLEAN, PAR_PAYS, REJETS, Table
+from ventes.lake.tables import path_of
+from ventes.ops.verify import Report, Verification
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Settings:
+    settings = sample_lake.settings_at(tmp_path)
+    sample_lake.make(settings, 2_000)
+    return settings
+
+
+def verified(settings: Settings) -> Report:
+    return Verification(settings, read_topic=False).run()
+
+
+def test_a_consistent_lake_is_green_and_says_how_much_it_compared(lake: Settings) -> None:
+    report = verified(lake)
+    assert report.ok, [check.differences for check in report.checks]
+    assert report.lot is not None
+    assert [check.invariant for check in report.checks] == [
+        "I1 positions",
+        "I4 silver",
+        *["I5 aggregates"] * 5,
+        "I6 protocol",
+    ]
+    assert all(check.rows > 0 for check in report.checks)
+    assert report.checks[0].rows == 2_000
+
+
+def _table(settings: Settings, table: Table) -> DeltaTable:
+    return DeltaTable(str(path_of(settings, table)))
+
+
+def _lose_a_clean_sale(settings: Settings) -> None:
+    _table(settings, CLEAN).delete("offset = 7")
+
+
+def _change_an_amount(settings: Settings) -> None:
+    _table(settings, CLEAN).update(predicate="offset = 7", updates={"montant": "montant + 0.01"})
+
+
+def _change_a_total(settings: Settings) -> None:
+    _table(settings, PAR_PAYS).update(predicate="pays = 'France'", updates={"revenue_total": "revenue_total + 0.01"})
+
+
+def _lose_a_country(settings: Settings) -> None:
+    _table(settings, PAR_PAYS).delete("pays = 'France'")
+
+
+def _lose_a_rejected_message(settings: Settings) -> None:
+    rejected = _table(settings, REJETS)
+    offset = rejected.to_pyarrow_table(columns=["offset"]).column(0)[0].as_py()
+    rejected.delete(f"offset = {offset}")
+
+
+def _double_a_bronze_row(settings: Settings) -> None:
+    from deltalake import write_deltalake
+
+    bronze = _table(settings, BRONZE)
+    row = bronze.to_pyarrow_table().slice(0, 1)
+    write_deltalake(bronze, row, mode="append")
+
+
+def _empty_the_last_log_entry(settings: Settings) -> None:
+    log = path_of(settings, PAR_PAYS) / "_delta_log"
+    newest = max(log.glob("0*.json"))
+    newest.with_name(f"{int(newest.stem) + 1:020d}.json").touch()
+
+
+@pytest.mark.parametrize(
+    ("damage", "invariant"),
+    [
+        (_lose_a_clean_sale, "I1 positions"),
+        (_change_an_amount, "I4 silver"),
+        (_change_a_total, "I5 aggregates"),
+        (_lose_a_country, "I5 aggregates"),
+        (_lose_a_rejected_message, "I1 positions"),
+        (_double_a_bronze_row, "I1 positions"),
+    ],
+)
+def test_each_damage_is_found_where_it_is(lake: Settings, damage: Callable[[Settings], None], invariant: str) -> None:
+    damage(lake)
+    report = verified(lake)
+    assert not report.ok
+    failed = [check for check in report.checks if not check.ok]
+    assert failed[0].invariant == invariant
+    assert failed[0].differences, "the first differing rows are shown"
+
+
+def test_the_command_prints_a_line_an_invariant_and_exits_with_1_on_damage(
+    lake: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount()
+    monkeypatch.setattr("ventes.config.load", lambda **_: lake)
+    good = CliRunner().invoke(app, ["verify", "--no-topic", "--json"])
+    assert good.exit_code == 0, good.output
+    assert json.loads(good.stdout)["ok"] is True
+    _change_a_total(lake)
+    bad = CliRunner().invoke(app, ["verify", "--no-topic"])
+    assert bad.exit_code == 1
+    assert "I5 aggregates FAILED ventes_par_pays" in bad.stdout
+    assert "NOT verified" in bad.stdout
+
+
+def test_an_empty_log_entry_is_named(lake: Settings) -> None:
+    _empty_the_last_log_entry(lake)
+    with pytest.raises(Exception, match="is empty"):
+        verified(lake)
