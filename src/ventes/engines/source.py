@@ -156,6 +156,11 @@ def mend(topic: Topic, table: Position, ledger: Ledger, now: datetime, seen: End
     ]
 
 
+def lag(topic: Topic, following: Mapping[int, int]) -> int:
+    """Messages not read yet, where `following` is partition → next offset to read."""
+    return sum(max(0, high - following.get(partition, low)) for partition, (low, high) in topic.ranges.items())
+
+
 def _known(label: str, table: Position, ledger: Ledger) -> bool:
     return ledger.accepts(label) or any(name == label for name, _ in table)
 

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ventes.engines.source import Resume
+from ventes.errors import LakeDamaged
 
 Offsets = Mapping[int, int]
 """partition → next offset, as Spark counts: the end of a batch is exclusive."""
@@ -108,6 +109,26 @@ def read(path: Path, topic: str) -> Checkpoint:
     if planned is not None and planned - (-1 if committed is None else committed) > 1:
         damage.append(f"batch {planned} is planned, but of those before it only {committed} is committed")
     return Checkpoint(path, query_id, str(ours.get("topic_id", "")), planned, committed, start, end, tuple(damage))
+
+
+def query_id(path: Path) -> str:
+    """The id of the query that runs in an epoch. Raises LakeDamaged if Spark's metadata file does not say."""
+    damage: list[str] = []
+    found = str(_json(path / "metadata", damage).get("id", ""))
+    if not found:
+        raise LakeDamaged(f"{path} names no query: {'; '.join(damage)}", "restart the job: it begins a new epoch")
+    return found
+
+
+def batch_offsets(path: Path, topic: str, batch: int) -> Offsets:
+    """Where batch `batch` ends, as planned. Raises LakeDamaged if the checkpoint does not say."""
+    damage: list[str] = []
+    found = _offsets(path / "offsets" / str(batch), topic, damage)
+    if found is None:
+        raise LakeDamaged(
+            f"{path} was damaged while in use: {'; '.join(damage)}", "restart the job: it begins a new epoch"
+        )
+    return found
 
 
 def _number(epoch: Path) -> int:

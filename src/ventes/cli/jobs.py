@@ -1,0 +1,53 @@
+"""The guide's `spark_streaming_delta.py` and `streaming_silver.py`: one job in the foreground, engine chosen here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+Engine = Annotated[str | None, typer.Option(help="spark or embedded. Default: `engine` in ventes.toml.")]
+
+
+def bronze() -> int:
+    """The program spark_streaming_delta.py."""
+
+    def command(engine: Engine = None) -> None:
+        """Read the Kafka topic into the Bronze table, every message, until Ctrl-C or SIGTERM."""
+        _run("bronze", engine)
+
+    return _program(command, "spark_streaming_delta.py")
+
+
+def silver() -> int:
+    """The program streaming_silver.py."""
+
+    def command(engine: Engine = None) -> None:
+        """Turn Bronze into the Silver tables, as it grows, until Ctrl-C or SIGTERM."""
+        _run("silver", engine)
+
+    return _program(command, "streaming_silver.py")
+
+
+def _run(name: str, engine: str | None) -> None:
+    from ventes import config
+
+    settings = config.load(**({} if engine is None else {"engine": engine}))
+    # Only the chosen engine is imported: the other's packages cost a second, and its memory.
+    run: Callable[[config.Settings], int] = import_module(f"ventes.engines.{settings.engine}.{name}").run
+    raise typer.Exit(run(settings))
+
+
+def _program(command: Callable[[str | None], None], name: str) -> int:
+    from ventes.cli import run
+
+    app = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    app.command()(command)
+    return run(app, name=name)

@@ -1,0 +1,204 @@
+"""The Bronze job on Spark: Kafka → verdict → Bronze, by Structured Streaming.
+
+The story of a run: start Spark, take the writer lock in the JVM, ask source.resume where reading goes on, start the
+query there, and watch it. A query that fails is started again from the table, with back-off; a topic that changed ends
+the job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+from pyspark.errors import PySparkException
+from pyspark.sql.streaming.query import StreamingQuery
+
+from ventes import kafka
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE
+from ventes.engines import job, source
+from ventes.engines.spark import checkpoint, kafka_source
+from ventes.engines.spark.ingest import Ingest, Stopping
+from ventes.engines.spark.lock import JvmLock
+from ventes.engines.spark.session import Session, open_session
+from ventes.engines.spark.sink import Sink
+from ventes.errors import BrokerUnavailable, VentesError
+from ventes.lake import gaps, tables
+from ventes.lake.locks import lock_path
+from ventes.lake.maintenance import Caretaker
+from ventes.lake.positions import positions
+from ventes.runtime.heartbeat import Reporter
+from ventes.runtime.stop import Stopper
+
+LOOK_SECONDS = 0.2
+"""How often the query and the stop signal are looked at."""
+ASK_SECONDS = 3.0
+"""How often the broker is asked whether it and the topic are still the same."""
+STOP_SECONDS = 6.0
+"""How long a running batch may take to finish after SIGTERM; then it is broken off, and run again at the next start."""
+HEALTHY_SECONDS = 60.0
+"""After a query that ran this long the back-off begins anew."""
+
+
+def run(settings: Settings) -> int:
+    """Run the Bronze job until SIGTERM; its exit code (see engines.job.run)."""
+    return job.run(settings, "bronze", "spark", _body)
+
+
+def _body(settings: Settings, log: logging.Logger, reporter: Reporter, stopper: Stopper) -> None:
+    session = open_session(settings, "bronze")
+    try:
+        reporter.update(children=[session.jvm_pid])
+        JvmLock(session.jvm, lock_path(settings, "bronze")).acquire()
+        for remark in session.remarks:
+            log.warning("this Spark was started otherwise: %s", remark)
+        with kafka.Admin(settings) as admin:
+            Bronze(settings, session, admin, log, reporter, stopper).run()
+    finally:
+        session.close()
+
+
+class Bronze:
+    """The loop around the query."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: Session,
+        admin: kafka.Admin,
+        log: logging.Logger,
+        reporter: Reporter,
+        stopper: Stopper,
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._admin = admin
+        self._log = log
+        self._reporter = reporter
+        self._stopper = stopper
+        self._epochs = settings.checkpoints / "bronze"
+
+    def run(self) -> None:
+        """Until stopped. Raises VentesError for what a person must mend."""
+        pause = first = self._settings.supervisor.backoff_seconds
+        while not self._stopper.stopping:
+            began = time.monotonic()
+            try:
+                self._run_query()
+            except BrokerUnavailable as error:
+                self._wait(str(error))
+                pause = first  # waiting for a broker is no failure of ours: ask again soon
+            except (PySparkException, OSError) as error:
+                reason = _first_line(error)
+                self._reporter.error(reason)
+                self._wait(f"the query failed: {reason}; it starts again by itself")
+            if time.monotonic() - began > HEALTHY_SECONDS:
+                pause = first
+            self._stopper.wait(pause)
+            pause = min(2 * pause, self._settings.supervisor.backoff_max_seconds)
+
+    def _run_query(self) -> None:
+        """Decide where to go on, run the query until it fails or the process shall stop."""
+        tables.ensure(self._settings, BRONZE)
+        topic = source.look(self._settings, self._admin)
+        newest = checkpoint.newest(self._epochs, topic.name)
+        resume = source.resume(
+            topic,
+            positions(self._settings.bronze),
+            gaps.read(self._settings.lake),
+            datetime.now(timezone.utc),
+            checkpoint.seen(newest),
+        )
+        gaps.record(self._settings.lake, resume.unrecorded)
+        epoch = self._enter(checkpoint.decide(self._epochs, newest, resume))
+        sink = Sink(self._settings.bronze, BRONZE)
+        with contextlib.closing(Caretaker(self._settings, BRONZE, sink.log)) as caretaker:
+            ingest = Ingest(
+                self._settings,
+                self._admin,
+                resume,
+                epoch,
+                sink,
+                caretaker,
+                self._log,
+                self._reporter,
+                self._stopper,
+            )
+            query = self._start(ingest, resume, epoch)
+            try:
+                self._reporter.update(phase="running", reason="", lag=source.lag(topic, resume.offsets))
+                self._watch(query, ingest, resume)
+            finally:
+                query.stop()
+
+    def _enter(self, decision: checkpoint.Continue | checkpoint.NewEpoch) -> Path:
+        if isinstance(decision, checkpoint.NewEpoch):
+            checkpoint.begin(decision)
+            offsets = ", ".join(f"{partition}:{offset}" for partition, offset in decision.offsets.items())
+            self._log.info("%s starts at %s: %s", decision.path.name, offsets, decision.why)
+        else:
+            again = "" if decision.replays is None else f", batch {decision.replays} once more"
+            self._log.info("%s goes on%s", decision.path.name, again)
+        return decision.path
+
+    def _start(self, ingest: Ingest, resume: source.Resume, epoch: Path) -> StreamingQuery:
+        options = kafka_source.options(self._settings, resume.offsets)
+        messages = self._session.spark.readStream.format("kafka").options(**options).load()
+        return (
+            messages.writeStream.foreachBatch(ingest)
+            .option("checkpointLocation", str(epoch))
+            .trigger(processingTime=f"{self._settings.spark.bronze_trigger_seconds:g} seconds")
+            .start()
+        )
+
+    def _watch(self, query: StreamingQuery, ingest: Ingest, resume: source.Resume) -> None:
+        """Return when the process shall stop or the topic is another; raise what ended the query."""
+        asked = time.monotonic()
+        while query.isActive:
+            if self._stopper.wait(LOOK_SECONDS):
+                self._finish(query)
+                return
+            if time.monotonic() - asked >= ASK_SECONDS:
+                asked = time.monotonic()
+                if not self._still(ingest, resume):
+                    return
+        if isinstance(ingest.failure, Stopping):
+            return
+        if isinstance(ingest.failure, VentesError):
+            raise ingest.failure
+        error = query.exception()
+        if error is not None:
+            raise error from ingest.failure
+
+    def _finish(self, query: StreamingQuery) -> None:
+        """Let the running batch commit in table and checkpoint."""
+        self._reporter.update(phase="stopping", reason=self._stopper.signal or "")
+        until = time.monotonic() + STOP_SECONDS
+        while query.isActive and query.status["isTriggerActive"] and time.monotonic() < until:
+            time.sleep(LOOK_SECONDS / 2)
+
+    def _still(self, ingest: Ingest, resume: source.Resume) -> bool:
+        """Tell the heartbeat how far behind the job is; False if the topic is not the same any more."""
+        try:
+            topic = source.look(self._settings, self._admin)
+        except BrokerUnavailable as error:
+            self._wait(str(error))
+            return True  # the query waits for the broker too
+        if self._reporter.record.phase == "waiting":
+            self._log.info("the broker answers again")
+        self._reporter.update(phase="running", reason="", lag=source.lag(topic, ingest.following))
+        return topic.kafka_id == resume.kafka_id
+
+    def _wait(self, reason: str) -> None:
+        if reason != self._reporter.record.reason:
+            self._log.warning("bronze waits: %s", reason)
+        self._reporter.update(phase="waiting", reason=reason)
+
+
+def _first_line(error: Exception) -> str:
+    """What happened, without the stack traces that Spark quotes in its messages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:500]

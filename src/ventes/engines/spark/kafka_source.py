@@ -1,0 +1,90 @@
+"""Options of Spark's Kafka source: where to read, how much, and [kafka.security] in Java's names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ventes.config import Settings
+from ventes.errors import ConfigError
+
+ROWS_A_TASK = 50_000
+"""A backlog is cut into tasks of this many messages, so that one Kafka partition keeps all cores busy (73k → 107k
+messages/s on 2 cores), while a small batch stays one task. Unlike minPartitions, which cuts the smallest batch too."""
+
+
+def options(settings: Settings, offsets: Mapping[int, int]) -> dict[str, str]:
+    """Options for `spark.readStream.format("kafka")` that start a new query at exactly `offsets` (partition → offset).
+
+    The result holds the secrets of [kafka.security]: never log it.
+    """
+    starting = {settings.kafka.topic: {str(partition): offset for partition, offset in offsets.items()}}
+    return {
+        "kafka.bootstrap.servers": settings.kafka.bootstrap,
+        "subscribe": settings.kafka.topic,
+        "startingOffsets": json.dumps(starting),
+        "failOnDataLoss": "true",
+        "includeHeaders": "true",
+        "maxOffsetsPerTrigger": str(settings.spark.max_rows_per_batch),
+        "maxRecordsPerPartition": str(min(ROWS_A_TASK, settings.spark.max_rows_per_batch)),
+        # The default, 500 ms, is waited out at the end of each small batch.
+        "kafka.fetch.max.wait.ms": "20",
+        # A silent broker fails the query after this long; it is started again from the table.
+        "kafka.default.api.timeout.ms": "20000",
+        "kafka.request.timeout.ms": "10000",
+        "kafka.reconnect.backoff.max.ms": "1000",
+        "kafka.max.partition.fetch.bytes": str(max(4_000_000, settings.kafka.max_message_bytes)),
+        **{f"kafka.{key}": value for key, value in java_security(settings.kafka.security).items()},
+    }
+
+
+def java_security(security: Mapping[str, str]) -> dict[str, str]:
+    """librdkafka's security settings as Java's Kafka client spells them. Files are PEM.
+
+    Raises ConfigError for a mechanism that has no user and password, or a file that cannot be read.
+    """
+    same = ("security.protocol", "sasl.mechanism", "ssl.endpoint.identification.algorithm", "ssl.key.password")
+    java = {key: security[key] for key in same if key in security}
+    if "security.protocol" in java:
+        java["security.protocol"] = java["security.protocol"].upper()
+    if java.get("ssl.endpoint.identification.algorithm") == "none":
+        java["ssl.endpoint.identification.algorithm"] = ""
+    if "sasl.username" in security or "sasl.password" in security:
+        java["sasl.jaas.config"] = _jaas(security)
+    if "ssl.ca.location" in security:
+        java |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": _pem(security, "ssl.ca.location")}
+    if "ssl.key.location" in security:
+        java |= {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.key": _pem(security, "ssl.key.location"),
+            "ssl.keystore.certificate.chain": _pem(security, "ssl.certificate.location"),
+        }
+    return java
+
+
+def _jaas(security: Mapping[str, str]) -> str:
+    mechanism = security.get("sasl.mechanism", "")
+    if mechanism == "PLAIN":
+        module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    elif mechanism.startswith("SCRAM-"):
+        module = "org.apache.kafka.common.security.scram.ScramLoginModule"
+    else:
+        raise ConfigError(
+            f"kafka.security sasl.mechanism = {mechanism!r} has no user and password",
+            "PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 have",
+        )
+    return f"{module} required username={_quoted(security, 'username')} password={_quoted(security, 'password')};"
+
+
+def _quoted(security: Mapping[str, str], name: str) -> str:
+    text = security.get(f"sasl.{name}", "")
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _pem(security: Mapping[str, str], key: str) -> str:
+    path = Path(security.get(key, ""))
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"kafka.security {key} = {str(path)!r} cannot be read: {error}", "name a PEM file") from None

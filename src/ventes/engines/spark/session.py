@@ -1,0 +1,245 @@
+"""One SparkSession a job: the JVM with its flags and files, and every setting with its reason.
+
+Started by us, the JVM is ours alone: local addresses, own temporary files under <state>/spark/<job>-<pid>/, own log.
+Under `spark-submit` it exists already: what it was given wins, and `Session.remarks` says what differs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pyspark import SparkConf, SparkContext
+from pyspark.java_gateway import launch_gateway
+from pyspark.sql import SparkSession
+
+from ventes.config import PROJECT, Settings
+from ventes.engines.spark import archive
+from ventes.errors import ConfigError, InstallError
+from ventes.ops import java
+
+HERE = Path(__file__).resolve().parent
+
+_JIT = {
+    # Measured on 2 cores: C1 alone halves the CPU of a small batch and of the start, and cuts a large batch threefold.
+    # So C2 stays, but only for what is hot a hundred times over: a backlog gets it, a trickle never does.
+    "tiered": (
+        "-XX:Tier4InvocationThreshold=50000",
+        "-XX:Tier4MinInvocationThreshold=6000",
+        "-XX:Tier4CompileThreshold=150000",
+        "-XX:Tier4BackEdgeThreshold=400000",
+    )
+}
+
+
+@dataclass
+class Session:
+    """A running SparkSession and what a job must know about its JVM."""
+
+    spark: SparkSession
+    jvm_pid: int
+    remarks: tuple[str, ...]
+    """Settings that an existing session has otherwise than we would; empty if the session is ours."""
+    scratch: Path
+
+    @property
+    def jvm(self) -> Any:
+        return self.spark._jvm
+
+    def close(self) -> None:
+        """Stop Spark and wait until its JVM is gone, so that its files and lock are free."""
+        process = getattr(SparkContext._gateway, "proc", None)
+        self.spark.stop()
+        gateway, SparkContext._gateway = SparkContext._gateway, None
+        if gateway is not None:
+            gateway.shutdown()
+        if process is not None:
+            process.stdin.close()  # the JVM ends when its stdin does
+            try:
+                process.wait(timeout=3)
+            except subprocess.TimeoutExpired:
+                process.kill()  # nothing is open in it any more
+                process.wait()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def configuration(settings: Settings, job: str, scratch: Path) -> dict[str, str]:
+    """Every Spark setting of a job ("bronze", "silver"), our defaults first, the person's [spark.conf] last."""
+    jars = settings.jars / "spark"
+    conf = {
+        "spark.master": settings.spark.master,
+        "spark.app.name": f"ventes-{job}",
+        "spark.driver.memory": settings.spark.driver_memory,
+        "spark.driver.extraJavaOptions": " ".join(jvm_options(settings, job, scratch)),
+        # On the JVM's own class path, not spark.jars: only there does the class-data archive cover them.
+        "spark.driver.extraClassPath": str(jars / "*"),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        # Nothing listens beyond this machine.
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.local.dir": str(scratch / "local"),
+        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        # Two cores' worth of data: 200 shuffle tasks and a 50-task Delta snapshot would be most of a batch.
+        "spark.sql.shuffle.partitions": "2",
+        "spark.databricks.delta.snapshotPartitions": "1",
+        # A checkpoint is a cache of Bronze's position: a short tail of it is enough.
+        "spark.sql.streaming.minBatchesToRetain": "10",
+        # Batch after batch for months: keep no history of what has run.
+        "spark.sql.streaming.numRecentProgressUpdates": "2",
+        "spark.ui.retainedJobs": "20",
+        "spark.ui.retainedStages": "20",
+        "spark.ui.retainedTasks": "200",
+        "spark.sql.ui.retainedExecutions": "10",
+        "spark.ui.retainedDeadExecutors": "2",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # Rows that Python judges travel in these portions: 1,000 messages of 5 MB would not fit.
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(16 * 1024 * 1024),
+        # Few rows are collected (sink.py), unless they are larger than this together.
+        "spark.driver.maxResultSize": "64m",
+        # Secrets of [kafka.security] are source options: keep them out of plans and logs.
+        "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|jaas|keystore",
+        "spark.sql.redaction.options.regex": "(?i)secret|password|token|jaas|keystore",
+    }
+    if not settings.spark.master.startswith("local"):
+        conf["spark.jars"] = ",".join(str(jar) for jar in sorted(jars.glob("*.jar")))
+    given = _passed_through(settings)
+    if options := given.pop("spark.driver.extraJavaOptions", ""):
+        conf["spark.driver.extraJavaOptions"] += f" {options}"
+    return {**conf, **given}
+
+
+def jvm_options(settings: Settings, job: str, scratch: Path) -> tuple[str, ...]:
+    """Flags of the driver's JVM."""
+    log = settings.state / "log" / f"spark-{job}.log"
+    return (
+        # One collector thread: on two shared cores parallel collectors wait for each other.
+        "-XX:+UseSerialGC",
+        # Generated code fills the default cache, and then compiling stops for good.
+        "-XX:ReservedCodeCacheSize=240m",
+        *_JIT["tiered"],
+        *archive.options(settings),
+        "-Duser.timezone=UTC",
+        "-Dderby.system.home=" + str(scratch),
+        f"-Djava.io.tmpdir={scratch / 'tmp'}",
+        f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}",
+        f"-Dventes.jvm.log={log}",
+        f"-Dventes.jvm.log.mb={settings.logs.max_mb}",
+        f"-Dventes.jvm.log.keep={settings.logs.keep}",
+    )
+
+
+def open_session(settings: Settings, job: str) -> Session:
+    """Start Spark for a job, or join the Spark that `spark-submit` (or a notebook) started. 2–5 s.
+
+    Raises InstallError if the jars or Java are missing, ConfigError for a [spark.conf] that Spark refuses.
+    """
+    scratch = _scratch(settings, job)
+    wanted = configuration(settings, job, scratch)
+    if SparkContext._active_spark_context is not None or "PYSPARK_GATEWAY_PORT" in os.environ:
+        spark, remarks = _join(wanted)
+    else:
+        spark, remarks = _start(settings, wanted, job, scratch), ()
+    _needs_delta(spark)
+    if not settings.spark.master.startswith("local"):
+        spark.sparkContext.addPyFile(str(_own_source(scratch)))
+    jvm: Any = spark._jvm
+    pid = int(jvm.org.apache.logging.log4j.util.ProcessIdUtil.getProcessId())
+    return Session(spark, pid, remarks, scratch)
+
+
+def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Path) -> SparkSession:
+    os.environ["JAVA_HOME"] = str(java.find_java(settings).home)
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ["SPARK_LOCAL_IP"] = wanted["spark.driver.bindAddress"]
+    if not any((settings.jars / "spark").glob("delta-spark*.jar")):
+        raise InstallError(f"no Delta jar in {settings.jars / 'spark'}", "bash start_pipeline.sh (it fetches the jars)")
+    conf = SparkConf(loadDefaults=False)
+    for key, value in wanted.items():
+        conf.set(key, value)
+    console = settings.state / "log" / f"spark-{job}-console.log"
+    console.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with console.open("w") as output:
+        # A session of its own: Ctrl-C and a group's SIGTERM reach Python, which lets the running batch finish.
+        popen = {"stdout": output, "stderr": subprocess.STDOUT, "start_new_session": True}
+        try:
+            gateway = launch_gateway(conf, popen)  # type: ignore[no-untyped-call]
+            return SparkSession(SparkContext(conf=conf, gateway=gateway))
+        except Exception as error:  # whatever the JVM said stands in its log; a traceback of py4j says less
+            said = console.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise ConfigError(
+                f"Spark does not start: {said[-1] if said else str(error).strip().splitlines()[0]}",
+                f"look into {console}; [spark] master, driver_memory and conf in ventes.toml decide how it starts",
+            ) from error
+
+
+def _join(wanted: Mapping[str, str]) -> tuple[SparkSession, tuple[str, ...]]:
+    """Use the JVM that exists; what it was started with wins over `wanted`."""
+    conf = SparkConf(loadDefaults=True) if SparkContext._active_spark_context is None else SparkConf(False)
+    for key, value in wanted.items():
+        if not conf.contains(key) or key == "spark.app.name":
+            conf.set(key, value)
+    spark = SparkSession.builder.config(conf=conf).getOrCreate()
+    there = dict(spark.sparkContext.getConf().getAll())
+    started = {"spark.driver.extraJavaOptions", "spark.driver.memory", "spark.driver.extraClassPath", "spark.app.name"}
+    remarks = [
+        f"{key} is {there.get(key, 'unset')}, not {value}"
+        for key, value in wanted.items()
+        if there.get(key) != value and key not in started
+    ]
+    return spark, tuple(remarks)
+
+
+def _needs_delta(spark: SparkSession) -> None:
+    jvm: Any = spark._jvm
+    for name in ("io.delta.sql.DeltaSparkSessionExtension", "org.apache.spark.sql.kafka010.KafkaSourceProvider"):
+        if not jvm.org.apache.spark.util.Utils.classIsLoadable(name):
+            raise InstallError(
+                f"this Spark does not know {name.rpartition('.')[2]}",
+                "`python -m ventes.ops.install` teaches .venv/bin/spark-submit its jars; or run the script with python",
+            )
+
+
+def _passed_through(settings: Settings) -> dict[str, str]:
+    for key in settings.spark.conf:
+        if not key.startswith("spark."):
+            raise ConfigError(f"[spark.conf] {key} is no Spark setting", "its keys begin with spark.; mend ventes.toml")
+    return dict(settings.spark.conf)
+
+
+def _scratch(settings: Settings, job: str) -> Path:
+    """A fresh folder for the JVM's temporary files; those of processes that are gone are removed."""
+    root = settings.state / "spark"
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in root.glob(f"{job}-*"):
+        pid = old.name.rpartition("-")[2]
+        if not (pid.isdecimal() and psutil.pid_exists(int(pid)) and int(pid) != os.getpid()):
+            shutil.rmtree(old, ignore_errors=True)
+    scratch = root / f"{job}-{os.getpid()}"
+    for name in ("local", "tmp", "warehouse"):
+        (scratch / name).mkdir(parents=True, mode=0o700)
+    return scratch
+
+
+def _own_source(scratch: Path) -> Path:
+    """This package as a zip, for executors on other machines: they judge messages with it."""
+    target = scratch / "ventes.zip"
+    source = PROJECT / "src"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archived:
+        for file in sorted(source.rglob("*")):
+            if file.suffix in (".py", ".sql"):
+                archived.write(file, file.relative_to(source))
+    return target
