@@ -50,7 +50,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.time = 1000.0
-        self.ready = {name: False for name in services.BY_NAME}
+        self.ready = dict.fromkeys(services.BY_NAME, False)
         self.by_hand: dict[str, str] = {}
         self.cannot_start: dict[str, Exception] = {}
         self.deaf: set[str] = set()

@@ -46,9 +46,13 @@ def mount() -> None:
     """Add each command to `app`, in the order in which `--help` shows them. Safe to repeat."""
     if app.registered_commands:
         return
-    from ventes.cli import verify  # here, not at the top: the root scripts need `run`, not every command
+    from ventes.cli import lifecycle, produce, verify  # here: the root scripts need `run`, not every command
 
+    for command in (lifecycle.start, lifecycle.stop, lifecycle.restart, lifecycle.status, lifecycle.logs):
+        app.command()(command)
+    app.command()(produce.produce)
     app.command()(verify.verify)
+    app.command()(lifecycle.reset)
 
 
 def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: str = "ventes") -> int:

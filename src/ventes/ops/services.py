@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
 from ventes.ops import ports
 from ventes.runtime import heartbeat
@@ -35,7 +37,7 @@ class Service:
     """Services that must be ready before this one is started."""
     stop_seconds: float = 15.0
     """How long it may take to finish its batch after SIGTERM before it is killed."""
-    prepare: Callable[[Settings], object] | None = None
+    prepare: Callable[[Settings], None] | None = None
     """Runs before each start, in the supervisor."""
 
 
@@ -49,10 +51,10 @@ def _broker_argv(settings: Settings) -> list[str]:
     return broker.command(settings)
 
 
-def _broker_prepare(settings: Settings) -> object:
+def _broker_prepare(settings: Settings) -> None:
     from ventes.ops import broker
 
-    return broker.prepare(settings)
+    broker.prepare(settings)
 
 
 def _broker_ready(settings: Settings) -> Answer:
@@ -114,16 +116,41 @@ JOBS = ("bronze", "silver")
 STOP_ORDER = ("producer", "bronze", "silver", "page", "broker")
 
 
-def started_by_hand(settings: Settings, service: Service) -> str:
-    """Who runs this service although no supervisor started it, as a sentence; '' if nobody does."""
+@dataclass(frozen=True)
+class ByHand:
+    """A service that runs although no supervisor started it."""
+
+    pid: int
+
+    def process(self) -> psutil.Process | None:
+        """The process, if it still lives."""
+        try:
+            return psutil.Process(self.pid)
+        except psutil.NoSuchProcess:
+            return None
+
+    def __str__(self) -> str:
+        return f"started by hand, pid {self.pid}"
+
+
+def started_by_hand(settings: Settings, service: Service) -> ByHand | None:
+    """Whoever runs this service although no supervisor started it, if somebody does."""
     record = heartbeat.read(settings.state, service.name)
     if record is not None and not record.supervised and heartbeat.alive(record):
-        return f"started by hand, pid {record.pid}"
-    if service is PAGE and page_ready(settings)[0]:  # a page that nobody has opened yet has no record
+        return ByHand(record.pid)
+    if service.name == PAGE.name and page_ready(settings)[0]:  # a page that nobody has opened yet has no record
         process = ports.holder(settings.page.port)
-        if process is not None and PAGE_SCRIPT in ports.describe(process):
-            return f"started by hand, pid {process.pid}"
-    return ""
+        if process is not None and _is_by_hand(process):
+            return ByHand(process.pid)
+    return None
+
+
+def _is_by_hand(process: psutil.Process) -> bool:
+    try:
+        ours = any(PAGE_SCRIPT in argument for argument in process.cmdline())
+        return ours and "VENTES_SUPERVISED" not in process.environ()
+    except psutil.Error:
+        return False
 
 
 def enabled(settings: Settings, among: Iterable[Service] = ALL) -> tuple[Service, ...]:

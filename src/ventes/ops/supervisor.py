@@ -190,7 +190,8 @@ class Main:
         return child
 
     def _started_by_hand(self, service: Service) -> str:
-        return services.started_by_hand(self.settings, service)
+        by_hand = services.started_by_hand(self.settings, service)
+        return str(by_hand) if by_hand is not None else ""
 
     def _last_words(self, service: Service) -> str:
         record = heartbeat.read(self.settings.state, service.name)

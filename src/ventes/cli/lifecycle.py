@@ -1,0 +1,247 @@
+"""`ventes start | stop | restart | status | logs | reset`: what they take and what they print."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ventes import config
+from ventes.config import LOG_NAMES, Engine, Settings
+from ventes.errors import UsageError, VentesError
+
+EngineOption = Annotated[Engine | None, typer.Option(help="Which engine runs the two jobs, whatever ventes.toml says.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def start(
+    engine: EngineOption = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay, show the logs, stop everything on Ctrl-C or SIGTERM.")
+    ] = False,
+    yes: YesOption = False,
+) -> None:
+    """Start what is down; return when sales are visible.
+
+    That is: Silver holds what the topic held, and the page answers. Safe to repeat: what runs is not touched. If a part fails, or Ctrl-C ends it midway, what was started is stopped
+    again. An engine other than the running one is asked about first.
+    """
+    from ventes.ops import startup
+
+    settings = _load(engine)
+    result = startup.start(settings, engine, _say, _asker(yes))
+    if result.changed:
+        _say(_welcome(settings, result.engine, result.seconds))
+    else:
+        _say(f"already running: engine {result.engine}, {result.sales:,} sales, {_url(settings)} · nothing changed")
+        if settings.engine != result.engine:
+            _say(
+                f"the settings say engine = {settings.engine!r}: `ventes restart --engine {settings.engine}` changes it"
+            )
+    if foreground:
+        _stay(settings)
+
+
+def stop(
+    everything: Annotated[bool, typer.Option("--all", help="Also the parts that were started by hand.")] = False,
+) -> None:
+    """Stop everything, without loss.
+
+    Each job finishes its batch; when the command returns, every process has ended. A part of this pipeline that somebody started by hand is named and left alone, unless --all.
+    """
+    from ventes.ops import services, shutdown
+
+    settings = config.load()
+    ran = shutdown.stop(settings, _say)
+    if everything:
+        shutdown.stop_by_hand(settings, _say)
+    left = [(s, by_hand) for s in services.ALL if (by_hand := services.started_by_hand(settings, s)) is not None]
+    for service, by_hand in left:
+        _say(f"{service.title} ({by_hand}) goes on; `ventes stop --all` ends it too")
+    _say("stopped" if ran else "nothing ran" if not left else "nothing else ran")
+
+
+def restart(engine: EngineOption = None, yes: YesOption = False) -> None:
+    """Stop and start everything, or change engine.
+
+    With an --engine other than the running one, only the two jobs are replaced: it takes over where they stood.
+    """
+    from ventes.ops import ledger, shutdown, startup
+
+    settings = config.load()
+    book = ledger.read(settings.state)
+    running = book.supervisor() is not None
+    if running and engine is not None and engine != book.engine:
+        settings = _load(engine)
+        _say(f"stopping the {book.engine} engine's jobs, {engine} takes over where they stood")
+        result = startup.switch(settings, engine, _say)
+    else:
+        settings = _load(engine or (book.engine if running else None))  # type: ignore[arg-type]  # the ledger's is one
+        shutdown.stop(settings, _say)
+        result = startup.start(settings, engine, _say, _asker(yes))
+    _say(_welcome(settings, result.engine, result.seconds))
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False) -> None:
+    """Show what runs, how far behind it is, what is wrong.
+
+    Exit code 1 if anything is not ready. Every word is checked when it is printed: processes by pid and start time, the broker and the page by asking them,
+    lag by the topic's and the tables' own positions.
+    """
+    from ventes.cli import status_text
+    from ventes.ops.status import status as ask
+
+    found = ask(config.load())
+    print(json.dumps(found.as_dict(), indent=2) if as_json else status_text.render(found))
+    if not found.ok:
+        raise typer.Exit(VentesError.exit_code)
+
+
+def logs(
+    services: Annotated[
+        list[str] | None, typer.Argument(help=f"Of these: {', '.join(LOG_NAMES)}. Default: all.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come, through rotations.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of each to begin with.")] = 10,
+) -> None:
+    """Show the services' logs, each line after its service's name."""
+    from ventes.ops import tail
+
+    settings = config.load()
+    for name in services or ():
+        if name not in LOG_NAMES:
+            raise UsageError(f"no service is called {name!r}", f"it is one of: {', '.join(LOG_NAMES)}")
+    files = {name: settings.log(name) for name in services or LOG_NAMES}
+    width = max(map(len, files)) + 1 if len(files) > 1 else 0
+    for name, path in files.items():
+        for line in tail.last(path, lines):
+            print(_prefixed(name, width, line))
+    if services and not follow and not any(path.exists() for path in files.values()):
+        raise VentesError(f"no log yet: {', '.join(map(str, files.values()))}", "ventes start")
+    if follow:
+        _follow(files, width)
+
+
+def reset(yes: YesOption = False) -> None:
+    """Remove topic, tables, checkpoints and unsent sales.
+
+    All together, after naming them and asking. Refused while anything runs.
+    """
+    from ventes.ops import reset as removal
+
+    settings = config.load()
+    wanted = removal.plan(settings)
+    if not wanted.paths and not wanted.topic:
+        _say("there is nothing to remove")
+        return
+    _say("this removes for ever:")
+    for sentence in wanted.sentences():
+        _say(f"  {sentence}")
+    if not _asker(yes)("Remove all of it?"):
+        raise VentesError("nothing was removed", "ventes reset --yes does not ask")
+    removal.carry_out(settings, wanted, _say)
+
+
+# -- printing and asking --------------------------------------------------------------------------
+
+
+def _load(engine: Engine | None) -> Settings:
+    flags: dict[str, Any] = {} if engine is None else {"engine": engine}
+    return config.load(**flags)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _asker(yes: bool) -> Callable[[str], bool]:
+    def agreed(question: str) -> bool:
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            raise UsageError(f"cannot ask here: {question}", "add --yes to agree")
+        return typer.confirm(question)
+
+    return agreed
+
+
+def _url(settings: Settings) -> str:
+    from ventes.ops.services import page_url
+
+    return page_url(settings)
+
+
+def _welcome(settings: Settings, engine: str, seconds: float) -> str:
+    """What a person needs to know once it runs."""
+    ventes = _called()
+    log_names = ", ".join(str(settings.log(name)) for name in ("producer", "bronze", "silver", "page"))
+    return "\n".join(
+        (
+            "",
+            f"  Open     {_url(settings)}",
+            f"  Runs     engine {engine}, up after {seconds:.1f} s · what exactly: {ventes} status",
+            f"  Logs     {log_names}",
+            f"           or {ventes} logs -f",
+            f"  Tables   {settings.bronze}, {settings.silver}",
+            f"  Stop     {ventes} stop",
+        )
+    )
+
+
+def _called() -> str:
+    """How this program is called from where the person is."""
+    found = shutil.which("ventes")
+    program = Path(sys.executable).with_name("ventes")
+    if found and Path(found).resolve() == program.resolve():
+        return "ventes"
+    here = Path.cwd()
+    return str(program.relative_to(here)) if program.is_relative_to(here) else str(program)
+
+
+def _prefixed(name: str, width: int, line: str) -> str:
+    from ventes.runtime.logs import printable
+
+    return f"{name:{width}}{'| ' if width else ''}{printable(line)}"
+
+
+def _follow(files: dict[str, Path], width: int, wait: Callable[[float], object] = time.sleep) -> None:
+    from ventes.ops import tail
+
+    for name, line in tail.follow(files, wait):
+        print(_prefixed(name, width, line), flush=True)
+
+
+class _Ended(Exception):
+    """The supervisor has ended."""
+
+
+def _stay(settings: Settings) -> None:
+    """Show the logs until Ctrl-C or SIGTERM, then stop everything; exit 1 if the supervisor ends by itself."""
+    from ventes.ops import ledger, shutdown
+
+    def terminated(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def wait(seconds: float) -> None:
+        if ledger.read(settings.state).supervisor() is None:
+            raise _Ended
+        time.sleep(seconds)
+
+    signal.signal(signal.SIGTERM, terminated)
+    files = {name: settings.log(name) for name in LOG_NAMES}
+    try:
+        _follow(files, max(map(len, files)) + 1, wait)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _say("stopping")
+        shutdown.stop(settings, _say)
+    except _Ended:
+        raise VentesError("the supervisor has ended", f"look at {settings.log('supervisor')}") from None

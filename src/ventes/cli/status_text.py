@@ -1,0 +1,103 @@
+"""`ventes status` for people: the same words as `--json`, laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+from ventes.ops.status import ServiceStatus, Status
+from ventes.runtime.logs import printable
+
+
+def render(status: Status) -> str:
+    """A few lines a service; no colours, so that it reads the same in a file."""
+    return "\n".join(_lines(status))
+
+
+def _lines(status: Status) -> Iterator[str]:
+    now = status.asked_at
+    supervisor = (
+        f"supervisor pid {status.supervisor_pid} since {clock(status.supervisor_since, now)}"
+        if status.supervisor_pid is not None
+        else "no supervisor"
+    )
+    yield f"ventes · engine {status.engine} · {supervisor} · asked {clock(now, now)} UTC"
+    yield ""
+    for service in status.services:
+        yield _headline(service, now)
+        for detail in _details(service, now):
+            yield f"{'':10}{detail}"
+    yield ""
+    yield _tables(status)
+    yield f"page     {status.url}"
+    yield f"settings {status.config}"
+
+
+def _headline(service: ServiceStatus, now: float) -> str:
+    if service.running:
+        since = f"pid {service.pid} since {clock(service.since, now)} ({duration(now - (service.since or now))})"
+        by_hand = ", started by hand" if service.by_hand else ""
+        verdict = "ready" if service.ready else "NOT ready"
+        head = f"{service.name:10}{service.state}, {verdict} · {since}{by_hand}"
+    else:
+        since = f" since {clock(service.since, now)}" if service.since else ""
+        head = f"{service.name:10}{service.state.upper() if not service.ok else service.state}{since}"
+    return head + (f" · {printable(service.reason)}" if service.reason else "")
+
+
+def _details(service: ServiceStatus, now: float) -> Iterator[str]:
+    parts = []
+    if service.running and service.batch_at is not None:
+        rows = f"{service.batch_rows:,} rows" if service.batch_rows is not None else "rows unknown"
+        took = f" in {service.batch_seconds:.2f} s" if service.batch_seconds is not None else ""
+        number = f" {service.batch}" if service.batch is not None else ""
+        parts.append(f"last batch{number}: {rows}{took}, {duration(now - service.batch_at)} ago")
+    if service.running and service.total:
+        parts.append(f"{service.total:,} since its start")
+    if service.lag_messages is not None:
+        parts.append(f"{lag_words(service)}")
+    if parts:
+        yield " · ".join(parts)
+    if service.last_error:
+        when = f", {duration(now - service.last_error_at)} ago" if service.last_error_at is not None else ""
+        yield f"last error{when}: {printable(service.last_error)}"
+
+
+def lag_words(service: ServiceStatus) -> str:
+    """'caught up', or '30 messages to do, the oldest 2 s old'."""
+    if not service.lag_messages:
+        return "caught up"
+    plural = "s" if service.lag_messages != 1 else ""
+    oldest = f", the oldest {duration(service.lag_seconds)} old" if service.lag_seconds is not None else ""
+    return f"{service.lag_messages:,} message{plural} to do{oldest}"
+
+
+def _tables(status: Status) -> str:
+    def rows(name: str) -> str:
+        count = status.rows.get(name)
+        return "none yet" if count is None else f"{count:,}"
+
+    return f"rows     bronze {rows('bronze')} · clean {rows('ventes_clean')} · rejected {rows('ventes_rejets')}"
+
+
+def clock(moment: float | None, now: float) -> str:
+    """A Unix time as UTC, with the day if it is not today's."""
+    if moment is None:
+        return "?"
+    there, here = (datetime.fromtimestamp(value, timezone.utc) for value in (moment, now))
+    return f"{there:%H:%M:%S}" if there.date() == here.date() else f"{there:%Y-%m-%d %H:%M:%S}"
+
+
+def duration(seconds: float) -> str:
+    """'2 s', '3 min', '2 h 5 min', '4 d 1 h'; never negative."""
+    whole = max(0, round(seconds))
+    if whole < 120:
+        return f"{whole} s"
+    minutes = whole // 60
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
