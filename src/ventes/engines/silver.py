@@ -5,8 +5,8 @@ There is no checkpoint. A lot takes the Bronze rows of a Span and is committed i
     ventes_rejets (if any) → ventes_clean (always: its transaction is the lot's commit point) → the five roll-ups
 
 Each commit carries ("ventes-silver", lot), so what a crash interrupted is found and mended on start (`lots.recover`):
-rejects of a lot whose clean rows never came are deleted, roll-ups that lag are completed from ventes_clean. Silver's
-position is max(offset) of ventes_clean and ventes_rejets together. See docs/decisions/0001-silver-without-checkpoint.md.
+rejects of a lot whose clean rows never came are deleted, roll-ups that lag are completed from ventes_clean. Silver
+stands at max(offset) over ventes_clean and ventes_rejets. See docs/decisions/0001-silver-without-checkpoint.md.
 """
 
 from __future__ import annotations

@@ -1,0 +1,197 @@
+"""Silver takes each Bronze row exactly once, wherever it is killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.support import expected
+from tests.support.silver_engine import START, PlainEngine, bronze_rows, random_sales
+from tests.support.silver_run import UntilIdle, in_order, rows_of, run, settings_of, stored_rollups
+from ventes.config import PROJECT, Settings
+from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_PAYS, REJETS, ROLLUPS
+from ventes.engines.silver import NEEDS_A_PERSON, SilverLoop
+from ventes.errors import AlreadyRunning
+from ventes.lake import commit, tables
+from ventes.lake.locks import WriterLock, lock_path
+from ventes.lake.log import Log
+from ventes.lake.rollups import APP
+from ventes.runtime import heartbeat
+from ventes.runtime.heartbeat import Reporter
+
+POINTS = [
+    "silver.before_rejets",
+    "silver.after_rejets",
+    "silver.after_clean",
+    *(f"silver.after_rollup.{table.name}" for table in ROLLUPS),
+    "silver.after_lot",
+]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = settings_of(tmp_path)
+    tables.ensure(settings, BRONZE)
+    return settings
+
+
+def fill_bronze(settings: Settings, seed: int = 1, count: int = 300, first: int = 0, partitions: int = 1) -> None:
+    rows = bronze_rows(random_sales(seed, count, first, partitions))
+    commit.append(settings.bronze, BRONZE, rows, "test", first + 1)
+
+
+def assert_exact(settings: Settings) -> None:
+    """Silver = Bronze split row for row, and every aggregate equal to a recomputation from the clean rows."""
+    from ventes.lake.snapshot import Snapshot
+
+    bronze = Snapshot.open(settings.bronze).arrow()
+    clean, rejected = expected.split(bronze)
+    stored = rows_of(settings, CLEAN)
+    assert [(row["vente_id"], row["offset"]) for row in stored] == sorted((r["vente_id"], r["offset"]) for r in clean)
+    positions = [(row["topic_id"], row["partition"], row["offset"], row["motifs"]) for row in rows_of(settings, REJETS)]
+    assert positions == [
+        (row["topic_id"], row["partition"], row["offset"], sorted(row["motifs"])) for row in in_order(REJETS, rejected)
+    ]
+    wanted = expected.rollups(clean)
+    for table in ROLLUPS:
+        assert stored_rollups(settings)[table.name] == in_order(table, wanted[table.name]), table.name
+
+
+def test_every_row_is_clean_or_rejected_and_every_sum_is_exact(settings: Settings) -> None:
+    for batch in range(3):
+        fill_bronze(settings, seed=batch, count=200, first=batch * 200)
+        assert run(settings) == 0
+    assert_exact(settings)
+
+
+def test_partitions_are_taken_together(settings: Settings) -> None:
+    fill_bronze(settings, count=400, partitions=3)
+    assert run(settings, max_rows=10_000) == 0  # one lot: the order of all rows decides which of an id is first
+    assert_exact(settings)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_anywhere_it_goes_on_exactly(settings: Settings, tmp_path: Path, point: str) -> None:
+    fill_bronze(settings)
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.support.silver_run", str(tmp_path)],
+        env=os.environ | {"VENTES_FAILPOINTS": f"{point}@2:kill9", "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}"},
+        cwd=PROJECT,
+        check=False,
+    )
+    assert child.returncode == -signal.SIGKILL
+    assert run(settings) == 0
+    assert_exact(settings)
+    fill_bronze(settings, seed=5, count=50, first=300)
+    assert run(settings) == 0
+    assert_exact(settings)
+
+
+def test_a_lot_number_is_never_used_twice(settings: Settings, tmp_path: Path) -> None:
+    fill_bronze(settings)
+    subprocess.run(
+        [sys.executable, "-m", "tests.support.silver_run", str(tmp_path)],
+        env=os.environ
+        | {"VENTES_FAILPOINTS": "silver.after_rejets:kill9", "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}"},
+        cwd=PROJECT,
+        check=False,
+    )
+    assert Log.open(tables.path_of(settings, REJETS)).transactions[APP] == 1
+    run(settings)
+    assert {row["lot"] for row in rows_of(settings, CLEAN)} == {2, 3, 4}
+    assert {row["lot"] for row in rows_of(settings, REJETS)} == {2, 3, 4}
+
+
+def test_repeating_a_lot_changes_nothing(settings: Settings) -> None:
+    fill_bronze(settings)
+    run(settings)
+    before = {table.name: Log.open(tables.path_of(settings, table)).version for table in (CLEAN, REJETS, *ROLLUPS)}
+    assert run(settings) == 0
+    after = {table.name: Log.open(tables.path_of(settings, table)).version for table in (CLEAN, REJETS, *ROLLUPS)}
+    assert after == before
+
+
+def test_a_lost_rollup_is_built_anew(settings: Settings) -> None:
+    fill_bronze(settings)
+    run(settings)
+    shutil.rmtree(tables.path_of(settings, AGGREGES))
+    shutil.rmtree(tables.path_of(settings, PAR_PAYS))
+    run(settings)
+    assert_exact(settings)
+
+
+def test_a_lost_clean_table_is_not_papered_over(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    fill_bronze(settings)
+    run(settings)
+    shutil.rmtree(tables.path_of(settings, CLEAN))
+    assert run(settings) == NEEDS_A_PERSON
+    record = heartbeat.read(settings.state, "silver")
+    assert record is not None
+    assert record.phase == "failed"
+    assert "ventes rebuild silver" in record.reason
+
+
+def test_duplicates_conflicts_and_late_sales(settings: Settings) -> None:
+    sale = {"vente_id": 5, "timestamp": START}
+    sales = [
+        {"offset": 0, "kafka_ts": START + timedelta(minutes=10), **sale},
+        {"offset": 1, **sale, "kafka_ts": START + timedelta(minutes=10, microseconds=1)},
+        {"offset": 2, **sale, "kafka_ts": START + timedelta(minutes=11), "montant": Decimal("10.01")},
+        {"offset": 3, **sale, "vente_id": 6, "kafka_ts": START + timedelta(minutes=10, microseconds=1)},
+        {"offset": 4, **sale, "kafka_ts": START + timedelta(minutes=12), "_extra": '{"a":1}'},
+    ]
+    commit.append(settings.bronze, BRONZE, bronze_rows(sales), "test", 1)
+    run(settings, max_rows=2)  # repeats within a lot and across lots
+    assert [(row["vente_id"], row["en_retard"]) for row in rows_of(settings, CLEAN)] == [(5, False), (6, True)]
+    assert [(row["offset"], row["motifs"]) for row in rows_of(settings, REJETS)] == [
+        (1, ["duplicate"]),
+        (2, ["conflict"]),
+        (4, ["conflict"]),
+    ]
+
+
+def test_unit_prices_are_rounded_half_up(settings: Settings) -> None:
+    cases = [("10.00", 3, "3.33"), ("0.01", 2, "0.01"), ("0.05", 2, "0.03"), ("9999999999.99", 1_000_000, "10000.00")]
+    sales = [{"offset": n, "montant": Decimal(m), "quantite": q} for n, (m, q, _) in enumerate(cases)]
+    commit.append(settings.bronze, BRONZE, bronze_rows(sales), "test", 1)
+    run(settings)
+    assert [row["prix_unitaire"] for row in rows_of(settings, CLEAN)] == [Decimal(price) for _, _, price in cases]
+
+
+def test_waits_for_bronze(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    assert run(settings) == 0
+    record = heartbeat.read(settings.state, "silver")
+    assert record is not None
+    assert record.phase == "stopped"
+
+
+def test_pauses_when_the_disk_is_nearly_full(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, maintenance={"min_free_mb": 10**9})
+    tables.ensure(settings, BRONZE)
+    fill_bronze(settings, count=10)
+    seen = []
+
+    class Note(UntilIdle):
+        def wait(self, seconds: float) -> bool:
+            seen.append((reporter.record.phase, reporter.record.reason))
+            return super().wait(seconds)
+
+    reporter = Reporter(settings.state, "silver")
+    assert SilverLoop(settings, PlainEngine(settings), Note(), reporter, max_rows=10).run() == 0
+    assert seen[0][0] == "waiting"
+    assert "MB free" in seen[0][1]
+    assert rows_of(settings, CLEAN) == []
+
+
+def test_a_second_instance_is_refused(settings: Settings) -> None:
+    with WriterLock(lock_path(settings, "silver")), pytest.raises(AlreadyRunning):
+        PlainEngine(settings).lock()
