@@ -30,8 +30,9 @@ def start(
 ) -> None:
     """Start what is down; return when sales are visible.
 
-    That is: Silver holds what the topic held, and the page answers. Safe to repeat: what runs is not touched. If a part fails, or Ctrl-C ends it midway, what was started is stopped
-    again. An engine other than the running one is asked about first.
+    That is: Silver holds what the topic held, and the page answers. Safe to repeat: what runs is not touched. If a
+    part fails, or Ctrl-C ends it midway, what was started is stopped again. An engine other than the running one is
+    asked about first.
     """
     from ventes.ops import startup
 
@@ -54,7 +55,8 @@ def stop(
 ) -> None:
     """Stop everything, without loss.
 
-    Each job finishes its batch; when the command returns, every process has ended. A part of this pipeline that somebody started by hand is named and left alone, unless --all.
+    Each job finishes its batch; when the command returns, every process has ended. A part of this pipeline that
+    somebody started by hand is named and left alone, unless --all.
     """
     from ventes.ops import services, shutdown
 
@@ -92,8 +94,8 @@ def restart(engine: EngineOption = None, yes: YesOption = False) -> None:
 def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False) -> None:
     """Show what runs, how far behind it is, what is wrong.
 
-    Exit code 1 if anything is not ready. Every word is checked when it is printed: processes by pid and start time, the broker and the page by asking them,
-    lag by the topic's and the tables' own positions.
+    Exit code 1 if anything is not ready. Every word is checked when it is printed: processes by pid and start time,
+    the broker and the page by asking them, lag by the topic's and the tables' own positions.
     """
     from ventes.cli import status_text
     from ventes.ops.status import status as ask
