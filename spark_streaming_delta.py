@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kafka → Bronze: `python spark_streaming_delta.py --help` lists the options. The work is done in src/ventes/engines."""
+"""Kafka → Bronze: `python spark_streaming_delta.py --help` lists the options; the work is in src/ventes/engines."""
 
 import sys
 from pathlib import Path
