@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -196,8 +197,8 @@ def _write_wrapper(folder: Path, home: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not network.trust_store(store):
             trust = Path()
-    flag = f" {_quoted(f'-Djavax.net.ssl.trustStore={trust}')}" if trust != Path() else ""
-    text = _WRAPPER.format(java=_quoted(str(home / "bin" / "java")), trust=flag)
+    flag = f" {shlex.quote(f'-Djavax.net.ssl.trustStore={trust}')}" if trust != Path() else ""
+    text = _WRAPPER.format(java=shlex.quote(str(home / "bin" / "java")), trust=flag)
     if script.is_file() and script.read_text(encoding="utf-8") == text:
         return
     script.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -205,8 +206,3 @@ def _write_wrapper(folder: Path, home: Path) -> None:
     temporary.write_text(text, encoding="utf-8")
     temporary.chmod(0o700)
     os.replace(temporary, script)
-
-
-def _quoted(text: str) -> str:
-    """`text` as one word for /bin/sh."""
-    return "'" + text.replace("'", "'\\''") + "'"

@@ -7,6 +7,8 @@ are defaults for the hand, and leave nothing in the folder where they are run. S
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,15 +21,14 @@ def write(jars: Path, scratch: Path, java: Java) -> None:
     spec = find_spec("pyspark")
     if spec is None or not spec.submodule_search_locations:
         raise InstallError("pyspark is not installed", "bash start_pipeline.sh installs it")
-    folder = Path(spec.submodule_search_locations[0]) / "conf"
+    home = Path(spec.submodule_search_locations[0])
     scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write(folder / "spark-defaults.conf", _defaults(jars / "spark", scratch))
-    _write(folder / "log4j2.properties", _LOG4J)
-    environment = folder / "spark-env.sh"
-    if " " in str(environment):  # Spark sources it unquoted: in such a path it would only print an error
-        environment.unlink(missing_ok=True)
-    else:
-        _write(environment, _environment(java))
+    _write(home / "conf" / "spark-defaults.conf", _defaults(jars / "spark", scratch))
+    _write(home / "conf" / "log4j2.properties", _LOG4J)
+    # Each of Spark's commands sources this file to find its home. pyspark's own version asks the first python3 on
+    # PATH, which knows no pyspark unless .venv is activated, and no Java that came as a wheel. (conf/spark-env.sh
+    # would be the place for the latter, but Spark sources it unquoted: it fails in a path with a space.)
+    _write(Path(sys.executable).parent / "find-spark-home", _home(home, java), mode=0o755)
 
 
 def _defaults(jars: Path, scratch: Path) -> str:
@@ -38,6 +39,8 @@ def _defaults(jars: Path, scratch: Path) -> str:
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.driver.extraJavaOptions": " ".join(options),
+        "spark.pyspark.python": sys.executable,
+        "spark.pyspark.driver.python": sys.executable,
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
@@ -52,14 +55,19 @@ def _defaults(jars: Path, scratch: Path) -> str:
     return head + "".join(f"{name} {value}\n" for name, value in values.items())
 
 
-def _environment(java: Java) -> str:
-    home = "'" + str(java.home).replace("'", "'\\''") + "'"
-    return (
-        "# Written by `python -m ventes.ops.install`; changes are lost.\n"
-        f"JAVA_HOME={home}\n"
-        '[ -z "$VENTES_JAVA_HOME" ] || JAVA_HOME=$VENTES_JAVA_HOME\n'
-        "SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}\n"
-    )
+def _home(home: Path, java: Java) -> str:
+    return f"""\
+# Written by `python -m ventes.ops.install`; changes are lost.
+if [ -z "${{SPARK_HOME}}" ]; then
+  export SPARK_HOME={shlex.quote(str(home))}
+fi
+if [ -n "${{VENTES_JAVA_HOME}}" ]; then
+  export JAVA_HOME="${{VENTES_JAVA_HOME}}"
+else
+  export JAVA_HOME={shlex.quote(str(java.home))}
+fi
+export SPARK_LOCAL_IP="${{SPARK_LOCAL_IP:-127.0.0.1}}"
+"""
 
 
 _LOG4J = """\
@@ -77,10 +85,11 @@ logger.native.level = error
 """
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(mode)
     temporary.replace(path)
