@@ -51,6 +51,7 @@ SELECT rang, kafka_ts, seule,
   {", ".join(_STRING.format(field) for field in _NAMES)}
 FROM lus
 """
+_ROWS_A_THREAD = 20_480
 _TYPED = ", ".join("horodatage AS timestamp" if field == "timestamp" else field for field in EVENT_FIELDS)
 
 
@@ -60,7 +61,7 @@ def judged(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, in
     `raw` has key, value, headers, topic_id, partition, offset and kafka_ts, typed as in BRONZE.
     `con` is used by nobody else meanwhile; `ingested_at` (aware) becomes date_ingestion.
     """
-    typed = _typed(con, raw, fast.query("duckdb", settings.source_zone, settings.business_zone, ingested_at.year))
+    typed = fast_rows(con, raw, settings, ingested_at.year)
     columns = {name: typed[name] for name in (*EVENT_FIELDS, "jour")}
     columns["motifs"] = _empty_lists(raw.num_rows)
     columns["_extra"] = pa.nulls(raw.num_rows, pa.string())
@@ -79,7 +80,12 @@ def judged(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, in
     return pa.table([columns[field.name] for field in BRONZE.schema], schema=BRONZE.schema)
 
 
-def _typed(con: duckdb.DuckDBPyConnection, raw: pa.Table, fast_query: str) -> pa.Table:
+def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, year: int) -> pa.Table:
+    """What SQL makes of `raw` (value, kafka_ts), row by row: the eleven fields, `jour`, and `sure`.
+
+    Where `sure` is false the other columns mean nothing.
+    """
+    query = fast.query("duckdb", settings.source_zone, settings.business_zone, year)
     messages = pa.table(
         {
             "rang": pa.array(np.arange(raw.num_rows)),
@@ -87,15 +93,15 @@ def _typed(con: duckdb.DuckDBPyConnection, raw: pa.Table, fast_query: str) -> pa
             "kafka_ts": raw["kafka_ts"].cast(pa.timestamp("us")),
         }
     )
-    con.register("_messages", messages)
+    # DuckDB gives each Arrow batch to one thread
+    con.register("_messages", pa.Table.from_batches(messages.to_batches(_ROWS_A_THREAD), messages.schema))
     try:
-        # ordered, because a connection may be set not to keep the order of what it reads
         typed = con.execute(
-            f"WITH texts AS ({_TEXTS}) SELECT rang, {_TYPED}, jour, sure FROM ({fast_query})"
+            f"WITH texts AS ({_TEXTS}) SELECT rang, {_TYPED}, jour, sure FROM ({query})"
         ).to_arrow_table()
     finally:
         con.unregister("_messages")
-    order = typed["rang"].to_numpy()
+    order = typed["rang"].to_numpy()  # a connection may be set not to keep the order of what it reads
     if not np.array_equal(order, np.arange(len(order))):
         typed = typed.take(np.argsort(order))
     stamps = pc.assume_timezone(typed["timestamp"], "UTC")

@@ -71,25 +71,10 @@ def judged(raw: DataFrame, topic_id: str, settings: Settings, ingested_at: datet
     `raw` has the columns of Spark's Kafka source: key, value, partition, offset, timestamp, and headers if
     they were asked for. The session's time zone must be UTC. `ingested_at` (aware) becomes date_ingestion.
     """
-    headers = "headers" if "headers" in raw.columns else "CAST(NULL AS ARRAY<STRUCT<key: STRING, value: BINARY>>)"
-    messages = raw.selectExpr(
-        "key",
-        "value",
-        f"{headers} AS headers",
-        "partition",
-        "offset",
-        "timestamp AS arrivee",
-        "CAST(timestamp AS TIMESTAMP_NTZ) AS kafka_ts",
-    )
-    session = raw.sparkSession
-    fast_query = fast.query("spark", settings.source_zone, settings.business_zone, ingested_at.year)
-    messages.createOrReplaceTempView("_messages")
-    typed = session.sql(f"WITH texts AS ({_TEXTS}) SELECT * FROM ({fast_query})")
-    session.catalog.dropTempView("_messages")
-
-    doubtful = ~F.col("sure")
+    both = fast_rows(raw, settings, ingested_at.year)
     slow_path = _slow_path(settings.source_zone, settings.business_zone)
-    both = typed.withColumn("juge", slow_path(F.when(doubtful, F.col("value")), F.when(doubtful, F.col("arrivee"))))
+    doubtful = ~F.col("sure")
+    both = both.withColumn("juge", slow_path(F.when(doubtful, F.col("value")), F.when(doubtful, F.col("arrivee"))))
     columns: dict[str, Column] = {
         "topic_id": F.lit(topic_id),
         "kafka_ts": F.col("arrivee"),
@@ -101,6 +86,29 @@ def judged(raw: DataFrame, topic_id: str, settings: Settings, ingested_at: datet
     for name in (*EVENT_FIELDS, "jour"):
         columns.setdefault(name, _either(F.col(name), name))
     return both.select(*(columns.get(name, F.col(name)).alias(name) for name in BRONZE.schema.names))
+
+
+def fast_rows(raw: DataFrame, settings: Settings, year: int) -> DataFrame:
+    """What SQL makes of `raw`: its columns (`timestamp` as `arrivee`), the eleven typed fields, `jour` and `sure`.
+
+    Where `sure` is false the typed columns mean nothing.
+    """
+    headers = "headers" if "headers" in raw.columns else "CAST(NULL AS ARRAY<STRUCT<key: STRING, value: BINARY>>)"
+    messages = raw.selectExpr(
+        "key",
+        "value",
+        f"{headers} AS headers",
+        "partition",
+        "offset",
+        "timestamp AS arrivee",
+        "CAST(timestamp AS TIMESTAMP_NTZ) AS kafka_ts",
+    )
+    session = raw.sparkSession
+    query = fast.query("spark", settings.source_zone, settings.business_zone, year)
+    messages.createOrReplaceTempView("_messages")
+    typed = session.sql(f"WITH texts AS ({_TEXTS}) SELECT * FROM ({query})")
+    session.catalog.dropTempView("_messages")
+    return typed
 
 
 def _either(sure: Column, name: str) -> Column:

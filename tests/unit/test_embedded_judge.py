@@ -1,0 +1,170 @@
+"""DuckDB's fast path takes nothing that `judge` would see otherwise, and leaves it little to do."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from itertools import groupby
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.corpus import ARRIVAL, load
+from tests.support.messages import damaged, expected, raw_table, valid, valid_sale, written
+from ventes.config import Rules, Settings, Source
+from ventes.contract.tables import BRONZE
+from ventes.engines.embedded.judge import fast_rows, judged
+from ventes.engines.slow_path import JUDGED
+
+INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
+UTC = Settings()
+PARIS = Settings(source=Source(time_zone="Europe/Paris"), rules=Rules(time_zone="Europe/Paris"))
+NEW_YORK = Settings(source=Source(time_zone="Asia/Kathmandu"), rules=Rules(time_zone="America/New_York"))
+
+property_test = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+@pytest.fixture(scope="module")
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        connection.execute("SET threads = 2")
+        yield connection
+
+
+def verdicts(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config: Settings = UTC) -> None:
+    """Assert that each message gets `judge`'s verdict, alone and among others."""
+    raw = raw_table(values)
+    table = judged(con, raw, config, INGESTED)
+    assert table.schema == BRONZE.schema
+    for value, ours, theirs in zip(values, table.select(JUDGED.names).to_pylist(), expected(raw, config), strict=True):
+        assert ours == theirs, value
+
+
+def sure(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config: Settings = UTC) -> list[bool]:
+    return fast_rows(con, raw_table(values), config, INGESTED.year)["sure"].to_pylist()
+
+
+def test_corpus(con: duckdb.DuckDBPyConnection) -> None:
+    def same(event):  # noqa: ANN001, ANN202
+        return event.source_zone, event.business_zone, event.kafka_ts
+
+    for (source, business, kafka_ts), group in groupby(sorted(load(), key=same), key=same):
+        events = list(group)
+        config = Settings(source=Source(time_zone=source), rules=Rules(time_zone=business))
+        table = judged(con, raw_table([event.value for event in events], kafka_ts), config, INGESTED)
+        for event, row in zip(events, table.to_pylist(), strict=True):
+            assert tuple(row["motifs"]) == event.motifs, event.name
+            assert {field: row[field] for field in event.shown} == event.shown, event.name
+            assert not event.expects_extra or row["_extra"] == event.extra, event.name
+            assert row["value"] == event.value
+
+
+@pytest.mark.parametrize("config", [UTC, PARIS, NEW_YORK], ids=["UTC", "Paris", "New York"])
+def test_seeded_damage(con: duckdb.DuckDBPyConnection, config: Settings) -> None:
+    rng = random.Random(f"damage {config.source.time_zone}")
+    verdicts(con, [*damaged(rng, 6_000), *valid(rng, 1_000)], config)
+
+
+def test_what_producers_write_is_on_the_fast_path(con: duckdb.DuckDBPyConnection) -> None:
+    rng = random.Random("producers")
+    for config in (UTC, PARIS):
+        values = [
+            json.dumps({**valid_sale(rng), "timestamp": time}, ensure_ascii=ascii_, separators=separators).encode()
+            for ascii_ in (True, False)
+            for separators in ((", ", ": "), (",", ":"))
+            for time in (
+                "2026-01-05T09:59:58+00:00",
+                "2026-01-05T09:59:58.25Z",
+                "2026-01-05 09:59:58",
+                "2026-01-05T09:59:58.123456",
+                "2025-10-26 02:30:00",
+                "2025-03-30T02:30:00.999999999",
+                "2026-01-05T11:59:58.123456+05:45",
+            )
+            for _ in range(20)
+        ]
+        assert sure(con, values, config) == [True] * len(values)
+
+
+def test_a_fast_row_is_typed_as_sent(con: duckdb.DuckDBPyConnection) -> None:
+    rng = random.Random(3)
+    sale = {**valid_sale(rng), "timestamp": "2026-01-05T09:59:58.250000+00:00", "montant": 59.97, "client_nom": "Zoé"}
+    value = json.dumps(sale).encode()
+    assert sure(con, [value]) == [True]
+    (row,) = judged(con, raw_table([value]), UTC, INGESTED).to_pylist()
+    assert (row["client_nom"], str(row["montant"]), row["motifs"], row["_extra"]) == ("Zoé", "59.97", [], None)
+    assert row["timestamp"] == datetime(2026, 1, 5, 9, 59, 58, 250_000, tzinfo=timezone.utc)
+    assert (row["topic_id"], row["partition"], row["offset"], row["kafka_ts"]) == ("topic-1", 0, 0, ARRIVAL)
+    assert (row["date_ingestion"], row["key"], row["value"]) == (INGESTED, b"7", value)
+    assert row["headers"] == [{"key": "source", "value": b"\x00x"}]
+
+
+def test_rows_keep_their_order_whatever_the_connection_does(con: duckdb.DuckDBPyConnection) -> None:
+    rng = random.Random(4)
+    values: list[bytes | None] = [*valid(rng, 60_000)]
+    values[::1000] = damaged(rng, 60)
+    con.execute("SET preserve_insertion_order = false")
+    try:
+        verdicts(con, values)
+    finally:
+        con.execute("RESET preserve_insertion_order")
+
+
+def test_no_message_at_all(con: duckdb.DuckDBPyConnection) -> None:
+    assert judged(con, raw_table([]), UTC, INGESTED).schema == BRONZE.schema
+
+
+def test_only_hostile_messages(con: duckdb.DuckDBPyConnection) -> None:
+    """A batch without one readable message, nested without end and invalid as text: judged like any other."""
+    verdicts(con, [b"{" + b'"a":{' * 20_000 + b"}" * 20_001, b"[" * 100_000, b"\xff\xfe", None, b"", b'{"a":' * 3_000] * 3)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@property_test
+@given(seed=st.integers(0, 2**32), changes=st.dictionaries(st.sampled_from(sorted(valid_sale(random.Random(0)))), json_values))
+def test_any_values_in_a_sale(con: duckdb.DuckDBPyConnection, seed: int, changes: dict[str, object]) -> None:
+    rng = random.Random(seed)
+    verdicts(con, [written({**valid_sale(rng), **changes}, rng)])
+
+
+@property_test
+@given(st.lists(st.binary(max_size=60) | json_values.map(lambda item: json.dumps(item).encode()), max_size=5))
+def test_any_bytes_and_any_json(con: duckdb.DuckDBPyConnection, values: list[bytes | None]) -> None:
+    verdicts(con, values)
+
+
+@property_test
+@given(seed=st.integers(0, 2**32), amount=st.text("0123456789.eE+-", min_size=1, max_size=24), quoted=st.booleans())
+def test_any_amount(con: duckdb.DuckDBPyConnection, seed: int, amount: str, quoted: bool) -> None:
+    rng = random.Random(seed)
+    text = f'"{amount}"' if quoted else amount
+    verdicts(con, [written({**valid_sale(rng), "montant": "@@"}, rng).replace(b'"@@"', text.encode())])
+
+
+@property_test
+@given(cents=st.integers(1, 10**12), noise=st.integers(-30, 30), power=st.integers(5, 20))
+def test_amounts_near_a_cent(con: duckdb.DuckDBPyConnection, cents: int, noise: int, power: int) -> None:
+    """Around the limit of what still is that cent, with more digits than a double has."""
+    scaled = cents * 10 ** (power - 2) + noise * 10 ** max(power - 7, 0)
+    amount = f"{scaled // 10**power}.{scaled % 10**power:0{power}d}"
+    rng = random.Random(cents)
+    verdicts(con, [written({**valid_sale(rng), "montant": "@@"}, rng).replace(b'"@@"', amount.encode())])
+
+
+@property_test
+@given(when=st.datetimes(datetime(1999, 12, 31), datetime(2027, 1, 1)), form=st.sampled_from((" ", "T")))  # noqa: DTZ001
+def test_any_naive_time_in_paris(con: duckdb.DuckDBPyConnection, when: datetime, form: str) -> None:
+    rng = random.Random(0)
+    verdicts(con, [written({**valid_sale(rng), "timestamp": when.isoformat(form)}, rng)], PARIS)
