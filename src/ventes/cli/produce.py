@@ -65,7 +65,7 @@ def _flags(bootstrap: str | None, topic: str | None) -> dict[str, Any]:
         host, colon, port = bootstrap.rpartition(":")
         if not (host and colon and port.isdigit()):
             raise UsageError(f"--bootstrap {bootstrap!r} is not HOST:PORT", "for example --bootstrap 127.0.0.1:9092")
-        kafka.update(host=host, port=int(port))
+        kafka.update(host=host, port=int(port), managed=False)  # not the one that we may configure
     return {"kafka": kafka} if kafka else {}
 
 

@@ -38,7 +38,7 @@ def _quantity(sale: Sale) -> str:
 
 
 BAD: dict[str, Callable[[Sale], bytes]] = {
-    "not_json": lambda sale: message(sale).value[:-10],
+    "not_json": lambda sale: message(sale).value.partition(b',"segment"')[0],
     "missing:montant": _instead(lambda sale: f",{_amount(sale)}", ""),
     "range:montant": _instead(_amount, '"montant":-1.00'),
     "type:quantite": _instead(_quantity, '"quantite":"deux"'),
@@ -56,17 +56,20 @@ BAD: dict[str, Callable[[Sale], bytes]] = {
 
 
 class Share:
-    """True for exactly `percent` of the calls, evenly spread."""
+    """Owes one in a hundred for each percent: `accrue` for each sale, `take` where one may be irregular."""
 
     def __init__(self, percent: float) -> None:
         self._percent = percent
-        self._due = 0.0
+        self._owed = 0.0
 
-    def next(self) -> bool:
-        self._due += self._percent
-        if self._due < 100:
+    def accrue(self) -> None:
+        self._owed += self._percent
+
+    def take(self) -> bool:
+        """Whether one is owed; it is then paid."""
+        if self._owed < 100:
             return False
-        self._due -= 100
+        self._owed -= 100
         return True
 
 
@@ -109,17 +112,19 @@ class Events:
         return [each for sale in sales for each in self._perhaps_irregular(sale, now)]
 
     def _perhaps_irregular(self, sale: Sale, now: datetime) -> list[Message]:
-        if self._bad.next():
+        for share in (self._bad, self._late, self._repeat):
+            share.accrue()
+        if self._bad.take():
             kind = tuple(BAD)[self.made.bad.total() % len(BAD)]
             self.made.bad[kind] += 1
             return [Message(sale.client.key, BAD[kind](sale))]
-        if self._late.next():
+        if self._late.take():
             self.made.late += 1
             back = self._watermark + timedelta(minutes=self._rng.uniform(1, LATEST_MINUTES))
             sale = sale._replace(horodatage=moment(now - back))
         sent = [message(sale)]
         self._recent.append(sent[0])
-        if self._repeat.next():
+        if self._repeat.take():
             self.made.duplicates += 1
             sent.append(self._rng.choice(self._recent))
         return sent

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 from ventes import kafka
@@ -15,6 +16,7 @@ from ventes.producer import spool
 from ventes.producer.events import Events
 from ventes.producer.ids import Ids, lane_from_kafka
 from ventes.producer.options import Options
+from ventes.producer.sale import Message
 from ventes.producer.sender import MAX_UNACKED, Sender
 from ventes.producer.spool import Spool
 from ventes.runtime import heartbeat
@@ -31,6 +33,10 @@ SUMMARY_SECONDS = 10.0
 SILENT_SECONDS = 3.0
 """Sales unacknowledged for longer than this: the broker is not there."""
 IDLE_POLL_SECONDS = 0.5
+QUANTUM_SECONDS = 0.01
+"""Sales due within this time are made together: a spool file each would cost more than the sale."""
+LOST_SECONDS = 1.0
+"""Further behind than this, the pace starts anew."""
 NEEDS_A_PERSON = 3
 """Exit code of a job that only a person can help."""
 
@@ -101,14 +107,14 @@ def _wait_for_kafka(settings: Settings, stopper: Stopper, news: News) -> int | N
 
 class _Run:
     def __init__(self, settings: Settings, options: Options, stopper: Stopper, news: News, lane: int) -> None:
-        root = spool.folder(settings)
+        self._address = settings.kafka.bootstrap
         self._options = options
         self._stopper = stopper
         self._news = news
         self._ids = Ids(settings.state / "spool" / "ids", lane)
         watermark = timedelta(minutes=settings.rules.watermark_minutes)
         self._events = Events(options, settings.producer.clients, watermark)
-        self._spool = Spool(root)
+        self._spool = Spool(spool.folder(settings))
         self._sender = Sender(settings, self._spool)
         self._pace = Pace(options.rate)
         self._began = time.monotonic()
@@ -120,6 +126,8 @@ class _Run:
             self._resume()
             while not self._stopper.stopping and not self._done():
                 self._step()
+            while not self._stopper.stopping and self._sender.unacked:
+                self._poll(IDLE_POLL_SECONDS)
         finally:
             self._sender.close(FLUSH_SECONDS)
             self._ids.close()
@@ -129,6 +137,8 @@ class _Run:
         left = self._spool.adopt()
         count = 0
         for number in left:
+            if self._stopper.stopping:
+                break  # the rest stays in the spool
             count += self._sender.resume(number)
             while self._sender.unacked > MAX_UNACKED and not self._stopper.stopping:
                 self._poll(IDLE_POLL_SECONDS)
@@ -153,26 +163,34 @@ class _Run:
 
     def _make(self, count: int) -> None:
         messages = self._events.batch(self._ids.take(count), datetime.now(timezone.utc))
-        while True:
-            try:
-                self._sender.send(messages)
-                break
-            except OSError as error:  # disk full, most likely
-                place = f"{error.filename or self._spool}: {error.strerror}"
-                self._news.phase("waiting", f"cannot keep sales in {place} → free space on that disk")
-                if self._stopper.wait(1.0):
-                    return  # never sent, never counted as accepted: these were not sales yet
+        while not self._kept(messages):
+            if self._stopper.stopping:
+                _log.error("%d sales could not be kept and were not sent", len(messages))
+                return
         self._pace.made(count)
         self._batches += 1
         if self._pace.rate <= LINES_EACH_SALE:
             self._tell_sale()
+
+    def _kept(self, messages: list[Message]) -> bool:
+        try:
+            self._sender.send(messages)
+        except OSError as error:  # a full disk, most likely: acknowledgements still free some of it
+            what = f"cannot keep sales in {error.filename or 'the spool'}: {error.strerror}"
+            self._news.phase("waiting", f"{what} → free that disk; nothing is sent until then")
+            self._sender.poll(IDLE_POLL_SECONDS)
+            return False
+        return True
 
     def _poll(self, seconds: float) -> None:
         self._sender.poll(seconds)
         now = time.monotonic()
         sender = self._sender
         if self._progress.silent(now, sender.acked, sender.unacked) > SILENT_SECONDS:
-            self._news.phase("waiting", f"{sender.unacked} sales unacknowledged: {sender.trouble or 'no answer'}")
+            why = sender.trouble or "no answer"
+            self._news.phase(
+                "waiting", f"Kafka at {self._address} acknowledges nothing: {why}; sales are kept until then"
+            )
         else:
             self._news.phase("running")
         if self._progress.beat_due(now):
@@ -222,34 +240,36 @@ class _Run:
 
 
 class Pace:
-    """When the next sale is due. Time lost (broker away, machine asleep) is not made up for in a burst."""
+    """When how many sales are due. Time lost (broker away, machine asleep) is not made up for in a burst."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.rate = rate
+        self._clock = clock
         self.restart()
 
     def restart(self) -> None:
-        self._start = time.monotonic()
+        """Count from now: one sale is due at once."""
+        self._start = self._next = self._clock()
         self._made = 0
 
     def due(self) -> int:
         """How many sales are due now."""
         if math.isinf(self.rate):
             return BATCH
-        due = 1 + int((time.monotonic() - self._start) * self.rate) - self._made
-        if due > max(1.0, self.rate):  # more than a second behind
+        now = self._clock()
+        if now < self._next:
+            return 0
+        if now - self._next > LOST_SECONDS:
             self.restart()
-            return 1
-        return max(0, due)
+        return 1 + int((now - self._start) * self.rate) - self._made
 
     def made(self, count: int) -> None:
         self._made += count
+        self._next = max(self._start + self._made / self.rate, self._clock() + QUANTUM_SECONDS)
 
     def idle(self) -> float:
-        """Seconds until the next one is due."""
-        if math.isinf(self.rate):
-            return 0.0
-        return max(0.0, self._start + self._made / self.rate - time.monotonic())
+        """Seconds until more are due."""
+        return 0.0 if math.isinf(self.rate) else max(0.0, self._next - self._clock())
 
 
 class Progress:

@@ -166,6 +166,7 @@ class Sender:
                     "acks": "all",
                     "message.timeout.ms": 0,  # never given up by itself: the spool would only send it again
                     "socket.timeout.ms": 10_000,  # a broker that hangs is left, and asked anew, after this
+                    "topic.metadata.propagation.max.ms": 5_000,  # a topic gone for longer is made anew
                     "queue.buffering.max.messages": 4 * MAX_UNACKED,  # room for a resumed spool on top
                     "queue.buffering.max.kbytes": 1_048_576,
                     "linger.ms": 5,

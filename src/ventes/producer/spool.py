@@ -64,8 +64,8 @@ class Spool:
         return [Message(*line.split(b"\t", 1)) for line in lines]
 
     def release(self, number: int) -> None:
-        """Delete a batch: Kafka has all of it."""
-        self._path(number).unlink()
+        """Delete a batch: Kafka has all of it. (Somebody may have emptied the folder before us: as well.)"""
+        self._path(number).unlink(missing_ok=True)
 
     def adopt(self) -> list[int]:
         """Take over what runs that have ended left behind; returns the batches' numbers, oldest first."""
