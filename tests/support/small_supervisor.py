@@ -30,7 +30,7 @@ def small(service: Service) -> Service:
     def argv(_: Settings) -> list[str]:
         return [sys.executable, "-c", PARENT if service.name == "bronze" else SLEEPER, service.name]
 
-    return replace(service, argv=argv, ready=lambda _: (True, ""), prepare=None, stop_seconds=3)
+    return replace(service, argv=argv, ready=lambda _: (True, ""), listens=None, stop_seconds=3)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class Scene:
         self.history: list[tuple[str, str]] = []
         world = World(
             start=self._start,
-            ready=lambda service: (self.ready[service.name], ""),
+            ready=lambda service: self.ready[service.name],
             started_by_hand=lambda service: self.by_hand.get(service.name, ""),
             last_words=lambda service: "its last words",
             changed=lambda entry: self.history.append((entry.service, entry.state)),

@@ -121,11 +121,13 @@ def _age_of_oldest(settings: Settings, topic: source.Topic, offsets: Mapping[int
     consumer = Consumer(
         kafka.client_config(
             settings,
-            group_id="ventes-status",  # required by librdkafka; nothing is committed under it
-            enable_auto_commit=False,
-            fetch_wait_max_ms=50,
-            max_partition_fetch_bytes=65_536,
-            log_level=0,
+            **{
+                "group.id": "ventes-status",  # required by librdkafka; nothing is committed under it
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 50,
+                "max.partition.fetch.bytes": 65_536,
+                "log_level": 0,
+            },
         )
     )
     oldest: float | None = None

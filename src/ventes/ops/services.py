@@ -7,6 +7,7 @@ Tuple order is start order; STOP_ORDER empties the pipe from its mouth. The comm
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -37,30 +38,37 @@ class Service:
     """Services that must be ready before this one is started."""
     stop_seconds: float = 15.0
     """How long it may take to finish its batch after SIGTERM before it is killed."""
-    prepare: Callable[[Settings], None] | None = None
-    """Runs before each start, in the supervisor."""
+    listens: Callable[[Settings], bool] | None = None
+    """A cheaper question than `ready`, for the supervisor, which asks often and must stay small."""
 
 
 def _python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
 
 
+def own_python() -> str:
+    """This Python, relative to the project: the guide's pkill must not hit more than it names in ~/streamlit-demo/."""
+    python = Path(sys.executable)
+    return f"./{python.relative_to(PROJECT)}" if python.is_relative_to(PROJECT) else str(python)
+
+
 def _broker_argv(settings: Settings) -> list[str]:
-    from ventes.ops import broker
-
-    return broker.command(settings)
-
-
-def _broker_prepare(settings: Settings) -> None:
-    from ventes.ops import broker
-
-    broker.prepare(settings)
+    """Ends like the JVM's own command line, which takes its place: by it the ledger knows the process."""
+    return [own_python(), "-m", "ventes.ops.run_broker", str(settings.state / "kafka" / "server.properties")]
 
 
 def _broker_ready(settings: Settings) -> Answer:
     from ventes.ops import broker
 
     return broker.ready(settings)
+
+
+def _broker_listens(settings: Settings) -> bool:
+    try:
+        socket.create_connection((settings.kafka.host, settings.kafka.port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _reports(name: str) -> Callable[[Settings], Answer]:
@@ -101,7 +109,7 @@ def _page_argv(settings: Settings) -> list[str]:
     return _python("-m", "streamlit", "run", PAGE_SCRIPT, *options)
 
 
-BROKER = Service("broker", "Kafka broker", _broker_argv, _broker_ready, stop_seconds=30, prepare=_broker_prepare)
+BROKER = Service("broker", "Kafka broker", _broker_argv, _broker_ready, stop_seconds=30, listens=_broker_listens)
 SILVER = Service("silver", "Silver job", lambda _: _python("streaming_silver.py"), _reports("silver"))
 PAGE = Service("page", "page", _page_argv, page_ready, stop_seconds=5)
 BRONZE = Service(

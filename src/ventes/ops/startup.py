@@ -10,12 +10,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from ventes import kafka
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
@@ -32,6 +30,8 @@ from ventes.runtime import heartbeat
 
 Say = Callable[[str], None]
 
+CRASHES = 3
+"""So many crashes of a service in a row, and a start is given up: a person is looking and can mend the cause."""
 STALLED_SECONDS = 120.0
 """Without any change for this long, the start has failed."""
 LOOK_SECONDS = 0.1
@@ -86,14 +86,20 @@ def switch(settings: Settings, engine: str, say: Say) -> Started:
 def _fresh(settings: Settings, say: Say, began: float) -> Started:
     preflight.check(settings)
     process = launch(settings)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a `timeout`, a closed terminal: the same as Ctrl-C
+        signal.signal(number, _end)
     try:
         return Watch(settings, say, began, process.pid, process).until_visible(settings.engine)
     except BaseException as error:
         if process.poll() is None:
-            say("interrupted: stopping what was started" if isinstance(error, KeyboardInterrupt) else "stopping again")
+            say("stopping again" if isinstance(error, VentesError) else "interrupted: stopping what was started")
         with _without_interrupts():
             _take_back(settings, process)
         raise
+
+
+def _end(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _take_back(settings: Settings, process: subprocess.Popen[bytes]) -> None:
@@ -115,7 +121,7 @@ def launch(settings: Settings) -> subprocess.Popen[bytes]:
         environment[CONFIG_VARIABLE] = str(settings.config_file)
     with output.open("wb") as file:
         return subprocess.Popen(
-            [_python(), "-m", "ventes.ops.supervisor"],
+            [services.own_python(), "-m", "ventes.ops.supervisor"],
             cwd=PROJECT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -123,12 +129,6 @@ def launch(settings: Settings) -> subprocess.Popen[bytes]:
             stderr=file,
             start_new_session=True,
         )
-
-
-def _python() -> str:
-    """This Python, relative to the project: the guide's pkill must not hit the supervisor in ~/streamlit-demo/."""
-    python = Path(sys.executable)
-    return f"./{python.relative_to(PROJECT)}" if python.is_relative_to(PROJECT) else str(python)
 
 
 class Watch:
@@ -192,12 +192,14 @@ class Watch:
         if book.supervisor_pid != self._supervisor:
             return
         for entry in book.entries.values():
+            title = services.BY_NAME[entry.service].title
             if entry.state == ledger.FAILED and entry.since >= self._asked_at:  # not one that is about to be retried
-                title = services.BY_NAME[entry.service].title
                 tail = "".join(f"\n  | {line}" for line in last_lines(self._settings, entry.service))
                 raise StartFailed(f"{title} failed: {entry.reason}{tail}\n", self._look(entry.service))
-            if entry.state == ledger.RESTARTING:
-                self._tell(f"{services.BY_NAME[entry.service].title} crashed, is started again: {entry.reason}")
+            if entry.state == ledger.RESTARTING and entry.crashes:
+                if entry.crashes >= CRASHES:
+                    raise StartFailed(f"{title} crashes again and again: {entry.reason}", self._look(entry.service))
+                self._tell(f"{title} crashed, is started again: {entry.reason}")
 
     def _failure(self, what: str) -> StartFailed:
         reasons = []

@@ -81,7 +81,7 @@ class Supervisor:
     def _is_ready(self, unit: Unit) -> bool:
         name = unit.service.name
         if name not in self._answers:
-            self._answers[name] = self._world.ready(unit.service)[0]
+            self._answers[name] = self._world.ready(unit.service)
         return self._answers[name]
 
 
@@ -117,7 +117,7 @@ class Main:
         self._bell = Bell(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         world = World(
             start=self._start,
-            ready=lambda service: service.ready(self.settings),
+            ready=self._ready,
             started_by_hand=self._started_by_hand,
             last_words=self._last_words,
             changed=self._changed,
@@ -177,8 +177,6 @@ class Main:
     # -- the world ----------------------------------------------------------------------------
 
     def _start(self, service: Service) -> processes.Child:
-        if service.prepare is not None:
-            service.prepare(self.settings)
         argv = service.argv(self.settings)
         child = processes.Child(
             argv,
@@ -188,6 +186,9 @@ class Main:
         )
         self._ledger.entries[service.name].argv = argv
         return child
+
+    def _ready(self, service: Service) -> bool:
+        return service.listens(self.settings) if service.listens is not None else service.ready(self.settings)[0]
 
     def _started_by_hand(self, service: Service) -> str:
         by_hand = services.started_by_hand(self.settings, service)

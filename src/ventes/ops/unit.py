@@ -40,8 +40,9 @@ class World:
     """Everything outside a unit. Durations come from `monotonic`; `now` (Unix seconds) is only shown."""
 
     start: Callable[[Service], Process]
-    """Prepare and start it; raises VentesError or OSError."""
-    ready: Callable[[Service], tuple[bool, str]]
+    """Raises VentesError or OSError."""
+    ready: Callable[[Service], bool]
+    """Whether what needs this service may start."""
     started_by_hand: Callable[[Service], str]
     """Who runs this service although we did not start it: a sentence, or ''."""
     last_words: Callable[[Service], str]
