@@ -1,0 +1,71 @@
+"""The five figures, each with a small line of recent activity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timezone
+
+import streamlit as st
+
+from ventes.contract.tables import BRONZE, CLEAN
+from ventes.dashboard import figures, text
+from ventes.dashboard.figures import Headline, Trend
+from ventes.dashboard.relations import narrowed, recent_sales, tables_for
+from ventes.dashboard.view import View
+
+RECENT = 3000
+"""Sales behind the small lines."""
+
+
+def show(view: View) -> None:
+    used = tables_for(view.filters, "clients", "produits")
+    today = (view.moment.as_of or datetime.now(timezone.utc)).astimezone(view.settings.business_zone).date()
+    total = view.shared("headline", used, lambda: _headline(view))
+    day = view.shared(("day", today), used[:1], lambda: _day(view, today))
+    trend = view.shared("trend", (CLEAN.name,), lambda: _trend(view))
+    records = total.sales if view.filters.used else view.moment[BRONZE.name].rows
+    about = (
+        "Sales that match the filters."
+        if view.filters.used
+        else "Messages in Bronze: every one that Kafka delivered, rejected ones included."
+    )
+    cards = st.columns(5, gap="small")
+    with cards[0]:
+        _card("Total Records", text.count(records), f"{day.sales:,} sales today", trend.sales, about)
+    with cards[1]:
+        _card("Unique Clients", text.count(total.clients), f"{day.clients:,} today", trend.clients)
+    with cards[2]:
+        _card("Unique Products", text.count(total.products), "sold so far", trend.products)
+    with cards[3]:
+        _card("Total Revenue", view.money(total.revenue), f"{view.money(day.revenue)} today", trend.revenue)
+    with cards[4]:
+        _card("Avg Transaction", view.money(total.average), f"{view.money(day.average)} today", trend.average)
+
+
+def _card(label: str, value: str, note: str, line: Sequence[float], about: str | None = None) -> None:
+    st.metric(
+        label,
+        value,
+        delta=note,
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        chart_data=line or None,
+        chart_type="area",
+        help=about,
+    )
+
+
+def _headline(view: View) -> Headline:
+    with narrowed(view.moment, view.filters, "clients", "produits") as con:
+        return figures.headline(con)
+
+
+def _day(view: View, day: date) -> Headline:
+    with narrowed(view.moment, view.filters, "clients") as con:
+        return figures.headline(con, day)
+
+
+def _trend(view: View) -> Trend:
+    with recent_sales(view.moment, view.filters, RECENT) as con:
+        return figures.trend(con)

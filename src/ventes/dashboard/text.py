@@ -1,0 +1,67 @@
+"""Data shown as text, whatever it contains.
+
+Three renderers want to make something of a name: Markdown (links, directives, math), Plotly (HTML tags, MathJax,
+`%{…}`) and the eye (direction marks, control characters). Each gets its own escape; nothing else on the page
+puts data into a string that a renderer reads.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+from ventes.runtime.logs import printable
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&^=\"'/@])")
+_PLOTLY = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "{": "&#123;", "}": "&#125;", "%": "&#37;"}
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, the last an ellipsis where some were left out."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def cell(text: str | None, limit: int = 300) -> str | None:
+    """For a table's cell: control and direction characters made visible, very long text shortened."""
+    return None if text is None else shorten(printable(text), limit)
+
+
+def markdown(text: str, limit: int = 200) -> str:
+    """For Markdown, labels and captions: every character that could mean something is escaped."""
+    return _MARKDOWN.sub(r"\\\1", shorten(printable(text).replace("\n", " "), limit))
+
+
+def plotly(text: str, limit: int = 32) -> str:
+    """For Plotly's labels, hover and legend: no tag, no link, no formula, no template."""
+    short = shorten(printable(text).replace("\n", " "), limit)
+    return "".join(_PLOTLY.get(character, character) for character in short)
+
+
+def raw(value: bytes | None, limit: int = 2000) -> str | None:
+    """A message's bytes for reading: UTF-8 where they are, else escapes."""
+    return None if value is None else cell(value.decode("utf-8", "backslashreplace"), limit)
+
+
+def count(number: int) -> str:
+    return f"{number:,}"
+
+
+def money(amount: Decimal, currency: str, cents: bool = True) -> str:
+    """`$1,234.50`: half up, thousands separated."""
+    rounded = amount.quantize(Decimal("0.01") if cents else Decimal(1), ROUND_HALF_UP)
+    sign = "-" if rounded < 0 else ""
+    return f"{sign}{currency}{abs(rounded):,}" if len(currency) == 1 else f"{rounded:,} {currency}"
+
+
+def age(span: timedelta) -> str:
+    """`4 s`, `12 min`, `3 h`, `5 days`."""
+    seconds = max(0.0, span.total_seconds())
+    for limit, divisor, unit in ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / divisor:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"
+
+
+def clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,111 @@
+"""What a tab is given: the tables of this refresh, what the viewer asked for, and calm ways to show things.
+
+A tab never talks to Streamlit about keys, colours or formats where a method here does: that keeps zoom, sort and
+selection in place while data changes, and data as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pandas as pd
+import streamlit as st
+
+from ventes.config import Settings
+from ventes.dashboard import text
+from ventes.dashboard.filters import Filters
+from ventes.dashboard.source import Moment
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from ventes.dashboard.spark import Spark
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class View:
+    """One refresh of one session."""
+
+    settings: Settings
+    moment: Moment
+    filters: Filters
+    spark: Spark
+    """`spark.sql("SELECT … FROM bronze_data …")`, for tabs of your own."""
+
+    def shared(self, what: Hashable, tables: tuple[str, ...], make: Callable[[], T]) -> T:
+        """`make()`, computed once for these filters and this state of `tables`. Raises NotReadable."""
+        return self.moment.shared((what, self.filters), tables, make)
+
+    def money(self, amount: Decimal | int | float | None) -> str:
+        """An amount in the currency of ventes.toml, with cents."""
+        return "–" if amount is None else text.money(Decimal(amount), self.settings.page.currency)
+
+    def local(self, moment: datetime | None) -> datetime | None:
+        """A time of the tables (UTC) in the business zone, naive, for tables and axes that name the zone."""
+        if moment is None:
+            return None
+        return moment.astimezone(self.settings.business_zone).replace(tzinfo=None)
+
+    # -- ways to show ---------------------------------------------------------------------------
+
+    def nothing(self) -> None:
+        """Say that there is nothing to show, and why."""
+        if self.filters.used:
+            st.info("No sale matches these filters.", icon=":material/filter_alt:")
+        else:
+            st.info(
+                "No sales yet. They appear here by themselves as soon as the first ones arrive.",
+                icon=":material/hourglass_empty:",
+            )
+
+    def chart(self, figure: go.Figure, key: str, alt: str, zoom: bool = False) -> None:
+        """A Plotly figure that keeps its place while its data changes."""
+        config = {
+            "displaylogo": False,
+            "displayModeBar": "hover" if zoom else False,
+            "scrollZoom": False,
+            "modeBarButtonsToRemove": ["select2d", "lasso2d", "toImage"],
+        }
+        if zoom:
+            figure.update_layout(dragmode="zoom")
+        st.plotly_chart(figure, key=f"chart-{key}", config=config, alt=alt)
+
+    def table(
+        self, rows: Sequence[Mapping[str, Any]], key: str, money: Sequence[str] = (), height: int | str = "auto"
+    ) -> None:
+        """Rows as a sortable, searchable table. Text must have gone through text.cell."""
+        currency = self.settings.page.currency.replace("%", "%%")
+        pattern = f"{currency}%,.2f" if len(self.settings.page.currency) == 1 else f"%,.2f {currency}"
+        config = {name: st.column_config.NumberColumn(name, format=pattern) for name in money}
+        frame = pd.DataFrame(list(rows))
+        for name in frame.columns:
+            if name.endswith("_id") or name in ("partition", "offset"):
+                config[name] = st.column_config.NumberColumn(name, format="%d")
+            elif pd.api.types.is_datetime64_any_dtype(frame[name]):
+                config[name] = st.column_config.DatetimeColumn(name, format="YYYY-MM-DD HH:mm:ss")
+            elif frame[name].dtype == object:
+                config[name] = st.column_config.TextColumn(name)
+        st.dataframe(frame, key=f"table-{key}", hide_index=True, column_config=config, height=height)  # type: ignore[arg-type]
+
+    def choice(self, label: str, options: Sequence[str], key: str) -> str:
+        """One of a few options, the first by default; kept in the URL."""
+        chosen = st.segmented_control(
+            label,
+            options,
+            default=options[0],
+            key=key,
+            format_func=str.capitalize,
+            required=True,
+            bind="query-params",
+        )
+        return str(chosen or options[0])
+
+    def text(self, label: str, key: str, placeholder: str = "") -> str:
+        """A line of text; kept in the URL."""
+        return str(st.text_input(label, key=key, placeholder=placeholder, bind="query-params") or "")
