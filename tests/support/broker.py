@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ventes.config import Settings
+from ventes.config import PROJECT, Settings
 from ventes.ops import broker
 
 
@@ -43,7 +43,7 @@ class Broker:
             self.process = subprocess.Popen(
                 broker.command(self.settings),
                 env=broker.environment(self.settings),
-                cwd=broker.folder(self.settings),
+                cwd=PROJECT,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -20,7 +20,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from ventes import kafka
-from ventes.config import Settings
+from ventes.config import PROJECT, Settings
 from ventes.errors import ConfigError, InstallError, LakeDamaged, VentesError
 from ventes.ops import class_archive, jars
 from ventes.ops.java import Java, find_java
@@ -42,12 +42,14 @@ def folder(settings: Settings) -> Path:
 
 
 def command(settings: Settings) -> list[str]:
-    """The broker's command line. `prepare` must have run.
+    """The broker's command line, to be run in the project's folder. `prepare` must have run.
 
-    Class path and options stand in a file, so that the guide's `pkill -f 'producer|spark_streaming|streamlit'`
-    does not hit the broker through the name of a jar or a folder in its options.
+    The guide's `pkill -f 'producer|spark_streaming|streamlit'` must not hit the broker: the class path stands in a
+    file, and files are named relative to the project, whose own folder may well be called streamlit-demo.
     """
     home = folder(settings)
+    if home.is_relative_to(PROJECT):
+        home = home.relative_to(PROJECT)
     return [str(find_java(settings).bin), f"@{home / 'jvm.options'}", "kafka.Kafka", str(home / "server.properties")]
 
 

@@ -52,7 +52,7 @@ def _run(command: list[str], settings: Settings) -> None:
     output = broker.folder(settings) / "out"
     with output.open("wb") as out:
         process = subprocess.Popen(
-            command, cwd=output.parent, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+            command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
         )
     try:
         until = time.monotonic() + START_SECONDS
