@@ -164,6 +164,8 @@ def open_session(settings: Settings, job: str) -> Session:
 def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Path) -> SparkSession:
     os.environ["JAVA_HOME"] = str(java.find_java(settings).home)
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    # Python workers import this package, installed or not.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT / "src"), os.environ.get("PYTHONPATH"))))
     os.environ["SPARK_LOCAL_IP"] = wanted["spark.driver.bindAddress"]
     if not any((settings.jars / "spark").glob("delta-spark*.jar")):
         raise InstallError(f"no Delta jar in {settings.jars / 'spark'}", "bash start_pipeline.sh (it fetches the jars)")

@@ -24,6 +24,10 @@ COLLECT_LIMIT = "spark.driver.maxResultSize"
 """Spark refuses to collect more bytes than this and names it: few rows, but of megabytes each."""
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Appended:
     """What a commit added."""
@@ -41,7 +45,7 @@ class Sink:
         self.table = table
 
     def append(
-        self, rows: DataFrame, app_id: str, version: int, expected: int, last_check: Callable[[], None]
+        self, rows: DataFrame, app_id: str, version: int, expected: int, last_check: Callable[[], None] = _nothing
     ) -> Appended:
         """Append `rows` (columns and types of the table) once under (app_id, version); `expected` is about how many.
 

@@ -1,0 +1,111 @@
+"""Spark's Silver engine: exact for lots of any size, and indifferent to being repeated."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests.support.silver_engine import START, bronze_rows, random_sales
+from tests.support.silver_run import UntilIdle, settings_of
+from tests.unit.test_silver_loop import assert_exact, fill_bronze
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE, CLEAN, REJETS, Table
+from ventes.engines.silver import SilverLoop
+from ventes.engines.span import Span
+from ventes.engines.spark import silver, sink
+from ventes.engines.spark.session import Session
+from ventes.engines.spark.silver import SparkSilver
+from ventes.lake import commit, tables
+from ventes.lake.log import Log
+from ventes.runtime.heartbeat import Reporter
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = settings_of(tmp_path)
+    tables.ensure(settings, BRONZE)
+    return settings
+
+
+@pytest.fixture(params=["driver", "spark"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test runs as lots that the driver finishes, and as lots that Spark does."""
+    few = 1_000_000 if request.param == "driver" else -1
+    for module in (silver, sink):
+        monkeypatch.setattr(module, "FEW", few)
+    return str(request.param)
+
+
+class Kept(SparkSilver):
+    """Leaves the tests' session open."""
+
+    def close(self) -> None:
+        self._con.close()
+        self._lock.release()
+
+
+def run(settings: Settings, session: Session, max_rows: int = 100) -> None:
+    reporter = Reporter(settings.state, "silver", "spark")
+    assert SilverLoop(settings, Kept(settings, session), UntilIdle(), reporter, max_rows=max_rows).run() == 0
+
+
+@pytest.mark.usefixtures("size")
+def test_every_row_is_clean_or_rejected_and_every_sum_is_exact(settings: Settings, session: Session) -> None:
+    for batch in range(2):
+        fill_bronze(settings, seed=batch, count=200, first=batch * 200)
+        run(settings, session, max_rows=150)
+    assert_exact(settings)
+
+
+@pytest.mark.usefixtures("size")
+def test_a_lot_without_a_valid_row(settings: Settings, session: Session) -> None:
+    rows = bronze_rows([{"offset": 0, "motifs": ["empty"], "vente_id": None, "value": None}])
+    commit.append(settings.bronze, BRONZE, rows, "test", 1)
+    run(settings, session)
+    assert Log.open(tables.path_of(settings, CLEAN)).transactions["ventes-silver"] == 1
+    assert_exact(settings)
+
+
+@pytest.mark.usefixtures("size")
+def test_rejected_rows_keep_their_bytes(settings: Settings, session: Session) -> None:
+    from ventes.lake.snapshot import Snapshot
+
+    sales = [{"offset": n, "motifs": ["not_json"] if n % 2 else [], "value": b"\xff%d" % n} for n in range(6)]
+    commit.append(settings.bronze, BRONZE, bronze_rows(sales), "test", 1)
+    run(settings, session)
+    rejected = Snapshot.open(tables.path_of(settings, REJETS)).arrow().to_pylist()
+    assert {row["offset"]: row["value"] for row in rejected} == {n: b"\xff%d" % n for n in (1, 3, 5)}
+
+
+@pytest.mark.usefixtures("size")
+def test_a_lot_taken_twice_changes_nothing(settings: Settings, session: Session) -> None:
+    commit.append(settings.bronze, BRONZE, bronze_rows(random_sales(7, 50)), "test", 1)
+    run(settings, session)
+    engine = Kept(settings, session)
+    before = {table.name: Log.open(tables.path_of(settings, table)).version for table in (CLEAN, REJETS)}
+    engine.take(Span({}, {("T", 0): 49}, Log.open(settings.bronze).version), 1)
+    engine.close()
+    assert before == {table.name: Log.open(tables.path_of(settings, table)).version for table in (CLEAN, REJETS)}
+    assert_exact(settings)
+
+
+@pytest.mark.usefixtures("size")
+def test_days_long_past_are_found_again(settings: Settings, session: Session) -> None:
+    """An id that comes back much later, on another day, is still the same sale."""
+    sale = {"offset": 0, "vente_id": 5, "timestamp": START - timedelta(days=400)}
+    commit.append(settings.bronze, BRONZE, bronze_rows([sale]), "test", 1)
+    run(settings, session)
+    again = [sale | {"offset": 1}, sale | {"offset": 2, "timestamp": START}]
+    commit.append(settings.bronze, BRONZE, bronze_rows(again), "test", 2)
+    run(settings, session)
+    assert_exact(settings)
+
+
+def test_few_rows_too_large_to_collect_are_left_to_spark(session: Session) -> None:
+    columns = pa.schema([BRONZE.schema.field("vente_id"), BRONZE.schema.field("value")])
+    large = session.spark.range(3).selectExpr("id AS vente_id", "CAST(repeat('x', 30000000) AS BINARY) AS value")
+    assert sink.collect(large, Table("part", columns, key=("vente_id",))) is None
+    assert sink.collect(large.limit(1), Table("part", columns, key=("vente_id",))) is not None
