@@ -20,10 +20,11 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from ventes import kafka
-from ventes.config import PROJECT, Settings
+from ventes.config import Settings
 from ventes.errors import ConfigError, InstallError, LakeDamaged, VentesError
 from ventes.ops import class_archive, jars
 from ventes.ops.java import Java, find_java
+from ventes.ops.services import from_project
 
 _LOG4J = Path(__file__).resolve().parent / "kafka" / "log4j2.xml"
 _JVM = (
@@ -47,10 +48,8 @@ def command(settings: Settings) -> list[str]:
     The guide's `pkill -f 'producer|spark_streaming|streamlit'` must not hit the broker: the class path stands in a
     file, and files are named relative to the project, whose own folder may well be called streamlit-demo.
     """
-    home = folder(settings)
-    if home.is_relative_to(PROJECT):
-        home = home.relative_to(PROJECT)
-    return [str(find_java(settings).bin), f"@{home / 'jvm.options'}", "kafka.Kafka", str(home / "server.properties")]
+    options, properties = (from_project(folder(settings) / name) for name in ("jvm.options", "server.properties"))
+    return [str(find_java(settings).bin), f"@{options}", "kafka.Kafka", properties]
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -46,15 +46,18 @@ def _python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
 
 
+def from_project(path: Path) -> str:
+    """`path` relative to the project: the guide's pkill must not hit more than it names in ~/streamlit-demo/."""
+    return f"./{path.relative_to(PROJECT)}" if path.is_relative_to(PROJECT) else str(path)
+
+
 def own_python() -> str:
-    """This Python, relative to the project: the guide's pkill must not hit more than it names in ~/streamlit-demo/."""
-    python = Path(sys.executable)
-    return f"./{python.relative_to(PROJECT)}" if python.is_relative_to(PROJECT) else str(python)
+    return from_project(Path(sys.executable))
 
 
 def _broker_argv(settings: Settings) -> list[str]:
     """Ends like the JVM's own command line, which takes its place: by it the ledger knows the process."""
-    return [own_python(), "-m", "ventes.ops.run_broker", str(settings.state / "kafka" / "server.properties")]
+    return [own_python(), "-m", "ventes.ops.run_broker", from_project(settings.state / "kafka" / "server.properties")]
 
 
 def _broker_ready(settings: Settings) -> Answer:
