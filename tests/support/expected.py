@@ -1,4 +1,4 @@
-"""What Silver must hold, worked out row by row in plain Python from Bronze rows: slow, obvious, independent of the SQL."""
+"""What Silver must hold, worked out row by row in plain Python from Bronze rows: slow, obvious, without any SQL."""
 
 from __future__ import annotations
 

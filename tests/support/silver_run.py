@@ -1,4 +1,4 @@
-"""Runs Silver's loop over a lake until nothing is left to do. As a script: `python -m tests.support.silver_run LAKE`."""
+"""Runs Silver over a lake until nothing is left to do. As a script: `python -m tests.support.silver_run LAKE`."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from ventes.lake import commit, tables
 from ventes.lake.locks import WriterLock, lock_path
 from ventes.lake.log import Log
 from ventes.lake.rollups import APP
+from ventes.lake.snapshot import Snapshot
 from ventes.runtime import heartbeat
 from ventes.runtime.heartbeat import Reporter
 
@@ -50,8 +51,6 @@ def fill_bronze(settings: Settings, seed: int = 1, count: int = 300, first: int 
 
 def assert_exact(settings: Settings) -> None:
     """Silver = Bronze split row for row, and every aggregate equal to a recomputation from the clean rows."""
-    from ventes.lake.snapshot import Snapshot
-
     bronze = Snapshot.open(settings.bronze).arrow()
     clean, rejected = expected.split(bronze)
     stored = rows_of(settings, CLEAN)
@@ -166,29 +165,32 @@ def test_unit_prices_are_rounded_half_up(settings: Settings) -> None:
     assert [row["prix_unitaire"] for row in rows_of(settings, CLEAN)] == [Decimal(price) for _, _, price in cases]
 
 
+def reason_to_wait(settings: Settings) -> str:
+    """What the heartbeat says when the loop rests for the first time; "" if it does not wait for anything."""
+    seen = []
+
+    class Note(UntilIdle):
+        def wait(self, seconds: float) -> bool:
+            seen.append(reporter.record.reason if reporter.record.phase == "waiting" else "")
+            return super().wait(seconds)
+
+    reporter = Reporter(settings.state, "silver")
+    assert SilverLoop(settings, PlainEngine(settings), Note(), reporter, max_rows=10).run() == 0
+    return seen[0]
+
+
 def test_waits_for_bronze(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
-    assert run(settings) == 0
-    record = heartbeat.read(settings.state, "silver")
-    assert record is not None
-    assert record.phase == "stopped"
+    assert f"{settings.bronze} does not exist yet" in reason_to_wait(settings)
+    tables.ensure(settings, BRONZE)
+    assert reason_to_wait(settings) == ""
 
 
 def test_pauses_when_the_disk_is_nearly_full(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, maintenance={"min_free_mb": 10**9})
     tables.ensure(settings, BRONZE)
     fill_bronze(settings, count=10)
-    seen = []
-
-    class Note(UntilIdle):
-        def wait(self, seconds: float) -> bool:
-            seen.append((reporter.record.phase, reporter.record.reason))
-            return super().wait(seconds)
-
-    reporter = Reporter(settings.state, "silver")
-    assert SilverLoop(settings, PlainEngine(settings), Note(), reporter, max_rows=10).run() == 0
-    assert seen[0][0] == "waiting"
-    assert "MB free" in seen[0][1]
+    assert "MB free" in reason_to_wait(settings)
     assert rows_of(settings, CLEAN) == []
 
 

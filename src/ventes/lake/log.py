@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -123,10 +124,12 @@ class Log:
         log = cls(path)
         log._load_checkpoint(folder, version)
         log.refresh(upto=version)
+        if version is not None and log.version != version:
+            raise VersionGone(f"version {version} of {path} is not kept or not there yet", "ask for another")
+        if log.version < 0 and any(folder.glob("*.json")):
+            raise LakeDamaged(f"{folder} has commits, but neither the first nor a checkpoint", "ventes doctor")
         if log.version < 0:
             raise TableMissing(f"no commit in {folder}", "it appears when the job that writes it has started")
-        if version is not None and log.version != version:
-            raise VersionGone(f"version {version} of {path} is not kept", f"the newest is {log.version}")
         log._identity = log._stamp()
         return log
 
@@ -245,7 +248,7 @@ class Log:
 
     def _publish(self, version: int, text: bytes) -> None:
         target = self._commit_file(version)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
         with open(temporary, "wb") as file:
             file.write(text)
             file.flush()

@@ -83,13 +83,18 @@ class Publisher:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._con = connect(memory_mb=settings.embedded.memory_mb, threads=2)
+        self._con = connect(memory_mb=settings.embedded.memory_mb, threads=1)
         for table in ROLLUPS:
             tables.ensure(settings, table)
         self.logs = {table.name: Log.open(tables.path_of(settings, table)) for table in ROLLUPS}
         self._reach: Reach | None = None
         self._recent: dict[str, dict[str, pa.Table]] = {table.name: {} for table in ROLLUPS}
         """Table → path → rows, of the files written last: the next lot most likely touches the same."""
+        params = thresholds(settings.rules)
+        self._sql = {
+            name: sql(f"silver/{name}", "duckdb", **(params if name == AGGREGES.name else {}))
+            for name in (*_SPECS, *PARTIALS.values(), "partiels_pays", "partiels_segments")
+        }
 
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
         """Merge the partial tables of `lot` into the five tables. A table that has the lot is left as it is."""
@@ -148,20 +153,19 @@ class Publisher:
         self._recent[spec.table.name] = {file.path: rows for file, rows in zip(new, chunks, strict=True)}
 
     def _final(self, spec: _Rollup, partiels: pa.Table) -> pa.Table:
-        params = thresholds(self._settings.rules) if spec.table is AGGREGES else {}
         extra = {}
         if spec.table is PAR_PAYS:
             extra["uniques"] = self._known().pays(partiels["pays"].unique().to_pylist())
         elif spec.table is PAR_SEGMENT:
             extra["uniques"] = self._known().segments(partiels["segment"].unique().to_pylist())
-        rows = self._run(spec.table.name, params, partiels=partiels, **extra).cast(spec.table.schema)
+        rows = self._run(spec.table.name, partiels=partiels, **extra).cast(spec.table.schema)
         return rows.sort_by([(column, "ascending") for column in spec.ordered_by])
 
-    def _run(self, name: str, params: Mapping[str, int | Decimal] | None = None, **relations: pa.Table) -> pa.Table:
+    def _run(self, name: str, **relations: pa.Table) -> pa.Table:
         for relation, rows in relations.items():
             self._con.register(relation, rows)
         try:
-            return self._con.execute(sql(f"silver/{name}", "duckdb", **(params or {}))).to_arrow_table()
+            return self._con.execute(self._sql[name]).to_arrow_table()
         finally:
             for relation in relations:
                 self._con.unregister(relation)
@@ -193,7 +197,7 @@ class Publisher:
 
         source = Snapshot.of_log(clean).select(keep)
         self._con.execute(f"CREATE OR REPLACE TEMP VIEW clean AS {source} WHERE lot > {after} AND lot <= {upto}")
-        return self._con.execute(sql(f"silver/{PARTIALS[partial]}", "duckdb")).to_arrow_table()
+        return self._con.execute(self._sql[PARTIALS[partial]]).to_arrow_table()
 
 
 def publish(settings: Settings, partials: Mapping[str, pa.Table], lot: int) -> None:

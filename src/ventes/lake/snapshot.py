@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -23,6 +24,7 @@ import pyarrow.parquet as pq
 from ventes.contract.tables import ALL, Table
 from ventes.errors import LakeDamaged
 from ventes.lake.log import DataFile, Log, TableMissing, VersionGone
+from ventes.lake.sweep import MINUTE, RECENT
 from ventes.lake.tables import WIDENED
 
 __all__ = ["Snapshot", "TableMissing", "VersionGone", "Watcher", "connect"]
@@ -161,7 +163,10 @@ def _table(log: Log) -> Table:
 
 
 def version_at(path: Path, moment: datetime) -> int:
-    """The last version committed not after `moment`, among those whose log is kept."""
+    """The last version committed not after `moment` (beyond the last minutes: not after its full minute).
+
+    Raises VersionGone where the kept log does not reach back so far.
+    """
     if moment.tzinfo is None:
         raise LakeDamaged(f"as_of {moment} has no time zone", "give an aware datetime, for example in UTC")
     folder = path / "_delta_log"
@@ -171,6 +176,8 @@ def version_at(path: Path, moment: datetime) -> int:
     except FileNotFoundError:
         raise TableMissing(f"no table at {path}", "it appears when the job that writes it has started") from None
     wanted = moment.timestamp()
+    if time.time() - wanted > RECENT:  # of the older past only full minutes are kept
+        wanted -= wanted % MINUTE
     low, high = 0, len(kept)
     while low < high:  # the first version after the moment; commit files are never touched again
         middle = (low + high) // 2

@@ -1,0 +1,99 @@
+"""Tables come into being as the contract says, older ones are widened, strangers are refused."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from tests.support.silver_engine import START, bronze_rows
+from tests.support.silver_run import settings_of
+from ventes.config import Settings
+from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, Table
+from ventes.errors import LakeDamaged
+from ventes.lake import commit, tables
+from ventes.lake.log import Log
+from ventes.lake.snapshot import Snapshot
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_of(tmp_path)
+
+
+@pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
+def test_created_as_the_contract_says_and_only_once(settings: Settings, table: Table) -> None:
+    tables.ensure(settings, table)
+    again = tables.ensure(settings, table)
+    assert again.version() == 0
+    assert pa.schema(again.schema()).names == table.schema.names
+    assert tuple(again.metadata().partition_columns) == table.partition_by
+    assert again.protocol().min_reader_version == 1
+
+
+def test_a_table_of_an_older_release_is_widened_and_its_rows_stay(settings: Settings) -> None:
+    path = tables.path_of(settings, REJETS)
+    older = pa.schema([field for field in REJETS.schema if field.name not in ("vente_id", "date_traitement")])
+    row = {"motifs": ["empty"], "value": b"", "topic_id": "T", "partition": 0, "offset": 3, "lot": 1}
+    write_deltalake(path, pa.Table.from_pylist([row], schema=older), name=REJETS.name)
+    assert Snapshot.open(path).arrow().schema == REJETS.schema  # a reader needs no writer to have come by
+    tables.ensure(settings, REJETS)
+    new = pa.Table.from_pylist([row | {"vente_id": 9, "offset": 4}], schema=REJETS.schema)
+    commit.append(path, REJETS, new, "t", 1)
+    rows = sorted(Snapshot.open(path).arrow().to_pylist(), key=lambda row: row["offset"])
+    assert [(row["offset"], row["vente_id"], row["motifs"]) for row in rows] == [
+        (3, None, ["empty"]),
+        (4, 9, ["empty"]),
+    ]
+
+
+def test_a_column_of_another_type_is_named(settings: Settings) -> None:
+    path = tables.path_of(settings, REJETS)
+    fields = [pa.field("offset", pa.string()) if field.name == "offset" else field for field in REJETS.schema]
+    DeltaTable.create(path, pa.schema(fields))
+    with pytest.raises(LakeDamaged, match=r"column offset of .* is string, expected long"):
+        tables.ensure(settings, REJETS)
+
+
+def test_a_foreign_table_and_loose_files_are_refused(settings: Settings) -> None:
+    write_deltalake(tables.path_of(settings, CLEAN), pa.table({"x": [1]}))
+    with pytest.raises(LakeDamaged, match="not a table of this pipeline"):
+        tables.ensure(settings, CLEAN)
+    settings.bronze.mkdir(parents=True)
+    (settings.bronze / "part-0.parquet").write_bytes(b"?")
+    with pytest.raises(LakeDamaged, match=r"holds part-0\.parquet but no Delta log"):
+        tables.ensure(settings, BRONZE)
+
+
+def test_deltalake_reads_what_is_committed(settings: Settings) -> None:
+    tables.ensure(settings, BRONZE)
+    odd = datetime(2026, 3, 1, 9, 0, 0, 123_456, tzinfo=timezone.utc)
+    rows = bronze_rows([{"offset": 0, "timestamp": odd}, {"offset": 1, "timestamp": None, "motifs": ["empty"]}])
+    commit.append(settings.bronze, BRONZE, rows, "job", 7)
+    table = DeltaTable(settings.bronze)
+    assert table.transaction_version("job") == 7
+    read = table.to_pyarrow_table().select(BRONZE.schema.names).cast(BRONZE.schema).sort_by("offset")
+    assert read.equals(rows)
+    assert Snapshot.open(settings.bronze).arrow().sort_by("offset").equals(rows)
+    (file,) = Log.open(settings.bronze).files.values()
+    assert file.stats["minValues"]["timestamp"] == "2026-03-01T09:00:00.123Z"
+    assert file.stats["maxValues"]["timestamp"] == "2026-03-01T09:00:00.124Z"  # rounded up, or a filter would miss it
+    assert file.stats["nullCount"]["timestamp"] == 1
+    assert file.rows == 2
+
+
+def test_rows_are_stored_by_day(settings: Settings) -> None:
+    tables.ensure(settings, BRONZE)
+    rows = bronze_rows([{"offset": n, "timestamp": START + timedelta(days=n)} for n in range(3)])
+    commit.append(settings.bronze, BRONZE, rows, "job", 1)
+    days = sorted(file.path.split("/")[0] for file in Log.open(settings.bronze).files.values())
+    assert days == ["jour=2026-03-01", "jour=2026-03-02", "jour=2026-03-03"]
+
+
+def test_rows_that_are_not_the_contract_are_refused(settings: Settings) -> None:
+    tables.ensure(settings, BRONZE)
+    with pytest.raises(LakeDamaged, match="rows for bronze have the columns x int64"):
+        commit.append(settings.bronze, BRONZE, pa.table({"x": [1]}), "job", 1)

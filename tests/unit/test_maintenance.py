@@ -1,0 +1,196 @@
+"""Tables stay small under thousands of tiny commits, lose nothing, and the kept past can be read."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from tests.support.silver_engine import START, bronze_rows
+from tests.support.silver_run import settings_of
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE
+from ventes.lake import commit, sweep, tables
+from ventes.lake.log import DataFile, Log
+from ventes.lake.maintenance import MOST_BYTES, Caretaker, mergeable
+from ventes.lake.positions import positions
+from ventes.lake.snapshot import Snapshot
+from ventes.lake.sweep import Sweeper
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = settings_of(tmp_path, maintenance={"compact_every": 20})
+    tables.ensure(settings, BRONZE)
+    return settings
+
+
+def add(target: Path | Log, offset: int) -> None:
+    days = timedelta(days=offset % 2)
+    commit.append(target, BRONZE, bronze_rows([{"offset": offset, "timestamp": START + days}]), "job", offset)
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_many_tiny_commits_leave_few_files_and_every_row(settings: Settings, background: bool) -> None:
+    log = Log.open(settings.bronze)
+    caretaker = Caretaker(settings, BRONZE, log, background=background)
+    most = 0
+    for offset in range(400):
+        add(log, offset)
+        caretaker.after_commit()
+        most = max(most, len(log.files))
+    caretaker.close()
+    assert most <= 100
+    rows = Snapshot.open(settings.bronze).arrow()
+    assert sorted(rows["offset"].to_pylist()) == list(range(400))
+    assert positions(settings.bronze) == {("T", 0): 399}
+    assert DeltaTable(settings.bronze).to_pyarrow_table().num_rows == 400
+    assert list((settings.bronze / "_delta_log").glob("*.checkpoint.parquet"))
+    changes = [line for line in _log_lines(settings.bronze) if '"remove"' in line]
+    assert changes
+    assert all('"dataChange":false' in line for line in changes)  # a stream that reads the table sees no new rows
+
+
+def _log_lines(path: Path) -> list[str]:
+    return [line for file in sorted((path / "_delta_log").glob("*.json")) for line in file.read_text().splitlines()]
+
+
+def test_a_merge_keeps_rows_statistics_and_order(settings: Settings) -> None:
+    log = Log.open(settings.bronze)
+    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    for offset in range(40):
+        add(log, offset)
+    caretaker.after_commit()
+    assert len(log.files) == 2  # one a day
+    for file in log.files.values():
+        assert file.rows == 20
+        low, high = file.bounds("offset") or (None, None)
+        assert (low, high) in {(0, 38), (1, 39)}
+    assert Snapshot.open(settings.bronze, version=40).rows == 40  # the files before the merge are still there
+
+
+def test_rows_are_rewritten_a_few_times_only() -> None:
+    """A year of tiny commits, merged as the caretaker would: bytes rewritten stay a small multiple of bytes written."""
+    live: list[DataFile] = []
+    rewrites: Counter[str] = Counter()
+    written = 0
+    for number in range(60_000):
+        live.append(DataFile(f"f{number}", 20_000, {"jour": "2026-03-01"}, 0))
+        written += 20_000
+        if number % 50 == 49:
+            for group in mergeable(live):
+                size = sum(file.size for file in group)
+                assert size <= MOST_BYTES
+                rewrites["bytes"] += size
+                names = {file.path for file in group}
+                live = [file for file in live if file.path not in names]
+                live.append(DataFile(f"m{number}", size, {"jour": "2026-03-01"}, 0))
+            assert len(live) <= 100
+    assert rewrites["bytes"] < 6 * written
+
+
+def test_days_are_merged_each_for_itself() -> None:
+    files = [DataFile(f"{day}-{n}", 1000, {"jour": f"2026-03-0{day}"}, 0) for day in (1, 2) for n in range(3)]
+    assert sorted(sorted(f.path for f in group) for group in mergeable(files)) == [
+        ["1-0", "1-1", "1-2"],
+        ["2-0", "2-1", "2-2"],
+    ]
+
+
+def _age(path: Path, seconds: float) -> None:
+    moment = time.time() - seconds
+    os.utime(path, (moment, moment))
+
+
+def _replaced_table(settings: Settings, made: float, removed: float) -> tuple[Log, Path]:
+    """A table whose first file came `made` and went `removed` seconds ago."""
+    log = Log.open(settings.bronze)
+    add(log, 0)
+    (file,) = log.files.values()
+    gone = file.remove(True)
+    gone["remove"]["deletionTimestamp"] = int((time.time() - removed) * 1000)
+    add(log, 2)
+    log.commit([gone], "MERGE")
+    _age(log.path / file.path, made)
+    return log, log.path / file.path
+
+
+MIDNIGHT = 1_795_392_000.0
+
+
+@pytest.mark.parametrize(
+    ("made", "removed", "kept"),
+    [
+        (20, 10, True),  # every version of the last minutes is kept
+        (3600, 1800, True),  # the past is kept by the minute
+        (1820, 1810, False),  # came and went within one minute
+        (8 * 3600, 7 * 3600, False),  # older than the history
+    ],
+)
+def test_what_the_kept_history_needs_stays(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, made: float, removed: float, kept: bool
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: MIDNIGHT + 55.0)
+    log, path = _replaced_table(settings, made, removed)
+    Sweeper(settings, log.path).sweep(set(log.files))
+    assert path.exists() == kept
+    assert Snapshot.open(log.path).arrow().num_rows == 1
+
+
+def test_files_that_no_commit_names_go_when_old(settings: Settings) -> None:
+    log = Log.open(settings.bronze)
+    add(log, 0)
+    orphans = [settings.bronze / "jour=2026-03-01" / f"part-{name}.parquet" for name in ("old", "new")]
+    for orphan in orphans:
+        orphan.write_bytes(b"x")
+    _age(orphans[0], 7 * 3600)
+    assert Sweeper(settings, log.path).sweep(set(log.files)) == 1
+    assert [orphan.exists() for orphan in orphans] == [False, True]
+
+
+def test_the_log_is_trimmed_up_to_a_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "MOST_COMMITS", 30)
+    log = Log.open(settings.bronze)
+    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    for offset in range(100):
+        add(log, offset)
+        caretaker.after_commit()
+    caretaker._sweeper.sweep(set(log.files))
+    kept = sorted(int(file.name[:20]) for file in (settings.bronze / "_delta_log").glob("*.json"))
+    assert 30 <= len(kept) <= 60
+    assert kept == list(range(kept[0], log.version + 1))
+    assert Snapshot.open(settings.bronze, version=kept[0]).version == kept[0]
+    assert Snapshot.open(settings.bronze).rows == 100
+    assert DeltaTable(settings.bronze).to_pyarrow_table().num_rows == 100
+
+
+def test_a_reader_goes_on_while_files_are_merged(settings: Settings) -> None:
+    log = Log.open(settings.bronze)
+    caretaker = Caretaker(settings, BRONZE, log)
+    for offset in range(60):
+        add(log, offset)
+        caretaker.after_commit()
+        snapshot = Snapshot.open(settings.bronze)
+        assert snapshot.arrow().num_rows == snapshot.rows == offset + 1
+    caretaker.close()
+
+
+def test_the_past_is_read_at_a_full_minute_once_it_is_old(settings: Settings) -> None:
+    log = Log.open(settings.bronze)
+    for offset in range(3):
+        add(log, offset)
+    ages = (3665.0, 3605.0, 3601.0)
+    for version, age in enumerate(ages, 1):
+        _age(settings.bronze / "_delta_log" / f"{version:020d}.json", age)
+    _age(settings.bronze / "_delta_log" / f"{0:020d}.json", 7200)
+    now = datetime.now(timezone.utc)
+    asked = now - timedelta(seconds=3600)
+    snapshot = Snapshot.open(settings.bronze, as_of=asked)
+    minute = asked.replace(second=0, microsecond=0)
+    wanted = sum(now - timedelta(seconds=age) <= minute for age in ages)
+    assert snapshot.version == wanted

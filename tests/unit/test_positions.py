@@ -1,0 +1,119 @@
+"""Where a table stands: from statistics where they are clear, from the rows where not. And the spans that follow."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from tests.support.silver_engine import START, bronze_rows
+from tests.support.silver_run import settings_of
+from ventes.contract.dialect import fragment
+from ventes.contract.tables import BRONZE, REJETS
+from ventes.engines.span import plan
+from ventes.lake import commit, tables
+from ventes.lake.log import Log
+from ventes.lake.positions import behind, merge, of_log, positions
+from ventes.lake.snapshot import Snapshot, connect
+
+
+@pytest.fixture
+def bronze(tmp_path: Path) -> Path:
+    settings = settings_of(tmp_path)
+    tables.ensure(settings, BRONZE)
+    return settings.bronze
+
+
+def add(path: Path, version: int, *keys: tuple[str, int, int], **more: Any) -> None:
+    sales = [{"topic_id": t, "partition": p, "offset": o} | more for t, p, o in keys]
+    commit.append(path, BRONZE, bronze_rows(sales), "job", version)
+
+
+def test_missing_table_has_no_position(tmp_path: Path) -> None:
+    assert positions(tmp_path / "nothing") == {}
+
+
+def test_clear_and_mixed_files_and_files_without_statistics(bronze: Path) -> None:
+    add(bronze, 1, ("A", 0, 0), ("A", 0, 1))
+    add(bronze, 2, ("A", 0, 2), ("A", 1, 70), ("B", 0, 5))
+    assert positions(bronze) == {("A", 0): 2, ("A", 1): 70, ("B", 0): 5}
+    plain = bronze_rows([{"topic_id": "A", "partition": 1, "offset": 71}])
+    write_deltalake(bronze, plain, mode="append", configuration=None)
+    text = (bronze / "_delta_log" / f"{3:020d}.json").read_text()
+    assert "numRecords" in text
+    stripped = "\n".join(line if not line.startswith('{"add"') else _without_stats(line) for line in text.splitlines())
+    (bronze / "_delta_log" / f"{3:020d}.json").write_text(stripped)
+    assert positions(bronze) == {("A", 0): 2, ("A", 1): 71, ("B", 0): 5}
+    assert Snapshot.open(bronze).rows == 6
+
+
+def _without_stats(line: str) -> str:
+    action = json.loads(line)
+    action["add"]["stats"] = None
+    return json.dumps(action)
+
+
+def test_only_lots_up_to_one(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    tables.ensure(settings, REJETS)
+    path = tables.path_of(settings, REJETS)
+    for version, lots in ((1, [1, 1]), (2, [2, 3]), (3, [4, 4])):
+        rows = [
+            dict.fromkeys(REJETS.schema.names)
+            | {"topic_id": "A", "partition": 0, "offset": version * 10 + n, "lot": lot}
+            for n, lot in enumerate(lots)
+        ]
+        commit.append(path, REJETS, pa.Table.from_pylist(rows, schema=REJETS.schema), "job", version)
+    assert positions(path) == {("A", 0): 31}
+    assert positions(path, max_lot=3) == {("A", 0): 21}
+    assert positions(path, max_lot=2) == {("A", 0): 20}
+    assert positions(path, max_lot=0) == {}
+
+
+def test_merge_and_distance() -> None:
+    assert merge({("A", 0): 3}, {("A", 0): 2, ("B", 0): 1}) == {("A", 0): 3, ("B", 0): 1}
+    assert behind({("A", 0): 3}, {("A", 0): 5, ("A", 1): 0}) == 3
+
+
+def test_spans_share_partitions_and_skip_gaps(bronze: Path) -> None:
+    add(bronze, 1, *(("A", 0, n) for n in range(1000, 1010)))
+    add(bronze, 2, *(("A", 1, n) for n in range(4)))
+    log = Log.open(bronze)
+    files = list(log.files.values())
+    head = of_log(log)
+    first = plan({}, head, files, 8, log.version)
+    assert first is not None
+    assert first.after == {("A", 0): 999, ("A", 1): -1}
+    assert first.upto == {("A", 0): 1003, ("A", 1): 3}
+    second = plan(merge({}, first.upto), head, files, 8, log.version)
+    assert second is not None
+    assert second.upto == {("A", 0): 1009}
+    assert plan(head, head, files, 8, log.version) is None
+
+
+def test_a_topic_made_anew_comes_after_the_one_before_it(bronze: Path) -> None:
+    add(bronze, 1, ("Z-first", 0, 0), kafka_ts=START)
+    add(bronze, 2, ("A-second", 0, 0), kafka_ts=START + timedelta(hours=1))
+    log = Log.open(bronze)
+    span = plan({}, of_log(log), log.files.values(), 100, log.version)
+    assert span is not None
+    assert span.upto == {("Z-first", 0): 0}
+
+
+def test_a_span_selects_its_rows_and_only_its_files(bronze: Path) -> None:
+    for start in range(0, 30, 10):
+        add(bronze, start + 1, *(("A", 0, n) for n in range(start, start + 10)))
+    log = Log.open(bronze)
+    span = plan({("A", 0): 12}, of_log(log), log.files.values(), 5, log.version)
+    assert span is not None
+    snapshot = Snapshot.open(bronze)
+    assert len(snapshot.paths(span.holds)) == 1
+    with connect() as con:
+        where = fragment(span.predicate()).sql("duckdb")
+        rows = con.execute(f'SELECT "offset" FROM ({snapshot.select(span.holds)}) WHERE {where} ORDER BY 1').fetchall()
+    assert [offset for (offset,) in rows] == [13, 14, 15, 16, 17]
