@@ -1,0 +1,30 @@
+"""What the doctor says of one thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["ok", "warn", "bad"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`cause` says what was seen, with its value; `next_step` is a command or a sentence, '' where all is well."""
+
+    name: str
+    level: Level
+    cause: str
+    next_step: str = ""
+
+
+def ok(name: str, cause: str) -> Finding:
+    return Finding(name, "ok", cause)
+
+
+def warn(name: str, cause: str, next_step: str) -> Finding:
+    return Finding(name, "warn", cause, next_step)
+
+
+def bad(name: str, cause: str, next_step: str) -> Finding:
+    return Finding(name, "bad", cause, next_step)
