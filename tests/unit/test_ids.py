@@ -71,20 +71,29 @@ def test_ids_follow_the_clock(tmp_path: Path) -> None:
 def test_several_processes_at_once(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from ventes.producer.ids import Ids\n"
-        "ids = Ids(Path(sys.argv[1]), 7)\n"
-        "for _ in range(300): print(*ids.take(7))"
+        "ids = Ids(Path(sys.argv[1]), 7, lambda: 2e9)\n"
+        "print('ready', flush=True); input()\n"
+        "print(*[number for _ in range(4_000) for number in ids.take(2)])"
     )
     running = [
         subprocess.Popen(
             [sys.executable, "-c", script, str(tmp_path / "ids")],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={"PYTHONPATH": str(PROJECT / "src")},
         )
         for _ in range(3)
     ]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in running:  # the race begins
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
     taken = [int(number) for process in running for number in process.communicate(timeout=60)[0].split()]
-    assert len(taken) == 3 * 300 * 7
+    assert len(taken) == 3 * 8_000
     assert len(set(taken)) == len(taken)
 
 
