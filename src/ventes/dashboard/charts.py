@@ -7,7 +7,7 @@ stay two bars and no name is read as a date, a number or a tag. Each figure keep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -126,7 +126,7 @@ def stacked(rows: pa.Table, series: str, value: str, title: str, time_title: str
     return figure.update_layout(barmode="stack")
 
 
-def lines(times: Sequence[Any], series: dict[str, Sequence[float]], title: str, time_title: str) -> go.Figure:
+def lines(times: Sequence[Any], series: Mapping[str, Sequence[float]], title: str, time_title: str) -> go.Figure:
     """Several values over time. Keys are our own names; those ending in p95 are dotted, in the colour of their p50."""
     figure = go.Figure()
     colours: dict[str, str] = {}

@@ -8,53 +8,124 @@ table version, and so do no work while nothing was committed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
 
 import duckdb
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from ventes.config import Settings, load
-from ventes.dashboard import freshness, headline, sidebar
+from ventes.dashboard import freshness, headline, sidebar, text
+from ventes.dashboard.own_tabs import Tab, found
 from ventes.dashboard.sidebar import Choices
 from ventes.dashboard.source import Lake, NotReadable
 from ventes.dashboard.spark import Spark
-from ventes.dashboard.tabs import country, products, raw, timeline
+from ventes.dashboard.tabs import country, delays, loyalty, products, raw, rejects, sql, timeline
 from ventes.dashboard.view import View
+from ventes.errors import VentesError
+from ventes.runtime.heartbeat import Reporter
 
 TITLE = "Sales, live"
-BUILT_IN = (country, products, timeline, raw)
+GUIDE = 4
+"""The first tabs are the guide's: tab1 … tab4."""
+REPORT_SECONDS = 5.0
 
-_shared: dict[str, Lake] = {}
+_lakes: dict[str, Lake] = {}
 _guard = threading.Lock()
+
+
+def built_in(settings: Settings) -> list[Tab]:
+    modules: list[Any] = [country, products, timeline, raw, loyalty, rejects, delays]
+    if settings.page.sql:
+        modules.append(sql)
+    return [Tab(module.LABEL, module.render, getattr(module, "LIVE", True)) for module in modules]
 
 
 def lake_of(settings: Settings) -> Lake:
     """The one Lake of these settings in this process."""
     key = settings.model_dump_json()
     with _guard:
-        if key not in _shared:
-            _shared[key] = Lake(settings)
-        return _shared[key]
+        if key not in _lakes:
+            _lakes[key] = Lake(settings)
+        return _lakes[key]
 
 
-def render() -> None:
-    st.set_page_config(page_title=TITLE, page_icon="📊", layout="wide")
-    settings = load()
+class Board:
+    """What streamlit_dashboard.py may build upon: `spark`, and the tabs to write into."""
+
+    def __init__(self, spark: Spark, tabs: Sequence[DeltaGenerator | OwnTab]) -> None:
+        self.spark = spark
+        self.tabs = tuple(tabs)
+        """tab1 … tab4 of the guide, then the own tabs."""
+
+
+class OwnTab:
+    """A tab that appears as soon as something is written into it: `with tab5:` or `tab5.line_chart(…)`."""
+
+    def __init__(self, label: str, shown: DeltaGenerator | None) -> None:
+        self._label = label
+        self._shown = shown
+
+    def _container(self) -> DeltaGenerator:
+        if self._shown is None:
+            st.session_state.setdefault("_own_tabs", set()).add(self._label)
+            st.rerun()
+        return self._shown
+
+    def __enter__(self) -> DeltaGenerator:
+        container = self._container()
+        container.__enter__()
+        return container
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._container().__exit__(kind, error, trace)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container(), name)
+
+
+def render(own_tabs: Sequence[str] = ()) -> Board:
+    """Draw the page. `own_tabs`: labels of tabs that the script itself may fill; unused ones are not shown."""
+    st.set_page_config(page_title=TITLE, page_icon=":material/monitoring:", layout="wide")
+    try:
+        settings = load()
+    except VentesError as error:
+        st.error(text.markdown(f"{error.message}. Next step: {error.hint}.", 900), icon=":material/settings_alert:")
+        st.stop()
     lake = lake_of(settings)
+    _report(lake)
     st.title(TITLE, anchor=False)
     choices = sidebar.show(settings, lake)
-    every = None if choices.paused or choices.as_of else choices.refresh_seconds
+    every = None if choices.as_of else choices.refresh_seconds
 
     def view() -> View:
         moment = lake.moment(choices.as_of)
         return View(settings, moment, choices.filters, Spark(moment))
 
-    st.fragment(_top, run_every=every)(view, choices)
-    tabs = st.tabs([module.LABEL for module in BUILT_IN], key="tab", bind="query-params")
-    for module, tab in zip(BUILT_IN, tabs, strict=True):
-        if tab.open:
-            with tab:
-                st.fragment(_tab, run_every=every, key=f"tab-{module.LABEL}")(module.render, view)
+    st.fragment(_top, run_every=every, key="top")(view, choices)
+    tabs = [*built_in(settings), *found(settings.tabs)]
+    mine = _used(own_tabs)
+    labels = [text.markdown(tab.label, 40) for tab in tabs]
+    containers = st.tabs([*labels, *mine], key="tab", bind="query-params")
+    for number, (tab, container) in enumerate(zip(tabs, containers, strict=False)):
+        if container.open:
+            with container:
+                st.fragment(_tab, run_every=every if tab.live else None, key=f"tab-{number}")(tab, view)
+    shown = dict(zip(mine, containers[len(tabs) :], strict=True))
+    spark = Spark(view().moment)
+    st.fragment(_pulse, run_every=every, key="pulse")(lake, spark, lake.moment(choices.as_of).versions)
+    return Board(spark, [*containers[:GUIDE], *(OwnTab(name, shown.get(name)) for name in own_tabs)])
+
+
+def _used(named: Sequence[str]) -> list[str]:
+    """Own tabs that were written into in this session, or that the link asks for."""
+    written: set[str] = st.session_state.get("_own_tabs", set())
+    return [name for name in named if name in written or st.query_params.get("tab") == name]
 
 
 def _top(view: Callable[[], View], choices: Choices) -> None:
@@ -63,8 +134,14 @@ def _top(view: Callable[[], View], choices: Choices) -> None:
     _guarded(lambda: headline.show(now))
 
 
-def _tab(render_tab: Callable[[View], None], view: Callable[[], View]) -> None:
-    _guarded(lambda: render_tab(view()))
+def _tab(tab: Tab, view: Callable[[], View]) -> None:
+    _guarded(lambda: tab.render(view()))
+
+
+def _pulse(lake: Lake, spark: Spark, seen: object) -> None:
+    """What the script itself draws is outside the fragments: run it anew when it asked the tables and they changed."""
+    if spark.used and lake.moment().versions != seen:
+        st.rerun()
 
 
 def _guarded(show: Callable[[], None]) -> None:
@@ -72,7 +149,28 @@ def _guarded(show: Callable[[], None]) -> None:
     try:
         show()
     except NotReadable as reason:
-        st.info(str(reason), icon=":material/hourglass_empty:")
+        st.info(text.markdown(str(reason), 400), icon=":material/hourglass_empty:")
     except duckdb.IOException:
         # a file was vacuumed between the look at the log and the reading: the next refresh sees the new files
         st.info("The tables are being tidied up; this comes back at the next refresh.", icon=":material/sync:")
+    except VentesError as error:
+        st.error(text.markdown(f"{error.message}. Next step: {error.hint}.", 400), icon=":material/error:")
+
+
+class _Pace:
+    """The page's heartbeat record, written now and then while somebody looks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._reporter = Reporter(settings.state, "page")
+        self._next = 0.0
+        self._guard = threading.Lock()
+
+    def beat(self) -> None:
+        with self._guard:
+            if time.monotonic() >= self._next:
+                self._next = time.monotonic() + REPORT_SECONDS
+                self._reporter.update(phase="running")
+
+
+def _report(lake: Lake) -> None:
+    lake.keep("pace", lambda: _Pace(lake.settings)).beat()

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta, timezone
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.dashboard import commands, diagram
+from ventes.dashboard import commands, diagram, downloads
 from ventes.dashboard.filters import PERIODS, Filters, period
 from ventes.dashboard.relations import narrowed
 from ventes.dashboard.source import Lake, NotReadable
@@ -36,6 +36,8 @@ def show(settings: Settings, lake: Lake) -> Choices:
         filters = _filters(settings, lake)
         as_of = _as_of(settings)
         st.divider()
+        with st.expander("Downloads", icon=":material/download:"):
+            downloads.show(lake.moment(as_of or paused_at))
         with st.expander("System Architecture", icon=":material/account_tree:"):
             diagram.show(settings)
         with st.expander("Monitoring Commands", icon=":material/terminal:"):

@@ -6,11 +6,12 @@ snapshot of each table that could be read, and a sentence for each that could no
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -53,6 +54,10 @@ class Moment:
     def has(self, *names: str) -> bool:
         return all(name in self.snapshots for name in names)
 
+    @property
+    def versions(self) -> Mapping[str, int]:
+        return {name: snapshot.version for name, snapshot in self.snapshots.items()}
+
     def key(self, *names: str) -> Hashable:
         """Identifies the state of the tables: equal keys, equal rows."""
         return tuple((name, self[name].version, self[name].committed_at) for name in names)
@@ -80,6 +85,16 @@ class Lake:
         self._old = Shared(64)
         self._watchers = {table.name: Watcher(path_of(settings, table)) for table in ALL}
         self._database = connect(MEMORY_MB)
+        self._kept: dict[str, Any] = {}
+        self._guard = threading.Lock()
+
+    def keep(self, name: str, make: Callable[[], T]) -> T:
+        """One object of the page that lives as long as the lake does: made when first asked for."""
+        with self._guard:
+            if name not in self._kept:
+                self._kept[name] = make()
+            kept: T = self._kept[name]
+            return kept
 
     @contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -2,9 +2,106 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+import streamlit as st
+
+from ventes.contract.tables import BRONZE
 from ventes.dashboard.source import Moment
+from ventes.errors import VentesError
+from ventes.lake import sandbox
+from ventes.lake.sandbox import Answer, Limits, SqlFailed
+from ventes.lake.snapshot import Snapshot
+
+BRONZE_VIEW = "bronze_data"
+AT_ONCE = 2
+"""Queries of all sessions that run at the same time; the others wait for their turn."""
+PATIENCE_SECONDS = 20.0
+_turns = threading.BoundedSemaphore(AT_ONCE)
+
+
+def offered(moment: Moment) -> dict[str, Snapshot]:
+    """Name in SQL → table: bronze_data and the Silver tables that can be read."""
+    return {BRONZE_VIEW if name == BRONZE.name else name: table for name, table in moment.snapshots.items()}
+
+
+def ask(moment: Moment, query: str) -> Answer:
+    """Run one SELECT within the limits of settings.page; shared by all sessions. Raises SqlRefused or SqlFailed."""
+    page = moment.lake.settings.page
+    tables = offered(moment)
+    used = sandbox.translated(query, frozenset(tables)).tables
+    limits = Limits(page.sql_seconds, page.sql_rows, page.sql_memory_mb)
+
+    def run() -> Answer:
+        with _turn():
+            return sandbox.run(query, tables, limits)
+
+    return moment.shared(("sql", query), tuple(BRONZE.name if name == BRONZE_VIEW else name for name in used), run)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _turns.acquire(timeout=PATIENCE_SECONDS):
+        raise SqlFailed("other queries are still running", "try again in a moment")
+    try:
+        yield
+    finally:
+        _turns.release()
+
+
+class Result:
+    """What `spark.sql` gives back. Streamlit's charts and tables take it as it is.
+
+    `toPandas()` has a plain index; for charts, leading columns of text become the index, so that they name the bars.
+    Decimals are exact in `collect()` and floats in pandas, which charts need.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self._table.column_names)
+
+    def count(self) -> int:
+        return int(self._table.num_rows)
+
+    def collect(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._table.to_pylist()
+        return rows
+
+    def limit(self, rows: int) -> Result:
+        return Result(self._table.slice(0, rows))
+
+    def toArrow(self) -> pa.Table:
+        return self._table
+
+    def toPandas(self) -> pd.DataFrame:
+        fields = [
+            pa.field(field.name, pa.float64() if pa.types.is_decimal(field.type) else field.type)
+            for field in self._table.schema
+        ]
+        return self._table.cast(pa.schema(fields)).to_pandas()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """What st.bar_chart and its like take."""
+        frame = self.toPandas()
+        names = []
+        for field in self._table.schema:
+            if not (pa.types.is_string(field.type) or pa.types.is_temporal(field.type)):
+                break
+            names.append(field.name)
+        if not names or len(names) == len(self.columns):
+            return frame
+        if len(names) == 1:
+            return frame.set_index(names[0])
+        frame.index = pd.Index([" · ".join(str(value) for value in row) for row in frame[names].to_numpy()])
+        return frame.drop(columns=names)
 
 
 class Spark:
@@ -12,6 +109,16 @@ class Spark:
 
     def __init__(self, moment: Moment) -> None:
         self._moment = moment
+        self.used = False
 
-    def sql(self, query: str) -> Any:
-        raise NotImplementedError("lands with the sandbox")
+    def sql(self, query: str) -> Result:
+        """One SELECT in Spark's dialect. What cannot be answered is said on the page, and the result is empty."""
+        self.used = True
+        try:
+            answer = ask(self._moment, query)
+        except VentesError as error:
+            st.error(f"spark.sql: {error.message}. Next step: {error.hint}.", icon=":material/database_off:")
+            return Result(pa.table({}))
+        if answer.truncated:
+            st.caption(f"spark.sql: only the first {answer.table.num_rows:,} rows are shown.")
+        return Result(answer.table)

@@ -1,0 +1,49 @@
+"""Every table as CSV: from the browser while it is of a browser's size, by a command however large."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from typing import BinaryIO, cast
+
+import streamlit as st
+
+from ventes.contract.tables import ALL
+from ventes.dashboard.source import Moment
+from ventes.lake import export
+
+BROWSER_ROWS = 500_000
+"""Streamlit holds a download in memory; beyond this the command streams it."""
+
+
+def show(moment: Moment) -> None:
+    """A choice of table and its button."""
+    names = [table.name for table in ALL if moment.has(table.name)]
+    if not names:
+        st.caption("There is no table yet.")
+        return
+    name = str(st.selectbox("Table", names, key="_download"))
+    rows = moment[name].rows
+    if rows <= BROWSER_ROWS:
+        st.download_button(
+            f"CSV, {rows:,} rows",
+            lambda: _csv(moment, name),
+            file_name=f"{name}.csv",
+            mime="text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+            width="stretch",
+        )
+        st.caption("Or on the command line:")
+    else:
+        st.caption(f"{rows:,} rows: the command line streams them, with progress.")
+    st.code(f"ventes export {shlex.quote(name)} --format csv -o {name}.csv", language="bash", wrap_lines=True)
+
+
+def _csv(moment: Moment, name: str) -> BinaryIO:
+    """The whole table, spooled to disk while it is written."""
+    spool = tempfile.SpooledTemporaryFile(max_size=16 << 20)  # noqa: SIM115 - Streamlit reads it after we return
+    with export.batches(moment[name]) as (schema, rows):
+        export.write_csv(schema, rows, spool)  # type: ignore[arg-type]
+    spool.seek(0)
+    return cast(BinaryIO, spool)

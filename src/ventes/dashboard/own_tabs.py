@@ -1,0 +1,64 @@
+"""Tabs of one's own: each *.py in the folder settings.page.tabs, picked up without editing the page.
+
+A file has `render(view)` and, if it likes, LABEL; docs/dashboard.md shows one. Files are read anew when they change.
+A file that cannot be loaded still is a tab: one that says why.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from ventes.dashboard import text
+from ventes.dashboard.view import View
+
+
+@dataclass(frozen=True)
+class Tab:
+    """What the page needs to know of a tab. `live`: drawn anew at each refresh, not only when somebody acts."""
+
+    label: str
+    render: Callable[[View], None]
+    live: bool = True
+
+
+_loaded: dict[Path, tuple[int, Tab]] = {}
+
+
+def found(folder: Path) -> list[Tab]:
+    """The tabs of the folder, by file name. Names that begin with `_` are no tabs."""
+    if not folder.is_dir():
+        return []
+    return [_tab(path) for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")]
+
+
+def _tab(path: Path) -> Tab:
+    changed = path.stat().st_mtime_ns
+    known = _loaded.get(path)
+    if known is None or known[0] != changed:
+        known = _loaded[path] = (changed, _load(path))
+    return known[1]
+
+
+def _load(path: Path) -> Tab:
+    label = path.stem.replace("_", " ").capitalize()
+    try:
+        spec = importlib.util.spec_from_file_location(f"dashboard_tabs.{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return Tab(str(getattr(module, "LABEL", label)), module.render, bool(getattr(module, "LIVE", True)))
+    except Exception as error:  # somebody else's file: whatever it raises is shown in its tab
+        return Tab(label, _broken(path, f"{type(error).__name__}: {error}"))
+
+
+def _broken(path: Path, why: str) -> Callable[[View], None]:
+    def render(view: View) -> None:
+        st.error(f"{text.markdown(str(path))} cannot be loaded. {text.markdown(why, 400)}", icon=":material/error:")
+
+    return render

@@ -1,0 +1,60 @@
+"""How long a sale takes: event → Kafka → Bronze → Silver."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ventes.contract.tables import CLEAN
+from ventes.dashboard import charts, figures, text
+from ventes.dashboard.figures import Row, rows_of
+from ventes.dashboard.filters import Filters
+from ventes.dashboard.relations import recent_sales
+from ventes.dashboard.view import View
+
+LABEL = "Freshness"
+RECENT = 50_000
+"""Sales looked at: the newest, so that the answer costs the same however large the table."""
+WAYS = {
+    "total": "Kafka → Silver",
+    "event": "Event → Kafka",
+    "bronze": "Kafka → Bronze",
+    "silver": "Bronze → Silver",
+}
+
+
+def render(view: View) -> None:
+    rows = view.shared("delays", (CLEAN.name,), lambda: _rows(view))
+    if not rows:
+        view.nothing()
+        return
+    last = rows[-1]
+    st.subheader("How long a sale takes")
+    for card, (name, label) in zip(st.columns(4, gap="small"), WAYS.items(), strict=True):
+        card.metric(
+            label,
+            f"{last[f'{name}_p50']:.2f} s",
+            delta=f"p95 {last[f'{name}_p95']:.2f} s",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+        )
+    series = {
+        f"{label} {q}": [row[f"{name}_{q}"] for row in rows] for name, label in WAYS.items() for q in ("p50", "p95")
+    }
+    times = [row["start"] for row in rows]
+    zone = text.plotly(view.settings.rules.time_zone)
+    view.chart(
+        charts.lines(times, series, "Seconds", f"Time of arrival in Kafka ({zone})"),
+        "delays",
+        alt="Median and 95th percentile of the delays over time",
+        zoom=True,
+    )
+    st.caption(
+        f"Over the newest {min(RECENT, view.moment[CLEAN.name].rows):,} sales; the figures above are the last stretch's. "
+        "Filters do not apply. A producer whose clock is wrong shows in Event → Kafka."
+    )
+
+
+def _rows(view: View) -> list[Row]:
+    with recent_sales(view.moment, Filters(), RECENT) as con:
+        return rows_of(figures.delays(con, view.settings.rules.time_zone))

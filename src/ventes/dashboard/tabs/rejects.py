@@ -1,0 +1,89 @@
+"""Rejected messages: what became of every message, why some are not sales, and what they say."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.dashboard import charts, figures, perfile, text
+from ventes.dashboard.figures import Reconciliation, Row, rows_of
+from ventes.dashboard.view import View
+
+LABEL = "Rejected Messages"
+SHOWN = 100
+EVERY = "every reason"
+
+
+def render(view: View) -> None:
+    book, reasons, over_time = view.shared("rejects", (BRONZE.name, CLEAN.name, REJETS.name), lambda: _all(view))
+    st.subheader("Every message is accounted for")
+    _reconciled(book)
+    if not reasons:
+        st.success("No message was rejected.", icon=":material/task_alt:")
+        return
+    st.subheader("Reasons over time")
+    zone = text.plotly(view.settings.rules.time_zone)
+    view.chart(
+        charts.stacked(over_time, "motif", "messages", "Rejected messages", f"Time ({zone})"),
+        "reasons",
+        alt="Rejected messages over time, by reason",
+    )
+    st.subheader("Read them")
+    options = [EVERY, *(str(row["motif"]) for row in reasons)]
+    counts = {str(row["motif"]): row["messages"] for row in reasons}
+    chosen = st.selectbox(
+        "Reason",
+        options,
+        key="reason",
+        bind="query-params",
+        format_func=lambda name: name if name == EVERY else f"{name} ({counts.get(name, 0):,})",
+    )
+    reason = None if chosen in (None, EVERY) else str(chosen)
+    rows = view.shared(("rejected", reason), (REJETS.name,), lambda: _messages(view, reason))
+    st.caption(
+        f"The {len(rows)} newest. A message with several reasons counts under each of them. Filters do not apply."
+    )
+    view.table(rows, "rejects", height=380)
+    st.caption("After a rule in ventes.toml changed, judge them again; those that are valid now become sales, once:")
+    st.code("ventes rejects replay", language="bash")
+
+
+def _reconciled(book: Reconciliation) -> None:
+    cards = st.columns(5, gap="small")
+    cards[0].metric("Messages", text.count(book.messages), border=True, help="Rows of Bronze.")
+    cards[1].metric("= clean sales", text.count(book.clean), border=True)
+    cards[2].metric("+ invalid", text.count(book.invalid), border=True)
+    cards[3].metric("+ duplicates", text.count(book.duplicates), border=True, help="Same sale, same content, again.")
+    cards[4].metric("+ conflicts", text.count(book.conflicts), border=True, help="Same vente_id, other content.")
+    if book.waiting > 0:
+        st.caption(f"{book.waiting:,} more are in Bronze and on their way to Silver.")
+
+
+def _all(view: View):  # type: ignore[no-untyped-def]
+    rejects = view.moment[REJETS.name]
+    with view.moment.lake.connection() as con:
+        answer = view.moment.lake.perfile.ask(con, rejects, perfile.REASONS)
+        con.register("motifs", answer["motifs"])
+        book = figures.reconciliation(view.moment[BRONZE.name].rows, view.moment[CLEAN.name].rows, answer["kinds"])
+        over_time = figures.reasons_over_time(con, view.settings.rules.time_zone)
+        return book, rows_of(figures.reasons(con)), over_time
+
+
+def _messages(view: View, reason: str | None) -> list[Row]:
+    rejects = view.moment[REJETS.name]
+    where, values = ("WHERE list_contains(motifs, ?)", [reason]) if reason else ("", [])
+    with view.moment.lake.connection() as con:
+        found = con.execute(
+            f'SELECT * FROM ({rejects.select()}) {where} ORDER BY kafka_ts DESC, "offset" DESC LIMIT {SHOWN}', values
+        ).to_arrow_table()
+    return [
+        {
+            "received": view.local(row["kafka_ts"]),
+            "reasons": ", ".join(row["motifs"]),
+            "message": text.raw(row["value"]),
+            "vente_id": row["vente_id"],
+            "partition": row["partition"],
+            "offset": row["offset"],
+        }
+        for row in rows_of(found)
+    ]

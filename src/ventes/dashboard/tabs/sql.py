@@ -1,0 +1,121 @@
+"""One SELECT in Spark's dialect, over bronze_data and the Silver tables; the answer as table, chart and CSV."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pyarrow as pa
+import streamlit as st
+
+from ventes.dashboard import text
+from ventes.dashboard.spark import Result, ask, offered
+from ventes.dashboard.view import View
+from ventes.errors import VentesError
+from ventes.lake import export
+
+LABEL = "SQL"
+LIVE = False
+"""Runs when asked to, not at each refresh."""
+
+EXAMPLES = {
+    "Revenue by category": "SELECT categorie, COUNT(*) AS count, SUM(montant) AS revenue\n"
+    "FROM bronze_data\nGROUP BY categorie\nORDER BY revenue DESC",
+    "Sales an hour of the day": "SELECT hour(horodatage) AS hour, COUNT(*) AS sales\n"
+    "FROM ventes_clean\nGROUP BY hour(horodatage)\nORDER BY hour",
+    "Best days of each country": "SELECT pays, jour, SUM(total_depense) AS revenue\nFROM ventes_aggreges\n"
+    "GROUP BY pays, jour\nORDER BY revenue DESC\nLIMIT 20",
+    "Why messages were rejected": "SELECT explode(motifs) AS reason, COUNT(*) AS messages\n"
+    "FROM ventes_rejets\nGROUP BY 1\nORDER BY messages DESC",
+    "Late sales": "SELECT jour, COUNT(*) AS late\nFROM ventes_clean\nWHERE en_retard\nGROUP BY jour\nORDER BY jour",
+}
+
+
+def render(view: View) -> None:
+    page = view.settings.page
+    if not page.sql:
+        st.info("SQL is switched off in ventes.toml (page.sql).", icon=":material/block:")
+        return
+    st.subheader("Ask the tables")
+    st.selectbox(
+        "Examples",
+        list(EXAMPLES),
+        index=None,
+        key="_example",
+        placeholder="Choose one to start from",
+        on_change=_take_example,
+    )
+    query = st.text_area(
+        "One SELECT, in Spark's dialect",
+        key="q",
+        height=160,
+        bind="query-params",
+        placeholder="SELECT … FROM bronze_data …",
+    )
+    st.button("Run", type="primary", icon=":material/play_arrow:", help="Or press Ctrl+Enter in the text.")
+    st.caption(
+        f"Tables: {', '.join(f'`{name}`' for name in offered(view.moment))}. At most {page.sql_seconds:g} s, "
+        f"{page.sql_rows:,} rows, {page.sql_memory_mb} MB."
+    )
+    if not query or not query.strip():
+        return
+    try:
+        with st.spinner("Running …"):
+            answer = ask(view.moment, query)
+    except VentesError as error:
+        st.error(text.markdown(f"{error.message}. Next step: {error.hint}.", 600), icon=":material/database_off:")
+        return
+    _shown(view, query, answer.table, answer.truncated, answer.seconds)
+
+
+def _take_example() -> None:
+    chosen = st.session_state.get("_example")
+    if chosen in EXAMPLES:
+        st.session_state["q"] = EXAMPLES[chosen]
+
+
+def _shown(view: View, query: str, table: pa.Table, truncated: bool, seconds: float) -> None:
+    more = f"the first {table.num_rows:,} rows" if truncated else f"{table.num_rows:,} rows"
+    st.caption(f"{more}, {seconds:.2f} s")
+    view.table(_cells(table), "sql")
+    numbers = [f.name for f in table.schema if _is_number(f.type)]
+    if numbers and 1 < table.num_rows <= 1000:
+        kind = view.choice("Chart", ("bar", "line", "none"), "chart")
+        frame = Result(table).to_pandas()
+        frame = frame[[name for name in frame.columns if name in numbers]]
+        if kind == "bar" and len(frame.columns):
+            st.bar_chart(frame)
+        elif kind == "line" and len(frame.columns):
+            st.line_chart(frame)
+    st.download_button(
+        "Download as CSV",
+        lambda: export.csv_bytes(table),
+        file_name="ventes.csv",
+        mime="text/csv",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+    if truncated:
+        st.caption("All rows, however many, on the command line:")
+        st.code(f"ventes query {shlex.quote(query)} --format csv > result.csv", language="bash", wrap_lines=True)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _cells(table: pa.Table) -> list[dict[str, Any]]:
+    names = list(dict.fromkeys(table.column_names))
+    return [{name: _cell(row[name]) for name in names} for row in table.to_pylist()]
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return text.cell(value)
+    if isinstance(value, bytes):
+        return text.raw(value, 300)
+    if isinstance(value, list | dict):
+        return text.cell(str(value))
+    return float(value) if hasattr(value, "as_tuple") else value
