@@ -150,7 +150,7 @@ class Spark(_Section):
 
 
 class Embedded(_Section):
-    max_rows_per_batch: int = Field(100_000, ge=1)
+    max_rows_per_batch: int = Field(50_000, ge=1)
     memory_mb: int = Field(256, ge=64)
 
 

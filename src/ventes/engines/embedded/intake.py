@@ -43,9 +43,10 @@ CHUNK = 5_000
 GATHER_SECONDS = 0.02
 """After the first message, how long others are waited for: at 1,000/s it makes 50 reads a second out of 1,000."""
 IDLE_SECONDS = 1.0
-QUEUE_KB = 32_768
+QUEUE_KB = 12_288
 """What librdkafka may hold ready, beside the batch that grows here and the one that is being committed."""
-BATCH_BYTES = 48_000_000
+BATCH_BYTES = 10_000_000
+"""About 32,000 sales; twice as many made the process 30 MB larger and 5 % quicker."""
 
 
 class Interrupted(VentesError):
@@ -232,7 +233,7 @@ def _configuration(settings: Settings, note: Any) -> dict[str, Any]:
             "fetch.max.bytes": max(16_000_000, settings.kafka.max_message_bytes),
             "max.partition.fetch.bytes": 4_000_000,
             "receive.message.max.bytes": max(100_000_000, 2 * settings.kafka.max_message_bytes),
-            "queued.min.messages": 50_000,
+            "queued.min.messages": 30_000,
             "queued.max.messages.kbytes": QUEUE_KB,
             "fetch.queue.backoff.ms": 10,  # its default, 1 s, would be a pause after each full queue
             "error_cb": note,
