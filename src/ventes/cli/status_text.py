@@ -48,10 +48,14 @@ def _headline(service: ServiceStatus, now: float) -> str:
 def _details(service: ServiceStatus, now: float) -> Iterator[str]:
     parts = []
     if service.running and service.batch_at is not None:
-        rows = f"{service.batch_rows:,} rows" if service.batch_rows is not None else "rows unknown"
-        took = f" in {service.batch_seconds:.2f} s" if service.batch_seconds is not None else ""
-        number = f" {service.batch}" if service.batch is not None else ""
-        parts.append(f"last batch{number}: {rows}{took}, {duration(now - service.batch_at)} ago")
+        ago = f"{duration(now - service.batch_at)} ago"
+        if service.batch_rows is None:  # the producer's: one sale at a time
+            parts.append(f"last sale {ago}")
+        else:
+            took = f" in {service.batch_seconds:.2f} s" if service.batch_seconds is not None else ""
+            number = f" {service.batch}" if service.batch is not None else ""
+            rows = "row" if service.batch_rows == 1 else "rows"
+            parts.append(f"last batch{number}: {service.batch_rows:,} {rows}{took}, {ago}")
     if service.running and service.total:
         parts.append(f"{service.total:,} since its start")
     if service.lag_messages is not None:

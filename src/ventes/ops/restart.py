@@ -34,7 +34,7 @@ def verdict(code: int, ran: float, crashes: int, last_words: str, limits: Limits
     `crashes` is how often the service had crashed in a row before; `last_words` the last line it wrote.
     """
     if code in ON_PURPOSE:
-        return Verdict(ledger.STOPPED, f"stopped on purpose ({'SIGTERM' if code else 'ended without an error'})")
+        return Verdict(ledger.STOPPED, "stopped on purpose; `ventes start` starts it")
     how = how_it_ended(code) + (f": {last_words}" if last_words else "")
     if code == NEEDS_A_PERSON:
         return Verdict(ledger.FAILED, last_words or how)

@@ -23,7 +23,7 @@ from ventes.lake import gaps
 from ventes.lake.positions import Position, merge, positions
 from ventes.lake.snapshot import Snapshot, TableMissing
 from ventes.lake.tables import path_of
-from ventes.ops import ledger, preflight, processes, services, shutdown
+from ventes.ops import ledger, orphans, preflight, processes, services, shutdown
 from ventes.ops.services import Service
 from ventes.ops.supervisor import engine_request
 from ventes.runtime import heartbeat
@@ -85,6 +85,8 @@ def switch(settings: Settings, engine: str, say: Say) -> Started:
 
 def _fresh(settings: Settings, say: Say, began: float) -> Started:
     preflight.check(settings)
+    if left := orphans.find(settings):
+        say(f"an earlier supervisor was killed; ending what it left: {', '.join(left)}")
     process = launch(settings)
     for number in (signal.SIGTERM, signal.SIGHUP):  # a `timeout`, a closed terminal: the same as Ctrl-C
         signal.signal(number, _end)

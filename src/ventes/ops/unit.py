@@ -99,7 +99,7 @@ class Unit:
         """Begin an orderly stop; `step()` sees it through."""
         if self._process is not None and self._process.poll() is None:
             if self.state != ledger.STOPPING:
-                self._become(ledger.STOPPING, "finishes its batch")
+                self._become(ledger.STOPPING, "has been asked to end")
                 self._kill_at = self._world.monotonic() + self.service.stop_seconds
                 self._process.terminate()
         elif self.state not in {ledger.STOPPED, ledger.BY_HAND}:

@@ -1,0 +1,44 @@
+# `make` lists what there is. Everything runs in .venv, which `make install` (and `make test`) creates.
+.DEFAULT_GOAL := help
+.PHONY: help install test check format bench lock screenshots
+SHELL := /bin/bash
+
+PYTHON ?= python3
+PY := .venv/bin/python
+UV ?= uv
+export PYTHONPATH := src
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: ## .venv with everything the pipeline and its tests need, and the jars
+	@python=$(PYTHON); if [ -x $(PY) ]; then python=$(PY); fi; $$python -m ventes.ops.install
+	@$(MAKE) --no-print-directory .venv/.dev
+
+.venv/.dev: requirements/dev.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
+	@touch $@
+
+test: install ## all tests (ARGS="tests/unit -k verdict" narrows them)
+	$(PY) -m pytest $(ARGS)
+
+check: install ## style and types; changes nothing
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+format: install ## let ruff mend style and imports
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+bench: install ## both engines and the textbook job, measured side by side (ARGS="--help")
+	$(PY) bench/compare.py $(ARGS)
+
+screenshots: install ## the pictures in docs/screenshots, from a page with sales of its own
+	$(PY) docs/screenshots/make.py $(ARGS)
+
+lock: ## requirements/*.txt from *.in, exact and hashed, for every Python from 3.10 on (needs uv)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/ (or UV=/path/to/uv)" >&2; exit 1; }
+	@cd requirements && for name in base dev java; do \
+	  $(UV) pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest --generate-hashes \
+	    --no-annotate --no-header --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
