@@ -1,0 +1,307 @@
+"""The doctor on tables and checkpoints damaged by hand, on ports that are taken, on moments of the pipeline."""
+
+import json
+import shutil
+import socket
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from tests.support.pipeline import free_ports
+from ventes.config import Kafka, Page, Paths, Settings
+from ventes.contract.tables import BRONZE, PAR_PAYS
+from ventes.lake import tables
+from ventes.lake.commit import append
+from ventes.lake.locks import WriterLock, lock_path
+from ventes.ops.doctor import guide, lake, machine
+from ventes.ops.doctor.guide import Load
+from ventes.ops.status import ServiceStatus, Status
+
+CALM = Load(average=0.1, cores=2, free_mb=8000)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    broker, controller, page = free_ports(3)
+    return Settings(
+        kafka=Kafka(port=broker, controller_port=controller),
+        page=Page(port=page),
+        paths=Paths(lake=tmp_path / "lake", state=tmp_path / "state", logs=tmp_path / "logs"),
+    )
+
+
+@pytest.fixture
+def countries(settings):
+    """ventes_par_pays with three commits: its creation and two rows."""
+    path = tables.path_of(settings, PAR_PAYS)
+    tables.ensure(settings, PAR_PAYS)
+    for number, country in enumerate(("France", "Maroc")):
+        row = dict.fromkeys(PAR_PAYS.schema.names) | {"pays": country}
+        append(path, PAR_PAYS, pa.Table.from_pylist([row], PAR_PAYS.schema), "test", number)
+    return path
+
+
+def finding(found, name):
+    return next(one for one in found if one.name == name)
+
+
+def lake_finding(settings, name, repair=False):
+    return finding(lake.findings(settings, repair), name)
+
+
+def commit_file(path, version):
+    return path / "_delta_log" / f"{version:020d}.json"
+
+
+# -- tables -----------------------------------------------------------------------------------
+
+
+def test_healthy_and_missing_tables_are_ok(settings, countries):
+    found = {one.name: one for one in lake.findings(settings, repair=False)}
+    assert {one.level for one in found.values()} == {"ok"}
+    assert "version 2, 2 rows in 2 files" in found["table ventes_par_pays"].cause
+    assert "not there yet" in found["table bronze"].cause
+
+
+@pytest.mark.parametrize("left", [b"", b'{"commitInfo":{}}\n{"add":{"path":'])
+def test_a_torn_last_commit_is_named_and_repaired(settings, countries, left):
+    torn = commit_file(countries, 2)
+    torn.write_bytes(left)
+    before = lake_finding(settings, "table ventes_par_pays")
+    assert before.level == "bad"
+    assert str(torn) in before.cause
+    assert "--repair" in before.next_step
+    assert torn.exists()
+
+    mended = lake_finding(settings, "table ventes_par_pays", repair=True)
+    assert mended.level == "warn"
+    assert "rebuild silver" in mended.next_step
+    assert [file.read_bytes() for file in (settings.state / "repairs").rglob("*.json")] == [left]
+    assert DeltaTable(countries).version() == 1
+    assert lake_finding(settings, "table ventes_par_pays").level == "ok"
+
+
+def test_no_repair_while_a_job_writes(settings, countries):
+    commit_file(countries, 2).write_bytes(b"")
+    with WriterLock(lock_path(settings, "silver")):
+        refused = lake_finding(settings, "table ventes_par_pays", repair=True)
+    assert refused.level == "bad"
+    assert "already running" in refused.cause or "holds" in refused.cause
+    assert commit_file(countries, 2).exists()
+
+
+def test_a_gap_in_the_log_is_bad(settings, countries):
+    commit_file(countries, 1).unlink()
+    found = lake_finding(settings, "table ventes_par_pays")
+    assert found.level == "bad"
+    assert "lacks version(s) [1]" in found.cause
+    assert found.next_step.startswith("ventes rebuild silver")
+
+
+def test_a_data_file_that_is_gone_is_bad(settings, countries):
+    gone = next(countries.glob("*.parquet"))
+    gone.unlink()
+    found = lake_finding(settings, "table ventes_par_pays")
+    assert found.level == "bad"
+    assert "1 of 2 data files are gone" in found.cause
+
+
+def test_a_log_that_is_gone_is_bad(settings, countries):
+    shutil.rmtree(countries / "_delta_log")
+    assert lake_finding(settings, "table ventes_par_pays").level == "bad"
+
+
+def test_bronze_is_never_said_to_come_back_from_itself(settings):
+    tables.ensure(settings, BRONZE)
+    commit_file(settings.bronze, 0).unlink()
+    assert "backup" in lake_finding(settings, "table bronze").next_step
+
+
+# -- checkpoint -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def epoch(settings):
+    """Epoch 1: batches 0 → 10 and 1 → 25, both committed."""
+    folder = settings.checkpoints / "bronze" / "epoch-0001"
+    for kind in ("offsets", "commits", "sources/0"):
+        (folder / kind).mkdir(parents=True)
+    (folder / "epoch.json").write_text(json.dumps({"topic_id": "A"}))
+    (folder / "metadata").write_text('{"id":"q"}')
+    position = {"ventes_stream": {"0": 0}}
+    (folder / "sources" / "0" / "0").write_text("v1\n" + json.dumps(position))
+    for batch, end in enumerate((10, 25)):
+        (folder / "offsets" / str(batch)).write_text("v1\n{}\n" + json.dumps({"ventes_stream": {"0": end}}))
+        (folder / "commits" / str(batch)).write_text('v1\n{"nextBatchWatermarkMs":0}')
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["offsets", "commits"])
+@pytest.mark.parametrize("damage", [b"", b"garbage"])
+def test_a_torn_tail_is_cut_after_a_copy(settings, epoch, kind, damage):
+    assert lake_finding(settings, "checkpoint of bronze").level == "ok"
+    (epoch / kind / "1").write_bytes(damage)
+    (epoch / kind / ".1.crc").write_bytes(b"crc")
+    assert lake_finding(settings, "checkpoint of bronze").level == "warn"
+    assert (epoch / kind / "1").exists()
+
+    mended = lake_finding(settings, "checkpoint of bronze", repair=True)
+    assert "batch 1 was taken away" in mended.cause
+    assert sorted(file.name for file in (epoch / "offsets").iterdir()) == ["0"]
+    assert sorted(file.name for file in (epoch / "commits").iterdir()) == ["0"]
+    (copy,) = (settings.state / "repairs").glob("*/epoch-0001")
+    assert (copy / kind / "1").read_bytes() == damage
+    assert lake_finding(settings, "checkpoint of bronze").level == "ok"
+
+
+def test_more_damage_than_the_tail_is_left_for_a_new_epoch(settings, epoch):
+    (epoch / "metadata").write_bytes(b"")
+    found = lake_finding(settings, "checkpoint of bronze", repair=True)
+    assert found.level == "warn"
+    assert "new epoch" in found.next_step
+    assert (epoch / "offsets" / "1").exists()
+
+
+# -- machine ----------------------------------------------------------------------------------
+
+
+def service(name, **changes):
+    healthy = ServiceStatus(
+        name=name,
+        title=name,
+        state="running",
+        running=True,
+        ready=True,
+        reason="",
+        pid=1,
+        since=0.0,
+        by_hand=False,
+        engine="spark",
+        reported=0.0,
+        batch=1,
+        batch_at=0.0,
+        batch_rows=1,
+        batch_seconds=0.1,
+        total=1,
+        last_error="",
+        last_error_at=None,
+        lag_messages=0,
+        lag_seconds=0.0,
+        log=f"/tmp/{name}.log",
+    )
+    return replace(healthy, **changes)
+
+
+def pipeline(rows=(30, 28, 2), **changed):
+    """A healthy moment, with some services changed."""
+    return Status(
+        asked_at=0.0,
+        engine="spark",
+        config="ventes.toml",
+        url="http://localhost:8501",
+        supervisor_pid=1,
+        supervisor_since=0.0,
+        services=tuple(
+            service(name, **changed.get(name, {})) for name in ("broker", "producer", "bronze", "silver", "page")
+        ),
+        rows=dict(zip(("bronze", "ventes_clean", "ventes_rejets"), rows, strict=True)),
+    )
+
+
+def test_a_port_that_someone_else_holds_is_named_with_its_holder(settings):
+    with socket.create_server(("127.0.0.1", settings.page.port)):
+        found = {one.name: one for one in machine._ports(settings, pipeline())}
+    taken = found[f"port {settings.page.port}"]
+    assert taken.level == "bad"
+    assert "pid" in taken.cause
+    assert "page.port" in taken.next_step
+    assert found[f"port {settings.kafka.port}"].level == "ok"
+
+
+def test_a_jar_with_wrong_bytes_is_removed_only_by_repair(settings, tmp_path, monkeypatch):
+    jar = tmp_path / "spark" / "a.jar"
+    jar.parent.mkdir()
+    jar.write_bytes(b"x")
+    monkeypatch.setattr(type(settings), "jars", property(lambda self: tmp_path))
+    monkeypatch.setattr(machine.jars, "pinned", lambda: [machine.jars.Jar("spark/a.jar", "0" * 64)])
+    (found,) = machine._jars(settings, repair=False)
+    assert (found.level, jar.exists()) == ("bad", True)
+    (found,) = machine._jars(settings, repair=True)
+    assert (found.level, jar.exists()) == ("warn", False)
+
+
+def test_tables_under_tmp_and_an_open_address_are_warned_of(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(machine.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert finding(machine._paths(settings), "tables in a temporary folder").level == "warn"
+    open_page = settings.model_copy(update={"page": Page(address="0.0.0.0")})
+    assert finding(machine._addresses(open_page), "page.address").level == "warn"
+    assert finding(machine._addresses(settings), "page.address").level == "ok"
+
+
+def test_little_space_is_bad(settings):
+    greedy = settings.maintenance.model_copy(update={"min_free_mb": 10**9})
+    found = list(machine._disks(settings.model_copy(update={"maintenance": greedy})))
+    assert {one.level for one in found} == {"bad"}
+    assert {one.level for one in machine._disks(settings)} <= {"ok", "warn"}
+
+
+def test_packages_unlike_the_lock_are_named():
+    lock = "pyarrow==0.1 \\\n    --hash=sha256:00\nnot-there==1 \\\nonly-elsewhere==1 ; sys_platform == 'win32' \\\n"
+    first, second = machine._unlike(lock)
+    assert first.startswith("pyarrow is ")
+    assert second == "not-there is missing"
+
+
+# -- the guide's troubleshooting --------------------------------------------------------------
+
+
+def troubles(settings, now, load=CALM):
+    return {one.name: one for one in guide.findings(settings, now, load)}
+
+
+def test_every_entry_of_the_guide_is_answered(settings):
+    assert {name: one.level for name, one in troubles(settings, pipeline()).items()} == {
+        "Dashboard Not Loading": "ok",
+        "No Data Showing": "ok",
+        "Charts Not Updating": "ok",
+        "Performance Issues": "ok",
+    }
+
+
+DEAD = {"running": False, "ready": False, "state": "failed", "reason": "crashed 8 times"}
+
+
+@pytest.mark.parametrize(
+    ("now", "entry", "level", "cause"),
+    [
+        (pipeline(page=DEAD), "Dashboard Not Loading", "bad", "page is failed: crashed 8 times"),
+        (pipeline(page=DEAD | {"state": "stopped"}), "Dashboard Not Loading", "warn", "page is stopped"),
+        (pipeline(broker=DEAD, bronze=DEAD), "No Data Showing", "bad", "broker is failed"),
+        (pipeline(bronze=DEAD), "No Data Showing", "bad", "bronze is failed"),
+        (pipeline(rows=(0, 0, 0)), "No Data Showing", "warn", "no message has arrived"),
+        (pipeline(rows=(None, None, None)), "No Data Showing", "warn", "no Bronze table"),
+        (pipeline(rows=(9, 0, 9)), "No Data Showing", "warn", "all 9 messages so far were rejected"),
+        (pipeline(rows=(9, 0, 0)), "No Data Showing", "warn", "Silver none yet"),
+        (pipeline(silver=DEAD), "Charts Not Updating", "bad", "silver is failed"),
+        (
+            pipeline(silver={"lag_seconds": 90.0, "lag_messages": 45}),
+            "Charts Not Updating",
+            "warn",
+            "45 messages behind",
+        ),
+    ],
+)
+def test_an_entry_names_the_first_cause_and_a_next_step(settings, now, entry, level, cause):
+    found = troubles(settings, now)[entry]
+    assert found.level == level
+    assert cause in found.cause
+    assert found.next_step
+
+
+def test_a_busy_or_full_machine_explains_a_slow_page(settings):
+    busy = troubles(settings, pipeline(), replace(CALM, average=9.0))["Performance Issues"]
+    full = troubles(settings, pipeline(), replace(CALM, free_mb=100))["Performance Issues"]
+    assert "2 cores" in busy.cause
+    assert "--engine embedded" in full.next_step
