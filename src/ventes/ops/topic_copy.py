@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import duckdb
@@ -14,6 +15,8 @@ from ventes.errors import BrokerUnavailable
 from ventes.lake import gaps
 
 BATCH = 10_000
+POLL_SECONDS = 0.1
+"""`consume` waits that long for a full batch, also when the end has been read."""
 PATIENCE_SECONDS = 20.0
 """How long a partition may stay silent before its end before the read is given up."""
 
@@ -82,9 +85,12 @@ def _consume(
     try:
         consumer.assign([TopicPartition(settings.kafka.topic, p, low) for p, (low, _) in ranges.items()])
         open_partitions = set(ranges)
+        heard = time.monotonic()
         while open_partitions:
-            messages = consumer.consume(BATCH, PATIENCE_SECONDS)
-            if not messages:
+            messages = consumer.consume(BATCH, POLL_SECONDS)
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > PATIENCE_SECONDS:
                 raise BrokerUnavailable(
                     f"the topic's partitions {sorted(open_partitions)} gave nothing for {PATIENCE_SECONDS:.0f} s",
                     "look at the broker: ventes status",
