@@ -24,7 +24,6 @@ import pyarrow as pa
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
 from ventes.engines.span import Span, plan
-from ventes.errors import VentesError
 from ventes.lake import lots, tables
 from ventes.lake.log import Log, TableMissing
 from ventes.lake.maintenance import Caretaker
@@ -34,8 +33,6 @@ from ventes.runtime.failpoints import failpoint
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
-NEEDS_A_PERSON = 3
-"""Exit code for an error that a restart would not mend; the supervisor shows FAILED and does not loop."""
 BEAT_SECONDS = 5.0
 """How often an idle loop renews its heartbeat."""
 
@@ -107,17 +104,13 @@ class SilverLoop:
     # -- the story ----------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Work until the stopper says so. Returns the exit code: 0, or 3 where only a person can help."""
+        """Work until the stopper says so; returns the exit code 0. Its errors are for engines.job to report."""
         try:
             self._engine.lock()
             self._recover()
             while not self._stopper.stopping:
                 if not self._step():
                     self._rest()
-        except VentesError as error:
-            self._log.error("failed: %s", error)
-            self._reporter.update(phase="failed", reason=str(error), last_error=str(error), last_error_at=time.time())
-            return NEEDS_A_PERSON
         finally:
             self._release()
             self._engine.close()

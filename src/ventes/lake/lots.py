@@ -36,17 +36,17 @@ def recover(settings: Settings, publisher: Publisher) -> State:
 
     Raises LakeDamaged where tables contradict each other in a way that no crash explains.
     """
-    rejets_exist = (tables.path_of(settings, REJETS) / "_delta_log").is_dir()
-    for table in (CLEAN, REJETS):
-        tables.ensure(settings, table)
+    tables.ensure(settings, CLEAN)
     clean = Log.open(tables.path_of(settings, CLEAN))
-    rejets = Log.open(tables.path_of(settings, REJETS))
     committed = clean.transactions.get(APP, 0)
     used = [log.transactions.get(APP, 0) for log in publisher.logs.values()]
-    if committed and not rejets_exist:
-        raise LakeDamaged(f"{rejets.path} is gone, ventes_clean has {committed} lots", "ventes rebuild silver")
     if not committed and any(used):
         raise LakeDamaged(f"{clean.path} holds no lot, but the aggregates do", "ventes rebuild silver")
+    path = tables.path_of(settings, REJETS)
+    if committed and not (path / "_delta_log").is_dir():  # not made anew here: its rows would be missing for ever
+        raise LakeDamaged(f"{path} is gone, ventes_clean has {committed} lots", "ventes rebuild silver")
+    tables.ensure(settings, REJETS)
+    rejets = Log.open(path)
     mended = []
     dropped = _drop_after(rejets, committed)
     if dropped:
