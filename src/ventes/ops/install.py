@@ -55,12 +55,12 @@ def install() -> None:
     """Every step in order. Raises InstallError; what was done stays done."""
     _require_python()
     STATE.mkdir(exist_ok=True, mode=0o700)
-    with _alone():
+    with _alone() as lock:
         stamps = Stamps(STATE / "installed.json")
         _environment(stamps)
         _packages(stamps)
         if Path(sys.prefix).resolve() != VENV.resolve():
-            _go_on_in_venv()
+            _go_on_in_venv(lock)
         _project(stamps)
         found = _java(stamps)
         jars.install(STATE / "jars", STATE / "ivy", found.bin, say)
@@ -195,7 +195,13 @@ def _pip(stamps: Stamps, step: str, lock: Path) -> None:
     with (
         log.open("w", encoding="utf-8") as kept,
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=_clean()
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=_clean(),
+            close_fds=False,
         ) as pip,
     ):
         assert pip.stdout is not None
@@ -258,23 +264,28 @@ def _require_space() -> None:
         )
 
 
-def _go_on_in_venv() -> None:
-    """Become the Python of .venv: what follows needs the packages."""
+def _go_on_in_venv(lock: int) -> None:
+    """Become the Python of .venv: what follows needs the packages. It takes the lock anew."""
     sys.stdout.flush()
+    os.set_inheritable(lock, False)
     python = str(VENV / "bin" / "python")
     os.execve(python, [python, "-m", "ventes.ops.install"], {**os.environ, "PYTHONPATH": str(ROOT / "src")})
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """One installation at a time; a second one waits and then finds everything done."""
+def _alone() -> Iterator[int]:
+    """One installation at a time; a second one waits and then finds everything done. Yields the lock's descriptor.
+
+    Children inherit it (close_fds=False): a pip or Ivy that outlives a killed installation still counts as one.
+    """
     with (STATE / "install.lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)
         try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             say("another installation runs in this folder, waiting for it")
-            fcntl.lockf(lock, fcntl.LOCK_EX)
-        yield
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:

@@ -154,7 +154,13 @@ def _run_ivy(cache: Path, java: Path, jar_set: str, into: Path, say: Say) -> Non
     with (
         log.open("w", encoding="utf-8") as kept,
         subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            close_fds=False,  # it inherits the installation's lock, see install._alone
         ) as ivy,
     ):
         assert ivy.stdout is not None
@@ -174,7 +180,16 @@ def _run_ivy(cache: Path, java: Path, jar_set: str, into: Path, say: Say) -> Non
 def _cause(log: Path) -> str:
     """The line of Ivy's log that says most."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-    for mark in ("No space left", "UnknownHost", "SSLHandshake", "PKIX", "Connection", "timed out", "not found"):
+    for mark in (
+        "No space left",
+        "UnknownHost",
+        "SSLHandshake",
+        "PKIX",
+        "Connection",
+        "timed out",
+        "FAILED",
+        "not found",
+    ):
         for line in lines:
             if mark in line:
                 return line
