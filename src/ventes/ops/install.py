@@ -297,6 +297,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
         errors="replace",
         check=False,
         env=_clean(),
+        close_fds=False,
     )
 
 
