@@ -35,7 +35,8 @@ def produce(
         duplicates=duplicates,
     )
     stopper = Stopper().install()
-    service = loop.is_the_service(settings, options)
+    elsewhere = bootstrap is not None or topic is not None
+    service = not elsewhere and loop.is_the_service(settings, options)
     _log_to(settings, service)
     raise typer.Exit(loop.run(settings, options, stopper, Reporter(settings.state, "producer") if service else None))
 

@@ -120,6 +120,7 @@ class _Run:
         self._began = time.monotonic()
         self._progress = Progress(self._began)
         self._batches = 0
+        self._last: dict[str, object] = {}
 
     def sell(self) -> None:
         try:
@@ -169,6 +170,7 @@ class _Run:
                 return
         self._pace.made(count)
         self._batches += 1
+        self._last = {"batch": self._batches, "batch_at": time.time(), "rows": count}
         if self._pace.rate <= LINES_EACH_SALE:
             self._tell_sale()
 
@@ -194,7 +196,7 @@ class _Run:
         else:
             self._news.phase("running")
         if self._progress.beat_due(now):
-            self._news.beat(batch=self._batches, batch_at=time.time(), total=sender.acked, lag=sender.unacked)
+            self._news.beat(**self._last, total=sender.acked, lag=sender.unacked)
         if self._progress.summary_due(now) and self._pace.rate > LINES_EACH_SALE:
             self._summarise()
 
