@@ -1,0 +1,113 @@
+"""Spark and the lake library share tables: each reads, skips and goes on from what the other wrote."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from tests.support.silver_engine import START, bronze_rows, random_sales
+from tests.support.silver_run import settings_of
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE
+from ventes.lake import commit, tables
+from ventes.lake.log import Log
+from ventes.lake.maintenance import Caretaker
+from ventes.lake.positions import positions
+from ventes.lake.snapshot import Snapshot
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = settings_of(tmp_path, maintenance={"compact_every": 10})
+    tables.ensure(settings, BRONZE)
+    return settings
+
+
+def add(target: Path | Log, offset: int, count: int = 1) -> None:
+    sales = [{"offset": offset + n, "timestamp": START + timedelta(microseconds=offset + n)} for n in range(count)]
+    commit.append(target, BRONZE, bronze_rows(sales), "job", offset)
+
+
+def test_spark_reads_every_type_as_it_was_written(settings: Settings, spark: SparkSession) -> None:
+    rows = bronze_rows([*random_sales(1, 50), {"offset": 50, "timestamp": None, "montant": None, "motifs": ["empty"]}])
+    commit.append(settings.bronze, BRONZE, rows, "job", 1)
+    read = spark.read.format("delta").load(str(settings.bronze)).orderBy("offset").toArrow()
+    assert read.select(BRONZE.schema.names).cast(BRONZE.schema).equals(rows)
+
+
+def test_statistics_hide_no_row(settings: Settings, spark: SparkSession) -> None:
+    """Delta keeps milliseconds: a maximum that was cut off would make Spark skip the file that holds it."""
+    odd = datetime(2026, 3, 1, 9, 0, 0, 123_999, tzinfo=timezone.utc)
+    commit.append(settings.bronze, BRONZE, bronze_rows([{"offset": 0, "timestamp": odd}]), "job", 1)
+    add(settings.bronze, 5)
+    table = spark.read.format("delta").load(str(settings.bronze))
+    assert table.where(F.col("timestamp") == F.lit(odd)).count() == 1
+    assert table.where(F.col("offset") == 5).count() == 1
+    assert table.where(F.col("topic_id") == "T").count() == 2
+
+
+def test_spark_appends_after_us_and_we_after_spark(settings: Settings, spark: SparkSession) -> None:
+    log = Log.open(settings.bronze)
+    add(log, 0, count=3)
+    more = spark.createDataFrame(bronze_rows([{"offset": 3}, {"offset": 4}]))
+    writer = more.write.format("delta").mode("append")
+    writer.option("txnAppId", "spark-job").option("txnVersion", 7).save(str(settings.bronze))
+    add(log, 5)
+    assert log.transactions == {"job": 5, "spark-job": 7}
+    assert positions(settings.bronze) == {("T", 0): 5}
+    assert Snapshot.open(settings.bronze).rows == 6
+    assert spark.read.format("delta").load(str(settings.bronze)).count() == 6
+
+
+def test_a_stream_sees_each_row_once_through_merges_and_checkpoints(
+    settings: Settings, spark: SparkSession, tmp_path: Path
+) -> None:
+    log = Log.open(settings.bronze)
+    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    seen: list[int] = []
+
+    def drain() -> None:
+        query = (
+            spark.readStream.format("delta")
+            .load(str(settings.bronze))
+            .writeStream.foreachBatch(lambda rows, _: seen.extend(row["offset"] for row in rows.collect()))
+            .option("checkpointLocation", str(tmp_path / "checkpoint"))
+            .trigger(availableNow=True)
+            .start()
+        )
+        query.awaitTermination(60)
+
+    for offset in range(25):
+        add(log, offset)
+        caretaker.after_commit()
+    drain()
+    for offset in range(25, 50):
+        add(log, offset)
+        caretaker.after_commit()
+    drain()
+    assert sorted(seen) == list(range(50))
+    assert any("OPTIMIZE" in file.read_text() for file in (settings.bronze / "_delta_log").glob("*.json"))
+    assert list((settings.bronze / "_delta_log").glob("*.checkpoint.parquet"))
+
+
+def test_spark_goes_on_from_its_own_and_from_our_checkpoints(settings: Settings, spark: SparkSession) -> None:
+    log = Log.open(settings.bronze)
+    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    for offset in range(30):
+        add(log, offset)
+        caretaker.after_commit()
+    for offset in range(30, 42):  # crosses Spark's checkpoint interval of 10
+        spark.createDataFrame(bronze_rows([{"offset": offset}])).write.format("delta").mode("append").save(
+            str(settings.bronze)
+        )
+        caretaker.after_commit()
+    opened = Log.open(settings.bronze)
+    log.refresh()
+    assert opened.files == log.files
+    assert opened.transactions == log.transactions
+    assert Snapshot.open(settings.bronze).rows == 42
+    assert spark.read.format("delta").load(str(settings.bronze)).count() == 42
