@@ -53,6 +53,7 @@ def mount() -> None:
     app.command()(produce.produce)
     app.command()(verify.verify)
     app.command()(doctor.doctor)
+    app.command()(doctor.doctor)
     app.command()(lifecycle.reset)
 
 

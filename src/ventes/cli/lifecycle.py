@@ -210,7 +210,7 @@ def _called() -> str:
 def _prefixed(name: str, width: int, line: str) -> str:
     from ventes.runtime.logs import printable
 
-    return f"{name:{width}}{'| ' if width else ''}{printable(line)}"
+    return f"{name:{width}}| {printable(line)}" if width else printable(line)
 
 
 def _follow(files: dict[str, Path], width: int, wait: Callable[[float], object] = time.sleep) -> None:

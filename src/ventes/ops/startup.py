@@ -159,7 +159,10 @@ class Watch:
         visible = Visible(self._settings)
         self._until(visible.reached, "sales in Silver", visible.progress)
         count = sales(self._settings)
-        self._tell(f"{count:,} sales visible in Silver" if count else "caught up; the topic holds no sale yet")
+        if count:
+            self._tell(f"{count:,} sale{'s' if count > 1 else ''} visible in Silver")
+        else:
+            self._tell("caught up; the topic holds no sale yet")
         return Started(True, engine, count, time.monotonic() - self._began)
 
     def _ledger_is(self, engine: str, since: float) -> bool:

@@ -1,0 +1,178 @@
+"""The command line as a person meets it: exit codes, one clear line, and quick help."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from ventes import cli, config
+from ventes.errors import UsageError, VentesError
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A pipeline of its own that does not run."""
+    toml = tmp_path / "ventes.toml"
+    toml.write_text(
+        '[paths]\nlake = "lake"\nlogs = "logs"\nstate = "state"\n'
+        "[kafka]\nport = 19490\ncontroller_port = 19491\n[page]\nport = 19492\n[maintenance]\nmin_free_mb = 1\n",
+        encoding="utf-8",
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("VENTES_")}
+    return {**kept, "VENTES_CONFIG": str(toml), "PYTHONPATH": str(config.PROJECT / "src")}
+
+
+def ventes(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import sys; from ventes.cli import main; sys.exit(main())", *arguments],
+        env=environment,
+        cwd=Path(environment["VENTES_CONFIG"]).parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def test_help_names_every_command_and_imports_nothing_heavy(environment: dict[str, str]) -> None:
+    done = ventes(environment, "--help")
+    assert done.returncode == 0
+    for command in ("start", "stop", "restart", "status", "logs", "produce", "verify", "doctor", "reset"):
+        assert f"\n  {command} " in done.stdout
+    code = "import sys; from ventes.cli import mount; mount(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    heavy = {"duckdb", "deltalake", "pyarrow", "confluent_kafka", "pyspark", "streamlit", "pandas"}
+    assert heavy & set(loaded.stdout.split()) == set()
+
+
+def test_version(environment: dict[str, str]) -> None:
+    assert ventes(environment, "--version").stdout == "ventes 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["stauts"], ["start", "--engine", "flink"], ["logs", "-n", "many"], ["status", "x"]]
+)
+def test_wrong_usage_is_exit_2(environment: dict[str, str], arguments: list[str]) -> None:
+    done = ventes(environment, *arguments)
+    assert done.returncode == 2
+    assert "Error" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_setting_is_named_on_one_line_with_exit_2(environment: dict[str, str]) -> None:
+    done = ventes({**environment, "VENTES_PAGE__PORT": "99999"}, "status")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "page.port" in done.stderr
+    assert "99999" in done.stderr
+
+
+def test_a_service_that_does_not_exist_is_named(environment: dict[str, str]) -> None:
+    done = ventes(environment, "logs", "gold")
+    assert done.returncode == 2
+    assert "'gold'" in done.stderr
+
+
+def test_status_of_nothing_is_exit_1_and_says_what_to_do(environment: dict[str, str]) -> None:
+    done = ventes(environment, "status", "--json")
+    assert done.returncode == 1
+    data = json.loads(done.stdout)
+    assert [service["name"] for service in data["services"]] == ["broker", "producer", "bronze", "silver", "page"]
+    assert {(service["state"], service["running"], service["ready"]) for service in data["services"]} == {
+        ("stopped", False, False)
+    }
+    assert not (Path(environment["VENTES_CONFIG"]).parent / "lake").exists()  # to look changes nothing
+
+
+def test_stop_and_reset_of_nothing_are_fine(environment: dict[str, str]) -> None:
+    for command, said in (("stop", "nothing ran"), ("reset", "nothing to remove")):
+        done = ventes(environment, command)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert said in done.stdout
+
+
+def test_a_taken_port_is_named_with_its_holder_and_its_key_and_nothing_is_started(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 19492)):
+        done = ventes(environment, "start")
+    assert done.returncode == 1
+    assert "port 19492 (page.port)" in done.stderr
+    assert f"pid {os.getpid()}" in done.stderr
+    assert environment["VENTES_CONFIG"] in done.stderr
+    assert not (Path(environment["VENTES_CONFIG"]).parent / "state" / "run" / "services.json").exists()
+
+
+def test_too_little_space_is_said_before_anything_is_started(environment: dict[str, str]) -> None:
+    done = ventes({**environment, "VENTES_MAINTENANCE__MIN_FREE_MB": "999999999"}, "start")
+    assert done.returncode == 1
+    assert "MB free" in done.stderr
+    assert "paths." in done.stderr
+
+
+def test_reset_asks_and_takes_no_answer_for_no(environment: dict[str, str]) -> None:
+    home = Path(environment["VENTES_CONFIG"]).parent
+    ours, strangers = home / "lake" / "silver" / "ventes_clean", home / "lake" / "silver" / "mine"
+    for folder in (ours, strangers):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("x", encoding="utf-8")
+    outside = home / "outside"
+    outside.mkdir()
+    (home / "lake" / "checkpoints").symlink_to(outside)
+    refused = ventes(environment, "reset")
+    assert refused.returncode == 2
+    assert str(ours) in refused.stdout
+    assert ours.exists()
+    done = ventes(environment, "reset", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert not ours.exists()
+    assert not (home / "lake" / "checkpoints").is_symlink()
+    assert (strangers / "file").exists()
+    assert outside.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "line"),
+    [
+        (VentesError("the port is taken", "stop it"), 1, "ventes: the port is taken → stop it\n"),
+        (UsageError("no such table", ""), 2, "ventes: no such table\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (typer.Exit(1), 1, ""),
+    ],
+)
+def test_errors_become_exit_codes(
+    raised: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    application = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+
+    @application.command()
+    def fail() -> None:
+        raise raised
+
+    assert cli.run(application, []) == code
+    assert capsys.readouterr().err == line
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(environment: dict[str, str]) -> None:
+    logs = Path(environment["VENTES_CONFIG"]).parent / "logs"
+    logs.mkdir()
+    (logs / "producer.log").write_text("a sale\n", encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from ventes.cli import main; sys.exit(main())", "logs", "producer", "-f"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "a sale\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (130, "")

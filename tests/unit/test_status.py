@@ -1,0 +1,154 @@
+"""What `status` makes of what it sees, and how it reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ventes.cli import status_text
+from ventes.ops import ledger, services
+from ventes.ops.lag import Lag
+from ventes.ops.ledger import Entry
+from ventes.ops.status import Seen, ServiceStatus, Status, judge
+from ventes.runtime.heartbeat import Heartbeat
+
+NOW = 1_800_000_000.0
+YES = (True, "")
+CAUGHT_UP = Lag(0, 0.0)
+NO = (False, "is not running")
+
+
+def record(**changes: object) -> Heartbeat:
+    beat = Heartbeat(
+        "bronze", "spark", pid=4711, process_started=NOW - 3600, supervised=True, phase="running", beat=NOW - 2,
+        batch=12, batch_at=NOW - 3, rows=30, duration=0.7, total=360,
+    )  # fmt: skip
+    return replace(beat, **changes)  # type: ignore[arg-type]
+
+
+def entry(state: str = ledger.RUNNING, **changes: object) -> Entry:
+    return replace(Entry("bronze", state, NOW - 5, pid=4711, process_started=NOW - 3600), **changes)  # type: ignore[arg-type]
+
+
+def seen(**changes: object) -> Seen:
+    return replace(Seen(entry(), record(), pid=4711, started=NOW - 3600), **changes)  # type: ignore[arg-type]
+
+
+def judged(what: Seen, answer: tuple[bool, str] = YES, behind: Lag = CAUGHT_UP, **options: bool) -> ServiceStatus:
+    return judge(services.BRONZE, what, answer, behind, NOW, **options)
+
+
+def test_a_job_that_runs_and_answers_is_ready() -> None:
+    found = judged(seen())
+    assert (found.state, found.running, found.ready, found.reason, found.ok) == ("running", True, True, "", True)
+    assert (found.batch, found.batch_rows, found.lag_messages) == (12, 30, 0)
+
+
+@pytest.mark.parametrize(
+    ("what", "answer", "state", "reason"),
+    [
+        (seen(frozen=True), YES, "running", "kill -CONT 4711"),
+        (seen(record=record(beat=NOW - 75)), YES, "running", "has not reported for 75 s"),
+        (seen(record=record(phase="waiting")), (False, "no broker"), "waiting", "no broker"),
+        (seen(record=record(phase="starting")), (False, "starting"), "starting", "starting"),
+        (seen(record=record(pid=1)), (False, "is not running"), "starting", "is not running"),
+        (seen(entry=entry(ledger.STOPPING, reason="has been asked to end")), YES, "stopping", "asked to end"),
+    ],
+)
+def test_a_job_that_runs_but_is_not_ready_says_why(
+    what: Seen, answer: tuple[bool, str], state: str, reason: str
+) -> None:
+    found = judged(what, answer)
+    assert (found.state, found.running, found.ready, found.ok) == (state, True, False, False)
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("what", "state", "reason"),
+    [
+        (Seen(entry(ledger.STOPPED, reason="stopped on purpose"), record()), "stopped", "stopped on purpose"),
+        (Seen(entry(ledger.FAILED, reason="crashed 8 times"), record()), "failed", "crashed 8 times"),
+        (
+            Seen(entry(ledger.RESTARTING, reason="killed by SIGKILL", again_at=NOW + 7.6), record()),
+            "restarting",
+            "killed by SIGKILL; again in 8 s",
+        ),
+        (Seen(entry(ledger.WAITING, reason="waits for Kafka broker"), None), "waiting", "waits for Kafka broker"),
+        (Seen(entry(ledger.RUNNING), record()), "down", "has just ended"),
+        (Seen(None, record()), "stopped", "ventes start"),
+        (Seen(None, record(phase="failed", reason="topic re-created → ventes recover")), "failed", "ventes recover"),
+        (Seen(None, None), "stopped", "ventes start"),
+    ],
+)
+def test_a_dead_job_is_never_shown_as_alive_whatever_its_record_says(what: Seen, state: str, reason: str) -> None:
+    found = judged(what, NO)
+    assert (found.state, found.running, found.ready, found.pid) == (state, False, False, None)
+    assert reason in found.reason
+
+
+def test_by_hand_is_said_and_is_fine() -> None:
+    found = judged(seen(entry=entry(ledger.BY_HAND), by_hand=True))
+    assert (found.ok, found.by_hand, found.reason) == (True, True, "")
+
+
+def test_without_its_supervisor_a_job_runs_but_that_is_said() -> None:
+    assert "`ventes start` takes over" in judged(seen(entry=None)).reason
+
+
+def test_what_the_settings_do_not_ask_for_is_off_and_nothing_is_wrong() -> None:
+    found = judged(Seen(entry(ledger.STOPPED), None), NO, asked_for=False)
+    assert (found.state, found.ok) == ("off", True)
+
+
+def test_somebody_elses_broker_is_ready_when_it_answers() -> None:
+    found = judge(services.BROKER, Seen(None, None), YES, Lag(None), NOW, asked_for=False)
+    assert (found.state, found.ok) == ("elsewhere", True)
+    found = judge(services.BROKER, Seen(None, None), (False, "nothing answers"), Lag(None), NOW, asked_for=False)
+    assert (found.ok, found.reason) == (False, "nothing answers")
+
+
+def test_a_problem_of_the_source_is_shown_although_the_job_lives() -> None:
+    found = judged(seen(), behind=Lag(None, None, "topic was deleted and created anew → ventes recover"))
+    assert "ventes recover" in found.reason
+
+
+def whole(*found: ServiceStatus) -> Status:
+    rows = {"bronze": 1234567, "ventes_clean": 1234000, "ventes_rejets": None}
+    return Status(NOW, "spark", "/x/ventes.toml", "http://localhost:8501", 99, NOW - 7200, found, rows)
+
+
+def test_it_reads_like_this() -> None:
+    behind = judged(seen(), behind=Lag(1500, 12.4))
+    dead = replace(judged(Seen(entry(ledger.FAILED, reason="boom\x1b[31m"), None), NO), name="silver", last_error="bad")
+    assert status_text.render(whole(behind, dead)).splitlines() == [
+        "ventes · engine spark · supervisor pid 99 since 06:00:00 · asked 08:00:00 UTC",
+        "",
+        "bronze    running, ready · pid 4711 since 07:00:00 (60 min)",
+        "          last batch 12: 30 rows in 0.70 s, 3 s ago · 360 since its start · "
+        "1,500 messages to do, the oldest 12 s old",
+        "silver    FAILED since 07:59:55 · boom\\x1b[31m",
+        "          caught up",
+        "          last error: bad",
+        "",
+        "rows     bronze 1,234,567 · clean 1,234,000 · rejected none yet",
+        "page     http://localhost:8501",
+        "settings /x/ventes.toml",
+    ]
+
+
+def test_as_json_it_holds_the_same() -> None:
+    data = json.loads(json.dumps(whole(judged(seen())).as_dict()))
+    assert data["ok"] is True
+    assert data["services"][0]["name"] == "bronze"
+    assert data["services"][0]["lag_messages"] == 0
+    assert whole(judged(seen()), judged(Seen(None, None), NO)).ok is False
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-3, "0 s"), (1.4, "1 s"), (119, "119 s"), (180, "3 min"), (7500, "2 h 5 min"), (350_000, "4 d 1 h")],
+)
+def test_durations_are_short(seconds: float, words: str) -> None:
+    assert status_text.duration(seconds) == words
