@@ -83,25 +83,35 @@ def verdict(answer: Status | None) -> Verdict:
     """What the answer means for a viewer. Pure."""
     if answer is None:
         return Verdict("unknown")
-    problems = [found for service in answer.services if (found := _problem(service)) is not None]
+    together: dict[tuple[str, str], list[str]] = {}
+    for service in answer.services:
+        if (found := _problem(service)) is not None:
+            together.setdefault(found, []).append(service.title)
+    problems = [(level, f"{_listed(titles)}{what}") for (level, what), titles in together.items()]
     worst = "bad" if any(level == "bad" for level, _ in problems) else "warn" if problems else "ok"
-    return Verdict(worst, tuple(problems))
+    return Verdict(worst, tuple(sorted(problems)))
+
+
+def _listed(titles: list[str]) -> str:
+    *first, last = titles
+    listed = f"{', '.join(first)} and {last}" if first else last
+    return listed[:1].upper() + listed[1:]
 
 
 def _problem(service: ServiceStatus) -> tuple[str, str] | None:
+    """Level, and what is wrong, to be read after the service's name; equal for services with the same trouble."""
     if service.name == "page":
         return None  # whoever reads this sees it
-    title = service.title[:1].upper() + service.title[1:]
     if not service.ok:
         reason = service.reason or "no reason is known; `ventes doctor` looks for one"
         level = "warn" if service.state in ("starting", "waiting", "restarting", "stopping") else "bad"
         if service.name == "producer":
             level = "warn"  # the figures stay true without it; only nothing new comes
-        return level, f"{title} is {service.state}: {reason}"
+        return level, f" – {service.state}: {reason}"
     if service.lag_seconds is not None and service.lag_seconds > BEHIND_SECONDS and service.lag_messages:
         return "warn", (
-            f"{title} is {service.lag_messages:,} messages ({text.age(timedelta(seconds=service.lag_seconds))}) behind; "
-            "it is catching up, or too slow: `ventes status` shows its batches"
+            f" – {service.lag_messages:,} messages ({text.age(timedelta(seconds=service.lag_seconds))}) "
+            "behind; it is catching up, or too slow: `ventes status` shows its batches"
         )
     return None
 
@@ -131,9 +141,12 @@ def show(view: View, choices: Choices) -> None:
         parts.append(f":gray[{text.markdown(answer.engine)} engine]")
     parts.append(_versions(view))
     st.markdown(" &nbsp; ".join(part for part in parts if part))
+    lines = []
     for level, sentence in found.problems:
         colour, icon = ("red", "error") if level == "bad" else ("orange", "warning")
-        st.markdown(f":{colour}[:material/{icon}: {_with_code(sentence)}]")
+        lines.append(f":{colour}[:material/{icon}: {_with_code(sentence)}]")
+    if lines:
+        st.markdown("  \n".join(lines))
 
 
 def asker_of(view: View) -> Asker:

@@ -47,7 +47,7 @@ def _card(label: str, value: str, note: str, line: Sequence[float], about: str |
         label,
         value,
         delta=note,
-        delta_color="off",
+        delta_color="blue",
         delta_arrow="off",
         border=True,
         chart_data=line or None,

@@ -16,7 +16,7 @@ import pandas as pd
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.dashboard import text
+from ventes.dashboard import plot, text
 from ventes.dashboard.filters import Filters
 from ventes.dashboard.source import Moment
 
@@ -74,7 +74,7 @@ class View:
         }
         if zoom:
             figure.update_layout(dragmode="zoom")
-        st.plotly_chart(figure, key=f"chart-{key}", config=config, alt=alt)
+        plot.show(figure, key, config, alt)
 
     def table(
         self, rows: Sequence[Mapping[str, Any]], key: str, money: Sequence[str] = (), height: int | str = "auto"

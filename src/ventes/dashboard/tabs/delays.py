@@ -50,7 +50,7 @@ def render(view: View) -> None:
         zoom=True,
     )
     st.caption(
-        f"Over the newest {min(RECENT, view.moment[CLEAN.name].rows):,} sales; the figures above are the last stretch's. "
+        f"Over the newest {min(RECENT, view.moment[CLEAN.name].rows):,} sales; the figures above: the last stretch. "
         "Filters do not apply. A producer whose clock is wrong shows in Event → Kafka."
     )
 

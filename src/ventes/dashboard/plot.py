@@ -1,0 +1,35 @@
+"""Plotly charts that stay where they are while their data changes.
+
+Streamlit's own chart is taken down and built anew whenever its data changes (1.65 makes its identity from the data,
+key or not): with each sale a blink, and the viewer's zoom gone. This component hands the figure to Plotly.react, which
+updates it in place. plotly.min.js is the one inside the plotly package, served by Streamlit's component route.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import plotly
+import plotly.graph_objects as go
+import plotly.io
+import streamlit as st
+from streamlit.components.v1 import declare_component
+
+_FILES = declare_component("plotly_files", path=Path(plotly.__file__).parent / "package_data")
+"""Never drawn: it only makes the folder reachable, at /component/<name>/."""
+
+_plot = st.components.v2.component(
+    "sales_plot",
+    js=(Path(__file__).with_name("plot.js")).read_text(encoding="utf-8"),
+    css=".sales-plot { width: 100%; } .sales-plot text { fill: var(--st-text-color) !important; }",
+    isolate_styles=False,
+)
+
+
+def show(figure: go.Figure | str, key: str, config: dict[str, Any], label: str) -> None:
+    """Draw `figure` (or its JSON). One `key`, one chart; `label` says what it shows to those who cannot see it."""
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    script = f"{'/' + base if base else ''}/component/{_FILES.name}/plotly.min.js"
+    text = figure if isinstance(figure, str) else plotly.io.to_json(figure, validate=False)
+    _plot(key=f"plot-{key}", data={"script": script, "figure": text, "config": config, "label": label})
