@@ -15,7 +15,7 @@ from ventes.config import Settings
 from ventes.contract.tables import BRONZE, CLEAN, REJETS, Table
 from ventes.engines.silver import SilverLoop
 from ventes.engines.span import Span
-from ventes.engines.spark import silver, sink
+from ventes.engines.spark import large_lot, silver, sink
 from ventes.engines.spark.session import Session
 from ventes.engines.spark.silver import SparkSilver
 from ventes.lake import commit, tables
@@ -30,13 +30,14 @@ def settings(tmp_path: Path) -> Settings:
     return settings
 
 
-@pytest.fixture(params=["driver", "spark"])
-def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Every test runs as lots that the driver finishes, and as lots that Spark does."""
-    few = 1_000_000 if request.param == "driver" else -1
-    for module in (silver, sink):
-        monkeypatch.setattr(module, "FEW", few)
-    return str(request.param)
+@pytest.fixture(params=["driver", "driver judges the doubtful", "spark"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs as lots that the driver finishes, as lots of which it judges a part, and as lots for Spark."""
+    few = {
+        module: -1 if module is silver or request.param == "spark" else 1_000 for module in (silver, sink, large_lot)
+    }
+    for module, rows in few.items():
+        monkeypatch.setattr(module, "FEW", 1_000 if request.param == "driver" else rows)
 
 
 class Kept(SparkSilver):
@@ -56,7 +57,7 @@ def run(settings: Settings, session: Session, max_rows: int = 100) -> None:
 def test_every_row_is_clean_or_rejected_and_every_sum_is_exact(settings: Settings, session: Session) -> None:
     for batch in range(2):
         fill_bronze(settings, seed=batch, count=200, first=batch * 200)
-        run(settings, session, max_rows=150)
+        run(settings, session, max_rows=400)
     assert_exact(settings)
 
 

@@ -35,6 +35,8 @@ class Appended:
     rows: int
     newest: datetime | None
     """The latest kafka_ts, to the millisecond; None for no rows."""
+    paths: frozenset[str] = frozenset()
+    """The new files, relative to the table."""
 
 
 class Sink:
@@ -45,7 +47,12 @@ class Sink:
         self.table = table
 
     def append(
-        self, rows: DataFrame, app_id: str, version: int, expected: int, last_check: Callable[[], None] = _nothing
+        self,
+        rows: DataFrame | pa.Table,
+        app_id: str,
+        version: int,
+        expected: int,
+        last_check: Callable[[], None] = _nothing,
     ) -> Appended:
         """Append `rows` (columns and types of the table) once under (app_id, version); `expected` is about how many.
 
@@ -56,10 +63,12 @@ class Sink:
         if self.log.transactions.get(app_id, -1) >= version:
             return Appended(0, None)
         before = set(self.log.files)
-        few = collect(rows, self.table) if expected <= FEW else None
+        if isinstance(rows, DataFrame) and expected <= FEW:
+            few = collect(rows, self.table)
+            rows = rows if few is None else few
         last_check()
-        if few is not None:
-            commit.append(self.log, self.table, few, app_id, version)
+        if isinstance(rows, pa.Table):
+            commit.append(self.log, self.table, rows, app_id, version)
         else:
             writer = rows.select(self.table.schema.names).write.format("delta").mode("append")
             writer.option("txnAppId", app_id).option("txnVersion", version).save(str(self.log.path))
@@ -68,9 +77,10 @@ class Sink:
 
     def _added(self, before: set[str]) -> Appended:
         new = [file for path, file in self.log.files.items() if path not in before]
+        paths = frozenset(file.path for file in new)
         bounds = [found[1] for file in new if (found := file.bounds("kafka_ts"))]
         newest = datetime.fromisoformat(max(bounds).replace("Z", "+00:00")) if bounds else None
-        return Appended(sum(file.rows or 0 for file in new), newest)
+        return Appended(sum(file.rows or 0 for file in new), newest, paths)
 
 
 def collect(rows: DataFrame, table: Table) -> pa.Table | None:
