@@ -26,8 +26,6 @@ STEPS: list[tuple[str, str, pa.Schema | None]] = [
     ("partiels_clients", "clients", None),
     ("partiels_produits", "produits", None),
     ("partiels_minutes", "minutes", None),
-    ("partiels_pays", "pays", None),
-    ("partiels_segments", "segments", None),
     ("ventes_aggreges", "ventes_aggreges", AGGREGES.schema),
     ("pays_uniques", "pays_uniques", None),
     ("segments_uniques", "segments_uniques", None),
@@ -36,10 +34,14 @@ STEPS: list[tuple[str, str, pa.Schema | None]] = [
     ("ventes_par_produit", "ventes_par_produit", PAR_PRODUIT.schema),
     ("ventes_par_minute", "ventes_par_minute", PAR_MINUTE.schema),
 ]
+SALES = (
+    "(SELECT pays, segment, nb_achats AS total_transactions, total_depense AS revenue_total,"
+    " total_quantite AS items_sold FROM clients)"
+)
 INPUTS = {
     "ventes_aggreges": {"partiels": "clients"},
-    "ventes_par_pays": {"partiels": "pays", "uniques": "pays_uniques"},
-    "ventes_par_segment": {"partiels": "segments", "uniques": "segments_uniques"},
+    "ventes_par_pays": {"partiels": SALES, "uniques": "pays_uniques"},
+    "ventes_par_segment": {"partiels": SALES, "uniques": "segments_uniques"},
     "ventes_par_produit": {"partiels": "produits"},
     "ventes_par_minute": {"partiels": "minutes"},
 }

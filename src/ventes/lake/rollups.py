@@ -50,16 +50,18 @@ class _Rollup:
     partial: str
     ordered_by: tuple[str, ...]
     """The range columns: the first prunes files, all of them sort the rows in a file."""
-    narrow: str | None = None
-    """Statement that makes the table's own partials from `partial` (as the relation `clients`)."""
+    sums: Mapping[str, str] | None = None
+    """The table's columns ← those of `partial`, where the names differ. Sums may be summed again, so a coarser table
+    takes the finer one's partials as they are."""
 
 
+_OF_CLIENTS = {"total_transactions": "nb_achats", "revenue_total": "total_depense", "items_sold": "total_quantite"}
 _SPECS = {
     spec.table.name: spec
     for spec in (
         _Rollup(AGGREGES, CLIENTS, ("jour", "client_id")),
-        _Rollup(PAR_PAYS, CLIENTS, ("pays",), narrow="partiels_pays"),
-        _Rollup(PAR_SEGMENT, CLIENTS, ("segment",), narrow="partiels_segments"),
+        _Rollup(PAR_PAYS, CLIENTS, ("pays",), sums={"pays": "pays", **_OF_CLIENTS}),
+        _Rollup(PAR_SEGMENT, CLIENTS, ("segment",), sums={"segment": "segment", **_OF_CLIENTS}),
         _Rollup(PAR_PRODUIT, PRODUITS, ("produit_id",)),
         _Rollup(PAR_MINUTE, MINUTES, ("minute",)),
     )
@@ -93,7 +95,7 @@ class Publisher:
         params = thresholds(settings.rules)
         self._sql = {
             name: sql(f"silver/{name}", "duckdb", **(params if name == AGGREGES.name else {}))
-            for name in (*_SPECS, *PARTIALS.values(), "partiels_pays", "partiels_segments")
+            for name in (*_SPECS, *PARTIALS.values())
         }
 
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
@@ -139,8 +141,8 @@ class Publisher:
         if delta.num_rows == 0 and not anew:
             commit.append(log, spec.table, spec.table.schema.empty_table(), APP, lot)
             return
-        if spec.narrow:
-            delta = self._run(spec.narrow, clients=delta)
+        if spec.sums:
+            delta = delta.select(list(spec.sums.values())).rename_columns(list(spec.sums))
         touched = list(log.files.values()) if anew else _touched(spec, log, delta)
         old = [] if anew else [self._rows(log, spec.table, file) for file in touched]
         columns = delta.column_names

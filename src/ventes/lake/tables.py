@@ -12,7 +12,7 @@ from ventes.config import Settings
 from ventes.contract.tables import BRONZE, Table
 from ventes.errors import LakeDamaged
 
-TOMBSTONES = "interval 15 minutes"
+TOMBSTONES = "interval 5 minutes"
 """How long checkpoints carry removed files. Vacuuming is the caretaker's, by settings.maintenance.history_hours; the
 shorter time here keeps checkpoints small: at 5 lots a second, 6 hours would be 100,000 tombstones in each."""
 WIDENED = "ventes.widened"
