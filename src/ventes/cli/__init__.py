@@ -46,14 +46,16 @@ def mount() -> None:
     """Add each command to `app`, in the order in which `--help` shows them. Safe to repeat."""
     if app.registered_commands:
         return
-    from ventes.cli import doctor, lifecycle, produce, verify  # here: the root scripts need `run`, not every command
+    # here: the root scripts need `run`, not every command
+    from ventes.cli import doctor, lifecycle, produce, rebuild, verify
 
     for command in (lifecycle.start, lifecycle.stop, lifecycle.restart, lifecycle.status, lifecycle.logs):
         app.command()(command)
     app.command()(produce.produce)
     app.command()(verify.verify)
     app.command()(doctor.doctor)
-    app.command()(doctor.doctor)
+    app.command()(rebuild.rebuild)
+    app.command()(rebuild.rebuild)
     app.command()(lifecycle.reset)
 
 

@@ -34,7 +34,8 @@ class KnownIds:
         self._groups: dict[str, list[tuple[int, int] | None]] = {}
         """File → range of each row group, None where the footer does not say."""
         self._read: OrderedDict[Part, Ids] = OrderedDict()
-        self._kept = 0
+        self.kept = 0
+        """Ids in memory now."""
 
     def files_with(self, ids: Ids, live: Iterable[DataFile]) -> list[DataFile]:
         """Those of the `live` files that hold any of `ids` (sorted)."""
@@ -67,10 +68,10 @@ class KnownIds:
             column = file.read_row_group(number, columns=["vente_id"])["vente_id"]
         ids = np.sort(column.to_numpy())
         self._read[part] = ids
-        self._kept += len(ids)
-        while self._kept > self._most and len(self._read) > 1:
+        self.kept += len(ids)
+        while self.kept > self._most and len(self._read) > 1:
             _, oldest = self._read.popitem(last=False)
-            self._kept -= len(oldest)
+            self.kept -= len(oldest)
         return ids
 
 

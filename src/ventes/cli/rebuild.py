@@ -1,0 +1,57 @@
+"""`ventes rebuild silver`."""
+
+from __future__ import annotations
+
+import logging.handlers
+import sys
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from ventes import config
+from ventes.errors import UsageError, VentesError
+
+
+class What(str, Enum):
+    """What can be rebuilt."""
+
+    silver = "silver"
+
+
+def rebuild(
+    what: Annotated[What, typer.Argument(help="What to rebuild: the Silver tables.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Make Silver anew from Bronze's raw messages, under today's rules.
+
+    For after a change of [rules] or [source], and for tables that were damaged: rejected sales that are valid now
+    become clean, once. The Silver job stops meanwhile and readers keep the old tables until the new ones are complete.
+    Interrupted, it goes on when called again.
+    """
+    from ventes.ops import rebuild as work  # here: DuckDB and Arrow take 0.3 s to import
+    from ventes.runtime import logs
+    from ventes.runtime.stop import Stopper
+
+    settings = config.load()
+    if not yes:
+        question = f"Make {settings.silver} anew from {settings.bronze}?"
+        if not sys.stdin.isatty():
+            raise UsageError(f"cannot ask here: {question}", "add --yes to agree")
+        if not typer.confirm(question):
+            raise VentesError("nothing was changed", "ventes rebuild silver --yes does not ask")
+    logs.setup("silver", settings)
+    root = logging.getLogger()
+    root.handlers = [one for one in root.handlers if isinstance(one, logging.handlers.RotatingFileHandler)]
+    shown = sys.stderr.isatty()
+
+    def progress(text: str) -> None:
+        if shown:
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+    result = work.rebuild(settings, lambda text: print(text, flush=True), progress, Stopper().install())
+    progress("")
+    if result is None:
+        raise VentesError("interrupted; Silver is as it was", "ventes rebuild silver goes on where it was")
+    was = "" if result.before is None else f" (before: {result.before[0]:,} clean, {result.before[1]:,} rejected)"
+    print(f"rebuilt in {result.seconds:.1f} s: {result.clean:,} clean, {result.rejected:,} rejected{was}")

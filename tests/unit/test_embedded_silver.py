@@ -1,0 +1,132 @@
+"""Lots taken by DuckDB: exact, and at a price that depends on the lot alone."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.support import expected
+from tests.support.ingested import ingest, sale
+from tests.support.silver_run import UntilIdle, in_order, rows_of, settings_of, stored_rollups
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS, Table
+from ventes.engines.embedded.silver import EmbeddedSilver
+from ventes.engines.silver import SilverLoop
+from ventes.errors import AlreadyRunning
+from ventes.lake.locks import WriterLock, lock_path
+from ventes.lake.snapshot import Snapshot
+from ventes.lake.tables import path_of
+from ventes.runtime.heartbeat import Reporter
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_of(tmp_path)
+
+
+def run(settings: Settings, max_rows: int = 100, rejudge: bool = False) -> None:
+    engine = EmbeddedSilver(settings, rejudge=rejudge)
+    SilverLoop(settings, engine, UntilIdle(), Reporter(settings.state, "silver"), max_rows=max_rows).run()
+
+
+def assert_exact(settings: Settings) -> None:
+    """Silver = Bronze split row for row with the raw bytes of what was rejected, every aggregate = a recomputation."""
+    clean, rejected = expected.split(Snapshot.open(settings.bronze).arrow())
+    assert [row["vente_id"] for row in rows_of(settings, CLEAN)] == sorted(row["vente_id"] for row in clean)
+    columns = ("partition", "offset", "motifs", "value", "vente_id")
+    assert [[row[name] for name in columns] for row in rows_of(settings, REJETS)] == [
+        [sorted(row[name]) if name == "motifs" else row[name] for name in columns] for row in in_order(REJETS, rejected)
+    ]
+    wanted = expected.rollups(clean)
+    for table in ROLLUPS:
+        assert stored_rollups(settings)[table.name] == in_order(table, wanted[table.name]), table.name
+
+
+def motifs(settings: Settings) -> list[list[str]]:
+    return [row["motifs"] for row in rows_of(settings, REJETS)]
+
+
+def test_sales_duplicates_conflicts_and_rubbish_in_small_lots(settings: Settings) -> None:
+    rng = random.Random(4)
+    ids = [rng.randrange(1, 150) for _ in range(300)]  # most come twice, in one lot or in two
+    values = [sale(number, quantite=rng.choice((1, 2))) for number in ids]
+    ingest(settings, [*values[:150], b"{", None, *values[150:], b"\xff"])
+    run(settings, max_rows=40)
+    assert_exact(settings)
+    assert {reason for row in motifs(settings) for reason in row} >= {"duplicate", "conflict", "not_utf8", "empty"}
+
+
+def test_partitions_share_a_lot(settings: Settings) -> None:
+    for partition in range(3):
+        ingest(settings, [sale(1 + number * 3 + partition) for number in range(50)], partition=partition)
+    run(settings, max_rows=10_000)
+    assert_exact(settings)
+
+
+def test_ids_that_start_again_at_one(settings: Settings) -> None:
+    first = [sale(number) for number in range(1, 201)]
+    ingest(settings, first)
+    run(settings)
+    again = [sale(number, pays="Italie") if number % 10 == 0 else sale(number) for number in range(1, 221)]
+    ingest(settings, again, first=200)
+    run(settings)
+    assert_exact(settings)
+    assert motifs(settings).count(["conflict"]) == 20
+    assert motifs(settings).count(["duplicate"]) == 180
+
+
+def test_new_ids_need_no_file_of_the_past(settings: Settings) -> None:
+    ingest(settings, [sale(number) for number in range(1, 101)])
+    run(settings)
+    for table in (BRONZE, CLEAN, REJETS):
+        spoil(settings, table)
+    ingest(settings, [sale(number) for number in range(1001, 1101)], first=100)
+    run(settings)
+    assert Snapshot.open(path_of(settings, CLEAN)).rows == 200
+
+
+def spoil(settings: Settings, table: Table) -> None:
+    """Whoever reads a data file of the table will fail."""
+    snapshot = Snapshot.open(path_of(settings, table))
+    for path in snapshot.paths():
+        Path(path).write_bytes(b"spoilt")
+
+
+def test_a_late_id_reads_only_the_file_that_may_hold_it(settings: Settings) -> None:
+    for block in range(3):
+        ingest(settings, [sale(number) for number in range(block * 100 + 1, block * 100 + 101)], first=block * 100)
+        run(settings)
+    holding_50 = [f for f in Snapshot.open(path_of(settings, CLEAN)).files if f.bounds("vente_id") == (1, 100)]
+    assert len(holding_50) == 1
+    for file in Snapshot.open(path_of(settings, CLEAN)).files:
+        if file not in holding_50:
+            (path_of(settings, CLEAN) / file.path).write_bytes(b"spoilt")
+    ingest(settings, [sale(50), sale(1000)], first=300)
+    run(settings)
+    assert motifs(settings) == [["duplicate"]]
+
+
+def test_a_fresh_verdict_where_the_stored_one_is_out_of_date(tmp_path: Path) -> None:
+    before = settings_of(tmp_path)
+    tomorrow_in_utc = sale(2, timestamp="2026-01-06 14:00:00")
+    ingest(before, [sale(1), tomorrow_in_utc, b"rubbish"])
+    run(before)
+    assert motifs(before) == [["time_out_of_range"], ["not_json"]]
+
+    after = settings_of(tmp_path / "again", source={"time_zone": "Pacific/Kiritimati"})
+    after.bronze.parent.mkdir(parents=True)
+    after.bronze.symlink_to(before.bronze)
+    run(after, rejudge=True)
+    assert [row["vente_id"] for row in rows_of(after, CLEAN)] == [1, 2]
+    assert [(row["motifs"], row["value"]) for row in rows_of(after, REJETS)] == [(["not_json"], b"rubbish")]
+    ingested = {row["vente_id"]: row["date_ingestion"] for row in rows_of(before, CLEAN)}
+    assert rows_of(after, CLEAN)[0]["date_ingestion"] == ingested[1]
+
+
+def test_a_second_instance_refuses(settings: Settings) -> None:
+    ingest(settings, [sale(1)])
+    path = lock_path(settings, "silver")
+    with WriterLock(path), pytest.raises(AlreadyRunning, match="this process holds"):
+        run(settings)

@@ -1,0 +1,61 @@
+"""Finding ids in the files of ventes_clean."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ventes.engines.embedded.known_ids import KnownIds
+from ventes.lake.log import DataFile
+
+
+def write(folder: Path, name: str, ids: list[int], group: int = 4, stats: bool = True) -> DataFile:
+    pq.write_table(pa.table({"x": ids, "vente_id": ids}), folder / name, row_group_size=group, write_statistics=stats)
+    bounds = {"numRecords": len(ids), "minValues": {"vente_id": min(ids)}, "maxValues": {"vente_id": max(ids)}}
+    return DataFile(name, 1, {}, 0, json.dumps(bounds) if stats else None)
+
+
+def find(known: KnownIds, ids: list[int], files: list[DataFile]) -> list[str]:
+    return [file.path for file in known.files_with(np.array(sorted(ids), dtype=np.int64), files)]
+
+
+def test_only_files_that_hold_an_id(tmp_path: Path) -> None:
+    files = [write(tmp_path, "a", [1, 3, 5, 7, 9, 11]), write(tmp_path, "b", [2, 4, 40, 60])]
+    known = KnownIds(tmp_path)
+    assert find(known, [5], files) == ["a"]
+    assert find(known, [6, 8], files) == []
+    assert find(known, [4, 11], files) == ["a", "b"]
+    assert find(known, [], files) == []
+    assert find(known, [100], files) == []
+
+
+def test_files_without_statistics_are_read(tmp_path: Path) -> None:
+    files = [write(tmp_path, "a", [9, 1, 5], stats=False)]
+    known = KnownIds(tmp_path)
+    assert find(known, [5], files) == ["a"]
+    assert find(known, [6], files) == []
+
+
+@pytest.mark.parametrize("most", [1, 5, 100])
+def test_what_is_kept_is_bounded_and_changes_no_answer(tmp_path: Path, most: int) -> None:
+    ids = list(range(0, 80, 2))
+    files = [write(tmp_path, "a", ids, group=4)]
+    known = KnownIds(tmp_path, most_ids=most)
+    for _ in range(2):
+        assert [find(known, [number], files) for number in range(80)] == [
+            ["a"] if number % 2 == 0 else [] for number in range(80)
+        ]
+    assert known.kept <= max(most, 4)
+
+
+def test_a_row_group_is_read_once(tmp_path: Path) -> None:
+    files = [write(tmp_path, "a", [1, 3, 5])]
+    known = KnownIds(tmp_path)
+    assert find(known, [3], files) == ["a"]
+    (tmp_path / "a").unlink()
+    assert find(known, [5], files) == ["a"]

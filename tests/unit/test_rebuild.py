@@ -1,0 +1,189 @@
+"""`ventes rebuild silver`: today's rules over all of Bronze, readers undisturbed, wherever it is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.ingested import ingest, sale
+from tests.support.silver_run import UntilIdle, rows_of
+from ventes import config
+from ventes.config import Settings
+from ventes.contract.tables import CLEAN, REJETS
+from ventes.engines.embedded.silver import EmbeddedSilver
+from ventes.engines.silver import SilverLoop
+from ventes.errors import AlreadyRunning, VentesError
+from ventes.lake.exchange import exchange
+from ventes.lake.locks import lock_path
+from ventes.lake.snapshot import Snapshot
+from ventes.lake.tables import path_of
+from ventes.ops.rebuild import Rebuilt, rebuild, staging_of
+from ventes.runtime.heartbeat import Reporter
+from ventes.runtime.stop import Stopper
+
+SALES = 250
+LATER_IN_UTC = "2026-01-06 14:00:00"
+"""28 hours after its arrival if UTC is meant, 14 hours after it on Kiritimati: a rule decides."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pipeline's folder, with Bronze and a Silver that rejected two sales for their time, and one rubbish."""
+    (tmp_path / "ventes.toml").write_text(
+        '[paths]\nlake = "lake"\nstate = "state"\nlogs = "logs"\n[embedded]\nmax_rows_per_batch = 100\n'
+    )
+    monkeypatch.setenv("VENTES_CONFIG", str(tmp_path / "ventes.toml"))
+    settings = config.load()
+    valid = [sale(number) for number in range(1, SALES + 1)]
+    ingest(settings, [*valid, sale(901, timestamp=LATER_IN_UTC), sale(902, timestamp=LATER_IN_UTC), b"rubbish"])
+    SilverLoop(settings, EmbeddedSilver(settings), UntilIdle(), Reporter(settings.state, "silver"), max_rows=1000).run()
+    assert counts(settings) == (SALES, 3)
+    return tmp_path
+
+
+@pytest.fixture
+def other_rules(folder: Path) -> Settings:
+    with (folder / "ventes.toml").open("a") as file:
+        file.write('[source]\ntime_zone = "Pacific/Kiritimati"\n')
+    return config.load()
+
+
+def counts(settings: Settings) -> tuple[int, int]:
+    clean, rejets = (Snapshot.open(path_of(settings, table)).rows for table in (CLEAN, REJETS))
+    return clean, rejets
+
+
+def run(settings: Settings, stopper: Stopper | None = None, progress: Any = lambda text: None) -> Rebuilt | None:
+    return rebuild(settings, lambda text: None, progress, stopper or Stopper())
+
+
+def command(**environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from ventes.cli import main; raise SystemExit(main())", "rebuild", "silver", "--yes"],
+        env=os.environ | {"PYTHONPATH": str(config.PROJECT / "src")} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_rejected_sales_that_are_valid_now_become_clean_once(other_rules: Settings) -> None:
+    result = run(other_rules)
+    assert result is not None
+    assert (result.clean, result.rejected, result.before) == (SALES + 2, 1, (SALES, 3))
+    ids = [row["vente_id"] for row in rows_of(other_rules, CLEAN)]
+    assert ids == [*range(1, SALES + 1), 901, 902]
+    assert [row["motifs"] for row in rows_of(other_rules, REJETS)] == [["not_json"]]
+    assert not staging_of(other_rules).lake.exists()
+    again = run(other_rules)
+    assert again is not None
+    assert (again.clean, again.rejected) == (SALES + 2, 1)
+
+
+def test_the_silver_job_goes_on_after_it(other_rules: Settings) -> None:
+    run(other_rules)
+    ingest(other_rules, [sale(903, timestamp=LATER_IN_UTC), sale(1)], first=SALES + 3)
+    engine = EmbeddedSilver(other_rules)
+    SilverLoop(other_rules, engine, UntilIdle(), Reporter(other_rules.state, "silver"), max_rows=1000).run()
+    assert counts(other_rules) == (SALES + 3, 2)
+
+
+def test_readers_see_the_old_tables_until_the_end(other_rules: Settings) -> None:
+    seen = []
+    run(other_rules, progress=lambda text: seen.append(counts(other_rules)))
+    assert len(seen) >= 3
+    assert set(seen) == {(SALES, 3)}
+    assert counts(other_rules) == (SALES + 2, 1)
+
+
+def test_told_to_stop_it_leaves_silver_and_goes_on_later(other_rules: Settings) -> None:
+    stopper = Stopper()
+    assert run(other_rules, stopper, progress=lambda text: stopper.stop()) is None
+    assert counts(other_rules) == (SALES, 3)
+    staging = staging_of(other_rules)
+    assert 0 < counts(staging)[0] < SALES
+    said: list[str] = []
+    result = rebuild(other_rules, said.append, lambda text: None, Stopper())
+    assert said == ["going on with the rebuild that was interrupted"]
+    assert result is not None
+    assert (result.clean, result.rejected) == (SALES + 2, 1)
+
+
+def test_rules_that_changed_again_begin_anew(other_rules: Settings, folder: Path) -> None:
+    stopper = Stopper()
+    run(other_rules, stopper, progress=lambda text: stopper.stop())
+    text = (folder / "ventes.toml").read_text()
+    (folder / "ventes.toml").write_text(text.replace("Pacific/Kiritimati", "UTC"))
+    result = run(config.load())
+    assert result is not None
+    assert (result.clean, result.rejected) == (SALES, 3)
+
+
+@pytest.mark.parametrize(
+    ("point", "kept"),
+    [
+        ("silver.after_rejets", (SALES, 3)),
+        ("silver.after_clean@2", (SALES, 3)),
+        ("rebuild.before_exchange", (SALES, 3)),
+        ("rebuild.after_exchange", (SALES + 2, 1)),
+    ],
+)
+def test_killed_anywhere_silver_is_the_old_or_the_new_one(
+    other_rules: Settings, point: str, kept: tuple[int, int]
+) -> None:
+    killed = command(VENTES_FAILPOINTS=f"{point}:kill9")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert counts(other_rules) == kept
+    done = command()
+    assert done.returncode == 0, done.stderr
+    assert f"{SALES + 2} clean, 1 rejected" in done.stdout
+    assert counts(other_rules) == (SALES + 2, 1)
+    assert not staging_of(other_rules).lake.exists()
+
+
+def test_a_job_started_by_hand_is_not_ended(other_rules: Settings) -> None:
+    holding = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, pathlib; from ventes.lake.locks import WriterLock; "
+            f"WriterLock(pathlib.Path({str(lock_path(other_rules, 'silver'))!r})).acquire(); print(flush=True); "
+            "sys.stdin.read()",
+        ],
+        env=os.environ | {"PYTHONPATH": str(config.PROJECT / "src")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holding.stdout is not None
+    holding.stdout.readline()
+    try:
+        with pytest.raises(AlreadyRunning, match=str(holding.pid)):
+            run(other_rules)
+        assert holding.poll() is None
+    finally:
+        holding.communicate()
+
+
+def test_without_bronze_there_is_nothing_to_rebuild_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENTES_PATHS__LAKE", str(tmp_path / "none"))
+    with pytest.raises(VentesError, match="no Bronze table"):
+        run(config.load())
+
+
+@pytest.mark.parametrize("kernel_can", [True, False])
+def test_two_folders_change_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel_can: bool) -> None:
+    if not kernel_can:
+        monkeypatch.setattr("ventes.lake.exchange._exchanged", lambda new, old: False)
+    new, old = tmp_path / "staging" / "silver", tmp_path / "silver"
+    for folder, text in ((new, "new"), (old, "old")):
+        folder.mkdir(parents=True)
+        (folder / "x").write_text(text)
+    exchange(new, old)
+    assert ((old / "x").read_text(), (new / "x").read_text()) == ("new", "old")
+    assert not new.with_name("silver.old").exists()
