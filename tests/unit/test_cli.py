@@ -46,7 +46,8 @@ def ventes(environment: dict[str, str], *arguments: str) -> subprocess.Completed
 def test_help_names_every_command_and_imports_nothing_heavy(environment: dict[str, str]) -> None:
     done = ventes(environment, "--help")
     assert done.returncode == 0
-    for command in ("start", "stop", "restart", "status", "logs", "produce", "verify", "doctor", "reset"):
+    commands = "start stop restart status logs produce verify doctor recover rebuild reset"
+    for command in commands.split():
         assert f"\n  {command} " in done.stdout
     code = "import sys; from ventes.cli import mount; mount(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -47,14 +47,14 @@ def mount() -> None:
     if app.registered_commands:
         return
     # here: the root scripts need `run`, not every command
-    from ventes.cli import doctor, lifecycle, produce, rebuild, verify
+    from ventes.cli import doctor, lifecycle, produce, rebuild, recover, verify
 
     for command in (lifecycle.start, lifecycle.stop, lifecycle.restart, lifecycle.status, lifecycle.logs):
         app.command()(command)
     app.command()(produce.produce)
     app.command()(verify.verify)
     app.command()(doctor.doctor)
-    app.command()(rebuild.rebuild)
+    app.command()(recover.recover)
     app.command()(rebuild.rebuild)
     app.command()(lifecycle.reset)
 

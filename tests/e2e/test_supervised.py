@@ -1,0 +1,219 @@
+"""`ventes start … stop` with real services: the killed come back, the stopped stay down, nothing is lost or doubled.
+
+One pipeline (embedded engine: the quick one; the supervisor does not know the difference) lives through it all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.pipeline import free_ports, wait_for
+from ventes.config import PROJECT
+
+VENTES = Path(sys.executable).with_name("ventes")
+
+
+class Lived:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ports = free_ports(3)
+        toml = folder / "ventes.toml"
+        toml.write_text(
+            f"""
+            engine = "embedded"
+            [kafka]
+            port = {self.ports[0]}
+            controller_port = {self.ports[1]}
+            [page]
+            port = {self.ports[2]}
+            [producer]
+            rate = 20
+            [paths]
+            lake = "lake"
+            logs = "logs"
+            state = "state"
+            [supervisor]
+            backoff_seconds = 0.2
+            """,
+            encoding="utf-8",
+        )
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("VENTES_")}
+        self.environment = {**kept, "VENTES_CONFIG": str(toml)}
+
+    def ventes(self, *arguments: str, code: int | None = 0) -> str:
+        done = subprocess.run(
+            [str(VENTES), *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        assert code is None or done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    def status(self) -> dict[str, Any]:
+        whole = json.loads(self.ventes("status", "--json", code=None))
+        return {**{service["name"]: service for service in whole["services"]}, "supervisor": whole["supervisor_pid"]}
+
+    def pid(self, name: str) -> int:
+        return int(self.status()[name]["pid"])
+
+    def by_hand(self, *command: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, *command],
+            env=self.environment,
+            cwd=PROJECT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                ours = process.environ().get("VENTES_CONFIG") == self.environment["VENTES_CONFIG"]
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+
+@pytest.fixture
+def lived(tmp_path: Path) -> Iterator[Lived]:
+    scene = Lived(tmp_path)
+    yield scene
+    scene.ventes("stop", "--all", code=None)
+    for process in scene.processes():
+        process.kill()
+
+
+@pytest.mark.timeout(280)
+def test_a_life(lived: Lived) -> None:
+    printed = lived.ventes("start")
+    assert "visible in Silver" in printed
+    assert f"http://localhost:{lived.ports[2]}" in printed
+    before = lived.status()
+    assert all(before[name]["ready"] for name in ("broker", "producer", "bronze", "silver", "page")), before
+
+    # kill -9 is a crash, in the producer and in the broker beneath everything
+    for name in ("producer", "broker"):
+        victim = before[name]["pid"]
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda name=name, victim=victim: _again(lived, name, victim), f"{name} is back and ready", 60)
+
+    # SIGTERM is a wish: it stays down, and status says so and fails
+    os.kill(lived.pid("page"), signal.SIGTERM)
+    wait_for(lambda: lived.status()["page"]["state"] == "stopped", "the page stays down", 30)
+    assert "on purpose" in lived.status()["page"]["reason"]
+    assert "page      STOPPED" in lived.ventes("status", code=1)
+
+    # the same part by hand is recognised, and left alone by start and stop
+    page = lived.by_hand(
+        "-m", "streamlit", "run", "streamlit_dashboard.py", "--server.headless=true",
+        "--server.address=127.0.0.1", f"--server.port={lived.ports[2]}",
+    )  # fmt: skip
+    wait_for(lambda: lived.status()["page"]["ready"], "the page by hand answers", 60)
+    assert lived.status()["page"]["by_hand"]
+    assert lived.status()["page"]["pid"] == page.pid
+    lived.ventes("start")
+    assert lived.pid("page") == page.pid
+
+    # a killed supervisor: what it left is ended gracefully, and begun anew
+    old = lived.status()
+    os.kill(old["supervisor"], signal.SIGKILL)
+    wait_for(lambda: lived.status()["supervisor"] is None, "the supervisor is gone", 10)
+    assert "takes over" in lived.ventes("status", code=None)
+    lived.ventes("start")
+    new = lived.status()
+    assert {
+        name for name in ("broker", "producer", "bronze", "silver") if old[name]["pid"] == new[name]["pid"]
+    } == set()
+    assert new["page"]["pid"] == page.pid
+
+    # a frozen job is not shown as well
+    psutil.Process(new["silver"]["pid"]).suspend()
+    assert "kill -CONT" in lived.status()["silver"]["reason"]
+    psutil.Process(new["silver"]["pid"]).resume()
+
+    said = lived.ventes("stop")
+    assert "goes on" in said
+    assert page.poll() is None
+    lived.ventes("stop", "--all")
+    page.wait(10)
+    assert lived.processes() == []
+    for port in lived.ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    assert "nothing ran" in lived.ventes("stop")
+    verified = json.loads(lived.ventes("verify", "--json", "--no-topic"))
+    assert verified["ok"], verified
+    assert _rejected(lived) == {}
+
+    lived.ventes("reset", "--yes")
+    assert not (lived.folder / "lake").exists()
+    assert "nothing to remove" in lived.ventes("reset")
+
+
+def _again(lived: Lived, name: str, victim: int) -> bool:
+    found = lived.status()[name]
+    return bool(found["ready"]) and found["pid"] != victim
+
+
+def _rejected(lived: Lived) -> dict[str, int]:
+    """Reasons of ventes_rejets but `duplicate`: a sale whose answer a kill -9 swallowed is sent twice, and set aside."""
+    import duckdb
+
+    from ventes import config
+    from ventes.contract.tables import REJETS
+    from ventes.lake.snapshot import Snapshot
+    from ventes.lake.tables import path_of
+
+    settings = config.load(paths={"lake": lived.folder / "lake"})
+    with duckdb.connect() as con:
+        Snapshot.open(path_of(settings, REJETS)).view(con, "rejets")
+        rows = con.execute("SELECT m, count(*) FROM (SELECT unnest(motifs) m FROM rejets) GROUP BY m").fetchall()
+    return {motif: count for motif, count in rows if motif != "duplicate"}
+
+
+def test_a_start_that_fails_leaves_nothing(lived: Lived) -> None:
+    (lived.folder / "state" / "kafka").mkdir(parents=True)
+    (lived.folder / "state" / "kafka" / "data").mkdir()
+    (lived.folder / "state" / "kafka" / "data" / "stray").write_text("x", encoding="utf-8")
+    done = subprocess.run(
+        [str(VENTES), "start"], env=lived.environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert "Kafka broker failed" in done.stderr
+    assert "ventes reset" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert lived.processes() == []
+
+
+def test_ctrl_c_midway_takes_back_what_was_started(lived: Lived) -> None:
+    process = subprocess.Popen(
+        [str(VENTES), "start"], env=lived.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert "ready" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    printed, errors = process.communicate(timeout=90)
+    assert (process.returncode, errors) == (130, "")
+    assert "stopping what was started" in printed
+    assert lived.processes() == []

@@ -1,0 +1,75 @@
+"""`ventes recover` and `status` on a topic that is not the one that was read."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from tests.support.pipeline import wait_for
+from tests.support.producing import MakeSettings
+from tests.support.sample_lake import add, messages
+from ventes import kafka
+from ventes.config import Settings
+from ventes.contract.tables import ALL
+from ventes.engines import source
+from ventes.lake import gaps, tables
+from ventes.lake.positions import positions
+from ventes.ops import lag, recover
+
+NOW = datetime(2026, 1, 5, tzinfo=timezone.utc)
+
+
+def send(settings: Settings, count: int) -> None:
+    producer = Producer(kafka.client_config(settings))
+    for number in range(count):
+        producer.produce(settings.kafka.topic, f"message {number}".encode())
+    assert producer.flush(30) == 0
+
+
+def delete_topic(settings: Settings) -> None:
+    config = kafka.client_config(settings)
+    del config["logger"]
+    with AdminClient(config) as client:
+        client.delete_topics([settings.kafka.topic])[settings.kafka.topic].result(15)
+    wait_for(lambda: kafka.topic_id(settings) is None, "the topic is gone")
+
+
+def test_lag_is_what_the_topic_holds_and_the_age_of_its_first_message(make_settings: MakeSettings) -> None:
+    settings = make_settings()
+    kafka.ensure_topic(settings)
+    empty = lag.of_bronze(settings, time.time())
+    assert (empty.messages, empty.seconds, empty.problem) == (0, 0.0, "")
+    send(settings, 5)
+    found = lag.of_bronze(settings, time.time() + 100)
+    assert found.messages == 5
+    assert found.seconds is not None
+    assert 99 < found.seconds < 130
+    assert lag.of_silver(settings, time.time()).messages is None  # there is no Bronze table
+
+
+def test_a_topic_created_anew_needs_a_decision_and_then_reading_goes_on(make_settings: MakeSettings) -> None:
+    settings = make_settings()
+    old = kafka.ensure_topic(settings)
+    for table in ALL:
+        tables.ensure(settings, table)
+    rows = messages(0, 3, NOW)
+    add(settings, rows.set_column(rows.schema.get_field_index("topic_id"), "topic_id", [[old] * rows.num_rows]))
+    assert "its end was lost" in recover.plan(settings, NOW).differences[0]  # Bronze has three messages, the topic none
+    send(settings, 3)
+    assert recover.plan(settings, NOW).differences == ()
+    delete_topic(settings)
+    new = kafka.ensure_topic(settings)
+    send(settings, 2)
+    assert "ventes recover" in lag.of_bronze(settings, time.time()).problem
+    wanted = recover.plan(settings, NOW)
+    assert "created anew" in wanted.differences[0]
+    assert wanted.lost == 0
+    assert gaps.read(settings.lake).gaps == ()  # a plan records nothing
+    recover.carry_out(settings, NOW)
+    assert recover.plan(settings, NOW).differences == ()
+    resumed = source.resume(source.look(settings), positions(settings.bronze), gaps.read(settings.lake), NOW)
+    assert (resumed.topic_id, dict(resumed.offsets)) == (new, {0: 0})
+    assert lag.of_bronze(settings, time.time()).messages == 2
