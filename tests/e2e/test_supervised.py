@@ -177,7 +177,7 @@ def _again(lived: Lived, name: str, victim: int) -> bool:
 
 
 def _rejected(lived: Lived) -> dict[str, int]:
-    """Reasons of ventes_rejets but `duplicate`: a sale whose answer a kill -9 swallowed is sent twice, and set aside."""
+    """Reasons of ventes_rejets but `duplicate`: a sale whose acknowledgement a kill -9 swallowed comes twice."""
     import duckdb
 
     from ventes import config

@@ -14,10 +14,10 @@ from tests.support.sample_lake import add, messages
 from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import ALL
-from ventes.engines import source
+from ventes.engines import recovery, source
 from ventes.lake import gaps, tables
 from ventes.lake.positions import positions
-from ventes.ops import lag, recover
+from ventes.ops import lag
 
 NOW = datetime(2026, 1, 5, tzinfo=timezone.utc)
 
@@ -57,19 +57,21 @@ def test_a_topic_created_anew_needs_a_decision_and_then_reading_goes_on(make_set
         tables.ensure(settings, table)
     rows = messages(0, 3, NOW)
     add(settings, rows.set_column(rows.schema.get_field_index("topic_id"), "topic_id", [[old] * rows.num_rows]))
-    assert "its end was lost" in recover.plan(settings, NOW).differences[0]  # Bronze has three messages, the topic none
+    assert (
+        "its end was lost" in recovery.plan(settings, NOW).differences[0].text
+    )  # Bronze has three messages, the topic none
     send(settings, 3)
-    assert recover.plan(settings, NOW).differences == ()
+    assert recovery.plan(settings, NOW).differences == ()
     delete_topic(settings)
     new = kafka.ensure_topic(settings)
     send(settings, 2)
     assert "ventes recover" in lag.of_bronze(settings, time.time()).problem
-    wanted = recover.plan(settings, NOW)
-    assert "created anew" in wanted.differences[0]
+    wanted = recovery.plan(settings, NOW)
+    assert "created anew" in wanted.differences[0].text
     assert wanted.lost == 0
     assert gaps.read(settings.lake).gaps == ()  # a plan records nothing
-    recover.carry_out(settings, NOW)
-    assert recover.plan(settings, NOW).differences == ()
+    recovery.record(settings, wanted)
+    assert recovery.plan(settings, NOW).differences == ()
     resumed = source.resume(source.look(settings), positions(settings.bronze), gaps.read(settings.lake), NOW)
     assert (resumed.topic_id, dict(resumed.offsets)) == (new, {0: 0})
     assert lag.of_bronze(settings, time.time()).messages == 2
