@@ -91,6 +91,11 @@ def add(settings: Settings, rows: pa.Table) -> None:
     publish(settings)
 
 
+def add_only(settings: Settings, rows: pa.Table) -> None:
+    """Add Bronze rows and their clean and rejected ones, but leave the roll-ups as they are."""
+    _take(settings, rows)
+
+
 def messages(first: int, count: int, end: datetime, shape: Shape | None = None) -> pa.Table:
     """`count` Bronze rows from offset `first`, one a second, the last at `end`."""
     return _messages(first, count, 0, count, end - timedelta(seconds=count), end, shape or Shape())

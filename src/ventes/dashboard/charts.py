@@ -52,6 +52,7 @@ def bars(
         ticktext=[text.plotly(label, 24) for label in labels],
         autorange="reversed",
         showgrid=False,
+        zeroline=False,
         automargin=True,
     )
     return _calm(figure, height=max(180, ROW * len(places) + 90), hovermode="closest", bargap=0.32)

@@ -44,6 +44,6 @@ def _csv(moment: Moment, name: str) -> BinaryIO:
     """The whole table, spooled to disk while it is written."""
     spool = tempfile.SpooledTemporaryFile(max_size=16 << 20)  # noqa: SIM115 - Streamlit reads it after we return
     with export.batches(moment[name]) as (schema, rows):
-        export.write_csv(schema, rows, spool)  # type: ignore[arg-type]
+        export.write_csv(schema, rows, spool)
     spool.seek(0)
     return cast(BinaryIO, spool)

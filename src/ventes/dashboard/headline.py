@@ -29,7 +29,8 @@ def show(view: View) -> None:
         if view.filters.used
         else "Messages in Bronze: every one that Kafka delivered, rejected ones included."
     )
-    cards = st.columns(5, gap="small")
+    with st.container(key="figures"):
+        cards = st.columns(5, gap="small")
     with cards[0]:
         _card("Total Records", text.count(records), f"{day.sales:,} sales today", trend.sales, about)
     with cards[1]:

@@ -40,11 +40,14 @@ GUIDE = 4
 REPORT_SECONDS = 5.0
 
 _STYLE = """<style>
-.stMainBlockContainer { padding-top: 2.5rem; padding-bottom: 3rem; }
+.stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; }
 .stMainBlockContainer h1 { padding: 0; }
-[data-testid="stMetric"] { padding: 0.7rem 0.9rem 0.4rem; }
 [data-stale="true"] { opacity: 1 !important; transition: none !important; }
-@media (max-width: 640px) { .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; } }
+@media (max-width: 640px) {
+  .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
+  .st-key-figures [data-testid="stHorizontalBlock"] { gap: 0.5rem; }
+  .st-key-figures [data-testid="stColumn"] { min-width: calc(50% - 0.25rem); flex: 1 1 calc(50% - 0.25rem); }
+}
 </style>"""
 """Tighter than Streamlit's own; and nothing fades while a refresh is on its way."""
 

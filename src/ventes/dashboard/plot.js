@@ -24,7 +24,8 @@ function themed(layout, element) {
     ...layout,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { color: ink, family: colour("--st-font", "sans-serif"), size: 13 },
+    font: { color: ink, family: colour("--st-font", "sans-serif"), size: 12.5 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: line, activecolor: ink },
     hoverlabel: {
       align: "left",
       bgcolor: colour("--st-secondary-background-color", "#fff"),

@@ -29,12 +29,12 @@ def cell(text: str | None, limit: int = 300) -> str | None:
 
 def markdown(text: str, limit: int = 200) -> str:
     """For Markdown, labels and captions: every character that could mean something is escaped."""
-    return _MARKDOWN.sub(r"\\\1", shorten(printable(text).replace("\n", " "), limit))
+    return _MARKDOWN.sub(r"\\\1", shorten(" ".join(printable(text).split()), limit))
 
 
 def plotly(text: str, limit: int = 32) -> str:
     """For Plotly's labels, hover and legend: no tag, no link, no formula, no template."""
-    short = shorten(printable(text).replace("\n", " "), limit)
+    short = shorten(" ".join(printable(text).split()), limit)
     return "".join(_PLOTLY.get(character, character) for character in short)
 
 

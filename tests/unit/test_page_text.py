@@ -1,0 +1,108 @@
+"""Names from the data are text everywhere; the line at the top never says more than it knows."""
+
+from __future__ import annotations
+
+import html
+import time
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from markdown_it import MarkdownIt
+
+from tests.support.sample_lake import HOSTILE
+from ventes.dashboard import charts, commands, diagram, freshness, text
+from ventes.ops.status import ServiceStatus, Status
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_markdown_shows_the_name_and_nothing_else(name: str) -> None:
+    tokens = MarkdownIt("commonmark").enable("strikethrough").parse(text.markdown(name, 500))
+    inline = [token for token in tokens if token.type == "inline"]
+    kinds = {child.type for token in inline for child in token.children or []}
+    assert kinds <= {"text", "text_special"}
+    shown = "".join(child.content for token in inline for child in token.children or [])
+    assert shown == (text.cell(name, 500) or "").strip()
+    assert not any(unescaped in text.markdown(name).replace(f"\\{unescaped}", "") for unescaped in "$:<[`")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_plotly_has_no_tag_formula_or_template(name: str) -> None:
+    escaped = text.plotly(name, 500)
+    assert not set("<>$%{}") & set(escaped)
+    assert html.unescape(escaped) == (text.cell(name, 500) or "").strip()
+
+
+def test_control_and_direction_characters_are_made_visible() -> None:
+    assert text.cell("\u202egnp.exe") == "\\x202egnp.exe"
+    assert text.cell("a\x00b\x1b[31m") == "a\\x00b\\x1b[31m"
+
+
+def test_very_long_names_are_shortened() -> None:
+    assert len(text.plotly("N" * 10_000)) == 32
+    assert len(text.cell("N" * 10_000) or "") == 300
+
+
+def test_equal_names_stay_two_bars_and_numbers_stay_names() -> None:
+    figure = charts.bars(["2024", "2024"], [1, 2], ["a", "b"], "title")
+    assert list(figure.data[0].y) == [0, 1]
+    assert list(figure.layout.yaxis.ticktext) == ["2024", "2024"]
+
+
+def test_money_and_age() -> None:
+    assert text.money(Decimal("1234567.005"), "$") == "$1,234,567.01"
+    assert text.money(Decimal("-2"), "EUR") == "-2.00 EUR"
+    assert text.age(timedelta(seconds=4)) == "4 s"
+    assert text.age(timedelta(hours=5)) == "5 h"
+
+
+def service(name: str, **changes: object) -> ServiceStatus:
+    well = ServiceStatus(
+        name=name, title=f"{name} job", state="running", running=True, ready=True, reason="", pid=1, since=0.0,
+        by_hand=False, engine="spark", reported=None, batch=None, batch_at=None, batch_rows=None, batch_seconds=None,
+        total=None, last_error="", last_error_at=None, lag_messages=0, lag_seconds=0.0, log="",
+    )  # fmt: skip
+    return replace(well, **changes)  # type: ignore[arg-type]
+
+
+def answer(*services: ServiceStatus) -> Status:
+    return Status(time.time(), "spark", "", "", None, None, services, {})
+
+
+def test_green_only_on_an_answer() -> None:
+    assert freshness.verdict(None).level == "unknown"
+    assert freshness.verdict(answer(service("bronze"), service("silver"))).level == "ok"
+
+
+def test_a_job_that_is_down_is_red_with_cause_and_next_step() -> None:
+    down = service("bronze", state="failed", running=False, ready=False, reason="topic re-created; ventes recover")
+    found = freshness.verdict(answer(down, service("silver")))
+    assert found.level == "bad"
+    assert found.problems == (("bad", "Bronze job – failed: topic re-created; ventes recover"),)
+
+
+def test_jobs_with_the_same_trouble_share_a_line() -> None:
+    down = [service(name, state="stopped", running=False, ready=False, reason="x") for name in ("bronze", "silver")]
+    assert freshness.verdict(answer(*down)).problems == (("bad", "Bronze job and silver job – stopped: x"),)
+
+
+def test_a_job_that_is_behind_is_amber() -> None:
+    found = freshness.verdict(answer(service("silver", lag_messages=5000, lag_seconds=90.0)))
+    assert found.level == "warn"
+    assert "5,000 messages (2 min) behind" in found.problems[0][1]
+
+
+def test_commands_and_diagram_have_the_real_paths(tmp_path: object) -> None:
+    from pathlib import Path
+
+    from tests.support.sample_lake import settings_at
+
+    folder = Path(str(tmp_path)) / "it's here"
+    settings = settings_at(folder, port=19877)
+    listed = "\n".join(command for _, command in commands.monitoring(settings))
+    assert "'\"'\"'" in listed  # the quote in the path is quoted for the shell
+    assert str(settings.log("producer").name) in listed
+    drawn = diagram.svg(settings, dark=False)
+    assert ":19890" in drawn
+    assert ":19877" in drawn

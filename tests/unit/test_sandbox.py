@@ -1,0 +1,185 @@
+"""Typed SQL: what may run, runs as Spark would; everything else is refused, and would fail if it were not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support import sample_lake
+from ventes.dashboard.source import Lake
+from ventes.dashboard.spark import Result, offered
+from ventes.lake import sandbox
+from ventes.lake.sandbox import Limits, SqlFailed, SqlRefused
+from ventes.lake.snapshot import Snapshot
+
+GUIDE = """
+        SELECT 
+            categorie,
+            COUNT(*) as count,
+            SUM(montant) as revenue
+        FROM bronze_data
+        GROUP BY categorie
+    """  # noqa: W291 - as printed in the guide
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Snapshot]:
+    settings = sample_lake.settings_at(tmp_path_factory.mktemp("lake"))
+    sample_lake.make(settings, 400, now=datetime(2026, 3, 10, tzinfo=timezone.utc), lots=2)
+    return offered(Lake(settings).moment())
+
+
+def test_the_guides_query(tables: Mapping[str, Snapshot]) -> None:
+    answer = sandbox.run(GUIDE, tables, Limits())
+    assert answer.table.column_names == ["categorie", "count", "revenue"]
+    assert sum(answer.table["count"].to_pylist()) == 400
+    frame = Result(answer.table).to_pandas()
+    assert frame.index.name == "categorie"
+    assert list(frame.columns) == ["count", "revenue"]
+    assert frame["revenue"].dtype == float
+    assert isinstance(Result(answer.table).collect()[0]["revenue"], Decimal)
+
+
+def test_sparks_dialect(tables: Mapping[str, Snapshot]) -> None:
+    sql = "SELECT date_format(`timestamp`, 'yyyy') AS y, partition, offset FROM bronze_data ORDER BY offset LIMIT 1"
+    assert sandbox.run(sql, tables, Limits()).table.to_pylist() == [{"y": "2026", "partition": 0, "offset": 0}]
+    assert sandbox.run("SELECT explode(sequence(1, 3)) AS n", tables, Limits()).table["n"].to_pylist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "",
+        "SELECT 1; SELECT 2",
+        "SELEKT 1",
+        "DROP TABLE bronze_data",
+        "INSERT INTO bronze_data VALUES (1)",
+        "CREATE TABLE x AS SELECT 1",
+        "COPY bronze_data TO '/tmp/x'",
+        "ATTACH 'x.db'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "PRAGMA database_list",
+        "SET memory_limit = '1TB'",
+        "EXPLAIN SELECT 1",
+        "DESCRIBE bronze_data",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM parquet_scan('/x')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM `/etc/passwd`",
+        "SELECT * FROM parquet.`/etc/passwd`",
+        "SELECT * FROM glob('/etc/*')",
+        "SELECT * FROM duckdb_settings()",
+        "SELECT * FROM query('SELECT 1')",
+        "SELECT * FROM system.information_schema.tables",
+        "SELECT (SELECT max(x) FROM read_blob('/etc/passwd')) FROM bronze_data",
+        "WITH t AS (SELECT * FROM secrets) SELECT * FROM t",
+        "(" * 3000 + "1" + ")" * 3000,
+    ],
+)
+def test_refused_before_anything_runs(sql: str) -> None:
+    with pytest.raises(SqlRefused):
+        sandbox.translated(sql, {"bronze_data"})
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t", "longer than"),
+        ("SELECT repeat('x', 3000000000)", "MB it may use"),
+        ("SELECT nope FROM bronze_data", "nope"),
+        ("SELECT getenv('HOME')", "getenv"),
+    ],
+)
+def test_ends_as_a_sentence(tables: Mapping[str, Snapshot], sql: str, why: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(SqlFailed, match=why):
+        sandbox.run(sql, tables, Limits(seconds=1.0, memory_mb=128))
+    assert time.monotonic() - started < 20
+
+
+def test_one_huge_cell_does_not_fill_the_reader(tables: Mapping[str, Snapshot]) -> None:
+    with pytest.raises(SqlFailed, match="larger than 4 MB"):
+        sandbox.run("SELECT repeat('x', 50000000)", tables, Limits(seconds=20, result_mb=4))
+
+
+def test_rows_are_limited_and_it_says_so(tables: Mapping[str, Snapshot]) -> None:
+    answer = sandbox.run("SELECT vente_id FROM bronze_data", tables, Limits(rows=7))
+    assert answer.table.num_rows == 7
+    assert answer.truncated
+
+
+def child(task: dict[str, object]) -> subprocess.CompletedProcess[bytes]:
+    """The child alone, with a query that the first fence would have refused."""
+    defaults = {"views": {}, "paths": [], "memory_mb": 128, "cpu_seconds": 20}
+    return subprocess.run(
+        [sys.executable, "-I", str(sandbox.CHILD)],
+        input=json.dumps({**defaults, **task}).encode(),
+        capture_output=True,
+        timeout=60,
+        env={},
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM read_blob('/proc/self/environ')",
+        "SELECT * FROM '{other}'",
+        "SELECT * FROM parquet_metadata('{other}')",
+        "SELECT * FROM glob('/etc/*')",
+        "SELECT * FROM sniff_csv('/etc/passwd')",
+        "COPY (SELECT 1) TO '{folder}/new.csv'",
+        "COPY (SELECT 1 AS a) TO '{mine}' (FORMAT parquet)",
+        "EXPORT DATABASE '{folder}/new'",
+        "ATTACH '{folder}/new.db'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET memory_limit = '100GB'",
+        "SET allowed_paths = ['/etc/passwd']",
+        "SELECT * FROM task",
+        "SELECT * FROM duckdb_secrets()",
+        "CREATE SECRET s (TYPE s3, KEY_ID 'a', SECRET 'b')",
+    ],
+)
+def test_the_child_could_not_even_if_it_were_let(tmp_path: Path, sql: str) -> None:
+    mine, other = tmp_path / "mine.parquet", tmp_path / "other.parquet"
+    for path in (mine, other):
+        pq.write_table(pa.table({"a": [1, 2, 3]}), path)
+    before = mine.read_bytes()
+    done = child({"sql": sql.format(mine=mine, other=other, folder=tmp_path), "paths": [str(mine)]})
+    assert done.returncode != 0, done.stdout
+    assert mine.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.parquet", "other.parquet"]
+
+
+def test_the_child_reads_what_it_may(tmp_path: Path) -> None:
+    mine = tmp_path / "it's mine.parquet"
+    pq.write_table(pa.table({"a": [1, 2, 3]}), mine)
+    quoted = str(mine).replace("'", "''")
+    view = {"mine": f"SELECT * FROM read_parquet(['{quoted}'])"}
+    done = child({"sql": "SELECT sum(a) AS a FROM mine", "paths": [str(mine)], "views": view})
+    assert done.returncode == 0, done.stderr
+    assert pa.ipc.open_stream(done.stdout[1:]).read_all().to_pylist() == [{"a": 6}]
+
+
+def test_no_child_is_left_behind(tables: Mapping[str, Snapshot]) -> None:
+    with sandbox.stream("SELECT * FROM bronze_data", tables, Limits()) as (_, batches):
+        next(batches)
+    assert not [one for one in psutil.Process().children() if str(sandbox.CHILD) in one.cmdline()]
