@@ -47,12 +47,15 @@ def mount() -> None:
     if app.registered_commands:
         return
     # here: the root scripts need `run`, not every command
-    from ventes.cli import doctor, lifecycle, produce, rebuild, recover, verify
+    from ventes.cli import doctor, lifecycle, produce, reading, rebuild, recover, verify
 
     for command in (lifecycle.start, lifecycle.stop, lifecycle.restart, lifecycle.status, lifecycle.logs):
         app.command()(command)
     app.command()(produce.produce)
     app.command()(verify.verify)
+    app.command()(reading.query)
+    app.command()(reading.export)
+    app.add_typer(reading.rejects, name="rejects")
     app.command()(doctor.doctor)
     app.command()(recover.recover)
     app.command()(rebuild.rebuild)
