@@ -19,6 +19,7 @@ from ventes.ops import ledger, orphans, processes, services
 from ventes.ops.ledger import Entry
 from ventes.ops.processes import lives
 from ventes.ops.supervisor import engine_request, lock_path
+from ventes.runtime.heartbeat import same_process, start_of
 
 
 def wait_for(question: Callable[[], object], what: str, seconds: float = 15.0) -> None:
@@ -48,7 +49,6 @@ class Small:
         self.settings = config.load(
             paths={"state": self.state, "logs": self.logs, "lake": folder / "lake"}, page={"port": 19481}
         )
-        self.seen: set[tuple[int, float]] = set()
         self.start()
 
     def start(self) -> None:
@@ -63,10 +63,7 @@ class Small:
         wait_for(self.all_run, "all five run")
 
     def entry(self, name: str) -> Entry:
-        entry = ledger.read(self.state).entries[name]
-        if entry.pid is not None and entry.process_started is not None:
-            self.seen.add((entry.pid, entry.process_started))
-        return entry
+        return ledger.read(self.state).entries[name]
 
     def pid(self, name: str) -> int:
         pid = self.entry(name).pid
@@ -200,13 +197,14 @@ def test_nothing_is_signalled_whose_start_time_or_command_differs(tmp_path: Path
     settings = config.load(paths={"state": tmp_path})
     stranger = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()", "stranger"])
     try:
-        started = psutil.Process(stranger.pid).create_time()
-        earlier = Entry("bronze", pid=stranger.pid, process_started=started - 3600, argv=["stranger"])
+        started = start_of(stranger.pid)
+        earlier = Entry("bronze", pid=stranger.pid, process_started=started - 1, argv=["stranger"])
         other = Entry("silver", pid=stranger.pid, process_started=started, argv=["streaming_silver.py"])
         ledger.write(tmp_path, ledger.Ledger(entries={"bronze": earlier, "silver": other}))
         assert orphans.find(settings) == {}
         assert list(orphans.end_all(settings)) == []
         assert stranger.poll() is None
+        assert same_process(stranger.pid, started) is not None  # the start time is what tells them apart
     finally:
         stranger.kill()
         stranger.wait()

@@ -27,7 +27,7 @@ BY_HAND = "by hand"
 
 @dataclass
 class Entry:
-    """One service under the supervisor. Times are Unix seconds."""
+    """One service under the supervisor. Times are Unix seconds (but for `process_started`)."""
 
     service: str
     state: str = WAITING
@@ -41,6 +41,7 @@ class Entry:
     pid: int | None = None
     """The process that was started last, whether it still lives or not."""
     process_started: float | None = None
+    """As heartbeat.start_of has it."""
     argv: list[str] = field(default_factory=list)
 
     def process(self) -> psutil.Process | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from ventes.runtime.heartbeat import Heartbeat
+from ventes.runtime.heartbeat import Heartbeat, start_of
 
 OUTPUT_LIMIT = 4_000_000
 OUTPUT_KEPT = 200_000
@@ -43,7 +43,7 @@ class Child:
         finally:
             os.close(descriptor)
         self.pid = self._popen.pid
-        self.started = psutil.Process(self.pid).create_time()  # not yet reaped: the pid is certainly its own
+        self.started = start_of(self.pid)  # not yet reaped: the pid is certainly its own
         self._left: list[psutil.Process] = []
 
     def poll(self) -> int | None:
@@ -113,9 +113,10 @@ def helpers(record: Heartbeat) -> list[psutil.Process]:
     for pid in record.children:
         try:
             process = psutil.Process(pid)
-            if record.process_started - 1 <= process.create_time() <= record.beat + 1 and lives(process):
+            born_after = start_of(pid) >= record.process_started
+            if born_after and process.create_time() <= record.beat + 1 and lives(process):
                 found.append(process)
-        except psutil.Error:
+        except (OSError, psutil.Error):
             continue
     return found
 

@@ -131,7 +131,7 @@ def status(settings: Settings) -> Status:
         config=str(settings.config_file),
         url=services.page_url(settings),
         supervisor_pid=supervisor.pid if supervisor else None,
-        supervisor_since=book.supervisor_started if supervisor else None,
+        supervisor_since=supervisor.create_time() if supervisor else None,
         services=tuple(sorted(found, key=lambda service: SHOWN.index(service.name))),
         rows=counted,
     )

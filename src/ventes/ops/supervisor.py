@@ -19,8 +19,6 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import psutil
-
 from ventes import config
 from ventes.config import Settings
 from ventes.errors import VentesError
@@ -110,8 +108,7 @@ class Main:
         self.settings = settings
         self._offered = offered
         self._log = log
-        me = psutil.Process()
-        self._ledger = Ledger(settings.engine, me.pid, me.create_time())
+        self._ledger = Ledger(settings.engine, os.getpid(), heartbeat.start_of(os.getpid()))
         self._reporter = heartbeat.Reporter(settings.state, "supervisor", settings.engine)
         self._unheard: set[int] = set()
         self._bell = Bell(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

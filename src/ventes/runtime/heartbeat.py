@@ -18,12 +18,13 @@ import psutil
 
 @dataclass
 class Heartbeat:
-    """The record. Times are Unix seconds; durations seconds."""
+    """The record. Times are Unix seconds (but for `process_started`); durations seconds."""
 
     service: str
     engine: str = ""
     pid: int = 0
     process_started: float = 0.0
+    """Seconds from boot to the start of the process, as the kernel counts them: no change of the clock moves it."""
     supervised: bool = False
     """Whether a supervisor of this pipeline started the process."""
     command: list[str] = field(default_factory=list)
@@ -65,7 +66,7 @@ class Reporter:
             service=service,
             engine=engine,
             pid=me.pid,
-            process_started=me.create_time(),
+            process_started=start_of(me.pid),
             supervised=bool(os.environ.get("VENTES_SUPERVISED")),
             command=[sys.executable, *sys.argv],
             since=time.time(),
@@ -104,14 +105,27 @@ def process_of(record: Heartbeat) -> psutil.Process | None:
 
 
 def same_process(pid: int, started: float) -> psutil.Process | None:
-    """The process `pid` if it lives and began at `started` (Unix seconds), else None."""
+    """The process `pid` if it lives and `start_of` it is `started`, else None."""
     try:
-        process = psutil.Process(pid)
-        if abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE:
-            return process
-    except psutil.Error:
+        if abs(start_of(pid) - started) < 1 / _TICKS:
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE:
+                return process
+    except (OSError, psutil.Error):
         pass
     return None
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def start_of(pid: int) -> float:
+    """When the process `pid` began, in seconds since boot. Raises OSError if there is none.
+
+    With the pid this names a process for good. A Unix time would not: setting the clock moves psutil's create_time.
+    """
+    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return int(text.rpartition(")")[2].split()[19]) / _TICKS  # field 22; the name before it may hold anything
 
 
 def alive(record: Heartbeat) -> bool:
