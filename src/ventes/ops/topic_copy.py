@@ -104,6 +104,8 @@ def _consume(
                         continue
                     raise BrokerUnavailable(f"reading the topic failed: {error}", "look at the broker: ventes status")
                 partition, offset = message.partition(), message.offset()
+                assert partition is not None, "a message without an error has a place"
+                assert offset is not None
                 end = ranges[partition][1]
                 if offset <= end:
                     rows.append((partition, offset, message.key(), message.value()))
