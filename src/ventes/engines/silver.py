@@ -24,6 +24,7 @@ import pyarrow as pa
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
 from ventes.engines.span import Span, plan
+from ventes.errors import LakeDamaged
 from ventes.lake import lots, tables
 from ventes.lake.log import Log, TableMissing
 from ventes.lake.maintenance import Caretaker
@@ -107,7 +108,6 @@ class SilverLoop:
         """Work until the stopper says so; returns the exit code 0. Its errors are for engines.job to report."""
         try:
             self._engine.lock()
-            self._recover()
             while not self._stopper.stopping:
                 if not self._step():
                     self._rest()
@@ -122,6 +122,18 @@ class SilverLoop:
         """One lot, if there is one to take. False: nothing can be done just now."""
         if not self._room():
             return False
+        try:
+            return self._go_on()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._release()  # what is in memory may be ahead of the tables: start from them again
+            self._wait_for(f"disk full: {error}; free some space, it goes on by itself")
+            return False
+
+    def _go_on(self) -> bool:
+        if self._publisher is None:
+            self._publisher = self._recover()
         bronze = self._look()
         if bronze is None:
             return False
@@ -129,22 +141,14 @@ class SilverLoop:
         if span is None:
             self._idle_beat()
             return False
-        try:
-            self._take(span)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            self._wait_for(f"disk full: {error}; free some space, it goes on by itself")
-            self._recover()
-            return False
+        self._take(span, self._publisher)
         return True
 
-    def _take(self, span: Span) -> None:
+    def _take(self, span: Span, publisher: Publisher) -> None:
         began = time.monotonic()
         lot = self._lot + 1
         taken = self._engine.take(span, lot)
-        assert self._publisher is not None, "_recover made it"
-        self._publisher.publish(taken.partials, lot)
+        publisher.publish(taken.partials, lot)
         failpoint("silver.after_lot")
         self._lot = lot
         self._position = merge(self._position, span.upto)
@@ -173,19 +177,19 @@ class SilverLoop:
 
     # -- where things stand -------------------------------------------------------------------
 
-    def _recover(self) -> None:
+    def _recover(self) -> Publisher:
         """Make the Silver tables agree with the last lot of ventes_clean, and learn where to go on."""
-        self._release()
-        self._publisher = Publisher(self._settings)
-        state = lots.recover(self._settings, self._publisher)
+        publisher = Publisher(self._settings)
+        state = lots.recover(self._settings, publisher)
         for line in state.mended:
             self._log.warning(f"recovered: {line}")
         self._lot, self._position = state.last_used, state.position
         self._caretakers = [
             *(Caretaker(self._settings, table) for table in (CLEAN, REJETS)),
-            *(Caretaker(self._settings, table, self._publisher.logs[table.name]) for table in ROLLUPS),
+            *(Caretaker(self._settings, table, publisher.logs[table.name]) for table in ROLLUPS),
         ]
         self._log.info(f"{self._engine.name} engine goes on after lot {self._lot}")
+        return publisher
 
     def _look(self) -> Log | None:
         """Bronze as it is now, or None while there is no such table."""
@@ -193,13 +197,23 @@ class SilverLoop:
         try:
             if self._bronze is None or not self._bronze.valid():
                 self._bronze = Log.open(path)
-                self._head = of_log(self._bronze)
+                self._head = self._checked(of_log(self._bronze))
             elif self._bronze.refresh():
                 self._head = of_log(self._bronze)
         except TableMissing:
             self._bronze = None
             self._wait_for(f"{path} does not exist yet: the bronze job makes it")
         return self._bronze
+
+    def _checked(self, head: Position) -> Position:
+        """`head` of a Bronze that was opened anew. Raises LakeDamaged where it holds less than Silver has taken."""
+        for key, taken in self._position.items():
+            if head.get(key, -1) < taken:
+                raise LakeDamaged(
+                    f"Bronze ends at offset {head.get(key, -1)} of {key}, but Silver has taken {taken}",
+                    "it is another Bronze: put the old one back, or `ventes rebuild silver` from this one",
+                )
+        return head
 
     def _room(self) -> bool:
         """Whether the lake's disk has more free space than the watermark."""
@@ -217,9 +231,12 @@ class SilverLoop:
     # -- waiting ------------------------------------------------------------------------------
 
     def _wait_for(self, reason: str) -> None:
-        if (self._reporter.record.phase, self._reporter.record.reason) != ("waiting", reason):
+        record = self._reporter.record
+        news = (record.phase, record.reason) != ("waiting", reason)
+        if news:
             self._log.warning(f"waiting: {reason}")
-        self._reporter.update(phase="waiting", reason=reason)
+        if news or time.time() - record.beat > BEAT_SECONDS:
+            self._reporter.update(phase="waiting", reason=reason)
 
     def _idle_beat(self) -> None:
         record = self._reporter.record

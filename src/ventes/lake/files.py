@@ -43,15 +43,19 @@ def write_stream(
     """The same from pieces, so that a large file never stands in memory as a whole."""
     target, relative = _new_name(path, partition)
     gathered = Statistics(table)
-    with open(target, "wb") as file:
-        with pq.ParquetWriter(file, schema, **WRITER) as writer:
-            for piece in pieces:
-                writer.write_table(piece, row_group_size=ROW_GROUP)
-                gathered.take(piece)
-        file.flush()
-        os.fsync(file.fileno())
-        size = file.tell()
-    sync_folder(target.parent)
+    try:
+        with open(target, "wb") as file:
+            with pq.ParquetWriter(file, schema, **WRITER) as writer:
+                for piece in pieces:
+                    writer.write_table(piece, row_group_size=ROW_GROUP)
+                    gathered.take(piece)
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        sync_folder(target.parent)
+    except BaseException:  # a full disk gets its space back at once
+        target.unlink(missing_ok=True)
+        raise
     return DataFile(relative, size, partition, int(time.time() * 1000), json.dumps(gathered.delta()))
 
 

@@ -241,22 +241,32 @@ class Log:
                 self._publish(self.version + 1, text)
             except FileExistsError:
                 self.refresh()
+                self._check_not_doubled(actions)
                 continue
             self._apply(self.version + 1, text)
             self._identity = self._stamp()
             return self.version
 
+    def _check_not_doubled(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            stamp = action.get("txn", {"appId": "", "version": 0})
+            if self.transactions.get(stamp["appId"], -1) >= stamp["version"]:
+                raise LakeDamaged(
+                    f"another writer committed {stamp['appId']} {stamp['version']} to {self.path}",
+                    "only one job may write a table; see `ventes status`",
+                )
+
     def _publish(self, version: int, text: bytes) -> None:
         target = self._commit_file(version)
         temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-        with open(temporary, "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
         try:
+            with open(temporary, "wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
             os.link(temporary, target)
         finally:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
         sync_folder(target.parent)
 
 
