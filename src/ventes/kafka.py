@@ -133,7 +133,12 @@ class Admin:
     def _offsets(self, numbers: list[int], which: OffsetSpec, timeout: float) -> dict[int, int]:
         asked = {TopicPartition(self._topic, number): which for number in numbers}
         answers = self._client.list_offsets(asked, request_timeout=timeout)
-        return {part.partition: self._result(answer, timeout).offset for part, answer in answers.items()}
+        try:
+            return {part.partition: self._result(answer, timeout).offset for part, answer in answers.items()}
+        except _Refused as refused:
+            if refused.code in NOT_THERE:  # it was there a moment ago: being made, or being deleted
+                raise unavailable(self._settings, refused.message) from None
+            raise
 
     # -- changes ------------------------------------------------------------------------------
 
@@ -222,6 +227,12 @@ _ABSENT = frozenset(
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        # A broker that hung is fenced and elected anew: for a moment client and broker know different leader epochs.
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.FENCED_LEADER_EPOCH,
     }
 )
 """Codes that mean: not now, ask again later."""
