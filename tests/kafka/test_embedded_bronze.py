@@ -1,0 +1,248 @@
+"""The embedded Bronze job against a real broker, in a thread of the test."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import pyarrow.compute as pc
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from tests.support.broker import Broker
+from tests.support.ingested import sale
+from tests.support.pipeline import wait_for
+from ventes import kafka
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE
+from ventes.engines import job
+from ventes.engines.embedded import bronze
+from ventes.engines.embedded.bronze import Ingestion
+from ventes.engines.embedded.intake import CHUNK, Batch, Intake
+from ventes.lake import gaps
+from ventes.lake.log import Log
+from ventes.lake.positions import positions
+from ventes.lake.snapshot import Snapshot
+from ventes.runtime import heartbeat
+from ventes.runtime.heartbeat import Reporter
+from ventes.runtime.stop import Stopper
+
+Running = Callable[[], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def running(settings: Settings) -> Running:
+    """`with running():` the job works; it is stopped at the end, and what it raised is raised."""
+
+    @contextmanager
+    def run() -> Iterator[None]:
+        stopper = Stopper()
+        raised: list[BaseException] = []
+
+        def work() -> None:
+            ingestion = Ingestion(settings, logging.getLogger("test"), Reporter(settings.state, "bronze"), stopper)
+            try:
+                ingestion.run()
+            except BaseException as error:
+                raised.append(error)
+            finally:
+                ingestion.close()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopper.stop()
+            thread.join(20)
+            assert not thread.is_alive()
+            if raised:
+                raise raised[0]
+
+    return run
+
+
+def send(settings: Settings, *messages: dict[str, Any]) -> None:
+    with Producer({"bootstrap.servers": settings.kafka.bootstrap, "message.max.bytes": 10_000_000}) as producer:
+        for message in messages:
+            producer.produce(settings.kafka.topic, **message)
+            producer.poll(0)
+        assert producer.flush(30) == 0
+
+
+def arrived(settings: Settings, offsets: dict[int, int]) -> Callable[[], bool]:
+    """Whether Bronze holds exactly these last offsets, partition → offset."""
+    return lambda: {part: last for (_, part), last in positions(settings.bronze).items()} == offsets
+
+
+def phase(settings: Settings) -> str:
+    record = heartbeat.read(settings.state, "bronze")
+    return record.phase if record is not None else ""
+
+
+def test_every_message_as_it_was(settings: Settings, running: Running) -> None:
+    kafka.ensure_topic(settings)
+    odd = [
+        {"value": sale(1), "key": b"1"},
+        {"value": b"\x00\xff\xfe", "key": b"\xff"},
+        {"value": None, "key": b"2"},
+        {"value": b"", "key": None},
+        {"value": b"x" * 3_000_000, "key": b"3", "headers": [("a", b"\x00"), ("a", None), ("é", b"")]},
+    ]
+    before = datetime.now(timezone.utc)
+    send(settings, *odd)
+    with running():
+        wait_for(arrived(settings, {0: 4}), "five messages in Bronze", 30)
+    rows = Snapshot.open(settings.bronze).arrow().sort_by("offset").to_pylist()
+    assert [(row["key"], row["value"]) for row in rows] == [(message["key"], message["value"]) for message in odd]
+    assert [row["headers"] for row in rows] == [
+        *[None] * 4,
+        [{"key": "a", "value": b"\x00"}, {"key": "a", "value": None}, {"key": "é", "value": b""}],
+    ]
+    assert [bool(row["motifs"]) for row in rows] == [False, True, True, True, True]
+    assert {row["topic_id"] for row in rows} == {kafka.topic_id(settings)}
+    assert all(abs((row["kafka_ts"] - before).total_seconds()) < 60 for row in rows)
+    transactions = Log.open(settings.bronze).transactions
+    assert transactions == {f"ventes-bronze:{kafka.topic_id(settings)}:0": 4}
+
+
+def test_it_goes_on_after_the_last_row_of_the_table(settings: Settings, running: Running) -> None:
+    kafka.ensure_topic(settings)
+    for start in (0, 50, 100):
+        send(settings, *({"value": sale(number)} for number in range(start + 1, start + 51)))
+        with running():
+            wait_for(arrived(settings, {0: start + 49}), "all rows", 30)
+    offsets = Snapshot.open(settings.bronze).arrow()["offset"]
+    assert sorted(offsets.to_pylist()) == list(range(150))
+
+
+def test_partitions_that_are_added_while_it_runs(
+    settings: Settings, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bronze, "LOOK_SECONDS", 0.2)
+    kafka.ensure_topic(settings)
+    send(settings, {"value": sale(1), "partition": 0})
+    with running():
+        wait_for(arrived(settings, {0: 0}), "the first partition", 30)
+        admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
+        admin.create_partitions([NewPartitions(settings.kafka.topic, 3)])[settings.kafka.topic].result(10)
+        for number in range(30):
+            send(settings, {"value": sale(2 + number), "partition": number % 3})
+        wait_for(arrived(settings, {0: 10, 1: 9, 2: 9}), "all three partitions", 30)
+    assert Snapshot.open(settings.bronze).rows == 31
+    topic_id = kafka.topic_id(settings)
+    assert Log.open(settings.bronze).transactions == {
+        f"ventes-bronze:{topic_id}:{partition}": last for partition, last in {0: 10, 1: 9, 2: 9}.items()
+    }
+
+
+def test_messages_that_expired_before_the_first_start_are_recorded(settings: Settings, running: Running) -> None:
+    kafka.ensure_topic(settings)
+    send(settings, *({"value": sale(number)} for number in range(1, 21)))
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
+    upto = TopicPartition(settings.kafka.topic, 0, 15)
+    admin.delete_records([upto])[upto].result(10)
+    with running():
+        wait_for(arrived(settings, {0: 19}), "what is left", 30)
+    assert Snapshot.open(settings.bronze).rows == 5
+    (gap,) = gaps.read(settings.lake).gaps
+    assert (gap.first, gap.last) == (0, 14)
+
+
+def test_a_broker_that_hangs_is_waited_for(
+    settings: Settings, running: Running, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bronze, "LOOK_SECONDS", 0.2)
+    kafka.ensure_topic(settings)
+    send(settings, {"value": sale(1)})
+    with running():
+        wait_for(arrived(settings, {0: 0}), "the first sale", 30)
+        broker.pause()
+        try:
+            wait_for(lambda: phase(settings) == "waiting", "the job says that it waits", 30)
+        finally:
+            broker.resume()
+        send(settings, {"value": sale(2)})
+        wait_for(arrived(settings, {0: 1}), "the second sale", 30)
+        wait_for(lambda: phase(settings) == "running", "the job says that it runs", 10)
+
+
+def test_a_full_disk_pauses_it_and_nothing_is_lost(
+    settings: Settings, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shortage = ["the disk is full"]
+    monkeypatch.setattr(job, "disk_shortage", lambda settings, folder: shortage[0])
+    monkeypatch.setattr(bronze, "DISK_SECONDS", 0.1)
+    kafka.ensure_topic(settings)
+    send(settings, {"value": sale(1)})
+    with running():
+        wait_for(lambda: phase(settings) == "waiting", "the job says that it waits", 30)
+        record = heartbeat.read(settings.state, "bronze")
+        assert record is not None
+        assert record.reason == "the disk is full"
+        assert not arrived(settings, {0: 0})()
+        shortage[0] = ""
+        wait_for(arrived(settings, {0: 0}), "the sale, once there is space", 30)
+        wait_for(lambda: phase(settings) == "running", "the job says that it runs", 10)
+
+
+def taken(intake: Intake, rows: int) -> Iterator[Batch]:
+    while rows > 0:
+        batch = intake.take(10)
+        assert batch is not None, f"{rows} rows did not come"
+        rows -= batch.raw.num_rows
+        yield batch
+
+
+def read_from(settings: Settings, **limits: int) -> Intake:
+    return Intake(settings, "label", {0: 0}, **{"max_rows": 10**9, **limits})
+
+
+def test_a_backlog_comes_in_bounded_batches_in_order(settings: Settings) -> None:
+    kafka.ensure_topic(settings)
+    count = 3 * CHUNK
+    send(settings, *({"value": b"%d" % number} for number in range(count)))
+    with read_from(settings, max_rows=1000) as intake:
+        batches = list(taken(intake, count))
+    assert all(batch.raw.num_rows <= 1000 + CHUNK for batch in batches)
+    assert len(batches) >= 3
+    offsets = [offset for batch in batches for offset in batch.raw["offset"].to_pylist()]
+    assert offsets == list(range(count))
+    assert [batch.last[0] for batch in batches] == [pc.max(batch.raw["offset"]).as_py() for batch in batches]
+    assert batches[-1].behind == 0
+    assert batches[0].behind > 0
+
+
+def test_large_messages_come_in_batches_of_bounded_size(settings: Settings) -> None:
+    kafka.ensure_topic(settings)
+    send(settings, *({"value": b"x" * 1_000_000} for _ in range(120)))
+    with read_from(settings, max_bytes=5_000_000) as intake:
+        sizes = [batch.raw.nbytes for batch in taken(intake, 120)]
+    assert max(sizes) < 70_000_000, "librdkafka's queue and what came while it was emptied"
+
+
+def test_one_batch_holds_what_came_while_the_last_was_stored(settings: Settings) -> None:
+    kafka.ensure_topic(settings)
+    with read_from(settings) as intake:
+        assert intake.take(0.1) is None
+        send(settings, {"value": b"1"})
+        first = intake.take(10)
+        assert first is not None
+        assert first.raw.num_rows == 1
+        for number in range(3):
+            send(settings, {"value": b"%d" % number})
+        rows = sum(batch.raw.num_rows for batch in taken(intake, 3))
+        assert rows == 3
+
+
+def test_bronze_has_exactly_the_contracts_columns(settings: Settings, running: Running) -> None:
+    kafka.ensure_topic(settings)
+    send(settings, {"value": sale(1)})
+    with running():
+        wait_for(arrived(settings, {0: 0}), "the sale", 30)
+    assert Snapshot.open(settings.bronze).columns == tuple(BRONZE.schema.names)
