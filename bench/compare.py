@@ -28,7 +28,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-import duckdb
 import psutil
 from deltalake import DeltaTable
 
@@ -174,7 +173,7 @@ def freshness(contender: Contender, rate: int, seconds: int, before: int) -> dic
     began = datetime.now(timezone.utc)
     produce(contender, rate * seconds, str(rate))
     wait_for(lambda: contender.finished(before + rate * seconds), "caught up", 300)
-    con = duckdb.connect(config={"TimeZone": "UTC"})
+    con = connect()
     con.execute("CREATE TABLE ages (sold TIMESTAMPTZ, age DOUBLE)")
     for log in sorted((contender.clean / "_delta_log").glob("0*.json")):
         if not log.stem.isdigit() or int(log.stem) <= version:
