@@ -37,6 +37,7 @@ from tests.support.pipeline import Pipeline, wait_for  # noqa: E402
 
 from ventes import config  # noqa: E402
 from ventes.contract.tables import CLEAN  # noqa: E402
+from ventes.lake.snapshot import connect  # noqa: E402
 from ventes.lake.tables import path_of  # noqa: E402
 
 CONTENDERS = ("embedded", "spark", "textbook")
