@@ -13,6 +13,7 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -91,7 +92,9 @@ class Bronze:
             except BrokerUnavailable as error:
                 self._wait(str(error))
                 pause = first  # waiting for a broker is no failure of ours: ask again soon
-            except (PySparkException, OSError) as error:
+            except (PySparkException, Py4JError, OSError) as error:
+                if not self._session.alive:
+                    raise  # Spark's JVM died: only a new process gets a new one
                 reason = _first_line(error)
                 self._reporter.error(reason)
                 self._wait(f"the query failed: {reason}; it starts again by itself")

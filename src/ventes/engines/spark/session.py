@@ -6,6 +6,7 @@ Under `spark-submit` it exists already: what it was given wins, and `Session.rem
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -54,15 +55,26 @@ class Session:
     def jvm(self) -> Any:
         return self.spark._jvm
 
+    @property
+    def alive(self) -> bool:
+        """Whether the JVM is there: without it nothing here can work again."""
+        try:
+            return bool(psutil.Process(self.jvm_pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
     def close(self) -> None:
         """Stop Spark and wait until its JVM is gone, so that its files and lock are free."""
-        process = getattr(SparkContext._gateway, "proc", None)
-        self.spark.stop()
-        gateway, SparkContext._gateway = SparkContext._gateway, None
-        if gateway is not None:
-            gateway.shutdown()
+        gateway = SparkContext._gateway
+        process = getattr(gateway, "proc", None)
+        if self.alive:
+            self.spark.stop()
+            if gateway is not None:
+                gateway.shutdown()
+        SparkContext._gateway = None
         if process is not None:
-            process.stdin.close()  # the JVM ends when its stdin does
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()  # the JVM ends when its stdin does
             try:
                 process.wait(timeout=3)
             except subprocess.TimeoutExpired:

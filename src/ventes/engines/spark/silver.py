@@ -82,7 +82,6 @@ class SparkSilver:
 
     def close(self) -> None:
         self._con.close()
-        self._lock.release()
         self._session.close()
 
     def take(self, span: Span, lot: int) -> Taken:
