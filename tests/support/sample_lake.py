@@ -76,7 +76,7 @@ def make(
     end = now or datetime.now(timezone.utc)
     for table in ALL:
         tables.ensure(settings, table)
-    first = _next_offset(settings)
+    first = next_offset(settings)
     start = end - timedelta(days=shape.days)
     step = min(CHUNK, max(1, -(-sales // lots)))
     for done in range(0, sales, step):
@@ -101,7 +101,8 @@ def messages(first: int, count: int, end: datetime, shape: Shape | None = None) 
     return _messages(first, count, 0, count, end - timedelta(seconds=count), end, shape or Shape())
 
 
-def _next_offset(settings: Settings) -> int:
+def next_offset(settings: Settings) -> int:
+    """The offset that comes after all of Bronze."""
     snapshot = Snapshot.open(tables.path_of(settings, BRONZE))
     if not snapshot.files:
         return 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import shlex
-import tempfile
-from typing import BinaryIO, cast
 
 import streamlit as st
 
@@ -12,7 +11,7 @@ from ventes.contract.tables import ALL
 from ventes.dashboard.source import Moment
 from ventes.lake import export
 
-BROWSER_ROWS = 500_000
+BROWSER_ROWS = 250_000
 """Streamlit holds a download in memory; beyond this the command streams it."""
 
 
@@ -40,10 +39,8 @@ def show(moment: Moment) -> None:
     st.code(f"ventes export {shlex.quote(name)} --format csv -o {name}.csv", language="bash", wrap_lines=True)
 
 
-def _csv(moment: Moment, name: str) -> BinaryIO:
-    """The whole table, spooled to disk while it is written."""
-    spool = tempfile.SpooledTemporaryFile(max_size=16 << 20)  # noqa: SIM115 - Streamlit reads it after we return
+def _csv(moment: Moment, name: str) -> bytes:
+    out = io.BytesIO()
     with export.batches(moment[name]) as (schema, rows):
-        export.write_csv(schema, rows, spool)
-    spool.seek(0)
-    return cast(BinaryIO, spool)
+        export.write_csv(schema, rows, out)
+    return out.getvalue()

@@ -1,0 +1,288 @@
+"""The page in a real browser: true, calm, useful, and safe with whatever stands in the data."""
+
+from __future__ import annotations
+
+import csv
+import http.client
+import io
+import socket
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import Site
+from tests.support.sample_lake import HOSTILE
+from ventes.contract.tables import ALL, BRONZE
+from ventes.dashboard import text
+from ventes.lake.snapshot import Snapshot, connect
+from ventes.lake.tables import path_of
+
+Open = Callable[..., Page]
+REFRESHED = 25_000
+"""Milliseconds within which a page that refreshes every 5 s must have changed, on a busy machine."""
+
+
+def ask(site: Site, query: str) -> list[tuple[object, ...]]:
+    """Plain SQL over the tables as they are now."""
+    with connect() as con:
+        for table in ALL:
+            Snapshot.open(path_of(site.settings, table)).view(con, table.name)
+        return con.execute(query).fetchall()
+
+
+def expected(site: Site, where: str = "true") -> list[str]:
+    """The five figures as the page must show them, from ventes_clean and Bronze."""
+    sales, clients, products, revenue = ask(
+        site,
+        "SELECT count(*), count(DISTINCT client_id), count(DISTINCT produit_id), sum(montant) "
+        f"FROM ventes_clean WHERE {where}",
+    )[0]
+    assert isinstance(sales, int)
+    assert isinstance(revenue, Decimal)
+    records = sales if where != "true" else Snapshot.open(path_of(site.settings, BRONZE)).rows
+    average = (revenue / sales).quantize(Decimal("0.01"), "ROUND_HALF_UP")
+    return [f"{records:,}", f"{clients:,}", f"{products:,}", f"${revenue:,.2f}", f"${average:,.2f}"]
+
+
+def figures(page: Page) -> list[str]:
+    return page.locator(".st-key-figures [data-testid=stMetricValue]").all_inner_texts()
+
+
+def shows_figures(page: Page, values: list[str]) -> None:
+    expect(page.locator(".st-key-figures [data-testid=stMetricValue]")).to_have_text(values, timeout=REFRESHED)
+
+
+def plot(page: Page, expression: str) -> object:
+    """`expression` over `gd`, the first chart."""
+    return page.evaluate(f"() => {{ const gd = document.querySelector('.js-plotly-plot'); return {expression}; }}")
+
+
+def drawn(page: Page) -> None:
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+
+
+def column(number: int) -> str:
+    """The cells of a column (from 1) of the table, in its accessible twin."""
+    return f"[data-testid=stDataFrame] canvas table td[aria-colindex='{number}']"
+
+
+def test_figures_are_those_of_the_tables(site: Site, opened: Open) -> None:
+    page = opened(site.url)
+    shows_figures(page, expected(site))
+    expect(page.get_by_role("heading", name="Sales, live")).to_be_visible()
+
+
+TABS = {
+    "Sales by Country": "Total revenue by country",
+    "Top 10 Products": "Best-selling products by volume",
+    "Sales Timeline": "Sales volume over time",
+    "Raw Data": "Last 100 records",
+    "Segments & Loyalty": "Best clients",
+    "Rejected Messages": "Every message is accounted for",
+    "Freshness": "How long a sale takes",
+    "SQL": "Ask the tables",
+}
+
+
+def test_each_tab(site: Site, opened: Open) -> None:
+    page = opened(site.url)
+    for tab, sign in TABS.items():
+        page.get_by_role("tab", name=tab).click()
+        expect(page.get_by_role("heading", name=sign)).to_be_visible(timeout=REFRESHED)
+        expect(page.locator("[data-testid=stException]")).to_have_count(0)
+
+
+def test_calm_while_sales_arrive(site: Site, opened: Open) -> None:
+    """Figures change by themselves; zoom, sort, scroll and a paused page do not."""
+    before = expected(site)
+    timeline = opened(f"{site.url}?tab=Sales+Timeline")
+    raw = opened(f"{site.url}?tab=Raw+Data")
+    paused = opened(site.url)
+    for page in (timeline, raw, paused):
+        shows_figures(page, before)
+
+    drawn(timeline)
+    box = timeline.locator(".js-plotly-plot .nsewdrag").bounding_box()
+    assert box is not None
+    timeline.mouse.move(box["x"] + 200, box["y"] + 100)
+    timeline.mouse.down()
+    timeline.mouse.move(box["x"] + 500, box["y"] + 110, steps=6)
+    timeline.mouse.up()
+    timeline.wait_for_function("() => document.querySelector('.js-plotly-plot')._fullLayout.xaxis.autorange === false")
+    zoom = plot(timeline, "gd._fullLayout.xaxis.range")
+    last = plot(timeline, "gd._fullData[0].y.at(-1)")
+    timeline.evaluate(
+        """() => { window.first = document.querySelector('.js-plotly-plot'); window.blinks = 0;
+        new MutationObserver(() => { if (!document.querySelector('.js-plotly-plot .main-svg')) window.blinks++; })
+        .observe(document.body, { subtree: true, childList: true }); }"""
+    )
+
+    grid = raw.locator("[data-testid=stDataFrame]").first
+    grid.locator("canvas").first.wait_for()
+    corner = grid.bounding_box()
+    assert corner is not None
+    raw.mouse.click(corner["x"] + 30, corner["y"] + 18)  # vente_id: ascending
+    raw.wait_for_function(
+        "() => { const c = [...document.querySelectorAll(\"[data-testid=stDataFrame] canvas table "
+        "td[aria-colindex='1']\")].map(e => Number(e.textContent.replaceAll(',', ''))); "
+        "return c.length > 3 && c.every((v, i) => !i || c[i - 1] <= v); }"
+    )  # fmt: skip
+    raw.mouse.move(corner["x"] + 300, corner["y"] + 300)
+    raw.mouse.wheel(0, 500)
+    raw.wait_for_function("() => document.querySelector('[data-testid=stDataFrame] .dvn-scroller').scrollTop > 400")
+    scrolled = raw.evaluate("() => document.querySelector('[data-testid=stDataFrame] .dvn-scroller').scrollTop")
+
+    paused.get_by_text("Pause", exact=True).click()
+    expect(paused.get_by_text("Paused at")).to_be_visible()
+
+    site.append(40)
+    after = expected(site)
+    assert after != before
+    shows_figures(timeline, after)
+    shows_figures(raw, after)
+    timeline.wait_for_function(f"() => document.querySelector('.js-plotly-plot')._fullData[0].y.at(-1) > {last}")
+    assert plot(timeline, "gd._fullLayout.xaxis.range") == zoom
+    assert timeline.evaluate("() => [window.first.isConnected, window.blinks]") == [True, 0]
+    assert raw.evaluate("() => document.querySelector('[data-testid=stDataFrame] .dvn-scroller').scrollTop") == scrolled
+    numbers = [int(value.replace(",", "")) for value in raw.locator(column(1)).all_text_contents()]
+    assert numbers == sorted(numbers)
+    assert figures(paused) == before
+    paused.get_by_text("Pause", exact=True).click()
+    shows_figures(paused, after)
+
+
+def test_a_link_shows_the_same_view(site: Site, opened: Open) -> None:
+    page = opened(site.url)
+    shows_figures(page, expected(site))
+    page.get_by_role("combobox", name="Country").click()
+    page.keyboard.type("France")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="Top 10 Products").click()
+    page.get_by_role("button", name="Revenue").or_(page.get_by_role("radio", name="Revenue")).first.click()
+    wanted = expected(site, "pays = 'France'")
+    shows_figures(page, wanted)
+    expect(page.get_by_role("heading", name="Best-selling products by revenue")).to_be_visible()
+    again = opened(page.url)
+    shows_figures(again, wanted)
+    expect(again.get_by_role("heading", name="Best-selling products by revenue")).to_be_visible()
+    drawn(again)
+    best = ask(
+        site,
+        "SELECT sum(montant) AS s FROM ventes_clean WHERE pays = 'France' "
+        "GROUP BY produit_id, produit_nom ORDER BY s DESC LIMIT 10",
+    )
+    assert plot(again, "[...gd._fullData[0].x]") == [float(str(row[0])) for row in best]
+
+
+def test_search_in_raw_data(site: Site, opened: Open) -> None:
+    page = opened(f"{site.url}?tab=Raw+Data")
+    page.get_by_role("textbox", name="Search these records").fill("Cafetière")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("of the last 100 records contain it")).to_be_visible()
+    page.wait_for_url("**search=*")
+    again = opened(page.url)
+    expect(again.get_by_text("of the last 100 records contain it")).to_be_visible()
+    expect(again.locator(column(8)).first).to_have_text("Cafetière à piston")
+    assert set(again.locator(column(8)).all_text_contents()) == {"Cafetière à piston"}
+
+
+def test_sql_runs_and_downloads(site: Site, opened: Open) -> None:
+    page = opened(f"{site.url}?tab=SQL")
+    box = page.get_by_role("textbox", name="One SELECT, in Spark's dialect")
+    box.fill("SELECT pays AS p, COUNT(*) AS n FROM bronze_data GROUP BY pays ORDER BY n DESC, p")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("rows,").first).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").click()
+    header, *rows = csv.reader(io.StringIO(Path(download.value.path()).read_text("utf-8"), newline=""))
+    assert header == ["p", "n"]
+    wanted = ask(site, "SELECT pays, count(*) AS n FROM bronze GROUP BY pays ORDER BY n DESC, pays")
+    assert [(name.removeprefix("'"), int(number)) for name, number in rows] == [
+        (str(name).removeprefix("'"), number) for name, number in wanted
+    ]
+    assert not [name for name, _ in rows if name[:1] in "=+-@\t\r"]
+    box.fill("SELECT * FROM read_csv('/etc/passwd')")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("alert")).to_contain_text("not allowed")
+    assert "root:" not in page.content()
+
+
+def test_download_of_a_table(site: Site, opened: Open) -> None:
+    page = opened(site.url)
+    page.get_by_text("Downloads").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV,").click()
+    rows = list(csv.reader(io.StringIO(Path(download.value.path()).read_text("utf-8"), newline="")))
+    assert len(rows) - 1 == Snapshot.open(path_of(site.settings, BRONZE)).rows
+
+
+def test_hostile_names_are_text(site: Site, opened: Open) -> None:
+    page = opened(site.url)
+    drawn(page)
+    labels = page.locator(".js-plotly-plot .ytick text").all_text_contents()
+    for name in HOSTILE:
+        wanted = text.shorten(" ".join((text.cell(name) or "").split()), 24)
+        assert wanted in labels, (name, labels)
+    bar = page.locator(".js-plotly-plot .bars .point path").nth(labels.index("<script>alert(1)</script>"[:23] + "…"))
+    bar.hover(force=True)  # Plotly listens on a layer above it
+    expect(page.locator(".js-plotly-plot .hoverlayer")).to_contain_text("<script>alert(1)</script>")
+    raw = opened(f"{site.url}?tab=Raw+Data")
+    raw.locator("[data-testid=stDataFrame] canvas table").first.wait_for(state="attached")
+    for tested in (page, raw):
+        assert tested.locator("a[href^='javascript'], a[*|href^='javascript']").count() == 0
+        assert "alert(1)" not in "".join(tested.locator("script").all_inner_texts())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_phone(site: Site, opened: Open, scheme: str) -> None:
+    page = opened(site.url, size={"width": 390, "height": 844}, scheme=scheme)
+    shows_figures(page, expected(site))
+    drawn(page)
+    assert page.evaluate("() => document.scrollingElement.scrollWidth") <= 390
+    background = page.evaluate("() => getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+    assert background == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(16, 21, 28)")
+
+
+def test_listens_on_this_machine_only(site: Site) -> None:
+    others = [
+        one.address
+        for addresses in psutil.net_if_addrs().values()
+        for one in addresses
+        if one.family == socket.AF_INET and not one.address.startswith("127.")
+    ]
+    for address in others:
+        with socket.socket() as probe:
+            probe.settimeout(2)
+            assert probe.connect_ex((address, site.port)) != 0, address
+
+
+def test_another_host_name_is_refused(site: Site) -> None:
+    def handshake(host: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+        connection.request(
+            "GET",
+            "/_stcore/stream",
+            headers={
+                "Host": host, "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Origin": f"http://{host}",
+            },
+        )  # fmt: skip
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    assert handshake(f"localhost:{site.port}") == 101
+    assert handshake("evil.example") == 403
+
+
+def test_usage_is_not_reported_and_the_toolbar_is_a_viewers(site: Site, opened: Open) -> None:
+    page = opened(site.url)
+    shows_figures(page, expected(site))
+    page.locator("[data-testid=stMainMenu]").click()
+    expect(page.get_by_text("Clear cache")).to_have_count(0)
+    expect(page.locator("[data-testid=stAppDeployButton]")).to_have_count(0)
