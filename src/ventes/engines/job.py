@@ -20,6 +20,11 @@ NEEDS_A_PERSON = 3
 """Exit code of a job that would fail again in the same way: the supervisor shows FAILED and does not loop."""
 CRASHED = 1
 
+
+class Crashed(Exception):
+    """This process cannot go on, a new one can; the message says why. No traceback is logged."""
+
+
 Body = Callable[[Settings, logging.Logger, Reporter, Stopper], int | None]
 """The work. An exit code that it returns means that it has told the heartbeat how it ended."""
 
@@ -50,6 +55,10 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
             return CRASHED
         reporter.update(phase="failed", reason=str(error))
         return NEEDS_A_PERSON
+    except Crashed as error:
+        log.error("%s ends: %s", service, error)
+        reporter.error(str(error))
+        return CRASHED
     except Exception as error:
         log.exception("%s failed", service)
         reporter.error(f"{type(error).__name__}: {error}"[:2000])

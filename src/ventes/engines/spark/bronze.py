@@ -93,8 +93,8 @@ class Bronze:
                 self._wait(str(error))
                 pause = first  # waiting for a broker is no failure of ours: ask again soon
             except (PySparkException, Py4JError, OSError) as error:
-                if not self._session.alive:
-                    raise  # Spark's JVM died: only a new process gets a new one
+                if not self._session.alive:  # only a new process gets a new one
+                    raise job.Crashed(f"Spark's JVM (pid {self._session.jvm_pid}) died") from None
                 reason = _first_line(error)
                 self._reporter.error(reason)
                 self._wait(f"the query failed: {reason}; it starts again by itself")

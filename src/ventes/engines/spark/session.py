@@ -7,6 +7,7 @@ Under `spark-submit` it exists already: what it was given wins, and `Session.rem
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import subprocess
@@ -63,8 +64,8 @@ class Session:
         except psutil.NoSuchProcess:
             return False
 
-    def close(self) -> None:
-        """Stop Spark and wait until its JVM is gone, so that its files and lock are free."""
+    def close(self, seconds: float = 3.0) -> None:
+        """Stop Spark and wait until its JVM is gone, so that its files and lock are free; killed after `seconds`."""
         gateway = SparkContext._gateway
         process = getattr(gateway, "proc", None)
         if self.alive:
@@ -76,7 +77,7 @@ class Session:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()  # the JVM ends when its stdin does
             try:
-                process.wait(timeout=3)
+                process.wait(timeout=seconds)
             except subprocess.TimeoutExpired:
                 process.kill()  # nothing is open in it any more
                 process.wait()
@@ -159,6 +160,7 @@ def open_session(settings: Settings, job: str) -> Session:
 
     Raises InstallError if the jars or Java are missing, ConfigError for a [spark.conf] that Spark refuses.
     """
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs what it raises too
     scratch = _scratch(settings, job)
     wanted = configuration(settings, job, scratch)
     if SparkContext._active_spark_context is not None or "PYSPARK_GATEWAY_PORT" in os.environ:

@@ -17,6 +17,8 @@ from datetime import datetime, timezone
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -86,6 +88,14 @@ class SparkSilver:
 
     def take(self, span: Span, lot: int) -> Taken:
         """See SilverEngine. The tables exist: the loop has recovered them."""
+        try:
+            return self._take(span, lot)
+        except (PySparkException, Py4JError, OSError):
+            if self._session.alive:
+                raise
+            raise job.Crashed(f"Spark's JVM (pid {self._session.jvm_pid}) died") from None
+
+    def _take(self, span: Span, lot: int) -> Taken:
         bronze = Log.open(tables.path_of(self._settings, BRONZE), span.bronze_version)
         rows = self._read(BRONZE, filter(span.holds, bronze.files.values())).where(span.predicate())
         now = datetime.now(timezone.utc)
