@@ -5,7 +5,7 @@ new `N.json` once. `commit` writes the next one so that it is whole or absent: a
 which refuses an existing name, so two writers can never both own a version; then fsync of the directory.
 
 Why not deltalake's own commit: measured on 2 cores, 300 commits of 10 rows, `write_deltalake` took 8 ms rising to 15 ms
-(it replays the log and its time grows with the files) and does not fsync; this path takes 2.5 ms with all fsyncs and
+(it replays the log and its time grows with the files) and does not fsync; this path takes 2–4 ms with all fsyncs and
 stays there (bench/commits.py). See docs/decisions/0002-own-commit-path.md. Creation and checkpoints stay deltalake's.
 """
 
