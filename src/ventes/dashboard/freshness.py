@@ -69,7 +69,9 @@ class Asker:
         while True:
             try:
                 self._answer = status(self._settings)
-            except Exception:  # the line then says that nothing is known; it must go on asking
+            except Exception as error:  # the line then says that nothing is known; it must go on asking
+                if isinstance(error, RuntimeError) and "shutdown" in str(error):
+                    return  # the process is ending
                 _log.exception("the status of the pipeline could not be asked")
             self._answered.set()
             pause.wait(ASK_SECONDS)

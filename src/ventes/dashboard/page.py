@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
-import duckdb
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -169,9 +168,6 @@ def _guarded(show: Callable[[], None]) -> None:
         show()
     except NotReadable as reason:
         st.info(text.markdown(str(reason), 400), icon=":material/hourglass_empty:")
-    except duckdb.IOException:
-        # a file was vacuumed between the look at the log and the reading: the next refresh sees the new files
-        st.info("The tables are being tidied up; this comes back at the next refresh.", icon=":material/sync:")
     except VentesError as error:
         st.error(text.markdown(f"{error.message}. Next step: {error.hint}.", 400), icon=":material/error:")
 

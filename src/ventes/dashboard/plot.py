@@ -7,6 +7,7 @@ updates it in place. plotly.min.js is the one inside the plotly package, served 
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,20 @@ import plotly.graph_objects as go
 import plotly.io
 import streamlit as st
 from streamlit.components.v1 import declare_component
+from streamlit.components.v2.types import ComponentRenderer
+from streamlit.runtime import Runtime, get_instance
 
 _FILES = declare_component("plotly_files", path=Path(plotly.__file__).parent / "package_data")
 """Never drawn: it only makes the folder reachable, at /component/<name>/."""
 
-_plot = st.components.v2.component(
-    "sales_plot",
-    js=(Path(__file__).with_name("plot.js")).read_text(encoding="utf-8"),
-    css=".sales-plot { width: 100%; } .sales-plot text { fill: var(--st-text-color) !important; }",
-    isolate_styles=False,
-)
+_SCRIPT = Path(__file__).with_name("plot.js").read_text(encoding="utf-8")
+_STYLE = ".sales-plot { width: 100%; } .sales-plot text { fill: var(--st-text-color) !important; }"
+
+
+@cache
+def _component(runtime: Runtime) -> ComponentRenderer:
+    """The component, made known to this runtime: there is one a process, but for tests."""
+    return st.components.v2.component("sales_plot", js=_SCRIPT, css=_STYLE, isolate_styles=False)
 
 
 def show(figure: go.Figure | str, key: str, config: dict[str, Any], label: str) -> None:
@@ -32,4 +37,6 @@ def show(figure: go.Figure | str, key: str, config: dict[str, Any], label: str) 
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     script = f"{'/' + base if base else ''}/component/{_FILES.name}/plotly.min.js"
     text = figure if isinstance(figure, str) else plotly.io.to_json(figure, validate=False)
-    _plot(key=f"plot-{key}", data={"script": script, "figure": text, "config": config, "label": label})
+    _component(get_instance())(
+        key=f"plot-{key}", data={"script": script, "figure": text, "config": config, "label": label}
+    )

@@ -6,6 +6,7 @@ snapshot of each table that could be read, and a sentence for each that could no
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from ventes.lake.snapshot import Snapshot, TableMissing, VersionGone, Watcher, c
 from ventes.lake.tables import path_of
 
 T = TypeVar("T")
+
+_log = logging.getLogger("ventes.page")
 
 MEMORY_MB = 1024
 """For all queries of the page together."""
@@ -98,10 +101,17 @@ class Lake:
 
     @contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection of its own to the page's database: settings and views of a session are private to it."""
+        """A connection of its own to the page's database: its settings and views are private to it.
+
+        A file that was vacuumed between the look at the log and the reading is NotReadable, for this refresh.
+        """
         with self._database.cursor() as con:
             con.execute("SET TimeZone = 'UTC'; SET parquet_metadata_cache = true")
-            yield con
+            try:
+                yield con
+            except duckdb.IOException as error:
+                _log.warning("a table could not be read: %s", error)
+                raise NotReadable("The tables are being tidied up; this comes back at the next refresh.") from None
 
     def moment(self, as_of: datetime | None = None) -> Moment:
         """The tables now, or as they were at `as_of` (aware). Never raises: what cannot be read is in `absent`."""

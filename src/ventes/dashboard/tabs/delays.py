@@ -32,8 +32,8 @@ def render(view: View) -> None:
     for card, (name, label) in zip(st.columns(4, gap="small"), WAYS.items(), strict=True):
         card.metric(
             label,
-            f"{last[f'{name}_p50']:.2f} s",
-            delta=f"p95 {last[f'{name}_p95']:.2f} s",
+            _seconds(last[f"{name}_p50"]),
+            delta=f"p95 {_seconds(last[f'{name}_p95'])}",
             delta_color="off",
             delta_arrow="off",
             border=True,
@@ -53,6 +53,10 @@ def render(view: View) -> None:
         f"Over the newest {min(RECENT, view.moment[CLEAN.name].rows):,} sales; the figures above: the last stretch. "
         "Filters do not apply. A producer whose clock is wrong shows in Event → Kafka."
     )
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f} s"
 
 
 def _rows(view: View) -> list[Row]:

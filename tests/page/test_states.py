@@ -1,0 +1,244 @@
+"""Whatever state the tables are in, the page says it in a sentence; and what people add to it works."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+from streamlit.testing.v1 import AppTest
+
+from tests.page.conftest import SCRIPT, toml
+from tests.support import sample_lake
+from ventes.contract.tables import CLEAN, PAR_PAYS
+from ventes.lake.log import Log
+from ventes.lake.tables import path_of
+
+TABS = ("Sales by Country", "Top 10 Products", "Sales Timeline", "Raw Data", "Segments & Loyalty", "Rejected Messages",
+        "Freshness", "SQL")  # fmt: skip
+GUIDE_SNIPPET = '''
+def get_custom_metrics(spark):
+    df = spark.sql("""
+        SELECT 
+            categorie,
+            COUNT(*) as count,
+            SUM(montant) as revenue
+        FROM bronze_data
+        GROUP BY categorie
+    """)
+    return df
+
+# In main Streamlit app:
+custom_df = get_custom_metrics(spark)
+st.bar_chart(custom_df)
+'''  # noqa: W291 - as printed in the guide
+GUIDE_TAB = """
+def load_custom_data(spark):
+    return spark.sql("SELECT jour, COUNT(*) AS sales FROM ventes_clean GROUP BY jour ORDER BY jour")
+
+# In streamlit_dashboard.py, add to tabs:
+with tab5:
+    st.subheader("Custom Chart")
+    custom_data = load_custom_data(spark)
+    st.line_chart(custom_data)
+"""
+
+Run = Callable[..., AppTest]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run(tab, script, **query)`: one run of the page over the lake in tmp_path, without an exception."""
+
+    def go(tab: str | None = None, script: Path = SCRIPT, **query: str) -> AppTest:
+        if not (tmp_path / "ventes.toml").exists():
+            toml(tmp_path)
+        monkeypatch.setenv("VENTES_CONFIG", str(tmp_path / "ventes.toml"))
+        page = AppTest.from_file(str(script), default_timeout=60)
+        for name, value in {**({"tab": tab} if tab else {}), **query}.items():
+            page.query_params[name] = value
+        page.run()
+        assert not page.exception, page.exception
+        return page
+
+    return go
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    sample_lake.make(sample_lake.settings_at(tmp_path), 300, sample_lake.Shape(days=3), lots=2)
+    return tmp_path
+
+
+def said(page: AppTest) -> str:
+    return " ".join(str(one.value) for kind in (page.info, page.error, page.warning, page.markdown) for one in kind)
+
+
+def charts(page: AppTest) -> list[str]:
+    return [one.type for one in page.main if one.type.endswith("chart")]
+
+
+def kinds(page: AppTest) -> list[str]:
+    """Types of all elements below the page's root."""
+
+    def walk(block: object) -> list[str]:
+        children = getattr(block, "children", None)
+        if children is None:
+            return [str(getattr(block, "type", ""))]
+        return [kind for child in children.values() for kind in walk(child)]
+
+    return walk(page._tree)
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_before_there_is_data(run: Run, tab: str) -> None:
+    page = run(tab)
+    if tab != "SQL":
+        assert "not there yet" in said(page) or "not there yet".replace(" ", "\\ ") in said(page)
+
+
+def test_empty_tables(run: Run, tmp_path: Path) -> None:
+    from ventes.contract.tables import ALL
+    from ventes.lake.tables import ensure
+
+    for table in ALL:
+        ensure(sample_lake.settings_at(tmp_path), table)
+    for tab in TABS:
+        page = run(tab)
+        assert page.metric[0].value == "0"
+        assert page.metric[4].value == "–"
+    assert "No sales yet" in said(run(TABS[0]))
+
+
+def test_one_table_missing_leaves_the_rest(run: Run, lake: Path) -> None:
+    shutil.rmtree(path_of(sample_lake.settings_at(lake), CLEAN))
+    page = run("Sales by Country")
+    assert "ventes" in said(page)
+    assert "vega" not in kinds(page)
+
+
+def test_a_damaged_log_is_named_with_the_next_step(run: Run, lake: Path) -> None:
+    path = path_of(sample_lake.settings_at(lake), PAR_PAYS).parent / CLEAN.name
+    version = Log.open(path).version
+    (path / "_delta_log" / f"{version + 1:020d}.json").write_text("")
+    page = run()
+    assert "ventes doctor" in said(page).replace("\\", "")
+
+
+def test_files_vacuumed_under_the_reader(run: Run, lake: Path) -> None:
+    settings = sample_lake.settings_at(lake)
+    for table in ("ventes_aggreges", "ventes_clean", "ventes_par_produit"):
+        for file in (settings.silver / table).rglob("*.parquet"):
+            file.unlink()
+    assert "tidied up" in said(run())
+
+
+def test_a_table_of_an_older_release(run: Run, tmp_path: Path, lake: Path) -> None:
+    """Columns that an older release did not have yet are shown as empty."""
+    settings = sample_lake.settings_at(tmp_path)
+    path = path_of(settings, CLEAN)
+    old = pa.table({name: column for name, column in zip(CLEAN.schema.names, _rows(path).columns, strict=True)
+                    if name not in ("en_retard", "_extra", "date_traitement")})  # fmt: skip
+    shutil.rmtree(path)
+    write_deltalake(str(path), old, partition_by=["jour"], name=CLEAN.name)
+    for tab in TABS:
+        page = run(tab)
+        assert int(page.metric[0].value) == 300
+
+
+def _rows(path: Path) -> pa.Table:
+    from ventes.lake.snapshot import Snapshot
+
+    return Snapshot.open(path).arrow()
+
+
+def test_jobs_that_are_down_are_said_with_the_next_step(run: Run, lake: Path) -> None:
+    text = said(run())
+    assert "Not live" in text
+    assert "ventes start" in text
+    assert ":green-badge" not in text
+
+
+def test_paused_and_as_of_are_never_green(run: Run, lake: Path) -> None:
+    then = datetime.now(timezone.utc) + timedelta(seconds=1)
+    page = run(at=f"{then:%Y-%m-%dT%H:%M:%SZ}")
+    assert "As of" in said(page)
+    assert ":green-badge" not in said(page)
+
+
+def test_as_of_too_long_ago_is_a_sentence(run: Run, lake: Path) -> None:
+    assert "choose a later time" in said(run(at="2020-01-01T00:00:00Z")).replace("\\", "")
+
+
+def test_nonsense_in_the_link_is_ignored(run: Run, lake: Path) -> None:
+    page = run("nope", at="yesterday", refresh="abc", country="Atlantis", period="never", show="x")
+    assert page.metric[0].value == "300"
+
+
+def test_settings_that_are_refused_are_named(run: Run, tmp_path: Path) -> None:
+    toml(tmp_path, "[page]\nport = 0\n")
+    assert "page.port" in said(run()).replace("\\", "")
+
+
+def test_sql_can_be_switched_off(run: Run, tmp_path: Path, lake: Path) -> None:
+    toml(tmp_path, "[page]\nsql = false\n")
+    assert "SQL" not in [tab.label for tab in run().tabs]
+
+
+def test_the_guides_query_recipe(run: Run, tmp_path: Path, lake: Path) -> None:
+    page = run(script=_pasted(tmp_path, GUIDE_SNIPPET))
+    assert "arrow_vega_lite_chart" in kinds(page) or "vega_lite_chart" in kinds(page)
+
+
+def test_the_guides_tab_recipe(run: Run, tmp_path: Path, lake: Path) -> None:
+    page = run(script=_pasted(tmp_path, GUIDE_TAB))
+    assert "Custom" in [tab.label for tab in page.tabs]
+    assert "Custom Chart" in [one.value for one in page.subheader]
+    assert "arrow_vega_lite_chart" in kinds(page) or "vega_lite_chart" in kinds(page)
+
+
+def test_without_the_recipe_there_is_no_empty_tab(run: Run, lake: Path) -> None:
+    assert [tab.label.replace("\\", "") for tab in run().tabs] == list(TABS)
+
+
+def test_a_query_of_ones_own_that_fails_is_a_sentence(run: Run, tmp_path: Path, lake: Path) -> None:
+    page = run(script=_pasted(tmp_path, 'st.bar_chart(spark.sql("SELECT nope FROM bronze_data"))'))
+    assert "nope" in said(page)
+
+
+def _pasted(folder: Path, snippet: str) -> Path:
+    """The root script with `snippet` pasted at its end."""
+    script = folder / "streamlit_dashboard.py"
+    text = SCRIPT.read_text(encoding="utf-8").replace(
+        "Path(__file__).resolve().parent", f"Path({str(SCRIPT.parent)!r})"
+    )
+    script.write_text(text + snippet, encoding="utf-8")
+    return script
+
+
+def test_a_file_in_the_folder_is_a_tab(run: Run, tmp_path: Path, lake: Path) -> None:
+    folder = tmp_path / "dashboard_tabs"
+    folder.mkdir()
+    (folder / "mine.py").write_text(
+        'import streamlit as st\nLABEL = "Mine"\n'
+        'def render(view):\n    st.dataframe(view.spark.sql("SELECT COUNT(*) AS n FROM bronze_data").toPandas())\n'
+    )
+    (folder / "broken.py").write_text("import nothing_like_that\n")
+    (folder / "_helper.py").write_text("raise SystemExit\n")
+    page = run("Mine")
+    labels = [tab.label for tab in page.tabs]
+    assert "Mine" in labels
+    assert "Broken" in labels
+    assert page.dataframe[0].value["n"].tolist() == [300]
+    assert "nothing\\_like\\_that" in said(run("Broken"))
+
+
+def test_heartbeat_says_that_the_page_runs(run: Run, lake: Path) -> None:
+    run()
+    record = json.loads((lake / "state" / "run" / "page.json").read_text())
+    assert record["phase"] == "running"
