@@ -7,6 +7,7 @@ from datetime import datetime
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ventes.config import Settings
 from ventes.contract.dialect import Value, sql
@@ -30,18 +31,35 @@ def split(
 
     `connues`: at least the rows of ventes_clean whose vente_id occurs in `lot_rows`. `now` becomes date_traitement.
     """
-    con.register("lot_rows", lot_rows)
-    con.register("connues", connues)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE juges AS {sql('silver/juges', 'duckdb')}")
+    juges = lot_rows if _new_ids_only(lot_rows, connues) else _judged(con, lot_rows, connues)
+    con.register("juges", juges)
     taken: dict[str, Value] = {"traitement": now, "lot": lot}
     clean = _arrow(con, sql("silver/clean", "duckdb", watermark_us=watermark_us(settings), **taken)).cast(CLEAN.schema)
-    rejets = _arrow(con, sql("silver/rejets", "duckdb", **taken)).cast(REJETS.schema)
+    rejets = REJETS.schema.empty_table()
+    if clean.num_rows < juges.num_rows:
+        rejets = _arrow(con, sql("silver/rejets", "duckdb", **taken)).cast(REJETS.schema)
     con.register("clean", clean)
     partials = {name: _arrow(con, sql(f"silver/{file}", "duckdb")) for name, file in PARTIALS.items()}
-    con.execute("DROP TABLE juges")
-    for name in ("lot_rows", "connues", "clean"):
+    for name in ("juges", "clean"):
         con.unregister(name)
     return Split(clean, rejets, partials)
+
+
+def _new_ids_only(lot_rows: pa.Table, connues: pa.Table) -> bool:
+    """Whether no valid row shares its id with another: then silver/juges.sql would change no verdict."""
+    if connues.num_rows:
+        return False
+    ids = lot_rows["vente_id"].filter(pc.equal(pc.list_value_length(lot_rows["motifs"]), 0))
+    return bool(pc.count_distinct(ids).as_py() == len(ids))
+
+
+def _judged(con: duckdb.DuckDBPyConnection, lot_rows: pa.Table, connues: pa.Table) -> pa.Table:
+    con.register("lot_rows", lot_rows)
+    con.register("connues", connues)
+    juges = _arrow(con, sql("silver/juges", "duckdb"))
+    con.unregister("lot_rows")
+    con.unregister("connues")
+    return juges
 
 
 def watermark_us(settings: Settings) -> int:
