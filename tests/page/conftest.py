@@ -54,6 +54,7 @@ class Site:
 
     url: str
     port: int
+    pid: int
     folder: Path
     settings: Settings
 
@@ -78,7 +79,7 @@ def serve(folder: Path, script: Path = SCRIPT, *flags: str) -> Iterator[Site]:
         )
         try:
             _until_healthy(port, process, folder / "page.out")
-            yield Site(f"http://localhost:{port}/", port, folder, sample_lake.settings_at(folder))
+            yield Site(f"http://localhost:{port}/", port, process.pid, folder, sample_lake.settings_at(folder))
         finally:
             process.terminate()
             try:

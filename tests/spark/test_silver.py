@@ -40,17 +40,9 @@ def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(module, "FEW", 1_000 if request.param == "driver" else rows)
 
 
-class Kept(SparkSilver):
-    """Leaves the tests' session open."""
-
-    def close(self) -> None:
-        self._con.close()
-        self._lock.release()
-
-
 def run(settings: Settings, session: Session, max_rows: int = 100) -> None:
     reporter = Reporter(settings.state, "silver", "spark")
-    assert SilverLoop(settings, Kept(settings, session), UntilIdle(), reporter, max_rows=max_rows).run() == 0
+    assert SilverLoop(settings, SparkSilver(settings, session), UntilIdle(), reporter, max_rows=max_rows).run() == 0
 
 
 @pytest.mark.usefixtures("size")
@@ -85,7 +77,7 @@ def test_rejected_rows_keep_their_bytes(settings: Settings, session: Session) ->
 def test_a_lot_taken_twice_changes_nothing(settings: Settings, session: Session) -> None:
     commit.append(settings.bronze, BRONZE, bronze_rows(random_sales(7, 50)), "test", 1)
     run(settings, session)
-    engine = Kept(settings, session)
+    engine = SparkSilver(settings, session)
     before = {table.name: Log.open(tables.path_of(settings, table)).version for table in (CLEAN, REJETS)}
     engine.take(Span({}, {("T", 0): 49}, Log.open(settings.bronze).version), 1)
     engine.close()

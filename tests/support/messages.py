@@ -47,6 +47,29 @@ _VALUES = (
 )  # fmt: skip
 
 
+TIMES_WRITTEN = (
+    "2026-01-05T09:59:58+00:00",
+    "2026-01-05T09:59:58.25Z",
+    "2026-01-05 09:59:58",
+    "2026-01-05T09:59:58.123456",
+    "2025-10-26 02:30:00",
+    "2025-03-30T02:30:00.999999999",
+    "2026-01-05T11:59:58.123456+05:45",
+)
+
+
+def as_producers_write(rng: random.Random) -> list[bytes]:
+    """Sales in the forms that must not need a second look: every spacing, escapes or none, times with and without zone."""
+    plain = dict.fromkeys(NAMES, "Zoé Dupont")
+    return [
+        json.dumps({**valid_sale(rng), **plain, "timestamp": time}, ensure_ascii=ascii_, separators=separators).encode()
+        for ascii_ in (True, False)
+        for separators in ((", ", ": "), (",", ":"))
+        for time in TIMES_WRITTEN
+        for _ in range(20)
+    ]
+
+
 def valid_sale(rng: random.Random) -> dict[str, object]:
     """A sale that is valid for an arrival at `corpus.ARRIVAL`, with values near the bounds at times."""
     when = rng.choice((ARRIVAL - timedelta(seconds=rng.randint(0, 86_400 * 400)), datetime(2000, 1, 2, tzinfo=timezone.utc),

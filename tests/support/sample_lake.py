@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
 from ventes.config import Settings
 from ventes.contract.dialect import sql
-from ventes.contract.tables import AGGREGES, ALL, BRONZE, CLEAN, PAR_MINUTE, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, REJETS
-from ventes.lake import tables
-from ventes.lake.commit import append, replace
+from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS
+from ventes.lake import rollups, tables
+from ventes.lake.commit import append
 from ventes.lake.log import Log
+from ventes.lake.rollups import PARTIALS
 from ventes.lake.snapshot import Snapshot, connect
 
 COUNTRIES = (
@@ -82,17 +82,10 @@ def make(
     for done in range(0, sales, step):
         count = min(step, sales - done)
         _take(settings, _messages(first + done, count, done, sales, start, end, shape))
-    publish(settings)
 
 
 def add(settings: Settings, rows: pa.Table) -> None:
     """Add Bronze rows (BRONZE's schema) and all that follows from them."""
-    _take(settings, rows)
-    publish(settings)
-
-
-def add_only(settings: Settings, rows: pa.Table) -> None:
-    """Add Bronze rows and their clean and rejected ones, but leave the roll-ups as they are."""
     _take(settings, rows)
 
 
@@ -188,7 +181,8 @@ def _take(settings: Settings, bronze: pa.Table) -> None:
         clean = con.execute(sql("silver/clean", "duckdb", watermark_us=600_000_000, **taken)).to_arrow_table()
     clean = _treated(clean.cast(CLEAN.schema))
     append(tables.path_of(settings, REJETS), REJETS, _treated(rejets), APP, version)
-    append(tables.path_of(settings, CLEAN), CLEAN, clean, "ventes-silver", version)
+    append(tables.path_of(settings, CLEAN), CLEAN, clean, rollups.APP, version)
+    rollups.publish(settings, _partials(clean), version)
 
 
 def _treated(rows: pa.Table) -> pa.Table:
@@ -209,43 +203,11 @@ def _lot(settings: Settings) -> int:
     return Log.open(tables.path_of(settings, BRONZE)).transactions.get(APP, -1) + 1
 
 
-PARTIALS = {AGGREGES: "clients", PAR_PRODUIT: "produits", PAR_MINUTE: "minutes"}
-
-
-def publish(settings: Settings) -> None:
-    """Compute the five roll-ups anew from ventes_clean."""
-    lot = _lot(settings) - 1
+def _partials(clean: pa.Table) -> dict[str, pa.Table]:
+    """What the lot adds to the roll-ups."""
     with connect(1500) as con:
-        Snapshot.open(tables.path_of(settings, CLEAN)).view(con, "clean")
-        made: dict[str, pa.Table] = {}
-        for table, partial in PARTIALS.items():
-            con.execute(f"CREATE OR REPLACE TEMP TABLE partiels AS {sql(f'silver/partiels_{partial}', 'duckdb')}")
-            made[table.name] = _rollup(con, settings, table.name)
-        con.register("ventes_aggreges", made["ventes_aggreges"])
-        for table, column, uniques in (
-            (PAR_PAYS, "pays", "pays_uniques"),
-            (PAR_SEGMENT, "segment", "segments_uniques"),
-        ):
-            con.execute(f"CREATE OR REPLACE TEMP TABLE uniques AS {sql(f'silver/{uniques}', 'duckdb')}")
-            con.execute(
-                f"CREATE OR REPLACE TEMP TABLE partiels AS SELECT {column}, sum(nb_achats) AS total_transactions, "
-                "sum(total_depense) AS revenue_total, sum(total_quantite) AS items_sold "
-                "FROM ventes_aggreges GROUP BY ALL"
-            )
-            made[table.name] = _rollup(con, settings, table.name)
-    for table in (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, PAR_MINUTE):
-        path = tables.path_of(settings, table)
-        old = list(Log.open(path).files.values())
-        replace(path, table, old, [made[table.name].cast(table.schema)], "ventes-silver", lot)
-
-
-def _rollup(con: duckdb.DuckDBPyConnection, settings: Settings, name: str) -> pa.Table:
-    limits = {}
-    if name == AGGREGES.name:
-        rules = settings.rules
-        limits = {"loyal_from": rules.loyal_from, "premium_from": int(rules.premium_from),
-                  "standard_from": int(rules.standard_from)}  # fmt: skip
-    return con.execute(sql(f"silver/{name}", "duckdb", **limits)).to_arrow_table()
+        con.register("clean", clean)
+        return {name: con.execute(sql(f"silver/{file}", "duckdb")).to_arrow_table() for name, file in PARTIALS.items()}
 
 
 def settings_at(folder: Path, **page: object) -> Settings:

@@ -200,7 +200,7 @@ def test_a_filter_reads_only_files_that_are_new(tmp_path: Path) -> None:
     before = sales()
     for path in seen:  # had they to be read again, this would fail
         Path(path).rename(f"{path}.away")
-    sample_lake.add_only(settings, sample_lake.messages(500, 200, NOW + timedelta(hours=1)))
+    sample_lake.add(settings, sample_lake.messages(500, 200, NOW + timedelta(hours=1)))
     after = sales()
     for path in seen:
         if Path(f"{path}.away").exists():
