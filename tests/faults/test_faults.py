@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from tests import corpus
-from tests.support.pipeline import Pipeline, sales, wait_for
 
+from tests import corpus
+from tests.support.messages import damaged
+from tests.support.pipeline import Pipeline, sales, wait_for
 from ventes import kafka
-from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
+from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, ROLLUPS, Table
+from ventes.lake.snapshot import Snapshot, connect
+from ventes.lake.tables import path_of
 
 ENGINES = ("embedded", "spark")
 BETWEEN_WRITES = (
@@ -191,6 +195,35 @@ def test_engines_take_over_from_each_other_even_after_kill_9(tmp_path: Path) -> 
                 pipeline.verify()
                 pipeline.kill("bronze")
                 pipeline.kill("silver")
+
+
+def test_both_engines_write_the_same_tables(tmp_path: Path) -> None:
+    with (
+        Pipeline(tmp_path / "embedded", "embedded") as one,
+        Pipeline(tmp_path / "spark", "spark", beside=one) as other,
+    ):
+        values = [*(event.value for event in corpus.load()), *mixed(500, 10**6), *damaged(random.Random(7), 3_000)]
+        one.send(values)
+        for pipeline in (one, other):
+            pipeline.start("bronze")
+            pipeline.start("silver")
+            pipeline.catch_up(120)
+            pipeline.verify(read_topic=pipeline is one)
+            for job in ("bronze", "silver"):
+                assert pipeline.stop(job) == 0
+        for table in ALL:
+            assert differences(one, other, table) == [], table.name
+
+
+def differences(one: Pipeline, other: Pipeline, table: Table) -> list[object]:
+    """Rows that only one of the two has, without the columns that say when and in which lot it was written."""
+    own = {"date_ingestion", "date_traitement", "lot"}
+    columns = ", ".join(f'"{name}"' for name in table.schema.names if name not in own)
+    with connect() as con:
+        for name, pipeline in (("a", one), ("b", other)):
+            Snapshot.open(path_of(pipeline.settings, table)).view(con, name)
+        query = f"SELECT {columns} FROM {{}} EXCEPT ALL SELECT {columns} FROM {{}}"
+        return [*con.execute(query.format("a", "b")).fetchall(), *con.execute(query.format("b", "a")).fetchall()]
 
 
 def _phase(pipeline: Pipeline, job: str) -> str:

@@ -56,10 +56,21 @@ def wait_for(question: Callable[[], object], what: str, seconds: float = 90.0) -
 
 
 class Pipeline:
-    def __init__(self, folder: Path, engine: str = "embedded", partitions: int = 1, extra: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        engine: str = "embedded",
+        partitions: int = 1,
+        extra: str = "",
+        beside: Pipeline | None = None,
+    ) -> None:
+        """`beside`: read the topic of that pipeline's broker into tables of one's own."""
         self.folder = folder
         self.engine = engine
+        self._borrows_broker = beside is not None
         broker_port, controller_port, page_port = free_ports(3)
+        if beside is not None:
+            broker_port = beside.settings.kafka.port
         folder.mkdir(parents=True, exist_ok=True)
         toml = folder / "ventes.toml"
         toml.write_text(
@@ -91,8 +102,9 @@ class Pipeline:
         self.sent = 0
 
     def __enter__(self) -> Pipeline:
-        self.broker.start()
-        kafka.ensure_topic(self.settings)
+        if not self._borrows_broker:
+            self.broker.start()
+            kafka.ensure_topic(self.settings)
         return self
 
     def __exit__(
@@ -102,7 +114,8 @@ class Pipeline:
             for name in list(self.jobs):
                 self.stop(name, signal.SIGKILL if error else signal.SIGTERM)
         finally:
-            self.broker.stop()
+            if not self._borrows_broker:
+                self.broker.stop()
             if self._before is None:
                 del os.environ["VENTES_CONFIG"]
             else:
