@@ -71,13 +71,16 @@ def truth(lake: Lake, filters: Filters) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def test_headline(views: duckdb.DuckDBPyConnection, truth: duckdb.DuckDBPyConnection) -> None:
-    found = figures.headline(views)
+    found, day = figures.headline(views, date(2026, 3, 5))
     sales, clients, products, revenue = truth.execute(
         "SELECT count(*), count(DISTINCT client_id), count(DISTINCT produit_id), sum(montant) FROM v"
     ).fetchall()[0]
     assert sales > 0
     assert (found.sales, found.clients, found.products, found.revenue) == (sales, clients, products, revenue)
     assert found.average == figures.average(revenue, sales)
+    assert (day.sales, day.clients, day.revenue) == truth.execute(
+        "SELECT count(*), count(DISTINCT client_id), coalesce(sum(montant), 0) FROM v WHERE jour = DATE '2026-03-05'"
+    ).fetchall()[0]
 
 
 def test_countries(views: duckdb.DuckDBPyConnection, truth: duckdb.DuckDBPyConnection) -> None:
@@ -170,8 +173,7 @@ def test_last_messages_are_the_newest_of_the_table(lake: Lake) -> None:
 
 def test_last_messages_reads_few_files(lake: Lake) -> None:
     moment = lake.moment()
-    with lake.connection() as con:
-        chosen = relations.newest(con, moment[BRONZE.name], "kafka_ts", 100)
+    chosen = relations.newest(moment[BRONZE.name], "kafka_ts", 100)
     assert len(chosen) < len(moment[BRONZE.name].files) / 2
 
 

@@ -46,8 +46,8 @@ def test_very_long_names_are_shortened() -> None:
 
 def test_equal_names_stay_two_bars_and_numbers_stay_names() -> None:
     figure = charts.bars(["2024", "2024"], [1, 2], ["a", "b"], "title")
-    assert list(figure.data[0].y) == [0, 1]
-    assert list(figure.layout.yaxis.ticktext) == ["2024", "2024"]
+    assert figure["data"][0]["y"] == [0, 1]
+    assert figure["layout"]["yaxis"]["ticktext"] == ["2024", "2024"]
 
 
 def test_money_and_age() -> None:

@@ -9,6 +9,7 @@ Each reads the views that `relations.narrowed` makes, whose rows are sums (keys 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -45,17 +46,17 @@ def average(revenue: Decimal, sales: int) -> Decimal | None:
     return (revenue / sales).quantize(CENT, ROUND_HALF_UP) if sales else None
 
 
-def headline(con: duckdb.DuckDBPyConnection, day: date | None = None) -> Headline:
-    """The figures of all sales, or of one business day (then without products: no roll-up has them by day)."""
-    where, values = ("WHERE jour = ?", [day]) if day else ("", [])
-    sales, clients, revenue = _row(
+def headline(con: duckdb.DuckDBPyConnection, day: date) -> tuple[Headline, Headline]:
+    """The figures of all sales, and those of one business day (without products: no roll-up has them by day)."""
+    row = _row(
         con,
-        "SELECT coalesce(sum(nb_achats), 0)::BIGINT, count(DISTINCT client_id), coalesce(sum(total_depense), 0) "
-        f"FROM clients {where}",
-        values,
+        "SELECT coalesce(sum(nb_achats), 0)::BIGINT, count(DISTINCT client_id), coalesce(sum(total_depense), 0), "
+        "coalesce(sum(nb_achats) FILTER (jour = $day), 0)::BIGINT, count(DISTINCT client_id) FILTER (jour = $day), "
+        "coalesce(sum(total_depense) FILTER (jour = $day), 0), "
+        "(SELECT count(DISTINCT produit_id) FROM produits) FROM clients",
+        {"day": day},
     )
-    products = 0 if day else _row(con, "SELECT count(DISTINCT produit_id) FROM produits")[0]
-    return Headline(sales, clients, products, Decimal(revenue))
+    return Headline(row[0], row[1], row[6], Decimal(row[2])), Headline(row[3], row[4], 0, Decimal(row[5]))
 
 
 def countries(con: duckdb.DuckDBPyConnection) -> pa.Table:
@@ -99,13 +100,18 @@ class Timeline:
 
 
 def timeline(con: duckdb.DuckDBPyConnection, zone: str, points: int = POINTS) -> Timeline:
-    """Sales over time, as fine as at most `points` points allow."""
+    """Sales over time, as fine as at most `points` points allow.
+
+    Zones differ from UTC by quarters of an hour, so minutes are summed to quarters first: converting is what costs.
+    """
     first, last = _row(con, "SELECT min(minute), max(minute) FROM minutes")
     span = (last - first).total_seconds() / 60 if first else 0
     step = next((step for step in STEPS if span / step < points), STEPS[-1])
     rows = con.execute(
-        f"WITH buckets AS (SELECT time_bucket(INTERVAL {step} MINUTE, timezone(?, minute)) AS start, "
-        "sum(total_transactions)::BIGINT AS sales, sum(revenue_total) AS revenue FROM minutes GROUP BY 1) "
+        f"WITH coarse AS (SELECT time_bucket(INTERVAL {math.gcd(step, 15)} MINUTE, minute) AS minute, "
+        "sum(total_transactions) AS sales, sum(revenue_total) AS revenue FROM minutes GROUP BY 1), "
+        f"buckets AS (SELECT time_bucket(INTERVAL {step} MINUTE, timezone(?, minute)) AS start, "
+        "sum(sales)::BIGINT AS sales, sum(revenue) AS revenue FROM coarse GROUP BY 1) "
         "SELECT *, (sum(sales) OVER (ORDER BY start))::BIGINT AS cumulative FROM buckets ORDER BY start",
         [zone],
     ).to_arrow_table()
@@ -217,15 +223,15 @@ class Trend:
 
 
 def trend(con: duckdb.DuckDBPyConnection, slices: int = 24) -> Trend:
-    """From the view `recent` (horodatage, client_id, produit_id, montant): equal slices of its time."""
-    first, last = _row(con, "SELECT epoch_ms(min(horodatage)), epoch_ms(max(horodatage)) FROM recent")
+    """From the view `recent` (kafka_ts, client_id, produit_id, montant): equal slices of its time."""
+    first, last = _row(con, "SELECT epoch_ms(min(kafka_ts)), epoch_ms(max(kafka_ts)) FROM recent")
     if first is None or last - first < 1000:
         return Trend([], [], [], [], [])
     rows = con.execute(
         "SELECT s.i, count(r.montant), count(DISTINCT client_id), count(DISTINCT produit_id), "
         "coalesce(sum(montant), 0)::DOUBLE, coalesce(avg(montant), 0)::DOUBLE "
         f"FROM range({slices:d}) AS s(i) LEFT JOIN recent AS r "
-        f"ON s.i = least({slices - 1:d}, ((epoch_ms(horodatage) - ?) * {slices:d}) // ?) GROUP BY s.i ORDER BY s.i",
+        f"ON s.i = least({slices - 1:d}, ((epoch_ms(kafka_ts) - ?) * {slices:d}) // ?) GROUP BY s.i ORDER BY s.i",
         [first, last - first],
     ).fetchall()
     columns = list(zip(*rows, strict=True))[1:]
@@ -272,7 +278,9 @@ def rows_of(table: pa.Table) -> list[Row]:
     return listed
 
 
-def _row(con: duckdb.DuckDBPyConnection, query: str, values: list[Any] | None = None) -> tuple[Any, ...]:
+def _row(
+    con: duckdb.DuckDBPyConnection, query: str, values: list[Any] | dict[str, Any] | None = None
+) -> tuple[Any, ...]:
     row = con.execute(query, values or []).fetchone()
     assert row is not None  # an aggregate without GROUP BY has one row
     return row

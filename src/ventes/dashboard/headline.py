@@ -20,8 +20,7 @@ RECENT = 3000
 def show(view: View) -> None:
     used = tables_for(view.filters, "clients", "produits")
     today = (view.moment.as_of or datetime.now(timezone.utc)).astimezone(view.settings.business_zone).date()
-    total = view.shared("headline", used, lambda: _headline(view))
-    day = view.shared(("day", today), used[:1], lambda: _day(view, today))
+    total, day = view.shared(("headline", today), used, lambda: _headline(view, today))
     trend = view.shared("trend", (CLEAN.name,), lambda: _trend(view))
     records = total.sales if view.filters.used else view.moment[BRONZE.name].rows
     about = (
@@ -57,13 +56,8 @@ def _card(label: str, value: str, note: str, line: Sequence[float], about: str |
     )
 
 
-def _headline(view: View) -> Headline:
+def _headline(view: View, day: date) -> tuple[Headline, Headline]:
     with narrowed(view.moment, view.filters, "clients", "produits") as con:
-        return figures.headline(con)
-
-
-def _day(view: View, day: date) -> Headline:
-    with narrowed(view.moment, view.filters, "clients") as con:
         return figures.headline(con, day)
 
 

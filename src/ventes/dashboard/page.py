@@ -7,16 +7,19 @@ table version, and so do no work while nothing was committed.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ventes.config import Settings, load
+from ventes.config import Settings, config_path, load
 from ventes.dashboard import freshness, headline, sidebar, text
 from ventes.dashboard.own_tabs import Tab, found
 from ventes.dashboard.sidebar import Choices
@@ -59,6 +62,18 @@ def built_in(settings: Settings) -> list[Tab]:
     if settings.page.sql:
         modules.append(sql)
     return [Tab(module.LABEL, module.render, getattr(module, "LIVE", True)) for module in modules]
+
+
+@cache
+def _settings(config: Path, changed: float, environment: frozenset[tuple[str, str]]) -> Settings:
+    return load()
+
+
+def settings_now() -> Settings:
+    """The settings in force; read anew when the file or the environment changed. Raises ConfigError."""
+    path = config_path()
+    changed = path.stat().st_mtime if path.exists() else 0.0
+    return _settings(path, changed, frozenset(item for item in os.environ.items() if item[0].startswith("VENTES_")))
 
 
 def lake_of(settings: Settings) -> Lake:
@@ -110,7 +125,7 @@ def render(own_tabs: Sequence[str] = ()) -> Board:
     """Draw the page. `own_tabs`: labels of tabs that the script itself may fill; unused ones are not shown."""
     st.set_page_config(page_title=TITLE, page_icon=ICON, layout="wide")
     try:
-        settings = load()
+        settings = settings_now()
     except VentesError as error:
         st.error(text.markdown(f"{error.message}. Next step: {error.hint}.", 900), icon=":material/settings_alert:")
         st.stop()

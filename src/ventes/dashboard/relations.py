@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 
 import duckdb
 import pyarrow as pa
@@ -13,7 +12,6 @@ from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_MINUTE, PAR_PROD
 from ventes.dashboard import perfile
 from ventes.dashboard.filters import Filters
 from ventes.dashboard.source import Moment
-from ventes.lake.log import DataFile
 from ventes.lake.snapshot import Snapshot
 
 ANSWERS = {
@@ -22,6 +20,10 @@ ANSWERS = {
     "minutes": (PAR_MINUTE.name, frozenset({"period"})),
 }
 """View → the roll-up it is, and the filters that this roll-up can answer."""
+
+
+LARGE_BYTES = 4 << 20
+"""Files beyond this are worth a look at their narrow columns first."""
 
 
 def tables_for(filters: Filters, *views: str) -> tuple[str, ...]:
@@ -57,35 +59,24 @@ def _rollup_view(con: duckdb.DuckDBPyConnection, moment: Moment, filters: Filter
         con.execute(f"CREATE TEMP VIEW {view} AS SELECT * FROM all_{view}")
 
 
-def newest(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, column: str, rows: int) -> set[str]:
-    """The files that hold the `rows` newest rows by the timestamp `column`: found by statistics, checked exactly."""
-    known = [(bounds[1], file) for file in snapshot.files if (bounds := file.bounds(column))]
+def newest(snapshot: Snapshot, column: str, rows: int) -> set[str]:
+    """Files that hold the `rows` newest rows by the timestamp `column`, by statistics alone; at times a few more.
+
+    The files with the largest maxima that together have `rows` rows hold no row below their smallest minimum, so only
+    files that reach above that can hold one of the newest.
+    """
+    known = [(bounds, file) for file in snapshot.files if (bounds := file.bounds(column))]
     chosen = {file.path for file in snapshot.files if file.bounds(column) is None}
-    known.sort(key=lambda item: item[0], reverse=True)
-    taken = 0
-    for _, file in known:
-        if taken >= rows:
+    known.sort(key=lambda item: item[0][1], reverse=True)
+    taken, least = 0, ""
+    for bounds, file in known:
+        if taken >= rows and bounds[1] < least:
             break
         chosen.add(file.path)
-        taken += file.rows or 0
-    while True:
-        nth = _nth(con, snapshot, chosen, column, rows)
-        more = {file.path for top, file in known if nth is None or top >= nth} - chosen
-        if not more:
-            return chosen
-        chosen |= more
-
-
-def _nth(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, paths: set[str], column: str, rows: int) -> str | None:
-    """The `rows`-th newest value in the files, as the log writes timestamps (milliseconds, rounded down)."""
-    found = con.execute(
-        f'SELECT "{column}" FROM ({snapshot.select(lambda file: file.path in paths)}) '
-        f'ORDER BY "{column}" DESC NULLS LAST LIMIT 1 OFFSET {rows - 1:d}'
-    ).fetchone()
-    if found is None or found[0] is None:
-        return None
-    value: datetime = found[0].astimezone(timezone.utc)
-    return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+        if taken < rows:
+            taken += file.rows or 0
+            least = min(least, bounds[0]) if least else bounds[0]
+    return chosen
 
 
 @contextmanager
@@ -93,12 +84,12 @@ def recent_sales(moment: Moment, filters: Filters, rows: int) -> Iterator[duckdb
     """A connection with the view `recent`: of the `rows` newest sales those that pass `filters`, all columns."""
     snapshot = moment[CLEAN.name]
     condition, values = filters.condition()
+    paths = newest(snapshot, "kafka_ts", rows)
     with moment.lake.connection() as con:
-        paths = newest(con, snapshot, "horodatage", rows)
         con.execute(
             f"CREATE TEMP TABLE recent AS SELECT * FROM (SELECT horodatage, kafka_ts, date_ingestion, date_traitement, "
             f"client_id, produit_id, montant, jour, pays, segment, categorie "
-            f"FROM ({snapshot.select(lambda file: file.path in paths)}) ORDER BY horodatage DESC LIMIT {rows:d}) "
+            f"FROM ({snapshot.select(lambda file: file.path in paths)}) ORDER BY kafka_ts DESC LIMIT {rows:d}) "
             f"WHERE {condition}",
             values,
         )
@@ -108,15 +99,13 @@ def recent_sales(moment: Moment, filters: Filters, rows: int) -> Iterator[duckdb
 def last_messages(moment: Moment, rows: int = 100) -> pa.Table:
     """The newest Bronze rows, newest first, all columns. Reads the files that hold them, never the table."""
     snapshot = moment[BRONZE.name]
+    paths = newest(snapshot, "kafka_ts", rows)
+    source = snapshot.select(lambda file: file.path in paths)
+    order = f'ORDER BY kafka_ts DESC, "partition" DESC, "offset" DESC LIMIT {rows:d}'
     with moment.lake.connection() as con:
-        paths = newest(con, snapshot, "kafka_ts", rows)
-
-        def keep(file: DataFile) -> bool:
-            return file.path in paths
-
-        edge = _nth(con, snapshot, paths, "kafka_ts", rows)
-        since = "" if edge is None else f"WHERE kafka_ts >= TIMESTAMPTZ '{edge}'"
-        return con.execute(
-            f"SELECT * FROM ({snapshot.select(keep)}) {since} "
-            f'ORDER BY kafka_ts DESC, "partition" DESC, "offset" DESC LIMIT {rows:d}'
-        ).to_arrow_table()
+        if sum(file.size for file in snapshot.files if file.path in paths) > LARGE_BYTES:
+            # narrow columns first: the raw messages are then read from the row groups of the newest alone
+            edge = con.execute(f"SELECT min(kafka_ts) FROM (SELECT kafka_ts FROM ({source}) {order})").fetchone()
+            if edge is not None and edge[0] is not None:
+                source = f"SELECT * FROM ({source}) WHERE kafka_ts >= TIMESTAMPTZ '{edge[0].isoformat()}'"
+        return con.execute(f"SELECT * FROM ({source}) {order}").to_arrow_table()

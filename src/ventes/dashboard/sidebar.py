@@ -8,9 +8,9 @@ from datetime import date, datetime, timedelta, timezone
 import streamlit as st
 
 from ventes.config import Settings
+from ventes.contract.tables import PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT
 from ventes.dashboard import commands, diagram, downloads
 from ventes.dashboard.filters import PERIODS, Filters, period
-from ventes.dashboard.relations import narrowed
 from ventes.dashboard.source import Lake, NotReadable
 
 
@@ -88,15 +88,15 @@ def _known(lake: Lake) -> tuple[list[str], list[str], list[str]]:
     """The countries, segments and categories there are; empty lists before there is data."""
     moment = lake.moment()
 
-    def distinct() -> tuple[list[str], list[str], list[str]]:
-        with narrowed(moment, Filters(), "clients", "produits") as con:
-            return tuple(  # type: ignore[return-value]
-                [row[0] for row in con.execute(f"SELECT DISTINCT {name} FROM {view} ORDER BY 1").fetchall()]
-                for name, view in (("pays", "clients"), ("segment", "clients"), ("categorie", "produits"))
-            )
+    def distinct(column: str, table: str) -> list[str]:
+        with moment.open(table) as con:
+            return [row[0] for row in con.execute(f"SELECT DISTINCT {column} FROM {table} ORDER BY 1").fetchall()]
+
+    def known(column: str, table: str) -> list[str]:
+        return moment.shared(("known", column), (table,), lambda: distinct(column, table))
 
     try:
-        return moment.shared("known", ("ventes_aggreges", "ventes_par_produit"), distinct)
+        return known("pays", PAR_PAYS.name), known("segment", PAR_SEGMENT.name), known("categorie", PAR_PRODUIT.name)
     except NotReadable:
         return [], [], []
 

@@ -21,8 +21,6 @@ from ventes.dashboard.filters import Filters
 from ventes.dashboard.source import Moment
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from ventes.dashboard.spark import Spark
 
 T = TypeVar("T")
@@ -64,16 +62,16 @@ class View:
                 icon=":material/hourglass_empty:",
             )
 
-    def chart(self, figure: go.Figure, key: str, alt: str, zoom: bool = False) -> None:
-        """A Plotly figure that keeps its place while its data changes."""
+    def chart(self, figure: Any, key: str, alt: str, zoom: bool = False) -> None:
+        """A Plotly figure, or the dictionary of one, that keeps its place while its data changes."""
         config = {
             "displaylogo": False,
             "displayModeBar": "hover" if zoom else False,
             "scrollZoom": False,
             "modeBarButtonsToRemove": ["select2d", "lasso2d", "toImage"],
         }
-        if zoom:
-            figure.update_layout(dragmode="zoom")
+        if zoom and isinstance(figure, dict):
+            figure = {**figure, "layout": {**figure["layout"], "dragmode": "zoom"}}
         plot.show(figure, key, config, alt)
 
     def table(

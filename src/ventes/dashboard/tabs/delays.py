@@ -41,7 +41,7 @@ def render(view: View) -> None:
     series = {
         f"{label} {q}": [row[f"{name}_{q}"] for row in rows] for name, label in WAYS.items() for q in ("p50", "p95")
     }
-    times = [row["start"] for row in rows]
+    times = [row["start"].isoformat() for row in rows]
     zone = text.plotly(view.settings.rules.time_zone)
     view.chart(
         charts.lines(times, series, "Seconds", f"Time of arrival in Kafka ({zone})"),

@@ -58,7 +58,7 @@ def render(view: View) -> None:
     )
 
 
-def _bars(view: View, rows: list[Row], name: str, clients: str):  # type: ignore[no-untyped-def]
+def _bars(view: View, rows: list[Row], name: str, clients: str) -> charts.Figure:
     currency = view.settings.page.currency
     hover = [
         f"<b>{text.plotly(row[name], 60)}</b><br>Revenue {text.plotly(view.money(row['revenue']), 60)}"

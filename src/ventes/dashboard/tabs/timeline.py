@@ -22,7 +22,7 @@ def render(view: View) -> None:
         view.nothing()
         return
     stretch = STRETCH[timeline.step_minutes]
-    times = [row["start"] for row in rows]
+    times = [row["start"].isoformat() for row in rows]
     hover = [
         f"<b>{row['start']:%Y-%m-%d %H:%M}</b><br>{row['cumulative']:,} sales so far<br>{row['sales']:,} in this "
         f"{'stretch' if timeline.step_minutes in (5, 15, 360) else stretch}<br>"
