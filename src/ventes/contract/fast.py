@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 from ventes.contract.dialect import Dialect, fragment, sql
 from ventes.contract.zones import local_steps, offset_case, utc_steps
 
-YEARS_BACK = 10
-"""Sales older than this, where a zone has summers and winters to know, are left to `judge`."""
+YEARS_BACK: dict[Dialect, int] = {"duckdb": 10, "spark": 2}
+"""Sales older than this, where a zone has summers and winters to know, are left to `judge`. Few for Spark: it
+compiles a stage into one Java method, and one of more than 8000 bytes is never compiled to machine code."""
 
 
 def query(dialect: Dialect, source_zone: ZoneInfo, business_zone: ZoneInfo, year: int) -> str:
@@ -22,21 +23,12 @@ def query(dialect: Dialect, source_zone: ZoneInfo, business_zone: ZoneInfo, year
 
 @lru_cache(maxsize=16)
 def _query(dialect: Dialect, source: str, business: str, year: int) -> str:
-    first, last = max(2000, year - YEARS_BACK), year + 1
+    first, last = max(2000, year - YEARS_BACK[dialect]), year + 1
     source_offset = "0"
     if source != "UTC":
         source_offset = offset_case("locale", local_steps(ZoneInfo(source), first, last), last)
-
-    def day(column: str) -> str:
-        if business == "UTC":
-            return f"CAST({column} AS DATE)"
-        offset = offset_case(column, utc_steps(ZoneInfo(business), first, last), last)
-        return f"CAST(timestampadd(SECOND, {offset}, {column}) AS DATE)"
-
-    return sql(
-        "fast",
-        dialect,
-        source_offset=fragment(source_offset),
-        jour_vente=fragment(day("horodatage")),
-        jour_kafka=fragment(day("kafka_ts")),
-    )
+    local = "horodatage"
+    if business != "UTC":
+        business_offset = offset_case(local, utc_steps(ZoneInfo(business), first, last), last)
+        local = f"timestampadd(SECOND, {business_offset}, {local})"
+    return sql("fast", dialect, source_offset=fragment(source_offset), jour=fragment(f"CAST({local} AS DATE)"))

@@ -25,13 +25,16 @@ _NAMES = ("client_nom", "produit_nom", "categorie", "pays", "segment")
 _OTHERS = tuple(field for field in EVENT_FIELDS if field not in _NAMES)
 
 _STRUCTURE = json.dumps({field: "JSON" if field in _NAMES else "VARCHAR" for field in EVENT_FIELDS})
-_STRING = """CASE WHEN starts_with(f.{0}, '"') THEN TRY(from_json(f.{0}, '"VARCHAR"')) END AS t_{0}"""
+_STRING = """CASE WHEN starts_with(f.{0}, '"') THEN TRY(from_json(f.{0}, '"VARCHAR"')) END AS n_{0}"""
+_NOT_BLANK = """CASE WHEN (n_{0} >= '!' AND n_{0} < chr(133)) OR (n_{0} >= '¡' AND n_{0} < 'ᙿ') OR n_{0} >= '、'
+  THEN n_{0} END AS t_{0}"""
 
 # TRY, because one malformed message would otherwise end the query for all. DuckDB's parser (yyjson) refuses
 # trailing data, raw control characters and half surrogate pairs, as `judge` does, but takes a comma before the
 # closing brace, NaN, and keys more than once. So: the object ends in `}` after a value, has eleven members, and
 # all eleven fields are there (NULLs end in `sure = false`), hence each once and none else. A name is asked for
-# as JSON, whose quote proves that it was a string; then the quotes come off.
+# as JSON, whose quote proves that it was a string; then the quotes come off. The bounds in _NOT_BLANK leave out
+# every first character that Unicode calls white space, and some that are none.
 _TEXTS = f"""
 WITH cadres AS (
   SELECT rang, kafka_ts,
@@ -45,11 +48,14 @@ WITH cadres AS (
 lus AS (
   SELECT rang, kafka_ts, TRY(from_json(texte, '{_STRUCTURE}')) AS f, TRY(len(json_keys(texte))) = 11 AS seule
   FROM cadres
+),
+textes AS (
+  SELECT rang, kafka_ts, seule,
+    {", ".join(f"f.{field} AS t_{field}" for field in _OTHERS)},
+    {", ".join(_STRING.format(field) for field in _NAMES)}
+  FROM lus
 )
-SELECT rang, kafka_ts, seule,
-  {", ".join(f"f.{field} AS t_{field}" for field in _OTHERS)},
-  {", ".join(_STRING.format(field) for field in _NAMES)}
-FROM lus
+SELECT *, {", ".join(_NOT_BLANK.format(field) for field in _NAMES)} FROM textes
 """
 _ROWS_A_THREAD = 20_480
 _TYPED = ", ".join("horodatage AS timestamp" if field == "timestamp" else field for field in EVENT_FIELDS)
