@@ -13,7 +13,7 @@ from ventes.dashboard.figures import Headline, Trend
 from ventes.dashboard.relations import narrowed, recent_sales, tables_for
 from ventes.dashboard.view import View
 
-RECENT = 3000
+RECENT = 2000
 """Sales behind the small lines."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import duckdb
 import pyarrow as pa
@@ -79,21 +80,38 @@ def newest(snapshot: Snapshot, column: str, rows: int) -> set[str]:
     return chosen
 
 
+_RECENT = "horodatage, kafka_ts, date_ingestion, date_traitement, client_id, produit_id, montant, jour, pays, segment, categorie"
+
+
 @contextmanager
 def recent_sales(moment: Moment, filters: Filters, rows: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the view `recent`: of the `rows` newest sales those that pass `filters`, all columns."""
+    """A connection with the view `recent`: of the `rows` newest sales (by arrival) those that pass `filters`.
+
+    The newest rows of each file are kept in memory: after an append only the new file is read.
+    """
     snapshot = moment[CLEAN.name]
+    newest_first = f"ORDER BY kafka_ts DESC LIMIT {rows:d}"
     condition, values = filters.condition()
-    paths = newest(snapshot, "kafka_ts", rows)
     with moment.lake.connection() as con:
+
+        def read(path: str) -> pa.Table:
+            source = snapshot.select(lambda file: file.path == path)
+            return con.execute(f"SELECT {_RECENT} FROM ({source}) {newest_first}").to_arrow_table()
+
+        pieces = [
+            moment.lake.pieces.get((snapshot.path, path, rows), partial(read, path))
+            for path in sorted(newest(snapshot, "kafka_ts", rows))
+        ]
+        con.register("pieces", pa.concat_tables(pieces) if pieces else _no_sales())
         con.execute(
-            f"CREATE TEMP TABLE recent AS SELECT * FROM (SELECT horodatage, kafka_ts, date_ingestion, date_traitement, "
-            f"client_id, produit_id, montant, jour, pays, segment, categorie "
-            f"FROM ({snapshot.select(lambda file: file.path in paths)}) ORDER BY kafka_ts DESC LIMIT {rows:d}) "
-            f"WHERE {condition}",
-            values,
+            f"CREATE TEMP TABLE recent AS SELECT * FROM (SELECT * FROM pieces {newest_first}) WHERE {condition}", values
         )
         yield con
+
+
+def _no_sales() -> pa.Table:
+    names = [name.strip() for name in _RECENT.split(",")]
+    return pa.schema([CLEAN.schema.field(name) for name in names]).empty_table()
 
 
 def last_messages(moment: Moment, rows: int = 100) -> pa.Table:
