@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -50,16 +51,46 @@ def run(settings: Settings) -> int:
 
 
 def _body(settings: Settings, log: logging.Logger, reporter: Reporter, stopper: Stopper) -> None:
-    session = open_session(settings, "bronze")
-    try:
-        reporter.update(children=[session.jvm_pid])
-        JvmLock(session.jvm, lock_path(settings, "bronze")).acquire()
-        for remark in session.remarks:
-            log.warning("this Spark was started otherwise: %s", remark)
-        with kafka.Admin(settings) as admin:
+    with kafka.Admin(settings) as admin:
+        session = open_session(settings, "bronze", _waiting(settings, admin))
+        try:
+            reporter.update(children=[session.jvm_pid])
+            JvmLock(session.jvm, lock_path(settings, "bronze")).acquire()
+            for remark in session.remarks:
+                log.warning("this Spark was started otherwise: %s", remark)
             Bronze(settings, session, admin, log, reporter, stopper).run()
-    finally:
-        session.close()
+        finally:
+            session.close()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Topic, checkpoint and table, compared."""
+
+    topic: source.Topic
+    newest: checkpoint.Checkpoint | None
+    resume: source.Resume
+
+    @property
+    def lag(self) -> int:
+        return source.lag(self.topic, self.resume.offsets)
+
+
+def compare(settings: Settings, admin: kafka.Admin) -> Standing:
+    """Where the job stands. Raises BrokerUnavailable, or SourceChanged where a person must decide."""
+    topic = source.look(settings, admin)
+    newest = checkpoint.newest(settings.checkpoints / "bronze", topic.name)
+    table, ledger = positions(settings.bronze), gaps.read(settings.lake)
+    resume = source.resume(topic, table, ledger, datetime.now(timezone.utc), checkpoint.seen(newest))
+    return Standing(topic, newest, resume)
+
+
+def _waiting(settings: Settings, admin: kafka.Admin) -> int:
+    """Messages before the job, as far as a broker that may still be starting can say."""
+    try:
+        return compare(settings, admin).lag
+    except BrokerUnavailable:
+        return 0
 
 
 class Bronze:
@@ -95,7 +126,7 @@ class Bronze:
             except (PySparkException, Py4JError, OSError) as error:
                 if not self._session.alive:  # only a new process gets a new one
                     raise job.Crashed(f"Spark's JVM (pid {self._session.jvm_pid}) died") from None
-                reason = _first_line(error)
+                reason = _first_line(error.__cause__ or error)
                 self._reporter.error(reason)
                 self._wait(f"the query failed: {reason}; it starts again by itself")
             if time.monotonic() - began > HEALTHY_SECONDS:
@@ -106,17 +137,10 @@ class Bronze:
     def _run_query(self) -> None:
         """Decide where to go on, run the query until it fails or the process shall stop."""
         tables.ensure(self._settings, BRONZE)
-        topic = source.look(self._settings, self._admin)
-        newest = checkpoint.newest(self._epochs, topic.name)
-        resume = source.resume(
-            topic,
-            positions(self._settings.bronze),
-            gaps.read(self._settings.lake),
-            datetime.now(timezone.utc),
-            checkpoint.seen(newest),
-        )
+        standing = compare(self._settings, self._admin)
+        resume = standing.resume
         gaps.record(self._settings.lake, resume.unrecorded)
-        epoch = self._enter(checkpoint.decide(self._epochs, newest, resume))
+        epoch = self._enter(checkpoint.decide(self._epochs, standing.newest, resume))
         sink = Sink(self._settings.bronze, BRONZE)
         with contextlib.closing(Caretaker(self._settings, BRONZE, sink.log)) as caretaker:
             ingest = Ingest(
@@ -132,7 +156,7 @@ class Bronze:
             )
             query = self._start(ingest, resume, epoch)
             try:
-                self._reporter.update(phase="running", reason="", lag=source.lag(topic, resume.offsets))
+                self._reporter.update(phase="running", reason="", lag=standing.lag)
                 self._watch(query, ingest, resume)
             finally:
                 query.stop()
@@ -201,7 +225,7 @@ class Bronze:
         self._reporter.update(phase="waiting", reason=reason)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     """What happened, without the stack traces that Spark quotes in its messages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:500]

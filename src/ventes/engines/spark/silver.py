@@ -37,6 +37,7 @@ from ventes.engines.spark.sink import FEW, Sink, collect
 from ventes.lake import commit, tables
 from ventes.lake.locks import lock_path
 from ventes.lake.log import DataFile, Log
+from ventes.lake.positions import behind, merge, positions
 from ventes.lake.rollups import APP, PARTIALS
 from ventes.lake.snapshot import Snapshot, connect
 from ventes.runtime.failpoints import failpoint
@@ -50,25 +51,34 @@ def run(settings: Settings) -> int:
 
 
 def _body(settings: Settings, log: logging.Logger, reporter: Reporter, stopper: Stopper) -> int:
-    session = open_session(settings, "silver")
-    reporter.update(children=[session.jvm_pid])
-    for remark in session.remarks:
-        log.warning("this Spark was started otherwise: %s", remark)
-    rhythm = settings.spark.silver_trigger_seconds
-    loop = SilverLoop(
-        settings,
-        SparkSilver(settings, session),
-        stopper,
-        reporter,
-        max_rows=settings.spark.max_rows_per_batch,
-        poll_seconds=rhythm,
-        idle_seconds=rhythm,
-    )
-    return loop.run()
+    session = open_session(settings, "silver", _waiting(settings))
+    try:
+        reporter.update(children=[session.jvm_pid])
+        for remark in session.remarks:
+            log.warning("this Spark was started otherwise: %s", remark)
+        rhythm = settings.spark.silver_trigger_seconds
+        loop = SilverLoop(
+            settings,
+            SparkSilver(settings, session),
+            stopper,
+            reporter,
+            max_rows=settings.spark.max_rows_per_batch,
+            poll_seconds=rhythm,
+            idle_seconds=rhythm,
+        )
+        return loop.run()
+    finally:
+        session.close()
+
+
+def _waiting(settings: Settings) -> int:
+    """Bronze rows that Silver does not have."""
+    taken = merge(*(positions(tables.path_of(settings, table)) for table in (CLEAN, REJETS)))
+    return behind(taken, positions(tables.path_of(settings, BRONZE)))
 
 
 class SparkSilver:
-    """A SilverEngine. It owns the session: `close` ends it, and the JVM's end frees the lock."""
+    """A SilverEngine in the session that its caller opened and will close."""
 
     name = "spark"
 
@@ -84,7 +94,8 @@ class SparkSilver:
 
     def close(self) -> None:
         self._con.close()
-        self._session.close()
+        if self._session.alive:
+            self._lock.release()
 
     def take(self, span: Span, lot: int) -> Taken:
         """See SilverEngine. The tables exist: the loop has recovered them."""
