@@ -44,6 +44,8 @@ REPORT_SECONDS = 5.0
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; }
 .stMainBlockContainer h1 { padding: 0; }
+[data-testid="stMetricValue"] { font-size: clamp(1.15rem, 1.9vw, 1.75rem); }
+[data-testid="stMetricValue"] * { white-space: normal; overflow: visible; overflow-wrap: anywhere; }
 [data-stale="true"] { opacity: 1 !important; transition: none !important; }
 @media (max-width: 640px) {
   .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
@@ -141,9 +143,10 @@ def render(own_tabs: Sequence[str] = ()) -> Board:
         return View(settings, moment, choices.filters, Spark(moment))
 
     st.fragment(_top, run_every=every, key="top")(view, choices)
-    tabs = [*built_in(settings), *found(settings.tabs)]
+    others = found(settings.tabs)
+    tabs = [*built_in(settings), *others]
     mine = _used(own_tabs)
-    labels = [text.markdown(tab.label, 40) for tab in tabs]
+    labels = [tab.label if tab not in others else text.markdown(tab.label, 40) for tab in tabs]
     containers = st.tabs([*labels, *mine], key="tab", bind="query-params")
     for number, (tab, container) in enumerate(zip(tabs, containers, strict=False)):
         if container.open:

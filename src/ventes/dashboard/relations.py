@@ -80,7 +80,9 @@ def newest(snapshot: Snapshot, column: str, rows: int) -> set[str]:
     return chosen
 
 
-_RECENT = "horodatage, kafka_ts, date_ingestion, date_traitement, client_id, produit_id, montant, jour, pays, segment, categorie"
+_MOMENTS = ("horodatage", "kafka_ts", "date_ingestion", "date_traitement")
+_RECENT = (*_MOMENTS, "client_id", "produit_id", "montant", "jour", "pays", "segment", "categorie")
+"""Columns of `recent`."""
 
 
 @contextmanager
@@ -96,7 +98,7 @@ def recent_sales(moment: Moment, filters: Filters, rows: int) -> Iterator[duckdb
 
         def read(path: str) -> pa.Table:
             source = snapshot.select(lambda file: file.path == path)
-            return con.execute(f"SELECT {_RECENT} FROM ({source}) {newest_first}").to_arrow_table()
+            return con.execute(f"SELECT {', '.join(_RECENT)} FROM ({source}) {newest_first}").to_arrow_table()
 
         pieces = [
             moment.lake.pieces.get((snapshot.path, path, rows), partial(read, path))
@@ -110,8 +112,7 @@ def recent_sales(moment: Moment, filters: Filters, rows: int) -> Iterator[duckdb
 
 
 def _no_sales() -> pa.Table:
-    names = [name.strip() for name in _RECENT.split(",")]
-    return pa.schema([CLEAN.schema.field(name) for name in names]).empty_table()
+    return pa.schema([CLEAN.schema.field(name) for name in _RECENT]).empty_table()
 
 
 def last_messages(moment: Moment, rows: int = 100) -> pa.Table:

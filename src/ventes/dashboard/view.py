@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -75,21 +75,28 @@ class View:
         plot.show(figure, key, config, alt)
 
     def table(
-        self, rows: Sequence[Mapping[str, Any]], key: str, money: Sequence[str] = (), height: int | str = "auto"
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        key: str,
+        money: Sequence[str] = (),
+        height: int | Literal["auto"] = "auto",
+        formats: Mapping[str, str] | None = None,
     ) -> None:
-        """Rows as a sortable, searchable table. Text must have gone through text.cell."""
+        """Rows as a sortable, searchable table. Text must have gone through text.cell.
+
+        `money` columns are in the currency; `formats` are Streamlit's, by column, where the usual one is not meant.
+        """
         currency = self.settings.page.currency.replace("%", "%%")
         pattern = f"{currency}%,.2f" if len(self.settings.page.currency) == 1 else f"%,.2f {currency}"
-        config = {name: st.column_config.NumberColumn(name, format=pattern) for name in money}
         frame = pd.DataFrame(list(rows))
-        for name in frame.columns:
-            if name.endswith("_id") or name in ("partition", "offset"):
-                config[name] = st.column_config.NumberColumn(name, format="%d")
-            elif pd.api.types.is_datetime64_any_dtype(frame[name]):
-                config[name] = st.column_config.DatetimeColumn(name, format="YYYY-MM-DD HH:mm:ss")
-            elif frame[name].dtype == object:
-                config[name] = st.column_config.TextColumn(name)
-        st.dataframe(frame, key=f"table-{key}", hide_index=True, column_config=config, height=height)  # type: ignore[arg-type]
+        shown = {**dict.fromkeys(money, pattern), **(formats or {})}
+        st.dataframe(
+            frame,
+            key=f"table-{key}",
+            hide_index=True,
+            column_config={name: _column(name, frame[name], shown.get(name)) for name in frame.columns},
+            height=height,
+        )
 
     def choice(self, label: str, options: Sequence[str], key: str) -> str:
         """One of a few options, the first by default; kept in the URL."""
@@ -107,3 +114,14 @@ class View:
     def text(self, label: str, key: str, placeholder: str = "") -> str:
         """A line of text; kept in the URL."""
         return str(st.text_input(label, key=key, placeholder=placeholder, bind="query-params") or "")
+
+
+def _column(name: str, values: pd.Series, pattern: str | None) -> Any:
+    """Thousands separated, but in numbers that only name something; times without a zone as they are."""
+    if pattern is None and pd.api.types.is_integer_dtype(values):
+        pattern = "%d" if name.endswith("_id") or name in ("Client", "partition", "offset") else "%,d"
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return st.column_config.DatetimeColumn(name, format=pattern or "YYYY-MM-DD HH:mm:ss")
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return st.column_config.NumberColumn(name, format=pattern)
+    return st.column_config.Column(name)

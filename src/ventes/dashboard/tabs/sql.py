@@ -77,7 +77,7 @@ def _take_example() -> None:
 def _shown(view: View, query: str, table: pa.Table, truncated: bool, seconds: float) -> None:
     more = f"the first {table.num_rows:,} rows" if truncated else f"{table.num_rows:,} rows"
     st.caption(f"{more}, {seconds:.2f} s")
-    view.table(_cells(table), "sql")
+    view.table(_cells(table), "sql", formats=_formats(table))
     numbers = [f.name for f in table.schema if _is_number(f.type)]
     if numbers and 1 < table.num_rows <= 1000:
         kind = view.choice("Chart", ("bar", "line", "none"), "chart")
@@ -98,6 +98,13 @@ def _shown(view: View, query: str, table: pa.Table, truncated: bool, seconds: fl
     if truncated:
         st.caption("All rows, however many, on the command line:")
         st.code(f"ventes query {shlex.quote(query)} --format csv > result.csv", language="bash", wrap_lines=True)
+
+
+def _formats(table: pa.Table) -> dict[str, str]:
+    """Integers as they are (a year, an id), decimals with all their digits."""
+    formats = {field.name: "%d" for field in table.schema if pa.types.is_integer(field.type)}
+    exact = {field.name: f"%.{field.type.scale}f" for field in table.schema if pa.types.is_decimal(field.type)}
+    return {**formats, **exact}
 
 
 def _is_number(kind: pa.DataType) -> bool:
