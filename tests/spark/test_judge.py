@@ -19,7 +19,7 @@ from ventes.config import Rules, Settings, Source
 from ventes.contract.tables import BRONZE
 from ventes.engines.embedded.judge import judged as embedded_judged
 from ventes.engines.slow_path import JUDGED
-from ventes.engines.spark.judge import fast_rows, judged
+from ventes.engines.spark.judge import fast_rows, judged, judged_few
 
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
 BRONZE_IN_SPARK = from_arrow_schema(BRONZE.schema)
@@ -55,6 +55,7 @@ def test_corpus_and_seeded_damage(spark: SparkSession, config: Settings) -> None
 
     with duckdb.connect() as con:
         assert_same_rows(ours, embedded_judged(con, raw, config, INGESTED), values)
+        assert_same_rows(ours, judged_few(con, kafka_rows(spark, raw), "topic-1", config, INGESTED), values)
     assert_same_rows(ours.select(JUDGED.names), expected(raw, config), values)
     if config is UTC:
         for event, row in zip(load(), ours["motifs"].to_pylist(), strict=False):
@@ -64,7 +65,10 @@ def test_corpus_and_seeded_damage(spark: SparkSession, config: Settings) -> None
 
 def test_headers_and_key_may_be_missing(spark: SparkSession) -> None:
     frame = kafka_rows(spark, raw_table([None, b"{}"])).drop("headers").withColumn("key", lit(None).cast("binary"))
+    with duckdb.connect() as con:
+        few = judged_few(con, frame, "topic-1", UTC, INGESTED)
     rows = rows_of(judged(frame, "topic-1", UTC, INGESTED)).to_pylist()
+    assert rows == few.to_pylist()
     assert [(row["key"], row["headers"], row["motifs"][0]) for row in rows] == [
         (None, None, "empty"),
         (None, None, "missing:categorie"),
