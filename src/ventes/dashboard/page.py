@@ -142,7 +142,8 @@ def render(own_tabs: Sequence[str] = ()) -> Board:
         moment = lake.moment(choices.as_of)
         return View(settings, moment, choices.filters, Spark(moment))
 
-    st.fragment(_top, run_every=every, key="top")(view, choices)
+    line = st.container()  # filled last: asking the pipeline may take a moment, and the figures need not wait for it
+    st.fragment(_figures, run_every=every, key="figures")(view)
     others = found(settings.tabs)
     tabs = [*built_in(settings), *others]
     mine = _used(own_tabs)
@@ -152,6 +153,8 @@ def render(own_tabs: Sequence[str] = ()) -> Board:
         if container.open:
             with container:
                 st.fragment(_tab, run_every=every if tab.live else None, key=f"tab-{number}")(tab, view)
+    with line:
+        st.fragment(_line, run_every=every, key="line")(view, choices)
     shown = dict(zip(mine, containers[len(tabs) :], strict=True))
     spark = Spark(view().moment)
     st.fragment(_pulse, run_every=every, key="pulse")(lake, spark, lake.moment(choices.as_of).versions)
@@ -164,10 +167,12 @@ def _used(named: Sequence[str]) -> list[str]:
     return [name for name in named if name in written or st.query_params.get("tab") == name]
 
 
-def _top(view: Callable[[], View], choices: Choices) -> None:
-    now = view()
-    freshness.show(now, choices)
-    _guarded(lambda: headline.show(now))
+def _line(view: Callable[[], View], choices: Choices) -> None:
+    _guarded(lambda: freshness.show(view(), choices))
+
+
+def _figures(view: Callable[[], View]) -> None:
+    _guarded(lambda: headline.show(view()))
 
 
 def _tab(tab: Tab, view: Callable[[], View]) -> None:
