@@ -90,6 +90,7 @@ class Intake:
         self._max_bytes = max_bytes
         self._growing = _Growing()
         self._changed = threading.Condition()
+        self._chunk = CHUNK
         self._closing = False
         self._trouble: Interrupted | None = None
         self._reached = {number: offset - 1 for number, offset in offsets.items()}
@@ -133,7 +134,7 @@ class Intake:
         try:
             while self._room():
                 if messages := self._consumer.consume(1, IDLE_SECONDS):
-                    self._add(messages + self._consumer.consume(CHUNK, GATHER_SECONDS))
+                    self._add(messages + self._consumer.consume(self._chunk, GATHER_SECONDS))
         except Interrupted as trouble:
             self._end(trouble)
         except KafkaException as error:
@@ -156,6 +157,8 @@ class Intake:
             refused = next(error for error in map(Message.error, messages) if error is not None)
             raise Interrupted(f"reading topic {self._topic!r} failed: {refused.str()}")
         part = columns(messages, self._topic_id)
+        # so few at a time that even large messages come in several chunks a batch
+        self._chunk = max(1, min(CHUNK, int(self._max_bytes * part.num_rows / (4 * part.nbytes + 1))))
         last = last_offsets(part)
         behind = self._behind(last)
         with self._changed:

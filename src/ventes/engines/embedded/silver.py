@@ -7,6 +7,7 @@ price depends on the lot and not on what is there already.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,16 +16,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.contract.tables import BRONZE, CLEAN, POSITION, REJETS
 from ventes.engines import job
+from ventes.engines.embedded.intake import RAW
 from ventes.engines.embedded.judge import judged
 from ventes.engines.embedded.known_ids import KnownIds
+from ventes.engines.embedded.raw_rows import pieces, with_values
 from ventes.engines.silver import SilverLoop, Taken
 from ventes.engines.small_lot import split
 from ventes.engines.span import Span
-from ventes.lake import commit
+from ventes.errors import LakeDamaged
+from ventes.lake import commit, files
 from ventes.lake.locks import WriterLock, lock_path
-from ventes.lake.log import Log
+from ventes.lake.log import Log, transaction
 from ventes.lake.rollups import APP
 from ventes.lake.snapshot import Snapshot, connect
 from ventes.lake.tables import path_of
@@ -32,7 +36,8 @@ from ventes.runtime.failpoints import failpoint
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
-POSITION = 'topic_id, "partition", "offset"'
+_LATER = ("key", "value", "headers")
+"""The message as it was: most of a row."""
 
 
 def run(settings: Settings) -> int:
@@ -76,31 +81,31 @@ class EmbeddedSilver:
         clean = self._log(path_of(self._settings, CLEAN))
         rows = self._rows_rejudged(bronze, span) if self._rejudge else self._rows(bronze, span)
         parts = split(self._con, rows, self._known_rows(rows, clean), self._settings, lot, now)
-        rejets = self._with_values(parts.rejets, bronze, span)
         failpoint("silver.before_rejets")
-        if rejets.num_rows:
-            commit.append(self._log(path_of(self._settings, REJETS)), REJETS, rejets, APP, lot)
+        if parts.rejets.num_rows:
+            self._commit_rejets(parts.rejets, bronze, span, lot)
         failpoint("silver.after_rejets")
         commit.append(clean, CLEAN, parts.clean, APP, lot)
         failpoint("silver.after_clean")
-        return Taken(parts.clean.num_rows, rejets.num_rows, parts.partials)
+        return Taken(parts.clean.num_rows, parts.rejets.num_rows, parts.partials)
 
     # -- what a lot is made of ------------------------------------------------------------------
 
     def _rows(self, bronze: Snapshot, span: Span) -> pa.Table:
-        """Bronze's rows of the span. Their raw bytes, most of a row, come later for the few that need them."""
-        source = f"SELECT * REPLACE (NULL::BLOB AS value) FROM ({bronze.select(span.holds)})"
-        return self._con.execute(f"{source} WHERE {_condition(span)}").to_arrow_table().cast(BRONZE.schema)
+        """Bronze's rows of the span, without what may be large and is not needed yet."""
+        needed = [name for name in BRONZE.schema.names if name not in (*POSITION, *_LATER)]
+        return _together(_lighter(piece) for piece in pieces(bronze, span, needed))
 
     def _rows_rejudged(self, bronze: Snapshot, span: Span) -> pa.Table:
         """The same with a fresh verdict; when it was ingested stays what it was."""
-        columns = f'"key", value, headers, {POSITION}, kafka_ts, date_ingestion'
-        statement = f"SELECT {columns} FROM ({bronze.select(span.holds)}) WHERE {_condition(span)}"
-        stored = self._con.execute(statement).to_arrow_table()
-        stored = stored.cast(pa.schema([BRONZE.schema.field(name) for name in stored.column_names]))
-        rows = judged(self._con, stored.drop(["date_ingestion"]), self._settings, datetime.now(timezone.utc))
-        place = rows.schema.get_field_index("date_ingestion")
-        return rows.set_column(place, "date_ingestion", stored["date_ingestion"])
+        return _together(
+            _lighter(_replaced(self._judged(piece), "date_ingestion", piece["date_ingestion"]))
+            for piece in pieces(bronze, span, ("value", "kafka_ts", "date_ingestion"))
+        )
+
+    def _judged(self, piece: pa.Table) -> pa.Table:
+        raw = _filled(piece, RAW)
+        return judged(self._con, raw, self._settings, datetime.now(timezone.utc))
 
     def _known_rows(self, rows: pa.Table, clean: Log) -> pa.Table:
         """The rows of ventes_clean that have an id of the lot."""
@@ -116,17 +121,17 @@ class EmbeddedSilver:
         finally:
             self._con.unregister("lot_ids")
 
-    def _with_values(self, rejets: pa.Table, bronze: Snapshot, span: Span) -> pa.Table:
-        """Rejected rows with their raw bytes; each is in Bronze exactly once."""
-        if self._rejudge or not rejets.num_rows:
-            return rejets
-        self._con.register("rejets", rejets)
-        try:
-            source = f"SELECT {POSITION}, value FROM ({bronze.select(span.holds)}) WHERE {_condition(span)}"
-            statement = f"SELECT r.* REPLACE (b.value AS value) FROM rejets r JOIN ({source}) b USING ({POSITION})"
-            return self._con.execute(statement).to_arrow_table().cast(REJETS.schema)
-        finally:
-            self._con.unregister("rejets")
+    def _commit_rejets(self, rows: pa.Table, bronze: Snapshot, span: Span, lot: int) -> None:
+        """Append the rejected rows with their raw bytes, which come from Bronze in pieces."""
+        log = self._log(path_of(self._settings, REJETS))
+        if log.transactions.get(APP, -1) >= lot:
+            return
+        file = files.write_stream(log.path, REJETS, REJETS.schema, with_values(rows, bronze, span), {})
+        if file.rows != rows.num_rows:
+            raise LakeDamaged(
+                f"Bronze gave the raw bytes of {file.rows} rejected rows of {rows.num_rows}", "ventes verify says which"
+            )
+        log.commit([transaction(APP, lot), file.add(True)], "WRITE")
 
     def _log(self, path: Path) -> Log:
         """The table at `path` as it is now, read once and then followed."""
@@ -137,6 +142,32 @@ class EmbeddedSilver:
         return log
 
 
-def _condition(span: Span) -> str:
-    """The span's rows in DuckDB's dialect; a translation by sqlglot would cost 4 ms a lot."""
-    return span.predicate().replace("`", '"')
+def _together(parts: Iterable[pa.Table]) -> pa.Table:
+    return pa.concat_tables([BRONZE.schema.empty_table(), *parts])
+
+
+def _lighter(rows: pa.Table) -> pa.Table:
+    """Bronze rows without the raw message, which few need; and without unknown fields where the row is rejected."""
+    rows = _filled(rows.drop([name for name in _LATER if name in rows.column_names]), BRONZE.schema)
+    extra = rows["_extra"]
+    if extra.null_count == len(extra):
+        return rows
+    valid = pc.equal(pc.list_value_length(rows["motifs"]), 0).to_pylist()
+    # by Python, because take and if_else would keep as much memory as all the texts have
+    kept = [text if wanted else None for text, wanted in zip(extra.to_pylist(), valid, strict=True)]
+    return _replaced(rows, "_extra", pa.array(kept, pa.string()))
+
+
+def _filled(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """`rows` with the columns of `schema`; those it does not have are NULL."""
+    return pa.table(
+        [
+            rows[field.name] if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
+            for field in schema
+        ],
+        schema=schema,
+    )
+
+
+def _replaced(rows: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), values)
