@@ -26,6 +26,7 @@ from tests.support.messages import (
 )
 from ventes.config import Rules, Settings, Source
 from ventes.contract.tables import BRONZE, EVENT_FIELDS
+from ventes.engines.embedded import judge
 from ventes.engines.embedded.judge import fast_rows, judged
 from ventes.engines.slow_path import JUDGED
 
@@ -37,6 +38,13 @@ NEW_YORK = Settings(source=Source(time_zone="Asia/Kathmandu"), rules=Rules(time_
 property_test = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def even_few_go_through_sql() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge, "FEW", 0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +172,11 @@ def test_amounts_near_a_cent(con: duckdb.DuckDBPyConnection, cents: int, noise: 
 def test_any_naive_time_in_paris(con: duckdb.DuckDBPyConnection, when: datetime, form: str) -> None:
     rng = random.Random(0)
     verdicts(con, [written({**valid_sale(rng), "timestamp": when.isoformat(form)}, rng)], PARIS)
+
+
+def test_a_few_messages_are_judged_without_sql(con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = raw_table([b'{"a": 1}', None, b"x"])
+    by_sql = judged(con, raw, UTC, INGESTED)
+    monkeypatch.setattr(judge, "FEW", 3)
+    monkeypatch.setattr(judge, "fast_rows", None)
+    assert judged(con, raw, UTC, INGESTED).equals(by_sql)
