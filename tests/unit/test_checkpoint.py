@@ -84,9 +84,12 @@ def test_crash_in_the_very_first_batch_goes_on(tmp_path, epoch):
 
 def test_an_epoch_that_spark_never_began_is_replaced(tmp_path):
     checkpoint.begin(NewEpoch(tmp_path / "epoch-0001", "A", {0: 5}, "there is no checkpoint"))
-    found = decide(tmp_path, {0: 5})
+    (tmp_path / "epoch-0001" / "metadata").touch()
+    found = decide(tmp_path, {0: 7})
     assert isinstance(found, NewEpoch)
-    assert found.path.name == "epoch-0002"
+    assert found.path.name == "epoch-0001"
+    checkpoint.begin(found)
+    assert [file.name for file in found.path.iterdir()] == ["epoch.json"]
 
 
 @pytest.mark.parametrize(("table", "goes_on"), [({0: 0}, True), ({0: 5}, False)])

@@ -124,8 +124,8 @@ class Bronze:
                 self._wait(str(error))
                 pause = first  # waiting for a broker is no failure of ours: ask again soon
             except (PySparkException, Py4JError, OSError) as error:
-                if not self._session.alive:  # only a new process gets a new one
-                    raise job.Crashed(f"Spark's JVM (pid {self._session.jvm_pid}) died") from None
+                if not self._session.usable:  # only a new process gets a new one
+                    raise job.Crashed(self._session.obituary) from None
                 reason = _first_line(error.__cause__ or error)
                 self._reporter.error(reason)
                 self._wait(f"the query failed: {reason}; it starts again by itself")
@@ -226,6 +226,7 @@ class Bronze:
 
 
 def _first_line(error: BaseException) -> str:
-    """What happened, without the stack traces that Spark quotes in its messages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:500]
+    """What happened, without the stack traces that Spark and py4j quote in their messages."""
+    lines = [line.strip(" :") for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith("An error occurred while calling")]
+    return (told[0] if told else type(error).__name__)[:500]

@@ -229,6 +229,8 @@ def decide(folder: Path, checkpoint: Checkpoint | None, resume: Resume) -> Conti
         replays = checkpoint.planned if checkpoint.planned != checkpoint.committed else None
         return Continue(checkpoint.path, replays)
     number = _number(epochs(folder)[-1]) + 1 if epochs(folder) else 1
+    if checkpoint is not None and checkpoint.planned is None and checkpoint.committed is None:
+        number -= 1  # it never planned a batch, so it holds nothing: `begin` puts the new one in its place
     return NewEpoch(folder / f"epoch-{number:04d}", resume.topic_id, dict(resume.offsets), why)
 
 
@@ -269,7 +271,9 @@ def _show(offsets: Offsets | None) -> str:
 
 def begin(epoch: NewEpoch) -> None:
     """Create the folder of a new epoch with our note of what it reads and why it exists."""
-    epoch.path.mkdir(parents=True, exist_ok=True)
+    if epoch.path.exists():
+        shutil.rmtree(epoch.path)
+    epoch.path.mkdir(parents=True)
     note = {key: value for key, value in asdict(epoch).items() if key != "path"}
     (epoch.path / OURS).write_text(json.dumps(note) + "\n", encoding="utf-8")
 

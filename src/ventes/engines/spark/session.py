@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
@@ -63,6 +64,20 @@ class Session:
             return bool(psutil.Process(self.jvm_pid).status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
+
+    @property
+    def usable(self) -> bool:
+        """Whether Spark still takes work: its JVM lives, and a cluster has not thrown the application out."""
+        try:
+            return self.alive and not self.spark.sparkContext._jsc.sc().isStopped()
+        except (Py4JError, OSError):
+            return False
+
+    @property
+    def obituary(self) -> str:
+        """Why `usable` is False, in words."""
+        what = "was thrown out by its cluster" if self.alive else "died"
+        return f"Spark (JVM pid {self.jvm_pid}) {what}"
 
     def close(self, seconds: float = 3.0) -> None:
         """Stop Spark and wait until its JVM is gone, so that its files and lock are free; killed after `seconds`."""

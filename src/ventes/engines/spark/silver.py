@@ -102,9 +102,9 @@ class SparkSilver:
         try:
             return self._take(span, lot)
         except (PySparkException, Py4JError, OSError):
-            if self._session.alive:
+            if self._session.usable:
                 raise
-            raise job.Crashed(f"Spark's JVM (pid {self._session.jvm_pid}) died") from None
+            raise job.Crashed(self._session.obituary) from None
 
     def _take(self, span: Span, lot: int) -> Taken:
         bronze = Log.open(tables.path_of(self._settings, BRONZE), span.bronze_version)
