@@ -70,9 +70,10 @@ def parse_object(value: bytes | None) -> dict[str, Any]:
 
 def has_repeated_key(value: Any) -> bool:
     """Whether an object anywhere in `value` has a key twice."""
-    if isinstance(value, dict):
-        return isinstance(value, Repeated) or any(has_repeated_key(item) for item in value.values())
-    return isinstance(value, list) and any(has_repeated_key(item) for item in value)
+    if isinstance(value, Repeated):
+        return True
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(has_repeated_key(item) for item in items if isinstance(item, (dict, list)))
 
 
 def to_text(value: Any) -> str:
@@ -91,10 +92,9 @@ def to_text(value: Any) -> str:
 def is_unicode(text: str) -> bool:
     """False if an escape such as \\ud800 left half a character, which no UTF-8 column can hold."""
     try:
-        text.encode()
+        return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
         return False
-    return True
 
 
 _CONSTANTS = {None: "null", True: "true", False: "false"}

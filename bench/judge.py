@@ -1,0 +1,136 @@
+"""How fast messages get their verdict: DuckDB, Spark, and the Python function behind both.
+
+    PYTHONPATH=src python bench/judge.py [--rows 300000] [--repeat 5] [--spark]
+
+Prints CPU nanoseconds a message (all processes of this one, best of the repeats) and wall time, for valid
+sales as our producer writes them, for one bad message in a hundred, and for messages that SQL leaves to
+Python one and all. CPU time is the figure to compare: wall time depends on who else uses the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+import duckdb
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tests.support.messages import raw_table
+from ventes.config import Rules, Settings, Source
+from ventes.engines.embedded.judge import judged as embedded_judged
+from ventes.engines.slow_path import judge_rows
+
+NOW = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
+UTC = Settings()
+PARIS = Settings(source=Source(time_zone="Europe/Paris"), rules=Rules(time_zone="Europe/Paris"))
+
+
+def sales(rows: int) -> list[bytes]:
+    """Valid sales as json.dumps writes them."""
+    rng = random.Random(1)
+    return [
+        (
+            f'{{"vente_id": {1767600000000 + number}, "client_id": {rng.randint(1, 300)}, '
+            f'"produit_id": {rng.randint(1, 80)}, '
+            f'"timestamp": "2026-01-05T09:{rng.randint(10, 59)}:{rng.uniform(10, 59):.6f}+00:00", '
+            f'"quantite": {rng.randint(1, 5)}, "montant": {rng.randint(100, 20000) / 100}, '
+            f'"client_nom": "Zo\\u00e9 Dupont", "produit_nom": "Clavier m\\u00e9canique", '
+            f'"categorie": "Informatique", "pays": "France", "segment": "Particulier"}}'
+        ).encode()
+        for number in range(rows)
+    ]
+
+
+def cpu_seconds() -> float:
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return sum(sum(process.cpu_times()[:2]) for process in processes if process.is_running())
+
+
+def measure(name: str, rows: int, repeat: int, run: Callable[[], object]) -> None:
+    best_cpu = best_wall = float("inf")
+    for _ in range(repeat):
+        cpu, wall = cpu_seconds(), time.perf_counter()
+        run()
+        best_wall = min(best_wall, time.perf_counter() - wall)
+        best_cpu = min(best_cpu, cpu_seconds() - cpu)
+    print(
+        f"{name:45} {best_cpu / rows * 1e9:8.0f} ns CPU a message  {rows / best_wall:10,.0f} messages/s of wall time",
+        flush=True,
+    )
+
+
+def with_duckdb(inputs: dict[str, pa.Table], repeat: int) -> None:
+    with duckdb.connect() as con:
+        con.execute("SET threads = 2")
+        for name, raw in inputs.items():
+            config = PARIS if "Paris" in name else UTC
+            measure(f"DuckDB, {name}", raw.num_rows, repeat, lambda: embedded_judged(con, raw, config, NOW))  # noqa: B023
+
+
+def with_python(raw: pa.Table, repeat: int) -> None:
+    some = raw.slice(0, 20_000)
+    run = lambda: judge_rows(some["value"], some["kafka_ts"], UTC.source_zone, UTC.business_zone)  # noqa: E731
+    measure("judge itself, one process", some.num_rows, repeat, run)
+
+
+def with_spark(inputs: dict[str, pa.Table], repeat: int, folder: Path) -> None:
+    from pyspark.sql import SparkSession
+
+    from ventes.engines.spark.judge import judged
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.builder.master("local[2]").appName("bench").config("spark.ui.enabled", "false")
+    builder = builder.config("spark.sql.session.timeZone", "UTC").config("spark.driver.memory", "2g")
+    spark = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    for name, raw in inputs.items():
+        path = folder / f"{len(name)}{hash(name)}"
+        path.mkdir()
+        half = raw.num_rows // 2
+        for part, rows in enumerate((raw.slice(0, half), raw.slice(half))):
+            pq.write_table(rows.drop_columns(["topic_id", "headers"]), path / f"{part}.parquet")
+        frame = spark.read.parquet(str(path)).withColumnRenamed("kafka_ts", "timestamp").coalesce(2)
+        config = PARIS if "Paris" in name else UTC
+
+        def run() -> None:
+            judged(frame, "t", config, NOW).write.format("noop").mode("overwrite").save()  # noqa: B023
+
+        measure(f"Spark, {name}", raw.num_rows, repeat, run)
+    spark.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=300_000)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--spark", action="store_true", help="measure Spark too (a minute)")
+    given = parser.parse_args()
+
+    valid = sales(given.rows)
+    inputs = {
+        "valid sales": raw_table([*valid]),
+        "valid sales, both zones Paris": raw_table([*valid]),
+        "one bad message in 100": raw_table([b"{}" if number % 100 == 0 else v for number, v in enumerate(valid)]),
+        "unknown field in every message": raw_table([v[:-1] + b', "canal": "web"}' for v in valid]),
+    }
+    load = f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    print(f"{given.rows} messages of {len(valid[0])} bytes; {load}")
+    with_python(inputs["valid sales"], given.repeat)
+    with_duckdb(inputs, given.repeat)
+    if given.spark:
+        with tempfile.TemporaryDirectory() as folder:
+            with_spark(inputs, given.repeat, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
