@@ -221,6 +221,19 @@ def test_download_of_a_table(site: Site, opened: Open) -> None:
     assert len(rows) - 1 == Snapshot.open(path_of(site.settings, BRONZE)).rows
 
 
+def test_sidebar_boxes(site: Site, opened: Open) -> None:
+    page = opened(site.url)
+    page.get_by_text("System Architecture").click()
+    picture = page.locator("[data-testid=stSidebar] [data-testid=stImage] img")
+    expect(picture).to_be_visible()
+    page.get_by_text("Monitoring Commands").click()
+    command = f"tail -f {site.settings.log('producer')}"
+    expect(page.locator("[data-testid=stCode]").filter(has_text=command)).to_be_visible()
+    expect(page.locator("[data-testid=stSidebar] [data-testid=stCodeCopyButton]").first).to_be_attached()
+    page.get_by_text("Help & Troubleshooting").click()
+    expect(page.get_by_text("Start everything again, without loss.")).to_be_visible()
+
+
 def test_hostile_names_are_text(site: Site, opened: Open) -> None:
     page = opened(site.url)
     drawn(page)

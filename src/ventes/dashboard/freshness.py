@@ -22,7 +22,7 @@ from ventes.ops.status import ServiceStatus, Status, status
 
 ASK_SECONDS = 3.0
 """Between two askings."""
-JUST_NOW = 12.0
+JUST_NOW = 8.0
 """An answer older than this is no answer."""
 LOOKING_SECONDS = 45.0
 """Nobody looks any more if nobody asked for so long; the slowest page asks every 30 s."""

@@ -40,6 +40,8 @@ ICON = (
 GUIDE = 4
 """The first tabs are the guide's: tab1 … tab4."""
 REPORT_SECONDS = 5.0
+LINE_SECONDS = 5
+"""The line at the top is never older than this, however slowly the figures refresh."""
 
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; }
@@ -154,7 +156,7 @@ def render(own_tabs: Sequence[str] = ()) -> Board:
             with container:
                 st.fragment(_tab, run_every=every if tab.live else None, key=f"tab-{number}")(tab, view)
     with line:
-        st.fragment(_line, run_every=every, key="line")(view, choices)
+        st.fragment(_line, run_every=min(every, LINE_SECONDS) if every else None, key="line")(view, choices)
     shown = dict(zip(mine, containers[len(tabs) :], strict=True))
     spark = Spark(view().moment)
     st.fragment(_pulse, run_every=every, key="pulse")(lake, spark, lake.moment(choices.as_of).versions)

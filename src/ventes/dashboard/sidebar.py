@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
@@ -36,19 +37,35 @@ def show(settings: Settings, lake: Lake) -> Choices:
         filters = _filters(settings, lake)
         as_of = _as_of(settings)
         st.divider()
-        with st.expander("Downloads", icon=":material/download:"):
-            downloads.show(lake.moment(as_of or paused_at))
-        with st.expander("System Architecture", icon=":material/account_tree:"):
-            diagram.show(settings)
-        with st.expander("Monitoring Commands", icon=":material/terminal:"):
-            for what, command in commands.monitoring(settings):
-                st.caption(what)
-                st.code(command, language="bash", wrap_lines=True)
-        with st.expander("Help & Troubleshooting", icon=":material/help:"):
-            for question, answer, command in commands.troubles(settings):
-                st.markdown(f"**{question}** {answer}")
-                st.code(command, language="bash", wrap_lines=True)
+        st.fragment(_boxes)(settings, lake, as_of or paused_at)
     return Choices(refresh, paused_at is not None, as_of or paused_at, filters)
+
+
+def _boxes(settings: Settings, lake: Lake, as_of: datetime | None) -> None:
+    """What is read now and then. A box is filled when it is opened: closed ones cost nothing."""
+    boxes: dict[str, tuple[str, Callable[[], None]]] = {
+        "Downloads": ("download", lambda: downloads.show(lake.moment(as_of))),
+        "System Architecture": ("account_tree", lambda: diagram.show(settings)),
+        "Monitoring Commands": ("terminal", lambda: _commands(settings)),
+        "Help & Troubleshooting": ("help", lambda: _help(settings)),
+    }
+    for number, (label, (icon, fill)) in enumerate(boxes.items()):
+        box = st.expander(label, icon=f":material/{icon}:", key=f"_box{number}", on_change="rerun")
+        if box.open:
+            with box:
+                fill()
+
+
+def _commands(settings: Settings) -> None:
+    for what, command in commands.monitoring(settings):
+        st.caption(what)
+        st.code(command, language="bash", wrap_lines=True)
+
+
+def _help(settings: Settings) -> None:
+    for question, answer, command in commands.troubles(settings):
+        st.markdown(f"**{question}** {answer}")
+        st.code(command, language="bash", wrap_lines=True)
 
 
 def _pause() -> datetime | None:
