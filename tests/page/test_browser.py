@@ -228,8 +228,9 @@ def test_sidebar_boxes(site: Site, opened: Open) -> None:
     expect(picture).to_be_visible()
     page.get_by_text("Monitoring Commands").click()
     command = f"tail -f {site.settings.log('producer')}"
-    expect(page.locator("[data-testid=stCode]").filter(has_text=command)).to_be_visible()
-    expect(page.locator("[data-testid=stSidebar] [data-testid=stCodeCopyButton]").first).to_be_attached()
+    code = page.locator("[data-testid=stCode]").filter(has_text=command)
+    code.hover()
+    expect(code.get_by_role("button", name="Copy")).to_be_visible()
     page.get_by_text("Help & Troubleshooting").click()
     expect(page.get_by_text("Start everything again, without loss.")).to_be_visible()
 
