@@ -34,7 +34,6 @@ from deltalake import DeltaTable
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 from tests.support.pipeline import Pipeline, wait_for  # noqa: E402
-
 from ventes import config  # noqa: E402
 from ventes.contract.tables import CLEAN  # noqa: E402
 from ventes.lake.snapshot import connect  # noqa: E402

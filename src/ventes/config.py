@@ -112,9 +112,7 @@ class Rules(_Section):
     @model_validator(mode="after")
     def _ordered(self) -> Rules:
         if self.premium_from < self.standard_from:
-            raise ValueError(
-                f"premium_from = {self.premium_from:g} is below standard_from = {self.standard_from:g}"
-            )
+            raise ValueError(f"premium_from = {self.premium_from:g} is below standard_from = {self.standard_from:g}")
         return self
 
 
