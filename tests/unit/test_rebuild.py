@@ -23,7 +23,9 @@ from ventes.lake.exchange import exchange
 from ventes.lake.locks import lock_path
 from ventes.lake.snapshot import Snapshot
 from ventes.lake.tables import path_of
+from ventes.ops import reset
 from ventes.ops.rebuild import Rebuilt, rebuild, staging_of
+from ventes.runtime import heartbeat
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -113,6 +115,16 @@ def test_told_to_stop_it_leaves_silver_and_goes_on_later(other_rules: Settings) 
     assert said == ["going on with the rebuild that was interrupted"]
     assert result is not None
     assert (result.clean, result.rejected) == (SALES + 2, 1)
+
+
+def test_reset_takes_a_half_made_rebuild_with_it(other_rules: Settings) -> None:
+    stopper = Stopper()
+    run(other_rules, stopper, progress=lambda text: stopper.stop())
+    heartbeat.path_of(other_rules.state, "silver").unlink()  # the fixture's, in the name of this process
+    wanted = reset.plan(other_rules)
+    assert staging_of(other_rules).lake in wanted.paths
+    reset.carry_out(other_rules, wanted, lambda text: None)
+    assert not other_rules.lake.exists()
 
 
 def test_rules_that_changed_again_begin_anew(other_rules: Settings, folder: Path) -> None:

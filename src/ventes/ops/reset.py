@@ -17,6 +17,7 @@ from ventes.errors import AlreadyRunning, VentesError
 from ventes.lake import gaps, locks
 from ventes.lake.tables import path_of
 from ventes.ops import broker, ledger, orphans, services
+from ventes.ops.rebuild import MARK, staging_of
 from ventes.producer import spool
 
 
@@ -37,6 +38,7 @@ def plan(settings: Settings) -> Plan:
     refuse_while_running(settings)
     candidates = [path_of(settings, table) for table in ALL]
     candidates += [settings.checkpoints, gaps.path_of(settings.lake), locks.lock_path(settings, BRONZE.name).parent]
+    candidates += [staging_of(settings).lake, settings.silver / MARK]
     candidates.append(spool.folder(settings))
     if settings.kafka.managed:
         candidates.append(broker.folder(settings) / "data")
