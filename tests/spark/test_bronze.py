@@ -9,16 +9,18 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
+from pyspark.sql import DataFrame
 
 from tests.support.broker import Broker, running_broker
 from tests.support.pipeline import free_ports, sales, wait_for
 from ventes import kafka
 from ventes.config import Settings
 from ventes.engines import recovery
-from ventes.engines.spark import checkpoint, ingest, sink
+from ventes.engines.spark import checkpoint, ingest
 from ventes.engines.spark.bronze import Bronze
 from ventes.engines.spark.session import Session
 from ventes.errors import SourceChanged
@@ -98,7 +100,7 @@ def newest_epoch(settings: Settings) -> Path:
 def test_each_message_once_through_every_kind_of_restart(
     settings: Settings, session: Session, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr(sink, "FEW", few)
+    monkeypatch.setattr(ingest, "FEW", few)
     topic_id = str(kafka.topic_id(settings))
     send(settings, 1, 100)
     assert run(settings, session).record.total == 100
@@ -182,14 +184,14 @@ def test_a_topic_created_anew_while_a_batch_is_read_is_not_mixed_in(
     send(settings, 1, 10)
     run(settings, session)
     send(settings, 1001, 10)
-    planned = ingest.judged
+    collect = ingest.collect
 
-    def judged_while_the_topic_changes(*arguments):  # type: ignore[no-untyped-def]
+    def collect_while_the_topic_changes(rows: DataFrame, schema: pa.Schema) -> pa.Table | None:
         recreate(settings)
         send(settings, 5001, 50)
-        return planned(*arguments)
+        return collect(rows, schema)
 
-    monkeypatch.setattr(ingest, "judged", judged_while_the_topic_changes)
+    monkeypatch.setattr(ingest, "collect", collect_while_the_topic_changes)
     with pytest.raises(SourceChanged, match="deleted or created anew"):
         run(settings, session)
     monkeypatch.undo()

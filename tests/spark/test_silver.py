@@ -12,7 +12,7 @@ from tests.support.silver_engine import START, bronze_rows, random_sales
 from tests.support.silver_run import UntilIdle, settings_of
 from tests.unit.test_silver_loop import assert_exact, fill_bronze
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS, Table
+from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.engines.silver import SilverLoop
 from ventes.engines.span import Span
 from ventes.engines.spark import large_lot, silver, sink
@@ -100,5 +100,5 @@ def test_days_long_past_are_found_again(settings: Settings, session: Session) ->
 def test_few_rows_too_large_to_collect_are_left_to_spark(session: Session) -> None:
     columns = pa.schema([BRONZE.schema.field("vente_id"), BRONZE.schema.field("value")])
     large = session.spark.range(3).selectExpr("id AS vente_id", "CAST(repeat('x', 30000000) AS BINARY) AS value")
-    assert sink.collect(large, Table("part", columns, key=("vente_id",))) is None
-    assert sink.collect(large.limit(1), Table("part", columns, key=("vente_id",))) is not None
+    assert sink.collect(large, columns) is None
+    assert sink.collect(large.limit(1), columns) is not None

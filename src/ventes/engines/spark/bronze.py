@@ -160,6 +160,7 @@ class Bronze:
                 self._watch(query, ingest, resume)
             finally:
                 query.stop()
+                ingest.close()
 
     def _enter(self, decision: checkpoint.Continue | checkpoint.NewEpoch) -> Path:
         if isinstance(decision, checkpoint.NewEpoch):

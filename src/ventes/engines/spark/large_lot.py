@@ -98,7 +98,7 @@ def parts(
     if len(suspects):
         repeated = rows.where("size(motifs) = 0").join(F.broadcast(_frame(spark, suspects)), "vente_id", "left_semi")
         doubtful = doubtful.unionByName(repeated)
-    few = collect(doubtful, BRONZE) if doubtful_rows <= FEW else None
+    few = collect(doubtful, BRONZE.schema) if doubtful_rows <= FEW else None
     if few is not None:
         judged = split(con, few, connues.toArrow(), settings, lot, now)
         rejected = judged.rejets.num_rows

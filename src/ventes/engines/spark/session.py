@@ -125,6 +125,8 @@ def configuration(settings: Settings, job: str, scratch: Path, waiting: int) -> 
         "spark.databricks.delta.snapshotPartitions": "1",
         # A checkpoint is a cache of Bronze's position: a short tail of it is enough.
         "spark.sql.streaming.minBatchesToRetain": "10",
+        # SIGTERM leaves ten seconds; a query that hangs is left behind with its JVM.
+        "spark.sql.streaming.stopTimeout": "3s",
         # Batch after batch for months: keep no history of what has run.
         "spark.sql.streaming.numRecentProgressUpdates": "2",
         "spark.ui.retainedJobs": "20",

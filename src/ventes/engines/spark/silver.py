@@ -111,7 +111,7 @@ class SparkSilver:
         rows = self._read(BRONZE, filter(span.holds, bronze.files.values())).where(span.predicate())
         now = datetime.now(timezone.utc)
         if sum(upto - span.after.get(key, -1) for key, upto in span.upto.items()) <= FEW:
-            few = collect(rows, BRONZE)
+            few = collect(rows, BRONZE.schema)
             if few is not None:
                 return self._take_few(few, lot, now)
         return self._take_many(rows, lot, now)
@@ -148,9 +148,9 @@ class SparkSilver:
             failpoint("silver.before_rejets")
             if split.rejected_rows:
                 rejets = Sink(tables.path_of(self._settings, REJETS), REJETS)
-                rejets.append(split.rejets, APP, lot, split.rejected_rows)
+                rejets.append(split.rejets, APP, lot)
             failpoint("silver.after_rejets")
-            added = clean.append(split.clean, APP, lot, split.clean_rows)
+            added = clean.append(split.clean, APP, lot)
             failpoint("silver.after_clean")
         finally:
             self._spark.catalog.clearCache()

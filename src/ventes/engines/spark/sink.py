@@ -1,7 +1,7 @@
-"""Appends a DataFrame to a Delta table: few rows by the driver, many by Spark. Same files, same log, same transaction.
+"""Appends rows to a Delta table: few by the driver, many by Spark. Same files, same log, same transaction.
 
-A Spark Delta write costs 0.2–0.6 s, and as much CPU, however small it is; rows that fit one Arrow table are collected
-and committed by lake.commit in 10 ms. Both are idempotent by the same (app_id, version).
+A Spark Delta write costs 0.2–0.6 s, and as much CPU, however small it is; rows that were collected into one Arrow table
+are committed by lake.commit in 10 ms. Both are idempotent by the same (app_id, version).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ventes.lake import commit
 from ventes.lake.log import Log
 
 FEW = 20_000
-"""Up to this many rows the driver commits."""
+"""Up to this many rows are collected, so that the driver can finish and commit them."""
 COLLECT_LIMIT = "spark.driver.maxResultSize"
 """Spark refuses to collect more bytes than this and names it: few rows, but of megabytes each."""
 
@@ -47,25 +47,17 @@ class Sink:
         self.table = table
 
     def append(
-        self,
-        rows: DataFrame | pa.Table,
-        app_id: str,
-        version: int,
-        expected: int,
-        last_check: Callable[[], None] = _nothing,
+        self, rows: DataFrame | pa.Table, app_id: str, version: int, last_check: Callable[[], None] = _nothing
     ) -> Appended:
-        """Append `rows` (columns and types of the table) once under (app_id, version); `expected` is about how many.
+        """Append `rows` (columns and types of the table) once under (app_id, version): Arrow here, a frame by Spark.
 
-        `last_check` runs as late as it can before the commit: for few rows after they were read. What it raises stops
-        the append. A transaction that the table has already adds nothing.
+        `last_check` runs right before the commit (for a DataFrame: before its rows are read); what it raises stops the
+        append. A transaction that the table has already adds nothing.
         """
         self.log.refresh()
         if self.log.transactions.get(app_id, -1) >= version:
             return Appended(0, None)
         before = set(self.log.files)
-        if isinstance(rows, DataFrame) and expected <= FEW:
-            few = collect(rows, self.table)
-            rows = rows if few is None else few
         last_check()
         if isinstance(rows, pa.Table):
             commit.append(self.log, self.table, rows, app_id, version)
@@ -83,12 +75,12 @@ class Sink:
         return Appended(sum(file.rows or 0 for file in new), newest, paths)
 
 
-def collect(rows: DataFrame, table: Table) -> pa.Table | None:
-    """The rows as Arrow in the table's schema, or None if they are too large to collect."""
+def collect(rows: DataFrame, schema: pa.Schema) -> pa.Table | None:
+    """The rows as Arrow, with the columns and types of `schema`; None if they are too large to collect."""
     try:
-        arrow = rows.select(table.schema.names).toArrow()
+        arrow = rows.select(schema.names).toArrow()
     except Exception as error:  # py4j, Spark or a socket: whichever noticed first
         if COLLECT_LIMIT in str(error):
             return None
         raise
-    return arrow.cast(table.schema)
+    return arrow.cast(schema)
