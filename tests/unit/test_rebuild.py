@@ -117,6 +117,26 @@ def test_told_to_stop_it_leaves_silver_and_goes_on_later(other_rules: Settings) 
     assert (result.clean, result.rejected) == (SALES + 2, 1)
 
 
+def test_bronze_may_grow_meanwhile(other_rules: Settings) -> None:
+    more = iter(range(SALES + 3, 10_000))
+
+    def grow(text: str) -> None:
+        ingest(other_rules, [sale(10_000 + (offset := next(more)))], first=offset)
+
+    result = run(other_rules, progress=grow)
+    assert result is not None
+    assert result.clean >= SALES + 2
+    ids = [row["vente_id"] for row in rows_of(other_rules, CLEAN)]
+    assert ids[: SALES + 2] == [*range(1, SALES + 1), 901, 902]
+
+
+def test_a_disk_without_room_is_named(other_rules: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENTES_MAINTENANCE__MIN_FREE_MB", "1000000000")
+    with pytest.raises(VentesError, match=r"could not go on: .* has less than"):
+        run(config.load())
+    assert counts(other_rules) == (SALES, 3)
+
+
 def test_reset_takes_a_half_made_rebuild_with_it(other_rules: Settings) -> None:
     stopper = Stopper()
     run(other_rules, stopper, progress=lambda text: stopper.stop())
@@ -180,6 +200,15 @@ def test_a_job_started_by_hand_is_not_ended(other_rules: Settings) -> None:
         assert holding.poll() is None
     finally:
         holding.communicate()
+
+
+def test_an_empty_bronze_makes_an_empty_silver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENTES_PATHS__LAKE", str(tmp_path / "lake"))
+    monkeypatch.setenv("VENTES_PATHS__STATE", str(tmp_path / "state"))
+    settings = config.load()
+    ingest(settings, [])
+    assert run(settings) is not None
+    assert counts(settings) == (0, 0)
 
 
 def test_without_bronze_there_is_nothing_to_rebuild_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

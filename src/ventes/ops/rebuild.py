@@ -147,50 +147,63 @@ def _rules(settings: Settings) -> str:
 # -- the work -------------------------------------------------------------------------------------
 
 
-class _UntilDone(Stopper):
-    """Ends the loop when it wants to rest, and when the person's `stopper` is set."""
+class _Progress(Reporter):
+    """The loop's heartbeat as a progress line, and what it said while it had to wait."""
 
-    def __init__(self, outer: Stopper) -> None:
+    def __init__(self, staging: Settings, total: int, progress: Say) -> None:
+        super().__init__(staging.state, "silver", "embedded")
+        self.waited_for = ""
+        self._total = total
+        self._progress = progress
+
+    def update(self, **changes: object) -> None:
+        super().update(**changes)
+        if self.record.phase == "waiting":
+            self.waited_for = self.record.reason
+        if self.record.lag is not None:
+            done = max(0, self._total - self.record.lag)
+            self._progress(f"judging messages anew: {done:,} of {self._total:,}")
+
+
+class _UntilDone(Stopper):
+    """Ends the loop once it has taken `rows`, when it wants to rest, and when the person's stopper is set."""
+
+    def __init__(self, outer: Stopper, reporter: Reporter, rows: int) -> None:
         super().__init__()
         self._outer = outer
+        self._reporter = reporter
+        self._upto = reporter.record.total + rows
 
     @property
     def stopping(self) -> bool:
-        return self._outer.stopping or super().stopping
+        return self._outer.stopping or super().stopping or self._reporter.record.total >= self._upto
 
     def wait(self, seconds: float) -> bool:
         self.stop()
         return True
 
 
-class _Progress(Reporter):
-    """The loop's heartbeat as a progress line."""
-
-    def __init__(self, staging: Settings, total: int, progress: Say) -> None:
-        super().__init__(staging.state, "silver", "embedded")
-        self._total = total
-        self._progress = progress
-
-    def update(self, **changes: object) -> None:
-        super().update(**changes)
-        if self.record.lag is not None:
-            done = max(0, self._total - self.record.lag)
-            self._progress(f"judging messages anew: {done:,} of {self._total:,}")
-
-
 def _judge(staging: Settings, progress: Say, stopper: Stopper) -> bool:
-    """Run Silver in the staging folder until it holds all of Bronze; False if told to stop before."""
+    """Run Silver in the staging folder until it holds all that Bronze held; False if told to stop before.
+
+    What Bronze gets meanwhile may be missing: the Silver job takes it afterwards.
+    """
+    wanted = positions(staging.bronze)
     reporter = _Progress(staging, Snapshot.open(staging.bronze).rows, progress)
-    engine = EmbeddedSilver(staging, rejudge=True)
-    SilverLoop(staging, engine, _UntilDone(stopper), reporter, max_rows=staging.embedded.max_rows_per_batch).run()
-    if stopper.stopping:
-        return False
-    if behind(_position(staging), positions(staging.bronze)):
-        raise VentesError(
-            f"the rebuild could not go on: {reporter.record.reason or 'Bronze has grown faster'}",
-            "mend that, then `ventes rebuild silver` goes on where it was",
-        )
-    return True
+    while True:
+        before = reporter.record.total
+        until = _UntilDone(stopper, reporter, max(1, behind(_position(staging), wanted)))
+        engine = EmbeddedSilver(staging, rejudge=True)
+        SilverLoop(staging, engine, until, reporter, max_rows=staging.embedded.max_rows_per_batch).run()
+        if stopper.stopping:
+            return False
+        if not behind(_position(staging), wanted):
+            return True
+        if reporter.record.total == before:
+            raise VentesError(
+                f"the rebuild could not go on: {reporter.waited_for or 'Bronze gave no rows'}",
+                "mend that, then `ventes rebuild silver` goes on where it was",
+            )
 
 
 def _position(settings: Settings) -> Position:
