@@ -167,12 +167,13 @@ def _find_java(wrapper: Path) -> tuple[java.Java | None, str]:
 
 
 def _training(stamps: Stamps, found: java.Java) -> None:
-    key = f"{found.home} {found.version} {_hash(jars.LOCK)}"
+    key = f"broker, spark: {found.home} {found.version} {_hash(jars.LOCK)}"
     if stamps.has("training", key):
         return
-    from ventes.ops import training  # needs the packages
+    from ventes.ops import spark_training, training  # need the packages
 
     training.train_broker(say)
+    spark_training.train_spark(say)
     stamps.set("training", key)
 
 

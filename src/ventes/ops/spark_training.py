@@ -21,21 +21,36 @@ from ventes.ops import broker, class_archive, training
 from ventes.ops.java import find_java
 from ventes.runtime.stop import Stopper
 
+STATE = PROJECT / ".ventes"
 START_SECONDS = 60.0
 
 
 def train_spark(say: Callable[[str], None]) -> None:
-    """Make the archive of the Spark jobs if it is not there. Half a minute.
+    """Make the archive of the Spark jobs if it is not there, in a process of its own. Half a minute.
 
     Raises InstallError if the jobs do not run through: then they would not run later either.
     """
-    state = PROJECT / ".ventes"
-    with tempfile.TemporaryDirectory(prefix="training-", dir=state) as folder:
+    settings = training._settings(STATE)
+    if class_archive.path(settings, find_java(settings), "spark").is_file():
+        return
+    say("Spark: first run of both jobs, to check them and to make later starts quick")
+    log = STATE / "install-spark.log"
+    with log.open("wb") as out:
+        command = [sys.executable, "-m", "ventes.ops.spark_training"]
+        done = subprocess.run(command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+    if done.returncode:
+        lines = log.read_text("utf-8", "replace").strip().splitlines()
+        raise InstallError(
+            f"Spark does not run through: {lines[-1] if lines else f'exit code {done.returncode}'}",
+            f"look into {log}; with that mended run it again",
+        )
+
+
+def main() -> int:
+    """The training run itself."""
+    with tempfile.TemporaryDirectory(prefix="training-", dir=STATE) as folder:
         settings = training._settings(Path(folder))
         target = class_archive.path(settings, find_java(settings), "spark")
-        if target.is_file():
-            return
-        say("Spark: first run of both jobs, to check them and to make later starts quick")
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         unfinished = target.with_suffix(".new")
         unfinished.unlink(missing_ok=True)
@@ -47,6 +62,7 @@ def train_spark(say: Callable[[str], None]) -> None:
             old.unlink()
         if unfinished.is_file():  # a JVM without this feature runs as well
             unfinished.replace(target)
+    return 0
 
 
 def _leave_behind(archive: Path) -> dict[str, str]:
@@ -85,11 +101,6 @@ def _broker(settings: Settings) -> Iterator[None]:
     finally:
         process.kill()  # its data goes with the folder
         process.wait()
-
-
-def main() -> int:
-    train_spark(lambda text: print(f"  {text}", flush=True))
-    return 0
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from ventes.engines.spark.bronze import Bronze
 from ventes.engines.spark.session import Session, open_session
 from ventes.engines.spark.silver import SparkSilver
 from ventes.engines.spark.sink import FEW
+from ventes.errors import VentesError
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -68,4 +69,6 @@ def _bronze(settings: Settings, session: Session, send: Callable[[int], object])
 def _silver(settings: Settings, session: Session) -> None:
     reporter = Reporter(settings.state, "silver", "spark")
     stopper = UntilDone(reporter, LARGE + 10)
-    SilverLoop(settings, SparkSilver(settings, session), stopper, reporter, max_rows=LARGE).run()
+    code = SilverLoop(settings, SparkSilver(settings, session), stopper, reporter, max_rows=LARGE).run()
+    if code:
+        raise VentesError(f"Silver did not run through: {reporter.record.reason}", "ventes doctor")
