@@ -45,7 +45,8 @@ def test_many_tiny_commits_leave_few_files_and_every_row(settings: Settings, bac
         caretaker.after_commit()
         most = max(most, len(log.files))
     caretaker.close()
-    assert most <= 100
+    # 200 is the promise. Behind a thread the writer, here without a pause between commits, runs ahead of its merges.
+    assert most <= (200 if background else 100)
     rows = Snapshot.open(settings.bronze).arrow()
     assert sorted(rows["offset"].to_pylist()) == list(range(400))
     assert positions(settings.bronze) == {("T", 0): 399}
