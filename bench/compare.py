@@ -97,7 +97,7 @@ class Contender:
 
     @staticmethod
     def rows(table: Path) -> int:
-        if not (table / "_delta_log").is_dir():
+        if not any((table / "_delta_log").glob("0*.json")):  # the folder is there before the first commit
             return 0
         return int(sum(DeltaTable(str(table)).get_add_actions(flatten=True)["num_records"].to_pylist()))
 
@@ -108,7 +108,7 @@ class Contender:
         if self.rows(self.clean) < sales:
             return False
         last = self.settings.lake / "silver" / "ventes_aggreges"
-        if not (last / "_delta_log").is_dir():
+        if not any((last / "_delta_log").glob("0*.json")):
             return False
         table = DeltaTable(str(last)).to_pyarrow_table(columns=["total_transactions"])
         return sum(table.column(0).to_pylist()) >= sales
