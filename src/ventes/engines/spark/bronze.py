@@ -52,7 +52,7 @@ def run(settings: Settings) -> int:
 
 def _body(settings: Settings, log: logging.Logger, reporter: Reporter, stopper: Stopper) -> None:
     with kafka.Admin(settings) as admin:
-        session = open_session(settings, "bronze", _waiting(settings, admin))
+        session = open_session(settings, "bronze")
         try:
             reporter.update(children=[session.jvm_pid])
             JvmLock(session.jvm, lock_path(settings, "bronze")).acquire()
@@ -83,14 +83,6 @@ def compare(settings: Settings, admin: kafka.Admin) -> Standing:
     table, ledger = positions(settings.bronze), gaps.read(settings.lake)
     resume = source.resume(topic, table, ledger, datetime.now(timezone.utc), checkpoint.seen(newest))
     return Standing(topic, newest, resume)
-
-
-def _waiting(settings: Settings, admin: kafka.Admin) -> int:
-    """Messages before the job, as far as a broker that may still be starting can say."""
-    try:
-        return compare(settings, admin).lag
-    except BrokerUnavailable:
-        return 0
 
 
 class Bronze:

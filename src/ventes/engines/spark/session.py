@@ -30,11 +30,9 @@ from ventes.ops import class_archive, java
 
 HERE = Path(__file__).resolve().parent
 
-BACKLOG = 1_000_000
-"""From this many waiting messages on, the better compiler pays for itself. Measured (CPU of Bronze's verdict, 2 cores):
-C1 alone needs 7 s until it is warm and then 31 µs a message, both compilers 13 s and 18 µs."""
-_C1_ALONE = ("-XX:TieredStopAtLevel=1",)
-_BOTH = (
+# Both of Java's compilers, always: on C1 alone a caught-up job that met 200,000 messages took 18,800 a second through
+# Bronze and 13,300 through Silver; with both 51,700 and 30,400 (bench/compare.py, 2 cores). C1 alone is warm sooner.
+_COMPILERS = (
     # C2 only for what is ten times as hot as usual: it then competes less with the work for the same cores.
     "-XX:Tier4InvocationThreshold=50000",
     "-XX:Tier4MinInvocationThreshold=6000",
@@ -99,14 +97,14 @@ class Session:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
-def configuration(settings: Settings, job: str, scratch: Path, waiting: int) -> dict[str, str]:
+def configuration(settings: Settings, job: str, scratch: Path) -> dict[str, str]:
     """Every Spark setting of a job ("bronze", "silver"), our defaults first, the person's [spark.conf] last."""
     jars = settings.jars / "spark"
     conf = {
         "spark.master": settings.spark.master,
         "spark.app.name": f"ventes-{job}",
         "spark.driver.memory": settings.spark.driver_memory,
-        "spark.driver.extraJavaOptions": " ".join(jvm_options(settings, job, scratch, waiting)),
+        "spark.driver.extraJavaOptions": " ".join(jvm_options(settings, job, scratch)),
         # On the JVM's own class path, not spark.jars: only there does the class-data archive cover them.
         "spark.driver.extraClassPath": str(jars / "*"),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -152,15 +150,15 @@ def configuration(settings: Settings, job: str, scratch: Path, waiting: int) -> 
     return {**conf, **given}
 
 
-def jvm_options(settings: Settings, job: str, scratch: Path, waiting: int) -> tuple[str, ...]:
-    """Flags of the driver's JVM for a job with `waiting` messages before it."""
+def jvm_options(settings: Settings, job: str, scratch: Path) -> tuple[str, ...]:
+    """Flags of the driver's JVM."""
     log = settings.state / "log" / f"spark-{job}.log"
     return (
         # One collector thread: on two shared cores parallel collectors wait for each other.
         "-XX:+UseSerialGC",
         # Generated code fills the default cache, and then compiling stops for good.
         "-XX:ReservedCodeCacheSize=240m",
-        *(_BOTH if waiting >= BACKLOG else _C1_ALONE),
+        *_COMPILERS,
         # Mapped classes instead of parsed ones: half the time, and half the CPU, from start to the first commit.
         *class_archive.use(settings, java.find_java(settings), "spark"),
         "-Duser.timezone=UTC",
@@ -173,14 +171,14 @@ def jvm_options(settings: Settings, job: str, scratch: Path, waiting: int) -> tu
     )
 
 
-def open_session(settings: Settings, job: str, waiting: int = 0) -> Session:
-    """Start Spark for a job with `waiting` messages before it, or join the Spark that `spark-submit` started. 2–5 s.
+def open_session(settings: Settings, job: str) -> Session:
+    """Start Spark for a job, or join the Spark that `spark-submit` started. 2–5 s.
 
     Raises InstallError if the jars or Java are missing, ConfigError for a [spark.conf] that Spark refuses.
     """
     logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs what it raises too
     scratch = _scratch(settings, job)
-    wanted = configuration(settings, job, scratch, waiting)
+    wanted = configuration(settings, job, scratch)
     if SparkContext._active_spark_context is not None or "PYSPARK_GATEWAY_PORT" in os.environ:
         spark, remarks = _join(wanted)
     else:

@@ -37,7 +37,6 @@ from ventes.engines.spark.sink import FEW, Sink, collect
 from ventes.lake import commit, tables
 from ventes.lake.locks import lock_path
 from ventes.lake.log import DataFile, Log
-from ventes.lake.positions import behind, merge, positions
 from ventes.lake.rollups import APP, PARTIALS
 from ventes.lake.snapshot import Snapshot, connect
 from ventes.runtime.failpoints import failpoint
@@ -51,7 +50,7 @@ def run(settings: Settings) -> int:
 
 
 def _body(settings: Settings, log: logging.Logger, reporter: Reporter, stopper: Stopper) -> int:
-    session = open_session(settings, "silver", _waiting(settings))
+    session = open_session(settings, "silver")
     try:
         reporter.update(children=[session.jvm_pid])
         for remark in session.remarks:
@@ -69,12 +68,6 @@ def _body(settings: Settings, log: logging.Logger, reporter: Reporter, stopper: 
         return loop.run()
     finally:
         session.close()
-
-
-def _waiting(settings: Settings) -> int:
-    """Bronze rows that Silver does not have."""
-    taken = merge(*(positions(tables.path_of(settings, table)) for table in (CLEAN, REJETS)))
-    return behind(taken, positions(tables.path_of(settings, BRONZE)))
 
 
 class SparkSilver:
