@@ -28,9 +28,7 @@ def local_steps(zone: ZoneInfo, first_year: int, last_year: int) -> Steps:
 @lru_cache(maxsize=8)
 def utc_steps(zone: ZoneInfo, first_year: int, last_year: int) -> Steps:
     """Offsets of `zone` by naive UTC instant."""
-    return _steps(
-        lambda utc: utc.replace(tzinfo=timezone.utc).astimezone(zone).utcoffset(), first_year, last_year
-    )
+    return _steps(lambda utc: utc.replace(tzinfo=timezone.utc).astimezone(zone).utcoffset(), first_year, last_year)
 
 
 def offset_case(column: str, steps: Steps, last_year: int) -> str:
