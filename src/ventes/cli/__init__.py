@@ -7,7 +7,7 @@ A command module imports nothing heavy at its top, so that `ventes --help` answe
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -74,6 +74,18 @@ def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: 
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+def run_alone(command: Callable[..., None], name: str) -> int:
+    """Run one command as a program of its own: the guide's scripts."""
+    alone = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    alone.command()(command)
+    return run(alone, name=name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,7 +18,9 @@ def bronze() -> int:
         """Read the Kafka topic into the Bronze table, every message, until Ctrl-C or SIGTERM."""
         _run("bronze", engine)
 
-    return _program(command, "spark_streaming_delta.py")
+    from ventes.cli import run_alone
+
+    return run_alone(command, "spark_streaming_delta.py")
 
 
 def silver() -> int:
@@ -28,7 +30,9 @@ def silver() -> int:
         """Turn Bronze into the Silver tables, as it grows, until Ctrl-C or SIGTERM."""
         _run("silver", engine)
 
-    return _program(command, "streaming_silver.py")
+    from ventes.cli import run_alone
+
+    return run_alone(command, "streaming_silver.py")
 
 
 def _run(name: str, engine: str | None) -> None:
@@ -38,16 +42,3 @@ def _run(name: str, engine: str | None) -> None:
     # Only the chosen engine is imported: the other's packages cost a second, and its memory.
     run: Callable[[config.Settings], int] = import_module(f"ventes.engines.{settings.engine}.{name}").run
     raise typer.Exit(run(settings))
-
-
-def _program(command: Callable[[str | None], None], name: str) -> int:
-    from ventes.cli import run
-
-    app = typer.Typer(
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    )
-    app.command()(command)
-    return run(app, name=name)

@@ -43,16 +43,9 @@ def produce(
 
 def main() -> int:
     """The program producer.py."""
-    from ventes.cli import run
+    from ventes.cli import run_alone
 
-    app = typer.Typer(
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    )
-    app.command()(produce)
-    return run(app, name="producer.py")
+    return run_alone(produce, "producer.py")
 
 
 def _flags(bootstrap: str | None, topic: str | None) -> dict[str, Any]:
