@@ -43,10 +43,12 @@ def test_many_tiny_commits_leave_few_files_and_every_row(settings: Settings, bac
     for offset in range(400):
         add(log, offset)
         caretaker.after_commit()
+        until = time.monotonic() + 30
+        while background and len(log.files) > 90 and time.monotonic() < until:
+            caretaker.after_commit()  # a real writer pauses between commits: the thread gets its turn
         most = max(most, len(log.files))
     caretaker.close()
-    # 200 is the promise. Behind a thread the writer, here without a pause between commits, runs ahead of its merges.
-    assert most <= (200 if background else 100)
+    assert most <= 100
     rows = Snapshot.open(settings.bronze).arrow()
     assert sorted(rows["offset"].to_pylist()) == list(range(400))
     assert positions(settings.bronze) == {("T", 0): 399}
