@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import time
@@ -20,11 +21,12 @@ from tests.support.pipeline import free_ports, sales, wait_for
 from ventes import kafka
 from ventes.config import Settings
 from ventes.engines import recovery
-from ventes.engines.spark import checkpoint, ingest
+from ventes.engines.spark import bronze, checkpoint, ingest
 from ventes.engines.spark.bronze import Bronze
 from ventes.engines.spark.session import Session
 from ventes.errors import SourceChanged
 from ventes.lake import gaps
+from ventes.lake.locks import holder, lock_path
 from ventes.lake.snapshot import Snapshot
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
@@ -213,3 +215,29 @@ def client(settings: Settings) -> AdminClient:
     config = kafka.client_config(settings)
     del config["logger"]
     return AdminClient(config)
+
+
+def test_the_writer_lock_outlives_javas_garbage_collector(
+    settings: Settings, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holders = []
+
+    class Collecting:
+        """In place of the loop: what a long run of it does to memory, then who holds the lock."""
+
+        def __init__(self, settings: Settings, session: Session, *_: object) -> None:
+            self._path, self._session = lock_path(settings, "bronze"), session
+
+        def run(self) -> None:
+            for _ in range(3):
+                gc.collect()
+                time.sleep(0.2)  # py4j tells Java from a thread of its own what Python has forgotten
+                self._session.jvm.java.lang.System.gc()
+            holders.append(holder(self._path))
+
+    monkeypatch.setattr(bronze, "open_session", lambda *_: session)
+    monkeypatch.setattr(session, "close", lambda: None)
+    monkeypatch.setattr(bronze, "Bronze", Collecting)
+    reporter = Reporter(settings.state, "bronze", "spark")
+    bronze._body(settings, logging.getLogger("ventes.bronze"), reporter, Stopper())
+    assert holders == [session.jvm_pid]

@@ -13,14 +13,18 @@ from ventes.lake import locks
 
 
 class JvmLock:
-    """The right to commit, taken in Spark's JVM."""
+    """The right to commit, taken in Spark's JVM.
+
+    Keep the object as long as the lock is needed: once Python forgets it, py4j lets go of the file, Java's collector
+    closes it, and the lock is gone without a word.
+    """
 
     def __init__(self, jvm: Any, path: Path) -> None:
         self._jvm = jvm
         self.path = path
         self._file: Any = None
 
-    def acquire(self) -> JvmLock:
+    def acquire(self) -> None:
         """Take the lock or raise AlreadyRunning at once, naming the holder's pid."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self._jvm.java.io.RandomAccessFile(str(self.path), "rw")
@@ -32,7 +36,6 @@ class JvmLock:
                 f"already running, pid {pid or 'unknown'} holds {self.path}", "ventes status; ventes stop"
             )
         self._file = file
-        return self
 
     def release(self) -> None:
         if self._file is not None:
