@@ -55,8 +55,8 @@ def _body(settings: Settings, log: logging.Logger, reporter: Reporter, stopper: 
         session = open_session(settings, "bronze")
         try:
             reporter.update(children=[session.jvm_pid])
-            lock = JvmLock(session.jvm, lock_path(settings, "bronze"))  # ours until the JVM is gone: it may still commit
-            lock.acquire()
+            lock = JvmLock(session.jvm, lock_path(settings, "bronze"))
+            lock.acquire()  # until the JVM is gone: it may still commit when Python is through
             for remark in session.remarks:
                 log.warning("this Spark was started otherwise: %s", remark)
             Bronze(settings, session, admin, log, reporter, stopper).run()
