@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,3 +158,9 @@ def test_settings_that_cannot_be_served_are_refused(tmp_path: Path, changes: dic
     with pytest.raises(ConfigError, match=re.escape(named)):
         broker.prepare(settings)
     assert not (tmp_path / "state" / "kafka" / "data").exists()
+
+
+def test_a_cluster_id_is_never_taken_for_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([uuid.UUID(bytes=b"\xfb" * 16), uuid.UUID(bytes=b"\x01" * 16)])  # the first one's text begins with "-"
+    monkeypatch.setattr(uuid, "uuid4", lambda: next(drawn))
+    assert broker._new_identity() == "AQEBAQEBAQEBAQEBAQEBAQ"

@@ -142,6 +142,13 @@ def _check(settings: Settings) -> None:
         raise InstallError(f"the broker's jar {missing[0]} is missing", "run `bash start_pipeline.sh`: it fetches jars")
 
 
+def _new_identity() -> str:
+    """A random cluster id in Kafka's spelling; none that its tools would take for an option."""
+    while (identity := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")).startswith("-"):
+        pass
+    return identity
+
+
 def _format(settings: Settings, java: Java) -> None:
     """Give the storage its identity. Done beside and renamed, so that an interruption leaves nothing half-made."""
     home = folder(settings)
@@ -154,8 +161,7 @@ def _format(settings: Settings, java: Java) -> None:
     shutil.rmtree(new, ignore_errors=True)
     properties = home / "format.properties"
     _write(properties, _properties(settings, new))
-    identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
-    tool = ["kafka.tools.StorageTool", "format", "--cluster-id", identity, "--config", str(properties)]
+    tool = ["kafka.tools.StorageTool", "format", "--cluster-id", _new_identity(), "--config", str(properties)]
     done = subprocess.run(
         [str(java.bin), f"@{home / 'jvm.options'}", *tool], capture_output=True, text=True, check=False, timeout=120
     )
