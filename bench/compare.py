@@ -34,10 +34,10 @@ from deltalake import DeltaTable
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
+from bench.freshness import added_after, percentiles  # noqa: E402
 from tests.support.pipeline import Pipeline, wait_for  # noqa: E402
 from ventes import config  # noqa: E402
 from ventes.contract.tables import CLEAN  # noqa: E402
-from ventes.lake.snapshot import connect  # noqa: E402
 from ventes.lake.tables import path_of  # noqa: E402
 
 CONTENDERS = ("embedded", "spark", "textbook")
@@ -184,27 +184,12 @@ def freshness(contender: Contender, rate: int, seconds: int, before: int) -> dic
     began = datetime.now(timezone.utc)
     produce(contender, rate * seconds, str(rate))
     wait_for(lambda: contender.finished(before + rate * seconds), "caught up", 300)
-    con = connect()
-    con.execute("CREATE TABLE ages (sold TIMESTAMPTZ, age DOUBLE)")
-    for log in sorted((contender.clean / "_delta_log").glob("0*.json")):
-        if not log.stem.isdigit() or int(log.stem) <= version:
-            continue
-        visible = log.stat().st_mtime
-        for line in log.read_text().splitlines():
-            added = json.loads(line).get("add")
-            if added and added.get("dataChange", True):
-                column = "timestamp::TIMESTAMPTZ" if contender.name == "textbook" else "horodatage"
-                con.execute(
-                    f"INSERT INTO ages SELECT {column}, ? - epoch({column}) FROM read_parquet(?)",
-                    [visible, str(contender.clean / added["path"])],
-                )
-    con.execute(
-        "DELETE FROM ages WHERE sold < ?", [datetime.fromtimestamp(began.timestamp() + seconds / 10, timezone.utc)]
-    )
-    row = con.execute("SELECT quantile_cont(age, [0.5, 0.95, 0.99]), count(*) FROM ages").fetchone()
-    assert row is not None
-    assert row[1] > 0
-    return {"p50": row[0][0], "p95": row[0][1], "p99": row[0][2], "sales": row[1]}
+    _, added = added_after(contender.clean, version)
+    column = "timestamp::TIMESTAMPTZ" if contender.name == "textbook" else "horodatage"
+    since = datetime.fromtimestamp(began.timestamp() + seconds / 10, timezone.utc)
+    found = percentiles(added, column, since)
+    assert found is not None
+    return found
 
 
 def measure(name: str, args: argparse.Namespace, folder: Path) -> Result:
