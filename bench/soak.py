@@ -18,7 +18,8 @@ compares Bronze with the topic, up to --topic-up-to sales). Then the first tenth
 last one.
 
 Sampling reads the new log entries of ventes_clean and the timestamps in its new files, and the last checkpoint and what
-follows it of each table: its work depends on the window, not on the length of the run. `sampling_s` says what it took.
+follows it of each table: its work depends on the window, not on the length of the run. `sampling_s` and
+cores.sampling say what it took.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ class Watch:
         self._took: dict[str, list[float]] = defaultdict(list)
         self._lag: dict[str, int] = defaultdict(int)
         self._batches: dict[str, int | None] = {}
+        self._own = time.process_time()
         psutil.cpu_percent()  # the first call only sets the mark
 
     def ask(self) -> None:
@@ -122,6 +124,8 @@ class Watch:
         if started >= self._disk_at:
             sample["disk"] = self.disk()
             self._disk_at = started + DISK_SECONDS
+        sample["cores"]["sampling"] = round((time.process_time() - self._own) / seconds, 4)
+        self._own = time.process_time()
         self._cpu, self.window_began = cpu, started
         self._took.clear()
         self._lag.clear()
@@ -296,7 +300,7 @@ def _line(sample: Sample) -> str:
 
 
 def tenths(samples: list[Sample]) -> dict[str, dict[str, Any]]:
-    """Each curve over the first and over the last tenth of the run: its median, or its peak where it is a saw's edge."""
+    """Each curve over the first and over the last tenth of the run: its median; of live files, a saw, the peak."""
     curves: dict[str, Callable[[Sample], Any]] = {
         "freshness p50, s": lambda s: s["freshness_s"] and s["freshness_s"]["p50"],
         "freshness p95, s": lambda s: s["freshness_s"] and s["freshness_s"]["p95"],
