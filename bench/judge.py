@@ -1,6 +1,6 @@
-"""How fast messages get their verdict: DuckDB, Spark, and the Python function behind both.
+"""How fast messages get their verdict: DuckDB, which both engines use, and the Python function behind it.
 
-    PYTHONPATH=src python bench/judge.py [--rows 300000] [--repeat 5] [--spark]
+    PYTHONPATH=src python bench/judge.py [--rows 300000] [--repeat 5]
 
 Prints CPU nanoseconds a message (all processes of this one, best of the repeats) and wall time, for valid
 sales as our producer writes them, for one bad message in a hundred, and for messages that SQL leaves to
@@ -13,7 +13,6 @@ import argparse
 import os
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -22,7 +21,6 @@ from pathlib import Path
 import duckdb
 import psutil
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.support.messages import raw_table
@@ -83,37 +81,10 @@ def with_python(raw: pa.Table, repeat: int) -> None:
     measure("judge itself, one process", some.num_rows, repeat, run)
 
 
-def with_spark(inputs: dict[str, pa.Table], repeat: int, folder: Path) -> None:
-    from pyspark.sql import SparkSession
-
-    from ventes.engines.spark.judge import judged
-
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    builder = SparkSession.builder.master("local[2]").appName("bench").config("spark.ui.enabled", "false")
-    builder = builder.config("spark.sql.session.timeZone", "UTC").config("spark.driver.memory", "2g")
-    spark = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
-    for name, raw in inputs.items():
-        path = folder / f"{len(name)}{hash(name)}"
-        path.mkdir()
-        half = raw.num_rows // 2
-        for part, rows in enumerate((raw.slice(0, half), raw.slice(half))):
-            pq.write_table(rows.drop_columns(["topic_id", "headers"]), path / f"{part}.parquet")
-        frame = spark.read.parquet(str(path)).withColumnRenamed("kafka_ts", "timestamp").coalesce(2)
-        config = PARIS if "Paris" in name else UTC
-
-        def run() -> None:
-            judged(frame, "t", config, NOW).write.format("noop").mode("overwrite").save()  # noqa: B023
-
-        measure(f"Spark, {name}", raw.num_rows, repeat, run)
-    spark.stop()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--spark", action="store_true", help="measure Spark too (a minute)")
     given = parser.parse_args()
 
     valid = sales(given.rows)
@@ -127,9 +98,6 @@ def main() -> None:
     print(f"{given.rows} messages of {len(valid[0])} bytes; {load}")
     with_python(inputs["valid sales"], given.repeat)
     with_duckdb(inputs, given.repeat)
-    if given.spark:
-        with tempfile.TemporaryDirectory() as folder:
-            with_spark(inputs, given.repeat, Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,31 +1,37 @@
-"""Spark's verdicts are `judge`'s and DuckDB's, row for row, and its fast path takes what producers write."""
+"""What Spark's workers write as Bronze is what the embedded engine makes of the same messages, row for row."""
 
 from __future__ import annotations
 
 import random
-import re
 from datetime import datetime, timezone
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import lit
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from tests.corpus import ARRIVAL, load
-from tests.support.messages import as_producers_write, assert_same_rows, damaged, expected, raw_table, valid
-from ventes.config import Rules, Settings, Source
+from tests.support.messages import assert_same_rows, damaged, expected, raw_table, valid
+from ventes.config import Settings
 from ventes.contract.tables import BRONZE
-from ventes.engines.embedded.judge import judged as embedded_judged
+from ventes.engines.embedded.judge import judged
 from ventes.engines.slow_path import JUDGED
-from ventes.engines.spark.judge import fast_rows, judged, judged_few
+from ventes.engines.spark import bronze_files
+from ventes.lake import tables
+from ventes.lake.log import Log
+from ventes.lake.snapshot import Snapshot
 
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
-BRONZE_IN_SPARK = from_arrow_schema(BRONZE.schema)
-UTC = Settings()
-PARIS = Settings(source=Source(time_zone="Europe/Paris"), rules=Rules(time_zone="Europe/Paris"))
-NEW_YORK = Settings(source=Source(time_zone="Asia/Kathmandu"), rules=Rules(time_zone="America/New_York"))
+ZONES = {"UTC": ("UTC", "UTC"), "Paris": ("Europe/Paris",) * 2, "New York": ("Asia/Kathmandu", "America/New_York")}
+
+
+@pytest.fixture(params=ZONES)
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    source, rules = ZONES[request.param]
+    places = {"lake": tmp_path / "lake", "state": tmp_path / "state", "logs": tmp_path / "logs"}
+    return Settings(source={"time_zone": source}, rules={"time_zone": rules}, paths=places)
 
 
 def kafka_rows(spark: SparkSession, raw: pa.Table) -> DataFrame:
@@ -34,59 +40,48 @@ def kafka_rows(spark: SparkSession, raw: pa.Table) -> DataFrame:
     return spark.createDataFrame(raw.select(columns)).withColumnRenamed("kafka_ts", "timestamp")
 
 
-def rows_of(frame: DataFrame) -> pa.Table:
-    return frame.toArrow().cast(BRONZE.schema).sort_by("offset")
+def written(frame: DataFrame, settings: Settings) -> pa.Table:
+    """What Bronze holds once the frame's files are committed."""
+    tables.ensure(settings, BRONZE)
+    log = Log.open(settings.bronze)
+    log.commit([file.add(True) for file in bronze_files.write(frame, "topic-1", settings, INGESTED)], "WRITE")
+    return Snapshot.open(settings.bronze).arrow().select(BRONZE.schema.names).cast(BRONZE.schema).sort_by("offset")
 
 
-def test_schema_is_bronze(spark: SparkSession) -> None:
-    frame = judged(kafka_rows(spark, raw_table([b"{}"])), "topic-1", UTC, INGESTED)
-    ours, bronze = ({field.name: field.dataType for field in schema} for schema in (frame.schema, BRONZE_IN_SPARK))
-    assert (ours, list(ours)) == (bronze, list(bronze))
-
-
-@pytest.mark.parametrize("config", [UTC, PARIS, NEW_YORK], ids=["UTC", "Paris", "New York"])
 def test_corpus_and_seeded_damage(spark: SparkSession, config: Settings) -> None:
     rng = random.Random(f"spark {config.source.time_zone}")
     values = [event.value for event in load()] + damaged(rng, 6_000) + valid(rng, 2_000)
-
     raw = raw_table(values)
 
-    ours = rows_of(judged(kafka_rows(spark, raw).repartition(2), "topic-1", config, INGESTED))
+    ours = written(kafka_rows(spark, raw).repartition(2), config)
 
     with duckdb.connect() as con:
-        assert_same_rows(ours, embedded_judged(con, raw, config, INGESTED), values)
-        assert_same_rows(ours, judged_few(con, kafka_rows(spark, raw), "topic-1", config, INGESTED), values)
+        assert_same_rows(ours, judged(con, raw, config, INGESTED), values)
     assert_same_rows(ours.select(JUDGED.names), expected(raw, config), values)
-    if config is UTC:
+    if config.source.time_zone == "UTC":
         for event, row in zip(load(), ours["motifs"].to_pylist(), strict=False):
             if event.default_zones and event.kafka_ts == ARRIVAL:
                 assert tuple(row) == event.motifs, event.name
 
 
-def test_headers_and_key_may_be_missing(spark: SparkSession) -> None:
+def test_headers_and_key_may_be_missing_and_tasks_empty(spark: SparkSession, tmp_path: Path) -> None:
+    settings = Settings(paths={"lake": tmp_path / "lake"})
     frame = kafka_rows(spark, raw_table([None, b"{}"])).drop("headers").withColumn("key", lit(None).cast("binary"))
-    with duckdb.connect() as con:
-        few = judged_few(con, frame, "topic-1", UTC, INGESTED)
-    rows = rows_of(judged(frame, "topic-1", UTC, INGESTED)).to_pylist()
-    assert rows == few.to_pylist()
+    rows = written(frame.repartition(5), settings).to_pylist()
     assert [(row["key"], row["headers"], row["motifs"][0]) for row in rows] == [
         (None, None, "empty"),
         (None, None, "missing:categorie"),
     ]
 
 
-@pytest.mark.parametrize("config", [UTC, PARIS], ids=["UTC", "Paris"])
-def test_what_producers_write_is_on_the_fast_path(spark: SparkSession, config: Settings) -> None:
-    values = as_producers_write(random.Random("spark fast"))
-    unsure = fast_rows(kafka_rows(spark, raw_table(values)), config, INGESTED.year).where("NOT sure")
-    assert [row["value"] for row in unsure.collect()] == []
-
-
-@pytest.mark.parametrize("config", [UTC, PARIS], ids=["UTC", "Paris"])
-def test_every_stage_fits_a_method_that_java_compiles(
-    spark: SparkSession, config: Settings, capsys: pytest.CaptureFixture[str]
+def test_large_messages_go_to_several_files_and_none_is_lost(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """HotSpot leaves a method of more than 8000 bytes to its interpreter: three times slower, without a word."""
-    judged(kafka_rows(spark, raw_table([b"{}"])), "topic-1", config, INGESTED).explain(mode="codegen")
-    sizes = [int(size) for size in re.findall(r"maxMethodCodeSize:(\d+)", capsys.readouterr().out)]
-    assert 0 < max(sizes) < 8000
+    settings = Settings(paths={"lake": tmp_path / "lake"})
+    values: list[bytes | None] = [bytes([65 + number % 26]) * 3_000_000 for number in range(30)]
+    frame = kafka_rows(spark, raw_table(values)).coalesce(1)
+
+    rows = written(frame, settings)
+
+    assert rows["value"].to_pylist() == values
+    assert len(Log.open(settings.bronze).files) == 2, "of 64 MB at most"

@@ -103,7 +103,7 @@ def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings,
 
     Where `sure` is false the other columns mean nothing.
     """
-    query = fast.query("duckdb", settings.source_zone, settings.business_zone, year)
+    query = fast.query(settings.source_zone, settings.business_zone, year)
     messages = pa.table(
         {
             "rang": pa.array(np.arange(raw.num_rows)),

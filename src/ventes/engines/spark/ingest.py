@@ -8,29 +8,25 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
-import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.engines import job, source
-from ventes.engines.embedded.judge import judged as judged_few
-from ventes.engines.spark import checkpoint
-from ventes.engines.spark.judge import judged
+from ventes.engines.embedded.intake import RAW
+from ventes.engines.embedded.judge import judged
+from ventes.engines.spark import bronze_files, checkpoint
 from ventes.engines.spark.sink import FEW, Appended, Sink, collect
 from ventes.errors import BrokerUnavailable, SourceChanged
+from ventes.lake import commit, files
+from ventes.lake.log import DataFile
 from ventes.lake.maintenance import Caretaker
 from ventes.lake.snapshot import connect
 from ventes.runtime.failpoints import failpoint
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
-RAW = pa.schema(
-    [BRONZE.schema.field(name) for name in ("key", "value", "headers", "topic_id", "partition", "offset", "kafka_ts")]
-)
-"""A message as the driver collects it."""
 DISK_SECONDS = 2.0
 """How often a full disk is looked at again."""
 
@@ -87,24 +83,28 @@ class Ingest:
         if planned == self.following:
             return  # Spark begins an epoch with a batch, even of nothing
         messages = sum(end - self.following.get(partition, 0) for partition, end in planned.items())
-        added = self._sink.append(self._judged(frame, messages), self._transaction(), batch, self._last_check)
-        failpoint("bronze.after_commit")
+        added = Appended(0, None)
+        if not self._sink.has(self._transaction(), batch):
+            made = self._files(frame, messages)
+            failpoint("bronze.before_commit")
+            self._same_topic(self._admin.topic_id())  # asked after the reading: it vouches for all that was read
+            added = self._sink.add(made, self._transaction(), batch)
+            failpoint("bronze.after_commit")
         self.following = planned
-        lag = self._look_after(batch)
+        lag = self._look_after()
         self._report(batch, added, time.monotonic() - began, lag)
         self._caretaker.after_commit()
         if batch > 0:  # a batch of this epoch is committed in table and checkpoint: older epochs are history
             checkpoint.retire(self._epoch.parent, self._epoch)
 
-    def _judged(self, frame: DataFrame, messages: int) -> DataFrame | pa.Table:
-        """Bronze's rows. Both ways give the same verdicts; Spark's costs 0.2 s and a Python worker for ten messages."""
+    def _files(self, frame: DataFrame, messages: int) -> list[DataFile]:
+        """Bronze's rows, in files. Workers give the same verdicts as the driver, but cost 0.2 s for ten messages."""
         now, topic_id = datetime.now(timezone.utc), self._resume.topic_id
-        if messages <= FEW:
-            raw = frame.withColumn("topic_id", F.lit(topic_id)).withColumnRenamed("timestamp", "kafka_ts")
-            few = collect(raw, RAW)
-            if few is not None:
-                return judged_few(self._database, few, self._settings, now)
-        return judged(frame, topic_id, self._settings, now)
+        few = collect(bronze_files.as_raw(frame, topic_id), RAW) if messages <= FEW else None
+        if few is None:
+            return bronze_files.write(frame, topic_id, self._settings, now)
+        rows = judged(self._database, few, self._settings, now)
+        return files.write(self._settings.bronze, BRONZE, commit.conform(BRONZE, rows))
 
     def _transaction(self) -> str:
         """The application id of this query's commits: Spark's query id stands in the checkpoint once it runs."""
@@ -127,24 +127,20 @@ class Ingest:
         if waited:
             self._reporter.update(phase="running", reason="")
 
-    def _last_check(self) -> None:
-        failpoint("bronze.before_commit")
-        self._same_topic(self._admin.topic_id(), "")
-
-    def _look_after(self, batch: int) -> int | None:
+    def _look_after(self) -> int | None:
         """The messages still to read, or None while the broker does not answer."""
         try:
             topic = source.look(self._settings, self._admin)
         except BrokerUnavailable:
             return None  # the next batch, or the idle watch, says so
-        self._same_topic(topic.kafka_id, f"; batch {batch} may hold messages of the new one")
+        self._same_topic(topic.kafka_id)
         return source.lag(topic, self.following)
 
-    def _same_topic(self, kafka_id: str | None, more: str) -> None:
+    def _same_topic(self, kafka_id: str | None) -> None:
         if kafka_id != self._resume.kafka_id:
             raise SourceChanged(
                 f"topic {self._settings.kafka.topic!r} was deleted or created anew: its id was "
-                f"{self._resume.kafka_id}, now it is {kafka_id or 'gone'}{more}",
+                f"{self._resume.kafka_id}, now it is {kafka_id or 'gone'}",
                 source.RECOVER,
             )
 

@@ -1,0 +1,84 @@
+"""Kafka messages → Bronze's Parquet files, made by Spark's Python workers where they read.
+
+Spark reads the topic in tasks and keeps the books; each task judges its messages with the same code as the embedded
+engine (engines/embedded/judge.py, DuckDB) and writes them; the driver commits what all tasks wrote. Measured with
+500,000 sales on 2 cores, Kafka's source included: 11 µs of CPU a message so; with the verdict in Spark SQL and Delta's
+own writer 26 µs, and 40 in a fresh JVM, which compiles all of that code anew.
+
+A task that fails or runs twice leaves at most files that no commit names; they are vacuumed later.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from functools import partial
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE
+from ventes.engines.embedded.intake import RAW
+from ventes.engines.embedded.judge import judged
+from ventes.lake import files
+from ventes.lake.log import DataFile
+from ventes.lake.snapshot import connect
+
+JUDGE_ROWS, JUDGE_BYTES = 16_384, 8_000_000
+"""Messages judged at a time; more was no faster."""
+FILE_BYTES = 64_000_000
+"""Rows kept until they are written: a task's 50,000 sales, so that it makes one file a day, or few large messages."""
+_NO_HEADERS = "CAST(NULL AS ARRAY<STRUCT<key: STRING, value: BINARY>>)"
+
+
+def write(messages: DataFrame, topic_id: str, settings: Settings, ingested_at: datetime) -> list[DataFile]:
+    """Write the messages as Bronze rows; the files, durable and named by no commit yet.
+
+    `messages` has the columns of Spark's Kafka source: key, value, partition, offset, timestamp, and headers if they
+    were asked for. `ingested_at` (aware) becomes date_ingestion. Workers see the lake under the same path.
+    """
+    made = as_raw(messages, topic_id).mapInArrow(partial(_write_part, settings, ingested_at), "file string").collect()
+    return [DataFile(**json.loads(row["file"])) for row in made]
+
+
+def as_raw(messages: DataFrame, topic_id: str) -> DataFrame:
+    """The columns of the embedded engine's RAW, from those of Spark's Kafka source."""
+    raw = messages.withColumn("topic_id", F.lit(topic_id)).withColumnRenamed("timestamp", "kafka_ts")
+    if "headers" not in raw.columns:
+        raw = raw.withColumn("headers", F.expr(_NO_HEADERS))
+    return raw.select(RAW.names)
+
+
+def _write_part(
+    settings: Settings, ingested_at: datetime, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """One task: its messages in, the names and statistics of its files out."""
+    made: list[DataFile] = []
+    waiting: list[pa.Table] = []
+    with connect(settings.embedded.memory_mb, threads=1) as con:  # the other cores have tasks of their own
+        for raw in _portions(batches):
+            waiting.append(judged(con, raw, settings, ingested_at))
+            if sum(rows.nbytes for rows in waiting) >= FILE_BYTES:
+                made += files.write(settings.bronze, BRONZE, pa.concat_tables(waiting))
+                waiting.clear()
+    if waiting:
+        made += files.write(settings.bronze, BRONZE, pa.concat_tables(waiting))
+    yield pa.RecordBatch.from_pydict({"file": pa.array([json.dumps(asdict(file)) for file in made], pa.string())})
+
+
+def _portions(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Spark's small batches put together for the judge."""
+    gathered: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        gathered.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= JUDGE_ROWS or size >= JUDGE_BYTES:
+            yield pa.Table.from_batches(gathered).cast(RAW)
+            gathered, rows, size = [], 0, 0
+    if rows:
+        yield pa.Table.from_batches(gathered).cast(RAW)
