@@ -10,13 +10,14 @@ import re
 from datetime import datetime, timezone
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
+from importlib import resources
 from typing import Literal
 
 import sqlglot
 from sqlglot import exp
 
-FOLDER = Path(__file__).parent / "sql"
+FOLDER = resources.files(__package__) / "sql"
+"""Also in a zip, as workers of a Spark cluster get this package."""
 Dialect = Literal["spark", "duckdb"]
 Value = str | int | Decimal | datetime | exp.Expr
 
