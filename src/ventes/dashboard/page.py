@@ -48,6 +48,9 @@ _STYLE = """<style>
 .stMainBlockContainer h1 { padding: 0; }
 [data-testid="stMetricValue"] { font-size: clamp(1.15rem, 1.9vw, 1.75rem); }
 [data-testid="stMetricValue"] * { white-space: normal; overflow: visible; overflow-wrap: anywhere; }
+a.ventes-download { display: block; padding: 0.45rem 0.9rem; border: 1px solid var(--st-border-color, #c8ced6);
+  border-radius: 0.5rem; text-align: center; text-decoration: none; color: inherit !important; }
+a.ventes-download:hover, a.ventes-download:focus-visible { border-color: #2f6fde; color: #2f6fde !important; }
 [data-stale="true"] { opacity: 1 !important; transition: none !important; }
 @media (max-width: 640px) {
   .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }

@@ -30,18 +30,23 @@ def offered(moment: Moment) -> dict[str, Snapshot]:
     return {BRONZE_VIEW if name == BRONZE.name else name: table for name, table in moment.snapshots.items()}
 
 
+def tables_of(query: str, moment: Moment) -> tuple[str, ...]:
+    """The tables that the query reads, under the names that Moment has for them. Raises SqlRefused."""
+    used = sandbox.translated(query, frozenset(offered(moment))).tables
+    return tuple(BRONZE.name if name == BRONZE_VIEW else name for name in used)
+
+
 def ask(moment: Moment, query: str) -> Answer:
     """Run one SELECT within the limits of settings.page; shared by all sessions. Raises SqlRefused or SqlFailed."""
     page = moment.lake.settings.page
     tables = offered(moment)
-    used = sandbox.translated(query, frozenset(tables)).tables
     limits = Limits(page.sql_seconds, page.sql_rows, page.sql_memory_mb)
 
     def run() -> Answer:
         with _turn():
             return sandbox.run(query, tables, limits)
 
-    return moment.shared(("sql", query), tuple(BRONZE.name if name == BRONZE_VIEW else name for name in used), run)
+    return moment.shared(("sql", query), tables_of(query, moment), run)
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 import streamlit as st
 
-from ventes.dashboard import text
-from ventes.dashboard.spark import Result, ask, offered
+from ventes.dashboard import downloads, text
+from ventes.dashboard.spark import Result, ask, offered, tables_of
+from ventes.dashboard.streaming import File
 from ventes.dashboard.view import View
 from ventes.errors import VentesError
-from ventes.lake import export
 
 LABEL = "SQL"
 LIVE = False
@@ -87,16 +87,15 @@ def _shown(view: View, query: str, table: pa.Table, truncated: bool, seconds: fl
             st.bar_chart(frame)
         elif kind == "line" and len(frame.columns):
             st.line_chart(frame)
-    st.download_button(
-        "Download as CSV",
-        lambda: export.csv_bytes(table),
-        file_name="ventes.csv",
-        mime="text/csv",
-        on_click="ignore",
-        icon=":material/download:",
+    tables = offered(view.moment)
+    memory_mb = view.settings.page.sql_memory_mb
+    downloads.offer(
+        "CSV, all rows" if truncated else f"CSV, all {table.num_rows:,} rows",
+        ("sql", query, view.moment.key(*tables_of(query, view.moment))),
+        File("ventes.csv", lambda: downloads.of_query(query, tables, memory_mb)),
     )
     if truncated:
-        st.caption("All rows, however many, on the command line:")
+        st.caption("For all rows the query runs once more, for at most an hour. Or on the command line:")
         st.code(f"ventes query {shlex.quote(query)} --format csv > result.csv", language="bash", wrap_lines=True)
 
 
