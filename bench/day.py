@@ -1,0 +1,393 @@
+"""A day at 30 sales a minute: 43,200 sales, each committed by itself, without waiting two seconds for each.
+
+    python bench/day.py [--sales 43200] [--bronze-only] [--speed N]
+
+The producer's own messages go, one a commit, through the code that the jobs of the embedded engine run: verdict →
+Bronze commit → lot of Silver (ventes_rejets, ventes_clean) → the five roll-ups, and after each commit every table's
+caretaker, which merges, checkpoints and sweeps in its thread as in a job. No Kafka: the messages are made here, with
+Kafka's time set to the sale's. Event times run through 24 hours from a noon, so that a midnight lies in between. One
+sale in a hundred is malformed (--bad), so that ventes_rejets grows too. At the end `verify` recomputes all of it.
+
+Recorded each 1,000 sales: what Bronze and Silver took a sale (median, p95, slowest), live files of each table then and
+the most in between (looked at after every sale), files and MB on disk, history and log included, CPU, RSS.
+
+What is compressed. The clock runs --speed times as fast as the wall's: a sale every 2/speed seconds. Without --speed,
+200 sales in a scratch lake say how fast this machine can go, with a third to spare.
+
+    merging, checkpoints        go by commits (every 50, every 20): as in a real day
+    sweeping                    goes by the clock: its six hours of history, ten minutes in which every version is kept,
+                                full minutes, five minutes between two sweeps and the five minutes that a checkpoint
+                                remembers removed files are all divided by speed (`compress`), so that they cover as
+                                many sales as on a real day; as many sweeps as on a real day
+    the caretakers' threads     work at the wall's pace and so take `speed` times as long in the day's time: merges and
+                                sweeps come later than they would, between more commits. This overstates files and
+                                commit times a little
+    both jobs                   share this process and its interpreter: RSS and CPU are those of both together
+
+If the machine cannot keep the pace, sales come later than their slot and the time rules cover fewer of them: `late_s`
+says by how much at worst, in real seconds; more than a few seconds, and a lower --speed gives the truer number of files
+on disk. Live files do not depend on the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(PROJECT), str(PROJECT / "src")]
+from ventes import config  # noqa: E402
+from ventes.config import Settings  # noqa: E402
+from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS  # noqa: E402
+from ventes.engines.embedded.intake import RAW  # noqa: E402
+from ventes.engines.embedded.judge import judged  # noqa: E402
+from ventes.engines.embedded.silver import EmbeddedSilver  # noqa: E402
+from ventes.engines.span import plan  # noqa: E402
+from ventes.lake import commit, lots, sweep, tables  # noqa: E402
+from ventes.lake.log import Log  # noqa: E402
+from ventes.lake.maintenance import Caretaker  # noqa: E402
+from ventes.lake.positions import merge, of_log  # noqa: E402
+from ventes.lake.rollups import Publisher  # noqa: E402
+from ventes.lake.snapshot import connect  # noqa: E402
+from ventes.lake.tables import path_of  # noqa: E402
+from ventes.ops.verify import Verification  # noqa: E402
+from ventes.producer.events import Events  # noqa: E402
+from ventes.producer.options import Options  # noqa: E402
+from ventes.producer.sale import Message  # noqa: E402
+
+TOPIC_ID = "bench"
+EVERY_SECONDS = 2.0
+"""Between two sales: 30 a minute."""
+STEP = 1000
+"""Sales between two records."""
+FASTEST = 100.0
+"""Faster than this, an fsync or a thread's turn would be seconds of the day."""
+FIRST_SALE = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
+
+
+# -- the clock ----------------------------------------------------------------------------------------
+
+
+def compress(speed: float, folder: Path) -> Settings:
+    """Settings for a lake in `folder`; every rule of the caretakers that goes by the clock is `speed` times shorter.
+
+    The rules are constants of the modules: nobody but this script wants other ones, so no setting names them.
+    """
+    sweep.RECENT /= speed
+    sweep.MINUTE /= speed
+    sweep.CLOCK_MARGIN /= speed
+    sweep.ORPHAN_AGE /= speed
+    sweep.EVERY /= speed
+    tables.TOMBSTONES = f"interval {max(1, round(300 / speed))} seconds"
+    hours = config.load().maintenance.history_hours / speed
+    return config.load(
+        engine="embedded",
+        paths={"lake": folder / "lake", "logs": folder, "state": folder / "state"},
+        maintenance={"history_hours": hours},
+    )
+
+
+def pace_of_this_machine(options: argparse.Namespace) -> float:
+    """The speed at which a sale still has a third more time than it took the median of 200."""
+    with tempfile.TemporaryDirectory(prefix="ventes-day-") as folder:
+        settings = config.load(engine="embedded", paths={"lake": folder, "state": folder, "logs": folder})
+        jobs = Jobs(settings, options.bronze_only)
+        took = []
+        for number, message in enumerate(messages(200, options.bad)):
+            began = time.perf_counter()
+            jobs.take(number, message, when(number))
+            took.append(time.perf_counter() - began)
+        jobs.close()
+    # the first sales are slower: caches
+    return min(FASTEST, EVERY_SECONDS / (statistics.median(took[50:]) * 4 / 3))
+
+
+def when(number: int) -> datetime:
+    return FIRST_SALE + timedelta(seconds=number * EVERY_SECONDS)
+
+
+# -- the sales ----------------------------------------------------------------------------------------
+
+
+def messages(count: int, bad: float) -> Iterator[Message]:
+    """What the producer sends in a day, the same in each run."""
+    events = Events(Options(rate=1 / EVERY_SECONDS, seed=1, bad=bad), 300, timedelta(minutes=10))
+    for number in range(count):
+        yield from events.batch([10**12 + number], when(number))
+
+
+def raw(number: int, message: Message, at: datetime) -> pa.Table:
+    """The message as the intake hands it over."""
+    values = [[message.key], [message.value], [None], [TOPIC_ID], [0], [number], [at]]
+    columns = [pa.array(value, field.type) for value, field in zip(values, RAW, strict=True)]
+    return pa.Table.from_arrays(columns, schema=RAW)
+
+
+# -- the work -----------------------------------------------------------------------------------------
+
+
+class Jobs:
+    """Both embedded jobs, one sale at a time. Times in `took` are milliseconds, one a sale."""
+
+    def __init__(self, settings: Settings, bronze_only: bool) -> None:
+        self.settings = settings
+        self.took: dict[str, list[float]] = defaultdict(list)
+        tables.ensure(settings, BRONZE)
+        self.bronze = Log.open(settings.bronze)
+        self._con = connect(settings.embedded.memory_mb)
+        self._bronze_care = Caretaker(settings, BRONZE, self.bronze)
+        self.logs = {BRONZE.name: self.bronze}
+        """Every table's log, followed."""
+        self._silver = None if bronze_only else Silver(settings)
+        if self._silver is not None:
+            self.logs |= {table.name: Log.open(path_of(settings, table)) for table in (CLEAN, REJETS)}
+            self.logs |= self._silver.publisher.logs
+
+    def take(self, number: int, message: Message, at: datetime) -> None:
+        began = time.perf_counter()
+        rows = judged(self._con, raw(number, message, at), self.settings, datetime.now(timezone.utc))
+        commit.append(self.bronze, BRONZE, rows, f"ventes-bronze:{TOPIC_ID}:0", number)
+        self._bronze_care.after_commit()
+        committed = time.perf_counter()
+        self.took["bronze"].append((committed - began) * 1000)
+        if self._silver is not None:
+            self._silver.take(self.bronze)
+            self.took["silver"].append((time.perf_counter() - committed) * 1000)
+
+    def live(self) -> dict[str, int]:
+        for log in self.logs.values():
+            log.refresh()
+        return {name: len(log.files) for name, log in self.logs.items()}
+
+    def close(self) -> None:
+        if self._silver is not None:
+            self._silver.close()
+        self._bronze_care.close()
+        self._con.close()
+
+
+class Silver:
+    """What engines.silver.SilverLoop does with a lot, without waiting for one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.publisher = Publisher(settings)
+        state = lots.recover(settings, self.publisher)
+        self._lot, self._position = state.last_used, state.position
+        self._engine = EmbeddedSilver(settings)
+        self._max_rows = settings.embedded.max_rows_per_batch
+        self._caretakers = [
+            *(Caretaker(settings, table) for table in (CLEAN, REJETS)),
+            *(Caretaker(settings, table, self.publisher.logs[table.name]) for table in ROLLUPS),
+        ]
+
+    def take(self, bronze: Log) -> None:
+        span = plan(self._position, of_log(bronze), bronze.files.values(), self._max_rows, bronze.version)
+        assert span is not None
+        self._lot += 1
+        taken = self._engine.take(span, self._lot)
+        assert taken.clean + taken.rejected == 1
+        self.publisher.publish(taken.partials, self._lot)
+        self._position = merge(self._position, span.upto)
+        for caretaker in self._caretakers:
+            caretaker.after_commit()
+
+    def close(self) -> None:
+        for caretaker in self._caretakers:
+            caretaker.close()
+        self._engine.close()
+        self.publisher.close()
+
+
+# -- the day ------------------------------------------------------------------------------------------
+
+
+def run(options: argparse.Namespace, settings: Settings, record: Record) -> None:
+    jobs = Jobs(settings, options.bronze_only)
+    slot = EVERY_SECONDS / record.data["about"]["speed"]
+    most: dict[str, int] = defaultdict(int)
+    began = time.monotonic()
+    late = 0.0
+    mark = Mark()
+    print(f"{'sales':>7} {'hour':>5} {'Bronze ms':>12} {'Silver ms':>12} {'live, most':>10} {'on disk':>8} {'MB':>6} "
+          f"{'RSS MB':>6} {'late s':>6}", flush=True)  # fmt: skip
+    try:
+        for number, message in enumerate(messages(options.sales, options.bad)):
+            wait = began + number * slot - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)  # its time has not come
+            late = max(late, -wait)
+            jobs.take(number, message, when(number))
+            for name, files in jobs.live().items():
+                most[name] = max(most[name], files)
+            done = number + 1
+            if done % STEP == 0 or done == options.sales:
+                step = mark.step(jobs, done, most, late)
+                most.clear()
+                record.data["steps"].append(step)
+                record.write()
+                print(_line(step), flush=True)
+    finally:
+        jobs.close()
+    steps = record.data["steps"]
+    record.data["end"] = {
+        "wall_s": round(time.monotonic() - began, 1),
+        "planned_s": round(options.sales * slot, 1),
+        "late_s": round(late, 2),
+        "live_files": jobs.live(),
+        "most_live_files": {name: max(step["most_live_files"][name] for step in steps) for name in jobs.logs},
+        "disk": {name: disk(log.path) for name, log in jobs.logs.items()},
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+    record.write()
+
+
+class Mark:
+    """Where the last step ended."""
+
+    def __init__(self) -> None:
+        self._cpu = time.process_time()
+        self._sales = 0
+
+    def step(self, jobs: Jobs, done: int, most: dict[str, int], late: float) -> dict[str, Any]:
+        cpu = time.process_time()
+        step = {
+            "sales": done,
+            "hours": round(done * EVERY_SECONDS / 3600, 3),
+            "ms": {job: _times(took) for job, took in jobs.took.items()},
+            "cpu_ms_a_sale": round((cpu - self._cpu) / (done - self._sales) * 1000, 1),
+            "live_files": jobs.live(),
+            "most_live_files": dict(most),
+            "disk": {name: disk(log.path) for name, log in jobs.logs.items()},
+            "rss_mb": psutil.Process().memory_info().rss >> 20,
+            "late_s": round(late, 2),
+        }
+        jobs.took.clear()
+        self._cpu, self._sales = time.process_time(), done
+        return step
+
+
+def _times(took: list[float]) -> dict[str, float]:
+    p95 = statistics.quantiles(took, n=20)[-1] if len(took) > 1 else took[0]
+    return {"median": round(statistics.median(took), 2), "p95": round(p95, 2), "slowest": round(max(took), 1)}
+
+
+def disk(path: Path) -> dict[str, float]:
+    """Parquet data files, files of the log, and MB of both. A sweep may run meanwhile."""
+    found: dict[str, float] = {"data_files": 0, "log_files": 0, "mb": 0.0}
+    for folder, _, names in os.walk(path):
+        kind = "log_files" if "_delta_log" in folder else "data_files"
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                found["mb"] += os.stat(os.path.join(folder, name)).st_size / 1e6
+                found[kind] += 1
+    return {**found, "mb": round(found["mb"], 2)}
+
+
+def _line(step: dict[str, Any]) -> str:
+    took = [
+        f"{ms['median']:.1f} / {ms['p95']:.0f}" if (ms := step["ms"].get(job)) else "–" for job in ("bronze", "silver")
+    ]
+    files = sum(one["data_files"] + one["log_files"] for one in step["disk"].values())
+    size = sum(one["mb"] for one in step["disk"].values())
+    live = f"{max(step['live_files'].values())}, {max(step['most_live_files'].values())}"
+    return (
+        f"{step['sales']:7,} {step['hours']:5.1f} {took[0]:>12} {took[1]:>12} {live:>10} {files:8,.0f} {size:6.0f}"
+        f" {step['rss_mb']:6} {step['late_s']:6.1f}"
+    )
+
+
+class Record:
+    """The results file, whole at any moment."""
+
+    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+        self._path = path
+        self.data: dict[str, Any] = {"about": about, "steps": []}
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(self) -> None:
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(self.data, indent=1))
+        temporary.replace(self._path)
+
+
+def summary(data: dict[str, Any]) -> str:
+    end, first, last = data["end"], data["steps"][0], data["steps"][-1]
+    lines = ["| table | live files | most | data files on disk | log files | MB |", "|---|---|---|---|---|---|"]
+    for name, files in end["live_files"].items():
+        on_disk = end["disk"][name]
+        lines.append(
+            f"| {name} | {files} | {end['most_live_files'][name]}"
+            f" | {on_disk['data_files']:,} | {on_disk['log_files']:,} | {on_disk['mb']:.1f} |"
+        )
+    lines.append("")
+    for job, before in first["ms"].items():
+        after = last["ms"][job]
+        lines.append(
+            f"{job}: median {before['median']:.1f} ms a sale (p95 {before['p95']:.0f}) in the first {first['sales']:,},"
+            f" {after['median']:.1f} ms (p95 {after['p95']:.0f}) in the last"
+        )
+    lines.append(
+        f"peak RSS {end['peak_rss_mb']} MB; {end['wall_s']:,.0f} s for a plan of {end['planned_s']:,.0f} s, "
+        f"at most {end['late_s']:.1f} s late"
+    )
+    return "\n".join(lines)
+
+
+def verify(settings: Settings, record: Record) -> None:
+    report = Verification(settings, read_topic=False).run()
+    failed = [check.line() for check in report.checks if not check.ok]
+    record.data["verified"] = {"ok": report.ok, "failed": failed, "seconds": round(report.seconds, 1)}
+    record.write()
+    print("verified" if report.ok else "\n".join(["NOT VERIFIED", *failed]))
+    if not report.ok:
+        sys.exit(1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sales", type=int, default=43_200, help="(%(default)s: a day)")
+    parser.add_argument("--bronze-only", action="store_true", help="leave Silver out: many times quicker")
+    parser.add_argument("--speed", type=float, help="how many times as fast as the wall's clock; default: measured")
+    parser.add_argument("--bad", type=float, default=1.0, metavar="PERCENT", help="malformed sales (%(default)s)")
+    parser.add_argument("--folder", type=Path, help="keep the lake here, instead of nowhere")
+    parser.add_argument("--output", type=Path, help="default: bench/results/day.json, or day-bronze.json")
+    options = parser.parse_args()
+    name = "day-bronze.json" if options.bronze_only else "day.json"
+    output = options.output or PROJECT / "bench" / "results" / name
+    speed = options.speed or pace_of_this_machine(options)
+    about = {
+        "sales": options.sales,
+        "speed": round(speed, 2),
+        "bad_percent": options.bad,
+        "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": f"{psutil.cpu_count()} cores",
+    }
+    print(f"{speed:.1f} times as fast as a real day: {options.sales * EVERY_SECONDS / speed / 60:.0f} minutes")
+    with contextlib.ExitStack() as stack:
+        folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ventes-day-")))
+        settings = compress(speed, folder)
+        record = Record(output, about)
+        run(options, settings, record)
+        print(f"\n{summary(record.data)}")
+        if not options.bronze_only:
+            verify(settings, record)
+    print(output)
+
+
+if __name__ == "__main__":
+    main()
