@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything runs in .venv, which `make install` (and `make test`) creates.
 .DEFAULT_GOAL := help
-.PHONY: help install test check format bench lock screenshots
+.PHONY: help install test check format bench plots lock screenshots
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -33,6 +33,9 @@ format: install ## let ruff mend style and imports
 
 bench: install ## both engines and the textbook job, measured side by side (ARGS="--help")
 	$(PY) bench/compare.py $(ARGS)
+
+plots: install ## pictures of what the benchmarks measured (bench/results) in docs/bench
+	$(PY) bench/plot.py $(ARGS)
 
 screenshots: install ## the pictures in docs/screenshots, from a page with sales of its own
 	$(PY) docs/screenshots/make.py $(ARGS)
