@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect
 from tests.page.conftest import Site
 from tests.support.pipeline import wait_for
 from tests.support.sample_lake import HOSTILE
-from ventes.contract.tables import ALL, BRONZE
+from ventes.contract.tables import ALL, BRONZE, CLEAN
 from ventes.dashboard import text
 from ventes.dashboard.streaming import AT_ONCE
 from ventes.lake.snapshot import Snapshot, connect
@@ -180,6 +180,32 @@ def test_a_link_shows_the_same_view(site: Site, opened: Open) -> None:
         "GROUP BY produit_id, produit_nom ORDER BY s DESC LIMIT 10",
     )
     assert plot(again, "[...gd._fullData[0].x]") == [float(str(row[0])) for row in best]
+
+
+def test_as_of_a_version_and_a_time(site: Site, opened: Open) -> None:
+    """Chosen, it is in the address, and the link shows the same; then back to now."""
+    page = opened(site.url)
+    shows_figures(page, expected(site))
+    clean = path_of(site.settings, CLEAN)
+    version = Snapshot.open(clean).version - 1
+    with connect() as con:
+        Snapshot.open(clean, version=version).view(con, "clean")
+        ((revenue,),) = con.execute("SELECT sum(montant) FROM clean").fetchall()
+    page.get_by_text("Exact time or version").click()
+    page.get_by_label("Version", exact=True).fill(str(version))
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**at=ventes_clean%40{version}*")
+    for shown in (page, opened(page.url)):
+        expect(shown.locator("[data-testid=stMain]")).to_contain_text(f"As of version {version} of ventes_clean")
+        expect(shown.locator(".st-key-figures [data-testid=stMetricValue]").nth(3)).to_have_text(f"${revenue:,.2f}")
+    page.get_by_role("button", name="Back to now").click()
+    shows_figures(page, expected(site))
+    expect(page.get_by_label("Version", exact=True)).to_have_value("")
+    page.get_by_role("group", name="Time (UTC)").get_by_role("spinbutton").first.click()
+    page.keyboard.type("202001011030")
+    page.keyboard.press("Tab")
+    page.wait_for_url("**at=2020-01-01T10%3A30%3A00Z*")
+    expect(page.locator("[data-testid=stMain]")).to_contain_text("choose a later time")
 
 
 def test_search_in_raw_data(site: Site, opened: Open) -> None:

@@ -17,6 +17,8 @@ from tests.page.conftest import SCRIPT, toml
 from tests.support import sample_lake
 from ventes.contract.tables import CLEAN, PAR_PAYS
 from ventes.lake.log import Log
+from ventes.lake.maintenance import Caretaker
+from ventes.lake.sweep import Sweeper
 from ventes.lake.tables import path_of
 
 TABS = ("Sales by Country", "Top 10 Products", "Sales Timeline", "Raw Data", "Segments & Loyalty", "Rejected Messages",
@@ -49,6 +51,7 @@ with tab5:
 """
 
 Run = Callable[..., AppTest]
+NOW = datetime.now(timezone.utc)
 
 
 @pytest.fixture
@@ -175,8 +178,39 @@ def test_as_of_too_long_ago_is_a_sentence(run: Run, lake: Path) -> None:
     assert "choose a later time" in said(run(at="2020-01-01T00:00:00Z")).replace("\\", "")
 
 
+def test_a_version_that_was_tidied_up_is_a_sentence_that_says_what_there_is(run: Run, lake: Path) -> None:
+    """Merged by the caretaker, swept by the sweeper: what was version 1 of ventes_clean cannot be read any more."""
+    settings = sample_lake.settings_at(lake, maintenance={"compact_every": 2, "history_hours": 1e-9})
+    for _ in range(4):
+        sample_lake.add(settings, sample_lake.messages(sample_lake.next_offset(settings), 20, NOW, sample_lake.Shape()))
+    log = Log.open(path_of(settings, CLEAN))
+    caretaker = Caretaker(settings, CLEAN, Log.open(log.path, version=0), background=False)
+    caretaker.after_commit()
+    sweeper = Sweeper(settings, log.path)
+    live = set(Log.open(log.path).files)
+    assert sweeper.sweep(live) > 0
+    text = said(run(at="ventes_clean@1")).replace("\\", "")
+    assert "Version 1 of ventes_clean is no longer kept" in text
+    assert "can be read" in text
+    assert "no version 999 yet" in said(run(at="ventes_clean@999")).replace("\\", "")
+
+
+def test_a_version_is_the_page_as_it_was(run: Run, lake: Path) -> None:
+    """At its last moment: its roll-ups are there, and Bronze was one lot ahead already."""
+    settings = sample_lake.settings_at(lake)
+    version = Log.open(path_of(settings, CLEAN)).version
+    before = [card.value for card in run().metric[:5]]
+    sample_lake.add(settings, sample_lake.messages(300, 50, NOW))
+    page = run(at=f"ventes_clean@{version}")
+    assert [card.value for card in page.metric[:5]] == ["350", *before[1:]]
+    assert f"As of version {version} of ventes_clean" in said(page).replace("\\", "")
+    assert f"Silver v{version}" in said(page)
+    assert ":green-badge" not in said(page)
+    assert [card.value for card in run().metric[:5]] != ["350", *before[1:]]
+
+
 def test_nonsense_in_the_link_is_ignored(run: Run, lake: Path) -> None:
-    page = run("nope", at="yesterday", refresh="abc", country="Atlantis", period="never", show="x")
+    page = run("nope", at="yesterday@x", refresh="abc", country="Atlantis", period="never", show="x")
     assert page.metric[0].value == "300"
 
 

@@ -210,11 +210,12 @@ def _partials(clean: pa.Table) -> dict[str, pa.Table]:
         return {name: con.execute(sql(f"silver/{file}", "duckdb")).to_arrow_table() for name, file in PARTIALS.items()}
 
 
-def settings_at(folder: Path, **page: object) -> Settings:
+def settings_at(folder: Path, maintenance: dict[str, object] | None = None, **page: object) -> Settings:
     """Settings of a pipeline of its own under `folder`."""
     return Settings(
         config_file=folder / "ventes.toml",
         paths={"lake": folder / "delta", "logs": folder, "state": folder / "state"},  # type: ignore[arg-type]
         page=page,  # type: ignore[arg-type]
+        maintenance=maintenance or {},  # type: ignore[arg-type]
         kafka={"port": 19890, "controller_port": 19891},  # type: ignore[arg-type]
     )

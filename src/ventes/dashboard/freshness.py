@@ -16,6 +16,7 @@ import streamlit as st
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, CLEAN
 from ventes.dashboard import text
+from ventes.dashboard.past import Version
 from ventes.dashboard.sidebar import Choices
 from ventes.dashboard.view import View
 from ventes.ops.status import ServiceStatus, Status, status
@@ -129,11 +130,13 @@ _BADGES = {
 def show(view: View, choices: Choices) -> None:
     zone = view.settings.business_zone
     if choices.as_of is not None:
-        what = "Paused at" if choices.paused else "As of"
-        st.markdown(
-            f":blue-badge[:material/history: {what} {choices.as_of.astimezone(zone):%Y-%m-%d %H:%M:%S}] "
-            f"{_newest(view, choices.as_of)} {_versions(view)}"
-        )
+        then = view.moment.as_of
+        if isinstance(choices.as_of, Version):
+            what = f"As of version {choices.as_of.number:,} of {text.markdown(choices.as_of.table)}"
+        else:
+            what = f"{'Paused at' if choices.paused else 'As of'} {choices.as_of.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+        newest = _newest(view, then) if then is not None else ""
+        st.markdown(f":blue-badge[:material/history: {what}] {newest} {_versions(view)}")
         return
     answer = asker_of(view).latest()
     found = verdict(answer)

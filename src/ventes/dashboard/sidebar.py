@@ -9,9 +9,10 @@ from datetime import date, datetime, timedelta, timezone
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.contract.tables import PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT
-from ventes.dashboard import commands, diagram, downloads
+from ventes.contract.tables import ALL, CLEAN, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT
+from ventes.dashboard import commands, diagram, downloads, past, text
 from ventes.dashboard.filters import PERIODS, Filters, period
+from ventes.dashboard.past import Past, Version
 from ventes.dashboard.source import Lake, NotReadable
 
 
@@ -21,8 +22,8 @@ class Choices:
 
     refresh_seconds: int
     paused: bool
-    as_of: datetime | None
-    """UTC; None is now."""
+    as_of: Past | None
+    """None is now. Where the page is paused: since when."""
     filters: Filters
 
 
@@ -35,13 +36,13 @@ def show(settings: Settings, lake: Lake) -> Choices:
         )
         paused_at = _pause()
         filters = _filters(settings, lake)
-        as_of = _as_of(settings)
+        as_of = _as_of(settings, lake)
         st.divider()
         st.fragment(_boxes)(settings, lake, as_of or paused_at)
     return Choices(refresh, paused_at is not None, as_of or paused_at, filters)
 
 
-def _boxes(settings: Settings, lake: Lake, as_of: datetime | None) -> None:
+def _boxes(settings: Settings, lake: Lake, as_of: Past | None) -> None:
     """What is read now and then. A box is filled when it is opened: closed ones cost nothing."""
     boxes: dict[str, tuple[str, Callable[[], None]]] = {
         "Downloads": ("download", lambda: downloads.show(lake.moment(as_of))),
@@ -118,19 +119,14 @@ def _known(lake: Lake) -> tuple[list[str], list[str], list[str]]:
         return [], [], []
 
 
-def _as_of(settings: Settings) -> datetime | None:
+def _as_of(settings: Settings, lake: Lake) -> Past | None:
     """An earlier moment, absolute, so that a link to it stays the same."""
     hours = settings.maintenance.history_hours
-    stamp = st.query_params.get("at")
-    chosen = _parsed(stamp)
+    chosen = past.parsed(st.query_params.get("at"))
 
     def move() -> None:
         minutes = int(st.session_state["_back"])
-        if minutes:
-            then = datetime.now(timezone.utc) - timedelta(minutes=minutes)
-            st.query_params["at"] = f"{then:%Y-%m-%dT%H:%M:%SZ}"
-        else:
-            st.query_params.pop("at", None)
+        _go_to(datetime.now(timezone.utc) - timedelta(minutes=minutes) if minutes else None, "_back")
 
     st.divider()
     st.slider(
@@ -141,19 +137,66 @@ def _as_of(settings: Settings) -> datetime | None:
         on_change=move,
         help=f"The page as it was. Kept for {hours:g} hours. 0 is now.",
     )
+    box = st.expander("Exact time or version", icon=":material/history:", key="_exact", on_change="rerun")
+    if box.open:
+        with box:
+            _exact(settings, lake, chosen)
     if chosen is not None:
-        st.caption(f"As of {chosen.astimezone(settings.business_zone):%Y-%m-%d %H:%M:%S} ({settings.rules.time_zone})")
-        st.button("Back to now", on_click=_back_to_now, width="stretch", icon=":material/update:")
+        st.caption(_said(settings, lake, chosen))
+        st.button("Back to now", on_click=_go_to, args=(None,), width="stretch", icon=":material/update:")
     return chosen
 
 
-def _back_to_now() -> None:
-    st.query_params.pop("at", None)
-    st.session_state["_back"] = 0
+def _exact(settings: Settings, lake: Lake, chosen: Past | None) -> None:
+    """A time to the minute, or a version of a table."""
+    zone = settings.business_zone
+
+    def to_time() -> None:
+        picked = st.session_state["_at_time"]
+        _go_to(picked.replace(tzinfo=zone) if picked is not None else None, "_at_time")
+
+    def to_version() -> None:
+        number = st.session_state["_at_version"]
+        _go_to(Version(str(st.session_state["_at_table"]), int(number)) if number is not None else None, "_at_version")
+
+    kept = st.session_state  # a value given to the widget itself would fight with those that _go_to sets
+    kept.setdefault("_at_time", chosen.astimezone(zone).replace(tzinfo=None) if isinstance(chosen, datetime) else None)
+    zone_name = settings.rules.time_zone
+    st.datetime_input(f"Time ({zone_name})", None, key="_at_time", step=60, on_change=to_time, format="YYYY-MM-DD")
+    names = [table.name for table in ALL if lake.moment().has(table.name)]
+    if not names:
+        return
+    at = chosen if isinstance(chosen, Version) else None
+    kept.setdefault(
+        "_at_table", at.table if at and at.table in names else CLEAN.name if CLEAN.name in names else names[0]
+    )
+    kept.setdefault("_at_version", at.number if at else None)
+    table = str(st.selectbox("Versions of", names, key="_at_table"))
+    st.number_input("Version", min_value=0, value=None, step=1, key="_at_version", on_change=to_version)
+    first, last = past.kept(lake.path(table)) or (0, 0)
+    st.caption(
+        f"The log of {text.markdown(table)} has {first:,} to {last:,}. Each version of the last 10 minutes can be "
+        "read; before that, the last one of each minute."
+    )
 
 
-def _parsed(stamp: str | None) -> datetime | None:
-    try:
-        return datetime.strptime(stamp or "", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
-    except ValueError:
-        return None
+def _said(settings: Settings, lake: Lake, chosen: Past) -> str:
+    zone = settings.business_zone
+    if isinstance(chosen, datetime):
+        return f"As of {chosen.astimezone(zone):%Y-%m-%d %H:%M:%S} ({settings.rules.time_zone})"
+    committed = past.committed(lake.path(chosen.table), chosen.number)
+    when = (
+        f", committed {committed.astimezone(zone):%Y-%m-%d %H:%M:%S} ({settings.rules.time_zone})" if committed else ""
+    )
+    return f"Version {chosen.number:,} of {text.markdown(chosen.table)}{when}; the other tables as they were with it"
+
+
+def _go_to(target: Past | None, asked_by: str = "") -> None:
+    """Put it into the address; the other ways to choose are emptied."""
+    if target is None:
+        st.query_params.pop("at", None)
+    else:
+        st.query_params["at"] = past.address(target)
+    for key, empty in (("_back", 0), ("_at_time", None), ("_at_version", None)):
+        if key != asked_by and key in st.session_state:
+            st.session_state[key] = empty

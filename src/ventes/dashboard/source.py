@@ -7,18 +7,22 @@ snapshot of each table that could be read, and a sentence for each that could no
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 
 from ventes.config import Settings
 from ventes.contract.tables import ALL, Table
+from ventes.dashboard import past
 from ventes.dashboard.cache import Shared
+from ventes.dashboard.past import Past, Version
 from ventes.dashboard.perfile import PerFile
 from ventes.errors import LakeDamaged
 from ventes.lake.snapshot import Snapshot, TableMissing, VersionGone, Watcher, connect, version_at
@@ -47,6 +51,7 @@ class Moment:
     absent: Mapping[str, str] = field(default_factory=dict)
     """Table → why it cannot be read, as a sentence."""
     as_of: datetime | None = None
+    """The time of an earlier moment; None is now."""
 
     def __getitem__(self, name: str) -> Snapshot:
         try:
@@ -115,13 +120,25 @@ class Lake:
                 _log.warning("a table could not be read: %s", error)
                 raise NotReadable("The tables are being tidied up; this comes back at the next refresh.") from None
 
-    def moment(self, as_of: datetime | None = None) -> Moment:
-        """The tables now, or as they were at `as_of` (aware). Never raises: what cannot be read is in `absent`."""
+    def moment(self, at: Past | None = None) -> Moment:
+        """The tables now, or as they were then. Never raises: what cannot be read is in `absent`."""
+        if isinstance(at, Version):
+            return self._moment_of(at)
+        return self._moment(at)
+
+    def path(self, table: str) -> Path:
+        """The folder of a table."""
+        return self._watchers[table].path
+
+    def _moment(self, as_of: datetime | None, pinned: Mapping[str, Snapshot] | None = None) -> Moment:
         snapshots: dict[str, Snapshot] = {}
         absent: dict[str, str] = {}
         for name, watcher in self._watchers.items():
             try:
-                snapshots[name] = watcher.latest() if as_of is None else self._at(name, watcher, as_of)
+                if pinned and name in pinned:
+                    snapshots[name] = pinned[name]
+                else:
+                    snapshots[name] = watcher.latest() if as_of is None else self._at(name, watcher, as_of)
             except TableMissing:
                 absent[name] = f"The table {name} is not there yet: it appears with the first sales."
             except VersionGone:
@@ -130,11 +147,43 @@ class Lake:
                 absent[name] = f"The table {name} cannot be read: {error.message}. Next step: {error.hint}."
         return Moment(self, snapshots, absent, as_of)
 
+    def _moment_of(self, at: Version) -> Moment:
+        """The last moment at which `at` was the newest version of its table: what followed from it is there too."""
+        watcher = self._watchers[at.table]
+        try:
+            newest = watcher.latest()
+            if at.number == newest.version:
+                return self._moment(datetime.now(timezone.utc), {at.table: newest})
+            snapshot = self._opened(at.table, watcher, at.number, newest)
+            after = past.committed(watcher.path, at.number + 1)
+            if after is None:
+                raise VersionGone(f"no version after {at.number}", "choose another")
+        except VersionGone:
+            return Moment(self, {}, dict.fromkeys(BY_NAME, self._gone(at)))
+        except LakeDamaged:
+            return self._moment(None)  # which says what is wrong with the table
+        return self._moment(after - timedelta(milliseconds=1), {at.table: snapshot})
+
+    def _gone(self, at: Version) -> str:
+        first, last = past.kept(self.path(at.table)) or (0, 0)
+        if at.number > last:
+            return f"The table {at.table} has no version {at.number:,} yet: its newest is {last:,}."
+        return (
+            f"Version {at.number:,} of {at.table} is no longer kept: its files were removed. The log knows versions "
+            f"{first:,} to {last:,}; each of the last 10 minutes can be read, and before that the last of each minute."
+        )
+
     def _at(self, name: str, watcher: Watcher, as_of: datetime) -> Snapshot:
         newest = watcher.latest()
         if newest.committed_at <= as_of:
             return newest
-        version = version_at(watcher.path, as_of)
-        return self._old.get(
+        return self._opened(name, watcher, version_at(watcher.path, as_of), newest)
+
+    def _opened(self, name: str, watcher: Watcher, version: int, newest: Snapshot) -> Snapshot:
+        """The table at an earlier version. Raises VersionGone, also if its files were removed."""
+        snapshot = self._old.get(
             (name, version, newest.path, newest.table), lambda: Snapshot.open(watcher.path, version=version)
         )
+        if not all(os.path.exists(path) for path in snapshot.paths()):
+            raise VersionGone(f"files of version {version} of {watcher.path} were removed", "choose another")
+        return snapshot
