@@ -5,10 +5,15 @@ from __future__ import annotations
 import csv
 import http.client
 import io
+import json
+import os
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psutil
@@ -77,6 +82,24 @@ def test_figures_are_those_of_the_tables(site: Site, opened: Open) -> None:
     page = opened(site.url)
     shows_figures(page, expected(site))
     expect(page.get_by_role("heading", name="Sales, live")).to_be_visible()
+
+
+def test_figures_are_those_that_verify_recomputes(site: Site, opened: Open) -> None:
+    """`ventes verify` judges the raw bytes of Bronze anew; what it finds must stand on the screen."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("ventes")), "verify", "--no-topic", "--json"],
+        env={**os.environ, "VENTES_CONFIG": str(site.folder / "ventes.toml")},
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert found["ok"]
+    shows_figures(opened(site.url), as_shown(found["figures"]))
+
+
+def as_shown(figures: Mapping[str, Any]) -> list[str]:
+    """The figures of a report of `verify` as the page writes them."""
+    counts = [f"{figures[name]:,}" for name in ("records", "clients", "products")]
+    return counts + [f"${Decimal(figures[name]):,.2f}" for name in ("revenue", "average")]
 
 
 TABS = {

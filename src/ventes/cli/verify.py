@@ -36,6 +36,11 @@ def verify(
             print(check.line())
             for difference in check.differences:
                 print(f"{'':14}{difference}")
+        found = report.figures
+        print(
+            f"{'figures':<13} {found.records:,} records, {found.clients:,} clients, {found.products:,} products, "
+            f"revenue {found.revenue:,}, average {'–' if found.average is None else format(found.average, ',')}"
+        )
         print(f"{'verified' if report.ok else 'NOT verified'} as of lot {report.lot} in {report.seconds:.1f} s")
     if not report.ok:
         raise typer.Exit(VentesError.exit_code)

@@ -96,3 +96,11 @@ def aggregates(rules: Rules) -> str:
         replaced = f"REPLACE ({cents})" if cents else ""
         views += f"CREATE TEMP VIEW stored_{table.name} AS SELECT * {replaced} FROM {table.name};\n"
     return views
+
+
+FIGURES = f"""
+SELECT count(DISTINCT client_id), count(DISTINCT produit_id), coalesce(sum(montant), 0)::DECIMAL(28, 2),
+       CASE WHEN count(*) > 0 THEN {_MEAN_CENTS} END
+FROM sales
+"""
+"""Of the table `sales` that `aggregates` makes: clients, products, revenue, average in cents (None without a sale)."""

@@ -265,6 +265,8 @@ def _dead(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, s
         return state, False, reason
     if seen.record is not None and seen.record.phase == "failed":
         return ledger.FAILED, False, seen.record.reason
+    if seen.record is not None and seen.record.service in REPORTING and seen.record.phase not in ("stopped", "stopping"):
+        return DOWN, False, "its process is gone without a word (killed, or out of memory); `ventes start` starts it"
     return ledger.STOPPED, False, "`ventes start` starts it"
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -55,10 +56,25 @@ class Check:
 
 
 @dataclass
+class Figures:
+    """The five figures of the page, recomputed: Bronze's rows, and the rest from the messages judged anew.
+
+    `revenue` and `average` (half up to cents, None without a sale) in the currency's units.
+    """
+
+    records: int
+    clients: int
+    products: int
+    revenue: Decimal
+    average: Decimal | None
+
+
+@dataclass
 class Report:
     lot: int | None
     seconds: float
     checks: list[Check]
+    figures: Figures
 
     @property
     def ok(self) -> bool:
@@ -91,8 +107,9 @@ class Verification:
             self._payload(con)
             self._silver(con)
             self._aggregates(con)
+            figures = self._figures(con)
         self._protocol()
-        return Report(lot, time.monotonic() - began, self.checks)
+        return Report(lot, time.monotonic() - began, self.checks, figures)
 
     # -- one consistent moment ------------------------------------------------------------------
 
@@ -280,6 +297,12 @@ class Verification:
             self._add(
                 "I5 aggregates", rows, f"{table.name}: {rows:,} rows recomputed from Bronze, both ways", complaints
             )
+
+    def _figures(self, con: duckdb.DuckDBPyConnection) -> Figures:
+        row = con.execute(expected.FIGURES).fetchone()
+        assert row is not None  # an aggregate without GROUP BY has one row
+        cents = None if row[3] is None else Decimal(row[3]).scaleb(-2)
+        return Figures(_count(con, "all_bronze"), row[0], row[1], row[2], cents)
 
     def _protocol(self) -> None:
         self.progress("checking logs and checkpoints")

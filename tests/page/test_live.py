@@ -1,0 +1,65 @@
+"""The page over a pipeline that really runs: a broker, both jobs, sales that arrive while somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import serve
+from tests.page.test_browser import REFRESHED, as_shown, shows_figures
+from tests.support.pipeline import Pipeline, sales
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+    """The test is the broker's owner and the producer."""
+    monkeypatch.setenv("VENTES_KAFKA__MANAGED", "false")
+    monkeypatch.setenv("VENTES_PRODUCER__ENABLED", "false")
+    with Pipeline(tmp_path / "live", engine="embedded") as running:
+        running.start("bronze")
+        running.start("silver")
+        running.send(sales(200))
+        running.catch_up()
+        yield running
+
+
+def badge(page: Page, text: str, colour: str) -> None:
+    """The first badge of the line at the top says `text`, in `colour`."""
+    first = page.locator(".stMarkdownBadge").first
+    expect(first).to_contain_text(text, timeout=REFRESHED)
+    red, green = first.evaluate("e => getComputedStyle(e).color.match(/\\d+/g).slice(0, 2).map(Number)")
+    assert colour == ("green" if green > red else "red"), (red, green)
+
+
+def test_live_is_green_until_a_job_is_killed_and_again_after_it_came_back(
+    pipeline: Pipeline, opened: Callable[..., Page]
+) -> None:
+    """Figures change by themselves when sales arrive, and are `verify`'s; the line says who is down and what to do."""
+    with serve(pipeline.folder) as site:
+        page = opened(site.url)
+        badge(page, "Live", "green")
+        expect(page.get_by_text("Bronze up to date")).to_be_visible()
+        shows_figures(page, as_shown(asdict(pipeline.verify().figures)))
+
+        pipeline.send(sales(60, first_id=201, seed=1))
+        pipeline.catch_up()
+        after = as_shown(asdict(pipeline.verify().figures))
+        assert after[0] == "260"
+        shows_figures(page, after)
+
+        pipeline.kill("silver")
+        badge(page, "Not live", "red")
+        main = page.locator("[data-testid=stMain]")
+        expect(main).to_contain_text("Silver job – down: its process is gone without a word")
+        expect(main.locator("code").filter(has_text="ventes start")).to_be_visible()
+        pipeline.send(sales(40, first_id=261, seed=2))  # Bronze goes on
+        expect(page.get_by_text("40 behind")).to_be_visible(timeout=REFRESHED)
+
+        pipeline.start("silver")
+        pipeline.catch_up()
+        badge(page, "Live", "green")
+        shows_figures(page, as_shown(asdict(pipeline.verify().figures)))
