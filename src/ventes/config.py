@@ -39,6 +39,9 @@ def _known_zone(name: str) -> str:
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
 
+HostName = Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$|^[0-9A-Fa-f:]+$")]
+"""dash.example.com, *.example.com, an IP address. Not `*`: any web site could then speak to the page."""
+
 KAFKA_SECURITY_KEYS = frozenset(
     {
         "security.protocol",
@@ -125,6 +128,8 @@ class Producer(_Section):
 
 class Page(_Section):
     address: str = "127.0.0.1"
+    hosts: list[HostName] = Field(default_factory=list)
+    """Names by which people reach the page, beside localhost and `address`; another name is refused."""
     port: Port = 8501
     refresh_seconds: int = Field(5, ge=5, le=30)
     currency: str = Field("$", min_length=1, max_length=5)

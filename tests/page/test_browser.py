@@ -20,7 +20,8 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.page.conftest import Site
+from tests.page.conftest import SCRIPT, Site, serve, toml
+from tests.support import sample_lake
 from tests.support.pipeline import wait_for
 from tests.support.sample_lake import HOSTILE
 from ventes.contract.tables import ALL, BRONZE, CLEAN
@@ -28,6 +29,7 @@ from ventes.dashboard import text
 from ventes.dashboard.streaming import AT_ONCE
 from ventes.lake.snapshot import Snapshot, connect
 from ventes.lake.tables import path_of
+from ventes.ops.services import PAGE
 
 Open = Callable[..., Page]
 REFRESHED = 25_000
@@ -383,23 +385,37 @@ def test_listens_on_this_machine_only(site: Site) -> None:
             assert probe.connect_ex((address, site.port)) != 0, address
 
 
-def test_another_host_name_is_refused(site: Site) -> None:
-    def handshake(host: str) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
-        connection.request(
-            "GET",
-            "/_stcore/stream",
-            headers={
-                "Host": host, "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Origin": f"http://{host}",
-            },
-        )  # fmt: skip
-        status = connection.getresponse().status
-        connection.close()
-        return status
+def handshake(site: Site, host: str) -> int:
+    """The answer to a browser that reached the page under `host`."""
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+    connection.request(
+        "GET",
+        "/_stcore/stream",
+        headers={
+            "Host": host, "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Origin": f"http://{host}",
+        },
+    )  # fmt: skip
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
-    assert handshake(f"localhost:{site.port}") == 101
-    assert handshake("evil.example") == 403
+
+def test_another_host_name_is_refused(site: Site) -> None:
+    assert handshake(site, f"localhost:{site.port}") == 101
+    assert handshake(site, "evil.example") == 403
+
+
+def test_the_host_names_of_the_settings_and_no_others_are_let_in(tmp_path: Path) -> None:
+    """With the command that `ventes start` uses, on an address that is not this machine's own."""
+    toml(tmp_path, '[page]\naddress = "127.0.0.2"\nhosts = ["dash.example.com", "*.lan"]\n')
+    settings = sample_lake.settings_at(tmp_path, address="127.0.0.2", hosts=["dash.example.com", "*.lan"])
+    flags = [flag for flag in PAGE.argv(settings) if flag.startswith("--server.allowedHosts=")]
+    with serve(tmp_path, SCRIPT, *flags) as own:
+        for host in ("localhost", "127.0.0.1", "127.0.0.2", "dash.example.com", "sales.lan"):
+            assert handshake(own, f"{host}:{own.port}") == 101, host
+        for host in ("evil.example", "dash.example.com.evil.example", "lan"):
+            assert handshake(own, f"{host}:{own.port}") == 403, host
 
 
 def test_usage_is_not_reported_and_the_toolbar_is_a_viewers(site: Site, opened: Open) -> None:

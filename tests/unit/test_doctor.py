@@ -237,6 +237,9 @@ def test_tables_under_tmp_and_an_open_address_are_warned_of(settings, tmp_path, 
     assert finding(machine._paths(settings), "tables in a temporary folder").level == "warn"
     open_page = settings.model_copy(update={"page": Page(address="0.0.0.0")})
     assert finding(machine._addresses(open_page), "page.address").level == "warn"
+    assert finding(machine._addresses(open_page), "page.hosts").level == "warn"
+    named = settings.model_copy(update={"page": Page(address="0.0.0.0", hosts=["dash.example.com"])})
+    assert [one for one in machine._addresses(named) if one.name == "page.hosts"] == []
     assert finding(machine._addresses(settings), "page.address").level == "ok"
 
 

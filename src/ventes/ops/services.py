@@ -107,8 +107,15 @@ def page_ready(settings: Settings, timeout: float = 2.0) -> Answer:
         return False, f"{url}: {getattr(error, 'reason', error)}"
 
 
+def page_hosts(settings: Settings) -> list[str]:
+    """Names under which the page answers. Never all: a web site may have its own name point to this machine."""
+    own = [] if settings.page.address in {"0.0.0.0", "::"} else [settings.page.address]
+    return list(dict.fromkeys(["localhost", "127.0.0.1", *own, *settings.page.hosts]))
+
+
 def _page_argv(settings: Settings) -> list[str]:
     options = [f"--server.address={settings.page.address}", f"--server.port={settings.page.port}"]
+    options += [f"--server.allowedHosts={host}" for host in page_hosts(settings)]
     return _python("-m", "streamlit", "run", PAGE_SCRIPT, *options)
 
 

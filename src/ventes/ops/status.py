@@ -254,6 +254,9 @@ REPORTING = ("producer", "bronze", "silver")
 """Services whose records are renewed while they idle. The page's is renewed only while somebody looks at it."""
 
 
+SAID_GOODBYE = ("stopping", "stopped")
+
+
 def _dead(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, str]:
     if answer[0]:
         return DOWN, False, "something else answers at its address"
@@ -265,7 +268,7 @@ def _dead(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, s
         return state, False, reason
     if seen.record is not None and seen.record.phase == "failed":
         return ledger.FAILED, False, seen.record.reason
-    if seen.record is not None and seen.record.service in REPORTING and seen.record.phase not in ("stopped", "stopping"):
+    if seen.record is not None and seen.record.service in REPORTING and seen.record.phase not in SAID_GOODBYE:
         return DOWN, False, "its process is gone without a word (killed, or out of memory); `ventes start` starts it"
     return ledger.STOPPED, False, "`ventes start` starts it"
 

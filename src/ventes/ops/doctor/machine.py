@@ -16,7 +16,7 @@ import psutil
 
 from ventes.config import PROJECT, Settings
 from ventes.errors import InstallError
-from ventes.ops import jars, java, ports
+from ventes.ops import jars, java, ports, services
 from ventes.ops.doctor.finding import Finding, bad, ok, warn
 from ventes.ops.status import Status
 
@@ -180,6 +180,14 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
                 f"{address}: other machines can reach it, without a password",
                 f"set {key} = 127.0.0.1, or let only whom you trust through the firewall",
             )
+
+    if not _only_this_machine(settings.page.address) and not settings.page.hosts:
+        known = ", ".join(services.page_hosts(settings))
+        yield warn(
+            "page.hosts",
+            f"the page answers under {known} only: whoever opens it under another name or address sees nothing",
+            f'name them in {settings.config_file}: hosts = ["dash.example.com"] under [page]',
+        )
 
 
 def _only_this_machine(address: str) -> bool:
