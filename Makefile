@@ -37,7 +37,7 @@ bench: install ## both engines and the textbook job, measured side by side (ARGS
 plots: install ## pictures of what the benchmarks measured (bench/results) in docs/bench
 	$(PY) bench/plot.py $(ARGS)
 
-screenshots: install ## the pictures in docs/screenshots, from a page with sales of its own
+screenshots: install ## the pictures in docs/screenshots, from a pipeline of its own
 	$(PY) docs/screenshots/make.py $(ARGS)
 
 lock: ## requirements/*.txt from *.in, exact and hashed, for every Python from 3.10 on (needs uv)

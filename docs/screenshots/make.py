@@ -1,16 +1,23 @@
 #!/usr/bin/env python3
-"""`make screenshots`: the pictures in this folder, from a page over sales of its own (or from --url, a page that runs).
+"""`make screenshots`: the pictures in this folder, from a page over a pipeline of its own (or --url, one that runs).
 
-Needs Chromium (`apt-get install chromium`). Sales, ports and folders are its own: a running pipeline is not touched.
+The pipeline is real: a broker and both jobs (embedded engine). It is fed 30 days of sales, as if they had arrived when
+they were made, with bad messages, duplicates and conflicts among them. Needs Chromium (`apt-get install chromium`).
+Ports and folders are its own: a running pipeline is not touched.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import random
 import shutil
 import sys
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +25,29 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from confluent_kafka import Producer  # noqa: E402
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
-from tests.page.conftest import BROWSER_FLAGS, DESKTOP, serve, toml  # noqa: E402
+from tests.page.conftest import BROWSER_FLAGS, DESKTOP, serve  # noqa: E402
 from tests.support import sample_lake  # noqa: E402
+from tests.support.pipeline import Pipeline  # noqa: E402
+from ventes import kafka  # noqa: E402
+from ventes.config import Settings  # noqa: E402
+from ventes.lake.snapshot import Snapshot  # noqa: E402
 
+SALES = 40_000
+CLIENTS = 9_000
 PHONE = {"width": 390, "height": 844}
+TALL = {"width": 1400, "height": 1480}
 PICTURES: list[tuple[str, dict[str, Any], str, str]] = [
     ("page-light", dict(DESKTOP), "light", ""),
     ("page-dark", dict(DESKTOP), "dark", "?tab=Sales+Timeline"),
     ("page-phone", PHONE, "light", ""),
-    ("loyalty-light", dict(DESKTOP), "light", "?tab=Segments+%26+Loyalty"),
-    ("rejected-light", dict(DESKTOP), "light", "?tab=Rejected+Messages"),
-    ("sql-dark", dict(DESKTOP), "dark", "?tab=SQL&q=SELECT+categorie,+COUNT(*)+AS+count,+SUM(montant)+AS+revenue%0A"
-     "FROM+bronze_data%0AGROUP+BY+categorie%0AORDER+BY+revenue+DESC"),
+    ("loyalty-light", {"width": 1400, "height": 1230}, "light", "?tab=Segments+%26+Loyalty"),
+    ("rejected-light", TALL, "light", "?tab=Rejected+Messages"),
+    ("sql-dark", TALL, "dark", "?tab=SQL&q=SELECT+categorie,+SUM(montant)+AS+revenue%0A"
+     "FROM+ventes_clean%0AGROUP+BY+categorie%0AORDER+BY+revenue+DESC"),
 ]  # fmt: skip
 """Name, size, colours, what the address asks for."""
 
@@ -44,27 +60,103 @@ def main() -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         sys.exit("no Chromium on this machine → apt-get install chromium")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        if options.url is None:
-            toml(folder)
-            sample_lake.make(sample_lake.settings_at(folder), 40_000, sample_lake.Shape(days=30))
-        with serve(folder) if options.url is None else nullcontext() as site, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)
+        with _running(Path(scratch)) if options.url is None else _elsewhere(options.url) as (url, sell):
             for name, size, scheme, query in PICTURES:
+                sell()
                 page = browser.new_page(viewport=size, color_scheme=scheme, device_scale_factor=2)  # type: ignore[arg-type]
-                page.goto((options.url or site.url) + query)
+                page.goto(url + query)
                 _settle(page)
                 page.screenshot(path=str(options.to / f"{name}.png"))
                 page.close()
                 print(options.to / f"{name}.png")
-            browser.close()
+        browser.close()
+
+
+Running = tuple[str, Callable[[], None]]
+"""Where the page is, and what makes a new sale arrive."""
+
+
+@contextmanager
+def _elsewhere(url: str) -> Iterator[Running]:
+    yield url, lambda: None
+
+
+@contextmanager
+def _running(folder: Path) -> Iterator[Running]:
+    """A pipeline with 30 days behind it. This process is the broker's owner and the producer."""
+    ours = {"MANAGED": "false", "RETENTION_HOURS": "9000"}  # Kafka would drop what says that it is 30 days old
+    os.environ.update({f"VENTES_KAFKA__{key}": value for key, value in ours.items()}, VENTES_PRODUCER__ENABLED="false")
+    past = _drawn(folder / "drawn")
+    with Pipeline(folder / "live", engine="embedded") as pipeline:
+        _arrival_is_what_the_message_says(pipeline.settings)
+        pipeline.start("bronze")
+        pipeline.start("silver")
+        _send(pipeline.settings, past)
+        pipeline.catch_up()
+        numbers = iter(range(10**9, 2 * 10**9))
+
+        def sell() -> None:
+            sale = json.loads(past[-1][1])
+            now = datetime.now(timezone.utc)
+            sale.update(vente_id=next(numbers), timestamp=now.isoformat(), montant=64.9, quantite=1)
+            _send(pipeline.settings, [(now, json.dumps(sale).encode())])
+            pipeline.catch_up()
+
+        sell()
+        with serve(pipeline.folder) as site:
+            yield site.url, sell
+
+
+def _arrival_is_what_the_message_says(settings: Settings) -> None:
+    """The topic is made to note when a message arrives; here 30 days of arrivals are told."""
+    entry = ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, settings.kafka.topic, incremental_configs=[entry])
+    admin = AdminClient(kafka.client_config(settings))
+    for answer in admin.incremental_alter_configs([resource]).values():
+        answer.result(30)
+
+
+Message = tuple[datetime, bytes]
+
+
+def _drawn(folder: Path) -> list[Message]:
+    """Sales of 30 days as (arrival, text), and among them what goes wrong in a real topic."""
+    settings = sample_lake.settings_at(folder)
+    sample_lake.make(settings, SALES, sample_lake.Shape(days=30, clients=CLIENTS, bad_percent=0.4))
+    rows = Snapshot.open(settings.bronze).arrow().select(["kafka_ts", "value"]).sort_by("kafka_ts").to_pylist()
+    rng = random.Random(1)
+    messages: list[Message] = []
+    for row in rows:
+        arrived, text = row["kafka_ts"], row["value"]
+        messages.append((arrived, text))
+        if rng.random() < 0.02:
+            sale = json.loads(text)
+            other = [
+                text,
+                json.dumps({**sale, "montant": sale["montant"] + 1}).encode(),
+                text[:60],
+                json.dumps({**sale, "vente_id": -sale["vente_id"]}).encode(),
+                json.dumps({name: value for name, value in sale.items() if name != "client_id"}).encode(),
+                json.dumps({**sale, "vente_id": 5 * 10**8 + sale["vente_id"], "timestamp": "hier matin"}).encode(),
+            ]
+            messages.append((arrived, rng.choices(other, weights=(6, 1, 2, 1, 3, 2))[0]))
+    return messages
+
+
+def _send(settings: Settings, messages: list[Message]) -> None:
+    """Into the topic, each with its time of arrival; returns when the broker has acknowledged all."""
+    producer = Producer(kafka.client_config(settings, **{"acks": "all", "queue.buffering.max.messages": 200_000}))
+    for arrived, text in messages:
+        producer.produce(settings.kafka.topic, text, key=b"1", timestamp=int(arrived.timestamp() * 1000))
+    assert producer.flush(60) == 0
 
 
 def _settle(page: Page) -> None:
     """Until figures and chart are drawn and nothing runs."""
     page.locator(".st-key-figures [data-testid=stMetricValue]").nth(4).wait_for()
-    page.locator(".js-plotly-plot .main-svg, [data-testid=stDataFrame] canvas").first.wait_for()
+    page.locator(".js-plotly-plot .main-svg, [data-testid=stVegaLiteChart] .marks").first.wait_for()
     page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
     page.wait_for_load_state("networkidle")
 

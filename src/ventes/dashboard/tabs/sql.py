@@ -84,7 +84,7 @@ def _shown(view: View, query: str, table: pa.Table, truncated: bool, seconds: fl
         frame = Result(table).to_pandas()
         frame = frame[[name for name in frame.columns if name in numbers]]
         if kind == "bar" and len(frame.columns):
-            st.bar_chart(frame)
+            st.bar_chart(frame, sort=False)  # in the order of the query
         elif kind == "line" and len(frame.columns):
             st.line_chart(frame)
     tables = offered(view.moment)
