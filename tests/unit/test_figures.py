@@ -178,10 +178,29 @@ def test_last_messages_reads_few_files(lake: Lake) -> None:
 
 
 def test_trend_slices_hold_all_recent_sales(lake: Lake) -> None:
-    with relations.recent_sales(lake.moment(), Filters(), 500) as con:
-        trend = figures.trend(con)
+    recent = relations.recent_sales(lake.moment(), Filters(), 500)
+    trend = figures.trend(recent)
     assert sum(trend.sales) == 500
     assert len(trend.sales) == len(trend.average) == 24
+    assert sum(trend.revenue) == pytest.approx(float(sum(recent["montant"].to_pylist())))
+    with lake.connection() as con:
+        con.register("recent", recent)
+        ((first, last),) = con.execute("SELECT epoch_ms(min(kafka_ts)), epoch_ms(max(kafka_ts)) FROM recent").fetchall()
+        wanted = con.execute(
+            "SELECT least(23, ((epoch_ms(kafka_ts) - ?) * 24) // ?) AS i, count(*), count(DISTINCT client_id), "
+            "count(DISTINCT produit_id) FROM recent GROUP BY i",
+            [first, last - first],
+        ).fetchall()
+    for i, sales, clients, products in wanted:
+        assert (trend.sales[i], trend.clients[i], trend.products[i]) == (sales, clients, products)
+
+
+def test_recent_sales_are_the_newest_that_pass_the_filters(lake: Lake) -> None:
+    moment = lake.moment()
+    everything = moment[CLEAN.name].arrow().sort_by([("kafka_ts", "descending")]).slice(0, 500).to_pylist()
+    mode = [row["kafka_ts"] for row in everything if row["categorie"] == "Mode"]
+    assert relations.recent_sales(moment, Filters(categories=("Mode",)), 500)["kafka_ts"].to_pylist() == mode
+    assert 0 < len(mode) < 500
 
 
 def test_a_filter_reads_only_files_that_are_new(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 Row = dict[str, Any]
@@ -222,20 +223,22 @@ class Trend:
     average: list[float]
 
 
-def trend(con: duckdb.DuckDBPyConnection, slices: int = 24) -> Trend:
-    """From the view `recent` (kafka_ts, client_id, produit_id, montant): equal slices of its time."""
-    first, last = _row(con, "SELECT epoch_ms(min(kafka_ts)), epoch_ms(max(kafka_ts)) FROM recent")
-    if first is None or last - first < 1000:
+def trend(recent: pa.Table, slices: int = 24) -> Trend:
+    """Equal slices of the time of `recent` (kafka_ts, client_id, produit_id, montant)."""
+    times = recent["kafka_ts"].cast(pa.int64()).to_numpy() // 1000
+    if not len(times) or (span := int(times.max() - times.min())) < 1000:
         return Trend([], [], [], [], [])
-    rows = con.execute(
-        "SELECT s.i, count(r.montant), count(DISTINCT client_id), count(DISTINCT produit_id), "
-        "coalesce(sum(montant), 0)::DOUBLE, coalesce(avg(montant), 0)::DOUBLE "
-        f"FROM range({slices:d}) AS s(i) LEFT JOIN recent AS r "
-        f"ON s.i = least({slices - 1:d}, ((epoch_ms(kafka_ts) - ?) * {slices:d}) // ?) GROUP BY s.i ORDER BY s.i",
-        [first, last - first],
-    ).fetchall()
-    columns = list(zip(*rows, strict=True))[1:]
-    return Trend(*(list(column) for column in columns))
+    place = np.minimum(slices - 1, (times - times.min()) * slices // span)
+    sales = np.bincount(place, minlength=slices)
+    revenue = np.bincount(place, recent["montant"].cast(pa.float64()).to_numpy(), slices)
+
+    def different(column: str) -> list[int]:
+        pairs = np.unique(np.stack([place, recent[column].to_numpy()]), axis=1)
+        counts: list[int] = np.bincount(pairs[0], minlength=slices).tolist()
+        return counts
+
+    average = np.divide(revenue, sales, out=np.zeros(slices), where=sales > 0)
+    return Trend(sales.tolist(), different("client_id"), different("produit_id"), revenue.tolist(), average.tolist())
 
 
 @dataclass(frozen=True)

@@ -62,5 +62,4 @@ def _headline(view: View, day: date) -> tuple[Headline, Headline]:
 
 
 def _trend(view: View) -> Trend:
-    with recent_sales(view.moment, view.filters, RECENT) as con:
-        return figures.trend(con)
+    return figures.trend(recent_sales(view.moment, view.filters, RECENT))

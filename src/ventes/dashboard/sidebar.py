@@ -105,16 +105,19 @@ def _filters(settings: Settings, lake: Lake) -> Filters:
 def _known(lake: Lake) -> tuple[list[str], list[str], list[str]]:
     """The countries, segments and categories there are; empty lists before there is data."""
     moment = lake.moment()
+    columns = {"pays": PAR_PAYS.name, "segment": PAR_SEGMENT.name, "categorie": PAR_PRODUIT.name}
+    tables = tuple(columns.values())
 
-    def distinct(column: str, table: str) -> list[str]:
-        with moment.open(table) as con:
-            return [row[0] for row in con.execute(f"SELECT DISTINCT {column} FROM {table} ORDER BY 1").fetchall()]
-
-    def known(column: str, table: str) -> list[str]:
-        return moment.shared(("known", column), (table,), lambda: distinct(column, table))
+    def ask() -> tuple[list[str], list[str], list[str]]:
+        with moment.open(*tables) as con:
+            lists = (f"(SELECT list(DISTINCT {column}) FROM {table})" for column, table in columns.items())
+            row = con.execute(f"SELECT {', '.join(lists)}").fetchone()
+        assert row is not None
+        countries, segments, categories = (sorted(names or []) for names in row)
+        return countries, segments, categories
 
     try:
-        return known("pays", PAR_PAYS.name), known("segment", PAR_SEGMENT.name), known("categorie", PAR_PRODUIT.name)
+        return moment.shared("known", tables, ask)
     except NotReadable:
         return [], [], []
 

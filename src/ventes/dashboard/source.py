@@ -95,6 +95,7 @@ class Lake:
         self._old = Shared(64)
         self._watchers = {table.name: Watcher(path_of(settings, table)) for table in ALL}
         self._database = connect(MEMORY_MB)
+        self._database.execute("SET GLOBAL TimeZone = 'UTC'; SET GLOBAL parquet_metadata_cache = true")
         self._kept: dict[str, Any] = {}
         self._guard = threading.Lock()
 
@@ -113,7 +114,6 @@ class Lake:
         A file that was vacuumed between the look at the log and the reading is NotReadable, for this refresh.
         """
         with self._database.cursor() as con:
-            con.execute("SET TimeZone = 'UTC'; SET parquet_metadata_cache = true")
             try:
                 yield con
             except duckdb.IOException as error:

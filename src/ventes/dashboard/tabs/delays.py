@@ -60,5 +60,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _rows(view: View) -> list[Row]:
-    with recent_sales(view.moment, Filters(), RECENT) as con:
+    recent = recent_sales(view.moment, Filters(), RECENT)
+    with view.moment.lake.connection() as con:
+        con.register("recent", recent)
         return rows_of(figures.delays(con, view.settings.rules.time_zone))
