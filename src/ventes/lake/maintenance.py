@@ -25,9 +25,10 @@ from ventes.lake.sweep import Sweeper
 
 CHECKPOINT_EVERY = 20
 """Commits between two checkpoints: a reader that opens the table anew replays at most these (0.1 ms each)."""
-TIERS = ((512 << 10, 2), (8 << 20, 16), (64 << 20, 8))
+TIERS = ((512 << 10, 2), (8 << 20, 32), (64 << 20, 8))
 """(size below which a file belongs to the tier, files of a tier and below that are worth merging). A row is rewritten
-about once a tier, so the work stays proportional to the rows, not to rows × commits."""
+about once a tier, so the work stays proportional to the rows, not to rows × commits. 32, because that many files of a
+backlog, of 2 to 3 MB each, make one that is above all tiers: those rows are rewritten once."""
 MOST_BYTES = 128 << 20
 """Input of one merge at most."""
 
@@ -142,18 +143,17 @@ def merge(path: Path, table: Table, group: Sequence[DataFile]) -> DataFile:
 
 
 def _pieces(path: Path, schema: pa.Schema, group: Sequence[DataFile]) -> Iterator[pa.Table]:
-    """The rows of the files in pieces of about a row group: small files together, large ones in parts."""
+    """The rows of the files in pieces of at most a row group: small files together, large ones in parts."""
     held: list[pa.Table] = []
     rows = 0
     for file in group:
         with pq.ParquetFile(path / file.path) as source:
-            for number in range(source.num_row_groups):
-                piece = conform(source.read_row_group(number), schema)
-                held.append(piece)
-                rows += piece.num_rows
-                if rows >= files.ROW_GROUP:
+            for batch in source.iter_batches(files.ROW_GROUP, use_threads=False):  # each thread would keep memory
+                if rows + batch.num_rows > files.ROW_GROUP and held:
                     yield pa.concat_tables(held)
                     held, rows = [], 0
+                held.append(conform(pa.Table.from_batches([batch]), schema))
+                rows += batch.num_rows
     if held:
         yield pa.concat_tables(held)
 

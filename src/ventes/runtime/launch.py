@@ -23,6 +23,9 @@ def ensure_environment(*packages: str) -> None:
     `.venv/bin/python` then takes over with the same arguments, in the same process: pid, signals, environment and
     terminal stay. Exits with 1 and the next step on stderr if there is no such Python, or if it lacks packages too.
     """
+    # Arrow reads this when it is imported. jemalloc returns what was freed; Arrow's default keeps it for each thread,
+    # which made the embedded Bronze job's peak 465 MB instead of 430 on a backlog of 3 million sales.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
     lacking = _lacking(EVERY_PART + packages)
     if not lacking:
         return

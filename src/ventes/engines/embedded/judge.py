@@ -57,7 +57,9 @@ textes AS (
 )
 SELECT *, {", ".join(_NOT_BLANK.format(field) for field in _NAMES)} FROM textes
 """
-_ROWS_A_THREAD = 20_480
+_ROWS_A_THREAD = 10_240
+"""At least so many messages make it worth a thread."""
+_THREADS = 2
 FEW = 100
 """So many messages are judged one by one (24 µs each) sooner than DuckDB has planned its query (8 ms)."""
 _TYPED = ", ".join("horodatage AS timestamp" if field == "timestamp" else field for field in EVENT_FIELDS)
@@ -112,7 +114,8 @@ def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings,
         }
     )
     # DuckDB gives each Arrow batch to one thread
-    con.register("_messages", pa.Table.from_batches(messages.to_batches(_ROWS_A_THREAD), messages.schema))
+    share = max(_ROWS_A_THREAD, -(-raw.num_rows // _THREADS))
+    con.register("_messages", pa.Table.from_batches(messages.to_batches(share), messages.schema))
     try:
         typed = con.execute(
             f"WITH texts AS ({_TEXTS}) SELECT rang, {_TYPED}, jour, sure FROM ({query})"
