@@ -41,6 +41,8 @@ from ventes.contract.tables import CLEAN  # noqa: E402
 from ventes.lake.tables import path_of  # noqa: E402
 
 CONTENDERS = ("embedded", "spark", "textbook")
+SALES = {"embedded": 1_000_000, "spark": 500_000, "textbook": 100_000}
+"""Sales in a backlog: some ten seconds' worth for each."""
 
 
 @dataclass
@@ -203,11 +205,12 @@ def measure(name: str, args: argparse.Namespace, folder: Path) -> Result:
         result.first_sale = time.monotonic() - began
         done = 1000
         wait_for(lambda: contender.finished(done), "the first sales everywhere", 180)
+        sales = args.sales or SALES[name]
         for repeat in range(args.repeats + 1):
-            alone = bronze_alone(contender, args.sales, done)
-            done += args.sales
-            both, cpu = backlog(contender, args.sales, done)
-            done += args.sales
+            alone = bronze_alone(contender, sales, done)
+            done += sales
+            both, cpu = backlog(contender, sales, done)
+            done += sales
             note(f"{name}: {'warm-up: ' if repeat == 0 else ''}Bronze alone {alone:,.0f}, both {both:,.0f} rec/s")
             if repeat:
                 result.backlog_bronze.append(alone)
@@ -272,7 +275,8 @@ def table(results: list[Result]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare the engines with a textbook job.")
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
-    parser.add_argument("--sales", type=int, default=500_000, help="sales in a backlog")
+    sizes = ", ".join(f"{name} {sales:,}" for name, sales in SALES.items())
+    parser.add_argument("--sales", type=int, help=f"sales in a backlog (unless given: {sizes})")
     parser.add_argument("--repeats", type=int, default=5, help="backlogs measured, after one warm-up")
     parser.add_argument("--rates", type=int, nargs="*", default=[1000, 10_000], help="sales a second for freshness")
     parser.add_argument("--seconds", type=int, default=60, help="length of a freshness run")
@@ -289,7 +293,7 @@ def main() -> None:
     }
     about["config"] = str(config.load().spark.master)
     output.write_text(json.dumps({"about": about, "results": [asdict(r) for r in results]}, indent=1))
-    print(f"{about['date']}, {about['machine']}, {args.sales:,} sales a backlog, median of {args.repeats}\n")
+    print(f"{about['date']}, {about['machine']}, median of {args.repeats} backlogs\n")
     print(table(results))
 
 
