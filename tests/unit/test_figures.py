@@ -16,6 +16,8 @@ from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.dashboard import figures, perfile, relations
 from ventes.dashboard.filters import Filters, period
 from ventes.dashboard.source import Lake, Moment, NotReadable
+from ventes.lake.log import Log
+from ventes.lake.maintenance import Caretaker
 from ventes.lake.snapshot import connect
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=timezone.utc)
@@ -201,6 +203,24 @@ def test_recent_sales_are_the_newest_that_pass_the_filters(lake: Lake) -> None:
     mode = [row["kafka_ts"] for row in everything if row["categorie"] == "Mode"]
     assert relations.recent_sales(moment, Filters(categories=("Mode",)), 500)["kafka_ts"].to_pylist() == mode
     assert 0 < len(mode) < 500
+
+
+def test_newest_rows_stay_true_while_files_are_added_and_merged(tmp_path: Path) -> None:
+    """Only files that are new are read, and a merge doubles nothing."""
+    settings = sample_lake.settings_at(tmp_path, maintenance={"compact_every": 2})
+    sample_lake.make(settings, 60, sample_lake.Shape(days=1), now=NOW, lots=1)
+    lake = Lake(settings)
+    for step in range(1, 7):
+        sample_lake.add(settings, sample_lake.messages(40 + 20 * step, 20, NOW + timedelta(hours=step)))
+        if step == 4:
+            caretaker = Caretaker(settings, BRONZE, Log.open(settings.bronze, version=0), background=False)
+            caretaker.after_commit()
+        moment = lake.moment()
+        found = relations.last_messages(moment, 50)["offset"].to_pylist()
+        assert found == list(range(59 + 20 * step, 9 + 20 * step, -1))
+        clean = moment[CLEAN.name].arrow().sort_by([("kafka_ts", "descending")])["kafka_ts"].slice(0, 50)
+        assert relations.recent_sales(moment, Filters(), 50)["kafka_ts"].to_pylist() == clean.to_pylist()
+    assert len(moment[BRONZE.name].files) < 7  # some were merged
 
 
 def test_a_filter_reads_only_files_that_are_new(tmp_path: Path) -> None:

@@ -109,8 +109,10 @@ def _known(lake: Lake) -> tuple[list[str], list[str], list[str]]:
     tables = tuple(columns.values())
 
     def ask() -> tuple[list[str], list[str], list[str]]:
-        with moment.open(*tables) as con:
-            lists = (f"(SELECT list(DISTINCT {column}) FROM {table})" for column, table in columns.items())
+        lists = (
+            f"(SELECT list(DISTINCT {column}) FROM ({moment[table].select()}))" for column, table in columns.items()
+        )
+        with lake.connection() as con:
             row = con.execute(f"SELECT {', '.join(lists)}").fetchone()
         assert row is not None
         countries, segments, categories = (sorted(names or []) for names in row)

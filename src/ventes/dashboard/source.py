@@ -90,8 +90,6 @@ class Lake:
         self.settings = settings
         self.results = Shared()
         self.perfile = PerFile()
-        self.pieces = Shared(256)
-        """Rows of single data files, which never change."""
         self._old = Shared(64)
         self._watchers = {table.name: Watcher(path_of(settings, table)) for table in ALL}
         self._database = connect(MEMORY_MB)
