@@ -7,6 +7,7 @@ table version, and so do no work while nothing was committed.
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -20,7 +21,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ventes.config import Settings, config_path, load
-from ventes.dashboard import freshness, headline, sidebar, text
+from ventes.dashboard import freshness, headline, sidebar, streaming, text
 from ventes.dashboard.own_tabs import Tab, found
 from ventes.dashboard.sidebar import Choices
 from ventes.dashboard.source import Lake, NotReadable
@@ -144,7 +145,7 @@ def render(own_tabs: Sequence[str] = ()) -> Board:
     every = None if choices.as_of else choices.refresh_seconds
 
     def view() -> View:
-        moment = lake.moment(choices.as_of)
+        moment = lake.look(choices.as_of)
         return View(settings, moment, choices.filters, Spark(moment))
 
     line = st.container()  # filled last: asking the pipeline may take a moment, and the figures need not wait for it
@@ -162,8 +163,18 @@ def render(own_tabs: Sequence[str] = ()) -> Board:
         st.fragment(_line, run_every=min(every, LINE_SECONDS) if every else None, key="line")(view, choices)
     shown = dict(zip(mine, containers[len(tabs) :], strict=True))
     spark = Spark(view().moment)
-    st.fragment(_pulse, run_every=every, key="pulse")(lake, spark, lake.moment(choices.as_of).versions)
+    _keep_what_is_loaded()
+    st.fragment(_pulse, run_every=every, key="pulse")(lake, spark, spark.versions)
     return Board(spark, [*containers[:GUIDE], *(OwnTab(name, shown.get(name)) for name in own_tabs)])
+
+
+@cache
+def _keep_what_is_loaded() -> None:
+    """Once: Streamlit collects garbage after every run, through all that the process has loaded. That took 60–100 ms of
+    each refresh and of each new viewer, most of it for modules, which stay anyway."""
+    streaming.prepare()  # looks for the server among the objects that the collector knows
+    gc.collect()
+    gc.freeze()
 
 
 def _used(named: Sequence[str]) -> list[str]:
@@ -186,7 +197,7 @@ def _tab(tab: Tab, view: Callable[[], View]) -> None:
 
 def _pulse(lake: Lake, spark: Spark, seen: object) -> None:
     """What the script itself draws is outside the fragments: run it anew when it asked the tables and they changed."""
-    if spark.used and lake.moment().versions != seen:
+    if spark.used and lake.look().versions != seen:
         st.rerun()
 
 

@@ -104,7 +104,7 @@ def _filters(settings: Settings, lake: Lake) -> Filters:
 
 def _known(lake: Lake) -> tuple[list[str], list[str], list[str]]:
     """The countries, segments and categories there are; empty lists before there is data."""
-    moment = lake.moment()
+    moment = lake.look()
     columns = {"pays": PAR_PAYS.name, "segment": PAR_SEGMENT.name, "categorie": PAR_PRODUIT.name}
     tables = tuple(columns.values())
 
@@ -168,7 +168,7 @@ def _exact(settings: Settings, lake: Lake, chosen: Past | None) -> None:
     kept.setdefault("_at_time", chosen.astimezone(zone).replace(tzinfo=None) if isinstance(chosen, datetime) else None)
     zone_name = settings.rules.time_zone
     st.datetime_input(f"Time ({zone_name})", None, key="_at_time", step=60, on_change=to_time, format="YYYY-MM-DD")
-    names = [table.name for table in ALL if lake.moment().has(table.name)]
+    names = [table.name for table in ALL if lake.look().has(table.name)]
     if not names:
         return
     at = chosen if isinstance(chosen, Version) else None

@@ -114,6 +114,7 @@ class Spark:
 
     def __init__(self, moment: Moment) -> None:
         self._moment = moment
+        self.versions = moment.versions
         self.used = False
 
     def sql(self, query: str) -> Result:

@@ -78,13 +78,19 @@ _added = False
 """Whether the server of this process has the route."""
 
 
+def prepare() -> bool:
+    """Add the route, once a process. False if this server cannot have it (a test without one)."""
+    return _route_added(_prefix())
+
+
 def link(what: Hashable, file: File) -> str | None:
     """The address, on this server, from which the browser gets `file`; None if this server cannot have the route."""
+    return _prefix() + _tickets.issue(what, file) if prepare() else None
+
+
+def _prefix() -> str:
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    prefix = f"{'/' + base if base else ''}/csv/"
-    if not _route_added(prefix):
-        return None
-    return prefix + _tickets.issue(what, file)
+    return f"{'/' + base if base else ''}/csv/"
 
 
 def _route_added(prefix: str) -> bool:
