@@ -253,8 +253,8 @@ def _alive(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, 
 REPORTING = ("producer", "bronze", "silver")
 """Services whose records are renewed while they idle. The page's is renewed only while somebody looks at it."""
 
-
 SAID_GOODBYE = ("stopping", "stopped")
+"""Last phases of a record whose process ended in order."""
 
 
 def _dead(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, str]:
