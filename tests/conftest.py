@@ -12,7 +12,7 @@ CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 
 def pytest_configure() -> None:
-    """A shell starts what it runs in the background with Ctrl-C ignored, and the programs under test would inherit it."""
+    """A shell starts background jobs with Ctrl-C ignored, and the programs under test would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
