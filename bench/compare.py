@@ -16,6 +16,7 @@ Results go to bench/results/compare.json; `--contenders`, `--sales`, `--rates` n
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import platform
 import signal
@@ -127,7 +128,8 @@ class Contender:
         """To the named jobs (all, if none is named) and their children."""
         for job in jobs or self.pipeline.jobs:
             for process in _tree(self.pipeline.jobs[job].pid):
-                process.send_signal(number)
+                with contextlib.suppress(psutil.NoSuchProcess):  # Spark's Python workers come and go
+                    process.send_signal(number)
 
     def peaks(self) -> dict[str, float]:
         """Peak RSS in MB a job, its JVM included (VmHWM of each process, added)."""
@@ -281,18 +283,18 @@ def main() -> None:
     parser.add_argument("--rates", type=int, nargs="*", default=[1000, 10_000], help="sales a second for freshness")
     parser.add_argument("--seconds", type=int, default=60, help="length of a freshness run")
     args = parser.parse_args()
-    results = []
-    for name in args.contenders:
-        with tempfile.TemporaryDirectory(prefix=f"ventes-bench-{name}-") as folder:
-            results.append(measure(name, args, Path(folder)))
     output = PROJECT / "bench" / "results" / "compare.json"
     output.parent.mkdir(exist_ok=True)
     about = {
         "date": str(datetime.now(timezone.utc).date()),
         "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "config": str(config.load().spark.master),
     }
-    about["config"] = str(config.load().spark.master)
-    output.write_text(json.dumps({"about": about, "results": [asdict(r) for r in results]}, indent=1))
+    results: list[Result] = []
+    for name in args.contenders:
+        with tempfile.TemporaryDirectory(prefix=f"ventes-bench-{name}-") as folder:
+            results.append(measure(name, args, Path(folder)))
+        output.write_text(json.dumps({"about": about, "results": [asdict(r) for r in results]}, indent=1))
     print(f"{about['date']}, {about['machine']}, median of {args.repeats} backlogs\n")
     print(table(results))
 

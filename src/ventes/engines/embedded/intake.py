@@ -43,10 +43,10 @@ CHUNK = 5_000
 GATHER_SECONDS = 0.02
 """After the first message, how long others are waited for: at 1,000/s it makes 50 reads a second out of 1,000."""
 IDLE_SECONDS = 1.0
-QUEUE_KB = 8_192
+QUEUE_KB = 12_288
 """What librdkafka may hold ready, beside the batch that grows here and the one that is being committed."""
-BATCH_BYTES = 7_000_000
-"""About 22,000 sales; half as many more made the process 30 MB larger and no quicker."""
+BATCH_BYTES = 10_000_000
+"""About 32,000 sales. Twice as many made the process 30 MB larger and 5 % quicker; two thirds, a tenth slower."""
 
 
 class Interrupted(VentesError):
