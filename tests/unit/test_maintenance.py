@@ -10,17 +10,19 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from tests.support.silver_engine import START, bronze_rows
 from tests.support.silver_run import settings_of
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
-from ventes.lake import commit, sweep, tables
+from ventes.lake import commit, maintenance, sweep, tables
 from ventes.lake.log import DataFile, Log
 from ventes.lake.maintenance import MOST_BYTES, Caretaker, mergeable
 from ventes.lake.positions import positions
 from ventes.lake.snapshot import Snapshot
 from ventes.lake.sweep import Sweeper
+from ventes.ops.protocol import log_complaints
 
 
 @pytest.fixture
@@ -197,3 +199,38 @@ def test_the_past_is_read_at_a_full_minute_once_it_is_old(settings: Settings) ->
     minute = asked.replace(second=0, microsecond=0)
     wanted = sum(now - timedelta(seconds=age) <= minute for age in ages)
     assert snapshot.version == wanted
+
+
+@pytest.mark.parametrize("failures", [2, 1_000])
+def test_a_listing_with_a_gap_is_read_again_and_never_ends_the_writer(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failures: int
+) -> None:
+    left = [DeltaError("Expected contiguous commit files, but found gap")] * failures
+
+    def opened(path: Path) -> DeltaTable:
+        if left:
+            raise left.pop()
+        return DeltaTable(path)
+
+    monkeypatch.setattr(maintenance, "DeltaTable", opened)
+    log = Log.open(settings.bronze)
+    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    for offset in range(maintenance.CHECKPOINT_EVERY):
+        add(log, offset)
+    caretaker.after_commit()
+    made = bool(list((log.path / "_delta_log").glob("*.checkpoint.parquet")))
+    assert made == (failures == 2)
+    assert ("no checkpoint at version" in caplog.text) == (failures != 2)
+
+
+def test_a_commit_that_a_listing_left_out_is_not_reported_missing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for offset in range(5):
+        add(settings.bronze, offset)
+    log = settings.bronze / "_delta_log"
+    listed = [entry for entry in log.iterdir() if entry.name != f"{3:020d}.json"]
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(listed))
+    assert log_complaints(settings.bronze)[0] == []
+    (log / f"{3:020d}.json").unlink()
+    assert "lacks version(s) [3]" in log_complaints(settings.bronze)[0][0]
