@@ -24,13 +24,12 @@ from types import TracebackType
 import psutil
 import pytest
 from confluent_kafka import Producer
-from deltalake import DeltaTable
 
 from tests.support.broker import Broker
 from ventes import config, kafka
 from ventes.contract.tables import CLEAN, REJETS, ROLLUPS, Table
 from ventes.lake.positions import positions
-from ventes.lake.tables import path_of
+from ventes.lake.tables import as_others_see, path_of
 from ventes.ops.verify import Report, Verification
 from ventes.runtime import heartbeat
 
@@ -241,7 +240,7 @@ class Pipeline:
         if not everything:
             return ""
         lots = {
-            table.name: DeltaTable(str(path_of(self.settings, table))).transaction_version("ventes-silver")
+            table.name: as_others_see(path_of(self.settings, table)).transaction_version("ventes-silver")
             for table in (REJETS, CLEAN, *ROLLUPS)
             if (path_of(self.settings, table) / "_delta_log").is_dir()
         }

@@ -212,7 +212,7 @@ def test_a_listing_with_a_gap_is_read_again_and_never_ends_the_writer(
             raise left.pop()
         return DeltaTable(path)
 
-    monkeypatch.setattr(maintenance, "DeltaTable", opened)
+    monkeypatch.setattr(tables, "DeltaTable", opened)
     log = Log.open(settings.bronze)
     caretaker = Caretaker(settings, BRONZE, log, background=False)
     for offset in range(maintenance.CHECKPOINT_EVERY):

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from ventes.config import Settings
@@ -26,7 +25,6 @@ from ventes.lake.sweep import Sweeper
 
 CHECKPOINT_EVERY = 20
 """Commits between two checkpoints: a reader that opens the table anew replays at most these (0.1 ms each)."""
-CHECKPOINT_TRIES = 5
 TIERS = ((512 << 10, 2), (8 << 20, 32), (64 << 20, 8))
 """(size below which a file belongs to the tier, files of a tier and below that are worth merging). A row is rewritten
 about once a tier, so the work stays proportional to the rows, not to rows × commits. 32, because that many files of a
@@ -97,18 +95,11 @@ class Caretaker:
             self._sweeper.sweep(set(live), keep_also={new.path for _, new in self._merged})
 
     def _checkpoint(self) -> None:
-        """Write a checkpoint, or leave it for the next time: without one a table only opens more slowly.
-
-        A folder that is listed while the writer commits to it may come without one commit and with the next one, which
-        deltalake calls a gap. The next listing has both.
-        """
-        for _ in range(CHECKPOINT_TRIES):
-            try:
-                DeltaTable(self._log.path).create_checkpoint()
-                return
-            except DeltaError as error:
-                reason = str(error)
-        _log.warning("%s: no checkpoint at version %d: %s", self._table.name, self._log.version, reason[:200])
+        """Write a checkpoint, or leave it for the next time: without one a table only opens more slowly."""
+        try:
+            tables.as_others_see(self._log.path).create_checkpoint()
+        except DeltaError as error:
+            _log.warning("%s: no checkpoint at version %d: %s", self._table.name, self._log.version, str(error)[:200])
 
     # -- in the writer's thread ---------------------------------------------------------------
 

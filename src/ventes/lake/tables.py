@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from ventes.errors import LakeDamaged
 TOMBSTONES = "interval 5 minutes"
 """How long checkpoints carry removed files. Vacuuming is the caretaker's, by settings.maintenance.history_hours; the
 shorter time here keeps checkpoints small: at 5 lots a second, 6 hours would be 100,000 tombstones in each."""
+LISTINGS = 5
+"""How often a log is listed before a gap in it is believed."""
 WIDENED = "ventes.widened"
 """Property of a table that got columns which its older files lack."""
 
@@ -22,6 +25,18 @@ WIDENED = "ventes.widened"
 def path_of(settings: Settings, table: Table) -> Path:
     """The folder of a table."""
     return settings.bronze if table.name == BRONZE.name else settings.silver / table.name
+
+
+def as_others_see(path: Path) -> DeltaTable:
+    """A table through deltalake, also while somebody commits to it. Raises what DeltaTable raises.
+
+    A folder that is listed while it grows may come without one commit and with the next one, which deltalake calls a
+    gap. A later listing has both.
+    """
+    for _ in range(LISTINGS - 1):
+        with contextlib.suppress(DeltaError):
+            return DeltaTable(path)
+    return DeltaTable(path)
 
 
 def properties(settings: Settings, table: Table) -> dict[str, str]:

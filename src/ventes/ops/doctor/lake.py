@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from ventes.config import Settings
@@ -22,7 +21,7 @@ from ventes.engines.spark import checkpoint
 from ventes.errors import AlreadyRunning, LakeDamaged
 from ventes.lake.locks import WriterLock, lock_path
 from ventes.lake.log import Log, TableMissing
-from ventes.lake.tables import path_of
+from ventes.lake.tables import as_others_see, path_of
 from ventes.ops.doctor.finding import Finding, bad, ok, warn
 from ventes.ops.protocol import log_complaints
 
@@ -53,7 +52,7 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
         if complaints:
             return bad(name, "; ".join(complaints), _lost(table))
         log = Log.open(path)
-        DeltaTable(path)  # what other tools see
+        as_others_see(path)
     except TableMissing as error:
         return bad(name, error.message, _lost(table))
     except (LakeDamaged, DeltaError) as error:
