@@ -98,7 +98,6 @@ class Lake:
         self._old = Shared(64)
         self._watchers = {table.name: Watcher(path_of(settings, table)) for table in ALL}
         self._database = connect(MEMORY_MB, rereads=True)
-        self._database.execute("SET GLOBAL TimeZone = 'UTC'; SET GLOBAL parquet_metadata_cache = true")
         self._kept: dict[str, Any] = {}
         self._guard = threading.Lock()
         self._looking = threading.Lock()

@@ -34,14 +34,15 @@ _SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "int32": "INTEGER", "bool"
 
 
 def connect(memory_mb: int = 256, threads: int = 2, *, rereads: bool = False) -> duckdb.DuckDBPyConnection:
-    """A private in-memory DuckDB in UTC, bounded in memory.
+    """A private in-memory DuckDB in UTC, bounded in memory; its cursors too.
 
     `rereads`: what is read is kept in memory, for a connection that reads the same files again and again. A job reads
     each file once, ten a second: 50 kB of each would stay, up to `memory_mb`.
     """
     con = duckdb.connect(config={"memory_limit": f"{memory_mb}MB", "threads": threads})
     kept = str(rereads).lower()
-    con.execute(f"SET TimeZone = 'UTC'; SET parquet_metadata_cache = {kept}; SET enable_external_file_cache = {kept}")
+    for setting in ("TimeZone = 'UTC'", f"parquet_metadata_cache = {kept}", f"enable_external_file_cache = {kept}"):
+        con.execute(f"SET GLOBAL {setting}")
     return con
 
 

@@ -57,28 +57,22 @@ def _write_part(
     settings: Settings, ingested_at: datetime, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """One task: its messages in, the names and statistics of its files out."""
-    made: list[DataFile] = []
-    waiting: list[pa.Table] = []
     with connect(settings.embedded.memory_mb, threads=1) as con:  # the other cores have tasks of their own
-        for raw in _portions(batches):
-            waiting.append(judged(con, raw, settings, ingested_at))
-            if sum(rows.nbytes for rows in waiting) >= FILE_BYTES:
-                made += files.write(settings.bronze, BRONZE, pa.concat_tables(waiting))
-                waiting.clear()
-    if waiting:
-        made += files.write(settings.bronze, BRONZE, pa.concat_tables(waiting))
+        messages = _gathered((pa.Table.from_batches([batch]) for batch in batches), JUDGE_BYTES, JUDGE_ROWS)
+        rows = _gathered((judged(con, raw.cast(RAW), settings, ingested_at) for raw in messages), FILE_BYTES)
+        made = [file for some in rows for file in files.write(settings.bronze, BRONZE, some)]
     yield pa.RecordBatch.from_pydict({"file": pa.array([json.dumps(asdict(file)) for file in made], pa.string())})
 
 
-def _portions(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Spark's small batches put together for the judge."""
-    gathered: list[pa.RecordBatch] = []
+def _gathered(parts: Iterator[pa.Table], enough_bytes: int, enough_rows: int | None = None) -> Iterator[pa.Table]:
+    """The parts put together until they are large enough, the last ones as they come."""
+    held: list[pa.Table] = []
     rows = size = 0
-    for batch in batches:
-        gathered.append(batch)
-        rows, size = rows + batch.num_rows, size + batch.nbytes
-        if rows >= JUDGE_ROWS or size >= JUDGE_BYTES:
-            yield pa.Table.from_batches(gathered).cast(RAW)
-            gathered, rows, size = [], 0, 0
-    if rows:
-        yield pa.Table.from_batches(gathered).cast(RAW)
+    for part in parts:
+        held.append(part)
+        rows, size = rows + part.num_rows, size + part.nbytes
+        if size >= enough_bytes or (enough_rows is not None and rows >= enough_rows):
+            yield pa.concat_tables(held)
+            held, rows, size = [], 0, 0
+    if held:
+        yield pa.concat_tables(held)
