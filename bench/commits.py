@@ -108,7 +108,7 @@ def main() -> None:
             con.register("clean", rows)
             partials = {name: con.execute(text).to_arrow_table() for name, text in partial_sql.items()}
             timed(lambda partials=partials, lot=lot: publisher.publish(partials, lot), publish)  # type: ignore[misc]
-        timed(lambda: [caretaker.after_commit() for caretaker in caretakers], care)
+        timed(lambda: [caretaker.tend() for caretaker in caretakers], care)
         if lot % step == 0:
             print(
                 f"{lot:>7} {statistics.median(append[-step:]):>10.1f} {max(append[-step:]):>7.0f}"

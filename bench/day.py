@@ -162,7 +162,7 @@ class Jobs:
         began = time.perf_counter()
         rows = judged(self._con, raw(number, message, at), self.settings, datetime.now(timezone.utc))
         commit.append(self.bronze, BRONZE, rows, f"ventes-bronze:{TOPIC_ID}:0", number)
-        self._bronze_care.after_commit()
+        self._bronze_care.tend()
         committed = time.perf_counter()
         self.took["bronze"].append((committed - began) * 1000)
         if self._silver is not None:
@@ -204,7 +204,7 @@ class Silver:
         self.publisher.publish(taken.partials, self._lot)
         self._position = merge(self._position, span.upto)
         for caretaker in self._caretakers:
-            caretaker.after_commit()
+            caretaker.tend()
 
     def close(self) -> None:
         for caretaker in self._caretakers:

@@ -121,6 +121,21 @@ def test_it_goes_on_after_the_last_row_of_the_table(settings: Settings, running:
     assert sorted(offsets.to_pylist()) == list(range(150))
 
 
+def test_files_are_merged_while_nothing_comes(
+    settings: Settings, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bronze, "PACE_SECONDS", 0.0)
+    monkeypatch.setattr(bronze, "BEAT_SECONDS", 0.2)
+    sales = settings.maintenance.compact_every
+    kafka.ensure_topic(settings)
+    with running():
+        for number in range(sales):  # a commit each
+            send(settings, {"value": sale(number)})
+            wait_for(arrived(settings, {0: number}), "the sale in Bronze", 30)
+        wait_for(lambda: len(Log.open(settings.bronze).files) == 1, "one file", 30)
+    assert Snapshot.open(settings.bronze).rows == sales
+
+
 def test_partitions_that_are_added_while_it_runs(
     settings: Settings, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,11 +83,11 @@ def test_a_stream_sees_each_row_once_through_merges_and_checkpoints(
 
     for offset in range(25):
         add(log, offset)
-        caretaker.after_commit()
+        caretaker.tend()
     drain()
     for offset in range(25, 50):
         add(log, offset)
-        caretaker.after_commit()
+        caretaker.tend()
     drain()
     assert sorted(seen) == list(range(50))
     assert any("OPTIMIZE" in file.read_text() for file in (settings.bronze / "_delta_log").glob("*.json"))
@@ -99,12 +99,12 @@ def test_spark_goes_on_from_its_own_and_from_our_checkpoints(settings: Settings,
     caretaker = Caretaker(settings, BRONZE, log, background=False)
     for offset in range(30):
         add(log, offset)
-        caretaker.after_commit()
+        caretaker.tend()
     for offset in range(30, 42):  # crosses Spark's checkpoint interval of 10
         spark.createDataFrame(bronze_rows([{"offset": offset}])).write.format("delta").mode("append").save(
             str(settings.bronze)
         )
-        caretaker.after_commit()
+        caretaker.tend()
     opened = Log.open(settings.bronze)
     log.refresh()
     assert opened.files == log.files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.lake import commit, maintenance, sweep, tables
 from ventes.lake.log import DataFile, Log
-from ventes.lake.maintenance import MOST_BYTES, Caretaker, mergeable
+from ventes.lake.maintenance import BACKLOG, MOST_BYTES, PATIENCE, Caretaker, mergeable
 from ventes.lake.positions import positions
 from ventes.lake.snapshot import Snapshot
 from ventes.lake.sweep import Sweeper
@@ -44,10 +45,10 @@ def test_many_tiny_commits_leave_few_files_and_every_row(settings: Settings, bac
     most = 0
     for offset in range(400):
         add(log, offset)
-        caretaker.after_commit()
+        caretaker.tend()
         until = time.monotonic() + 30
         while background and len(log.files) > 90 and time.monotonic() < until:
-            caretaker.after_commit()  # a real writer pauses between commits: the thread gets its turn
+            caretaker.tend()  # a real writer pauses between commits: the thread gets its turn
         most = max(most, len(log.files))
     caretaker.close()
     assert most <= 100
@@ -61,6 +62,41 @@ def test_many_tiny_commits_leave_few_files_and_every_row(settings: Settings, bac
     assert all('"dataChange":false' in line for line in changes)  # a stream that reads the table sees no new rows
 
 
+def test_merges_wait_for_the_end_of_a_backlog(settings: Settings) -> None:
+    log = Log.open(settings.bronze)
+    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    for offset in range(100):
+        add(log, offset)
+        caretaker.tend(BACKLOG)
+    assert len(log.files) == 100
+    caretaker.tend()  # nothing came: the backlog is done
+    assert len(log.files) == 2  # one a day
+    assert Snapshot.open(settings.bronze).rows == 100
+
+
+def test_a_backlog_without_end_is_merged_all_the_same(settings: Settings) -> None:
+    log = Log.open(settings.bronze)
+    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    most = 0
+    for offset in range(400):
+        add(log, offset)
+        caretaker.tend(10 * BACKLOG)
+        most = max(most, len(log.files))
+    assert 20 * (PATIENCE - 1) < most < 20 * (PATIENCE + 1)
+
+
+def test_the_result_of_a_merge_is_committed_while_nothing_comes(settings: Settings) -> None:
+    log = Log.open(settings.bronze)
+    caretaker = Caretaker(settings, BRONZE, log)
+    for offset in range(20):
+        add(log, offset)
+    until = time.monotonic() + 30
+    while len(log.files) > 2 and time.monotonic() < until:
+        caretaker.tend()
+    assert len(log.files) == 2
+    caretaker.close()
+
+
 def _log_lines(path: Path) -> list[str]:
     return [line for file in sorted((path / "_delta_log").glob("*.json")) for line in file.read_text().splitlines()]
 
@@ -70,7 +106,7 @@ def test_a_merge_keeps_rows_statistics_and_order(settings: Settings) -> None:
     caretaker = Caretaker(settings, BRONZE, log, background=False)
     for offset in range(40):
         add(log, offset)
-    caretaker.after_commit()
+    caretaker.tend()
     assert len(log.files) == 2  # one a day
     for file in log.files.values():
         assert file.rows == 20
@@ -97,6 +133,24 @@ def test_rows_are_rewritten_a_few_times_only() -> None:
                 live.append(DataFile(f"m{number}", size, {"jour": "2026-03-01"}, 0))
             assert len(live) <= 100
     assert rewrites["bytes"] < 6 * written
+
+
+def test_more_than_one_merge_holds_is_merged_in_parts_of_neighbours() -> None:
+    size, count = 3 << 20, 100
+    files = [
+        DataFile(
+            f"f{n}",
+            size,
+            {"jour": "2026-03-01"},
+            0,
+            json.dumps({"minValues": {"offset": n}, "maxValues": {"offset": n}}),
+        )
+        for n in reversed(range(count))
+    ]
+    groups = list(mergeable(files))
+    assert [file.path for group in groups for file in group] == [f"f{n}" for n in range(count)]
+    assert len(groups) == -(-count // (MOST_BYTES // size))
+    assert all(sum(file.size for file in group) <= MOST_BYTES for group in groups)
 
 
 def test_days_are_merged_each_for_itself() -> None:
@@ -164,7 +218,7 @@ def test_the_log_is_trimmed_up_to_a_checkpoint(settings: Settings, monkeypatch: 
     caretaker = Caretaker(settings, BRONZE, log, background=False)
     for offset in range(100):
         add(log, offset)
-        caretaker.after_commit()
+        caretaker.tend()
     caretaker._sweeper.sweep(set(log.files))
     kept = sorted(int(file.name[:20]) for file in (settings.bronze / "_delta_log").glob("*.json"))
     assert 30 <= len(kept) <= 60
@@ -179,7 +233,7 @@ def test_a_reader_goes_on_while_files_are_merged(settings: Settings) -> None:
     caretaker = Caretaker(settings, BRONZE, log)
     for offset in range(60):
         add(log, offset)
-        caretaker.after_commit()
+        caretaker.tend()
         snapshot = Snapshot.open(settings.bronze)
         assert snapshot.arrow().num_rows == snapshot.rows == offset + 1
     caretaker.close()
@@ -217,7 +271,7 @@ def test_a_listing_with_a_gap_is_read_again_and_never_ends_the_writer(
     caretaker = Caretaker(settings, BRONZE, log, background=False)
     for offset in range(maintenance.CHECKPOINT_EVERY):
         add(log, offset)
-    caretaker.after_commit()
+    caretaker.tend()
     made = bool(list((log.path / "_delta_log").glob("*.checkpoint.parquet")))
     assert made == (failures == 2)
     assert ("no checkpoint at version" in caplog.text) == (failures != 2)

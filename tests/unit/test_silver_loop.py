@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.support.silver_engine import START, PlainEngine, bronze_rows, random_
 from tests.support.silver_run import UntilIdle, in_order, rows_of, run, settings_of, stored_rollups
 from ventes.config import PROJECT, Settings
 from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_PAYS, REJETS, ROLLUPS
+from ventes.engines import silver
 from ventes.engines.silver import SilverLoop
 from ventes.errors import AlreadyRunning, LakeDamaged
 from ventes.lake import commit, tables
@@ -26,7 +28,9 @@ from ventes.lake.locks import WriterLock, lock_path
 from ventes.lake.log import Log
 from ventes.lake.rollups import APP
 from ventes.lake.snapshot import Snapshot
+from ventes.lake.tables import path_of
 from ventes.runtime.heartbeat import Reporter
+from ventes.runtime.stop import Stopper
 
 POINTS = [
     "silver.before_rejets",
@@ -74,6 +78,25 @@ def test_every_row_is_clean_or_rejected_and_every_sum_is_exact(settings: Setting
 def test_partitions_are_taken_together(settings: Settings) -> None:
     fill_bronze(settings, count=400, partitions=3)
     assert run(settings, max_rows=10_000) == 0  # one lot: the order of all rows decides which of an id is first
+    assert_exact(settings)
+
+
+def test_files_are_merged_while_nothing_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(tmp_path, maintenance={"compact_every": 5})
+    tables.ensure(settings, BRONZE)
+    commit.append(settings.bronze, BRONZE, bronze_rows([{"offset": n, "vente_id": n} for n in range(5)]), "test", 1)
+    monkeypatch.setattr(silver, "BEAT_SECONDS", 0.0)
+    until = time.monotonic() + 30
+
+    class UntilMerged(Stopper):
+        def wait(self, seconds: float) -> bool:
+            if time.monotonic() > until or len(Log.open(path_of(settings, CLEAN)).files) == 1:
+                self.stop()
+            return super().wait(seconds)
+
+    loop = SilverLoop(settings, PlainEngine(settings), UntilMerged(), Reporter(settings.state, "silver"), max_rows=1)
+    assert loop.run() == 0
+    assert len(Log.open(path_of(settings, CLEAN)).files) == 1
     assert_exact(settings)
 
 

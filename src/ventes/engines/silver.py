@@ -152,13 +152,16 @@ class SilverLoop:
         failpoint("silver.after_lot")
         self._lot = lot
         self._position = merge(self._position, span.upto)
-        for caretaker in self._caretakers:
-            caretaker.after_commit()
-        self._report(taken, time.monotonic() - began)
-
-    def _report(self, taken: Taken, seconds: float) -> None:
-        rows = taken.clean + taken.rejected
         lag = behind(self._position, self._head)
+        self._tend(lag)
+        self._report(taken, time.monotonic() - began, lag)
+
+    def _tend(self, lag: int) -> None:
+        for caretaker in self._caretakers:
+            caretaker.tend(lag)
+
+    def _report(self, taken: Taken, seconds: float, lag: int) -> None:
+        rows = taken.clean + taken.rejected
         self._log.info(
             f"lot {self._lot}: {rows} rows = {taken.clean} clean + {taken.rejected} rejected"
             f" in {seconds:.3f} s, lag {lag}"
@@ -242,6 +245,7 @@ class SilverLoop:
         record = self._reporter.record
         if record.phase != "running" or time.time() - record.beat > BEAT_SECONDS:
             self._reporter.update(phase="running", reason="", lag=0)
+            self._tend(0)
 
     def _rest(self) -> None:
         self._stopper.wait(self._pause)

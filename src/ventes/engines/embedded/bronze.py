@@ -138,6 +138,7 @@ class Ingestion:
                 self._stopper.wait(PACE_SECONDS - (time.monotonic() - began))
             elif self._told.waiting or began - beaten >= BEAT_SECONDS:
                 self._tell()
+                self._caretaker.tend()
                 beaten = began
             if began - looked >= LOOK_SECONDS:
                 self._same(resume, admin)
@@ -153,7 +154,7 @@ class Ingestion:
             self._wait_for(shortage)
             if self._stopper.wait(DISK_SECONDS):
                 return
-        self._caretaker.after_commit()
+        self._caretaker.tend(batch.behind)
         self._told.add(batch, time.monotonic() - began)
         if self._told.due or self._reporter.record.phase != "running":
             self._tell()
