@@ -2,12 +2,14 @@
 
 For each contender, on a broker of its own with one partition:
 
-    backlog     the jobs run and are caught up; they are frozen (SIGSTOP) while N sales are put into the
+    backlog     the jobs run, are caught up and at rest; they are frozen (SIGSTOP) while N sales are put into the
                 topic, then let go: rows / seconds until the last one is in Silver with all roll-ups.
     Bronze      the same, with Silver frozen until Bronze has its last row.
     freshness   a generator sends R sales a second for S seconds; for each sale: time of the Delta
                 commit that made it visible in ventes_clean (the log entry's mtime) minus the sale's own timestamp.
-    cost        CPU seconds of the jobs (without broker and generator) a million sales of the backlog; peak RSS a job.
+    cost        CPU seconds of the jobs (without broker and generator) a million sales of the backlog, with all that
+                they do afterwards until they rest, such as merging files; peak RSS a job; the lake on disk, log and
+                history included, a million sales.
 
 Everything shares the machine's cores, broker and generator included. Repeats of the backlog give the median.
 Results go to bench/results/compare.json; `--contenders`, `--sales`, `--rates` narrow a run.
@@ -42,6 +44,7 @@ from ventes.contract.tables import CLEAN  # noqa: E402
 from ventes.lake.tables import as_others_see, path_of  # noqa: E402
 
 CONTENDERS = ("embedded", "spark", "textbook")
+REST, REST_SECONDS = 0.5, 2.0
 SALES = {"embedded": 1_000_000, "spark": 500_000, "textbook": 100_000}
 """Sales in a backlog: some ten seconds' worth for each."""
 
@@ -54,6 +57,8 @@ class Result:
     backlog_silver: list[float] = field(default_factory=list)
     """rec/s: both jobs at once, until the last figure is right."""
     cpu_per_million: list[float] = field(default_factory=list)
+    disk_per_million: float | None = None
+    """MB of the lake after the backlogs."""
     peak_rss_mb: dict[str, float] = field(default_factory=dict)
     freshness: dict[str, dict[str, float]] = field(default_factory=dict)
     """rate → {p50, p95, p99} seconds."""
@@ -122,7 +127,22 @@ class Contender:
         return [one for process in self.pipeline.jobs.values() for one in _tree(process.pid)]
 
     def cpu(self) -> float:
-        return sum(sum(p.cpu_times()[:2]) for p in self.family())
+        """CPU seconds of the jobs and their children, of those that have ended too (Spark's Python workers)."""
+        total = 0.0
+        for process in self.family():
+            with contextlib.suppress(psutil.NoSuchProcess):  # its parent counts it from now on
+                total += sum(process.cpu_times()[:4])
+        return total
+
+    def at_rest(self) -> bool:
+        """Whether the jobs take less than REST cores for a while. Idle JVMs take some, too."""
+        before = self.cpu()
+        time.sleep(REST_SECONDS)
+        return self.cpu() - before < REST * REST_SECONDS
+
+    def disk(self) -> float:
+        """MB of all files of the lake."""
+        return sum(file.stat().st_size for file in self.settings.lake.rglob("*") if file.is_file()) / 1e6
 
     def signal(self, number: signal.Signals, *jobs: str) -> None:
         """To the named jobs (all, if none is named) and their children."""
@@ -163,6 +183,7 @@ def bronze_alone(contender: Contender, sales: int, before: int) -> float:
     took = _until(lambda: contender.rows(contender.bronze) >= before + sales) - began
     contender.signal(signal.SIGCONT, "silver")
     _until(lambda: contender.finished(before + sales))
+    _until(contender.at_rest)
     return sales / took
 
 
@@ -174,6 +195,7 @@ def backlog(contender: Contender, sales: int, before: int) -> tuple[float, float
     began = time.monotonic()
     contender.signal(signal.SIGCONT)
     took = _until(lambda: contender.finished(before + sales)) - began
+    _until(contender.at_rest)
     return sales / took, (contender.cpu() - cpu) / sales * 1e6
 
 
@@ -218,6 +240,7 @@ def measure(name: str, args: argparse.Namespace, folder: Path) -> Result:
                 result.backlog_bronze.append(alone)
                 result.backlog_silver.append(both)
                 result.cpu_per_million.append(cpu)
+        result.disk_per_million = contender.disk() / done * 1e6
         for rate in args.rates:
             if name == "textbook" and rate > 1000:
                 continue
@@ -255,11 +278,12 @@ def table(results: list[Result]) -> str:
         ("backlog through Bronze and Silver at once, rec/s", lambda r: r.backlog_silver, False),
         ("CPU s per million sales, both jobs", lambda r: r.cpu_per_million, True),
         ("jobs started → first sale in Silver, s", lambda r: [r.first_sale] if r.first_sale else [], True),
+        ("lake on disk, MB a million sales", lambda r: [r.disk_per_million] if r.disk_per_million else [], True),
         ("peak RSS, both jobs, MB", lambda r: [sum(r.peak_rss_mb.values())] if r.peak_rss_mb else [], True),
     ]
     rates = sorted({int(rate) for r in results for rate in r.freshness})
     for rate in rates:
-        for p in ("p50", "p95"):
+        for p in ("p50", "p95", "p99"):
             rows.append(
                 (
                     f"sale → Silver at {rate:,}/s, {p}, s",
