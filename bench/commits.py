@@ -31,7 +31,7 @@ from ventes.contract.dialect import sql
 from ventes.contract.tables import CLEAN, ROLLUPS
 from ventes.lake import commit, tables
 from ventes.lake.log import Log
-from ventes.lake.maintenance import Caretaker
+from ventes.lake.maintenance import Caretaker, one_worker
 from ventes.lake.rollups import APP, PARTIALS, Publisher
 from ventes.lake.snapshot import connect
 
@@ -89,9 +89,10 @@ def main() -> None:
     tables.ensure(settings, CLEAN)
     clean = Log.open(tables.path_of(settings, CLEAN))
     publisher = Publisher(settings)
+    worker = one_worker()
     caretakers = [
-        Caretaker(settings, CLEAN, clean),
-        *(Caretaker(settings, table, publisher.logs[table.name]) for table in ROLLUPS),
+        Caretaker(settings, CLEAN, clean, worker),
+        *(Caretaker(settings, table, publisher.logs[table.name], worker) for table in ROLLUPS),
     ]
     con = connect()
     rng = random.Random(1)

@@ -60,7 +60,7 @@ from ventes.engines.embedded.silver import EmbeddedSilver  # noqa: E402
 from ventes.engines.span import plan  # noqa: E402
 from ventes.lake import commit, lots, sweep, tables  # noqa: E402
 from ventes.lake.log import Log  # noqa: E402
-from ventes.lake.maintenance import Caretaker  # noqa: E402
+from ventes.lake.maintenance import Caretaker, one_worker  # noqa: E402
 from ventes.lake.positions import merge, of_log  # noqa: E402
 from ventes.lake.rollups import Publisher  # noqa: E402
 from ventes.lake.snapshot import connect  # noqa: E402
@@ -150,7 +150,7 @@ class Jobs:
         tables.ensure(settings, BRONZE)
         self.bronze = Log.open(settings.bronze)
         self._con = connect(settings.embedded.memory_mb)
-        self._bronze_care = Caretaker(settings, BRONZE, self.bronze)
+        self._bronze_care = Caretaker(settings, BRONZE, self.bronze, one_worker())
         self.logs = {BRONZE.name: self.bronze}
         """Every table's log, followed."""
         self._silver = None if bronze_only else Silver(settings)
@@ -190,9 +190,10 @@ class Silver:
         self._lot, self._position = state.last_used, state.position
         self._engine = EmbeddedSilver(settings)
         self._max_rows = settings.embedded.max_rows_per_batch
+        worker = one_worker()
         self._caretakers = [
-            *(Caretaker(settings, table) for table in (CLEAN, REJETS)),
-            *(Caretaker(settings, table, self.publisher.logs[table.name]) for table in ROLLUPS),
+            *(Caretaker(settings, table, worker=worker) for table in (CLEAN, REJETS)),
+            *(Caretaker(settings, table, self.publisher.logs[table.name], worker) for table in ROLLUPS),
         ]
 
     def take(self, bronze: Log) -> None:

@@ -184,7 +184,7 @@ def test_a_version_that_was_tidied_up_is_a_sentence_that_says_what_there_is(run:
     for _ in range(4):
         sample_lake.add(settings, sample_lake.messages(sample_lake.next_offset(settings), 20, NOW, sample_lake.Shape()))
     log = Log.open(path_of(settings, CLEAN))
-    caretaker = Caretaker(settings, CLEAN, Log.open(log.path, version=0), background=False)
+    caretaker = Caretaker(settings, CLEAN, Log.open(log.path, version=0))
     caretaker.tend()
     sweeper = Sweeper(settings, log.path)
     live = set(Log.open(log.path).files)

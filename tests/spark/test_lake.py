@@ -67,7 +67,7 @@ def test_a_stream_sees_each_row_once_through_merges_and_checkpoints(
     settings: Settings, spark: SparkSession, tmp_path: Path
 ) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    caretaker = Caretaker(settings, BRONZE, log)
     seen: list[int] = []
 
     def drain() -> None:
@@ -96,7 +96,7 @@ def test_a_stream_sees_each_row_once_through_merges_and_checkpoints(
 
 def test_spark_goes_on_from_its_own_and_from_our_checkpoints(settings: Settings, spark: SparkSession) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    caretaker = Caretaker(settings, BRONZE, log)
     for offset in range(30):
         add(log, offset)
         caretaker.tend()

@@ -213,7 +213,7 @@ def test_newest_rows_stay_true_while_files_are_added_and_merged(tmp_path: Path) 
     for step in range(1, 7):
         sample_lake.add(settings, sample_lake.messages(40 + 20 * step, 20, NOW + timedelta(hours=step)))
         if step == 4:
-            caretaker = Caretaker(settings, BRONZE, Log.open(settings.bronze, version=0), background=False)
+            caretaker = Caretaker(settings, BRONZE, Log.open(settings.bronze, version=0))
             caretaker.tend()
         moment = lake.moment()
         found = relations.last_messages(moment, 50)["offset"].to_pylist()

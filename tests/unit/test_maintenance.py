@@ -19,7 +19,7 @@ from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.lake import commit, maintenance, sweep, tables
 from ventes.lake.log import DataFile, Log
-from ventes.lake.maintenance import BACKLOG, MOST_BYTES, PATIENCE, Caretaker, mergeable
+from ventes.lake.maintenance import BACKLOG, MOST_BYTES, PATIENCE, Caretaker, mergeable, one_worker
 from ventes.lake.positions import positions
 from ventes.lake.snapshot import Snapshot
 from ventes.lake.sweep import Sweeper
@@ -41,7 +41,7 @@ def add(target: Path | Log, offset: int) -> None:
 @pytest.mark.parametrize("background", [True, False])
 def test_many_tiny_commits_leave_few_files_and_every_row(settings: Settings, background: bool) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log, background=background)
+    caretaker = Caretaker(settings, BRONZE, log, one_worker() if background else None)
     most = 0
     for offset in range(400):
         add(log, offset)
@@ -64,7 +64,7 @@ def test_many_tiny_commits_leave_few_files_and_every_row(settings: Settings, bac
 
 def test_merges_wait_for_the_end_of_a_backlog(settings: Settings) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    caretaker = Caretaker(settings, BRONZE, log)
     for offset in range(100):
         add(log, offset)
         caretaker.tend(BACKLOG)
@@ -76,7 +76,7 @@ def test_merges_wait_for_the_end_of_a_backlog(settings: Settings) -> None:
 
 def test_a_backlog_without_end_is_merged_all_the_same(settings: Settings) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    caretaker = Caretaker(settings, BRONZE, log)
     most = 0
     for offset in range(400):
         add(log, offset)
@@ -87,7 +87,7 @@ def test_a_backlog_without_end_is_merged_all_the_same(settings: Settings) -> Non
 
 def test_the_result_of_a_merge_is_committed_while_nothing_comes(settings: Settings) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log)
+    caretaker = Caretaker(settings, BRONZE, log, one_worker())
     for offset in range(20):
         add(log, offset)
     until = time.monotonic() + 30
@@ -103,7 +103,7 @@ def _log_lines(path: Path) -> list[str]:
 
 def test_a_merge_keeps_rows_statistics_and_order(settings: Settings) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    caretaker = Caretaker(settings, BRONZE, log)
     for offset in range(40):
         add(log, offset)
     caretaker.tend()
@@ -215,7 +215,7 @@ def test_files_that_no_commit_names_go_when_old(settings: Settings) -> None:
 def test_the_log_is_trimmed_up_to_a_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "MOST_COMMITS", 30)
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    caretaker = Caretaker(settings, BRONZE, log)
     for offset in range(100):
         add(log, offset)
         caretaker.tend()
@@ -230,7 +230,7 @@ def test_the_log_is_trimmed_up_to_a_checkpoint(settings: Settings, monkeypatch: 
 
 def test_a_reader_goes_on_while_files_are_merged(settings: Settings) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log)
+    caretaker = Caretaker(settings, BRONZE, log, one_worker())
     for offset in range(60):
         add(log, offset)
         caretaker.tend()
@@ -268,7 +268,7 @@ def test_a_listing_with_a_gap_is_read_again_and_never_ends_the_writer(
 
     monkeypatch.setattr(tables, "DeltaTable", opened)
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log, background=False)
+    caretaker = Caretaker(settings, BRONZE, log)
     for offset in range(maintenance.CHECKPOINT_EVERY):
         add(log, offset)
     caretaker.tend()

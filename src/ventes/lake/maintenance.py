@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -40,16 +40,24 @@ PATIENCE = 8
 _log = logging.getLogger("ventes.lake")
 
 
+def one_worker() -> ThreadPoolExecutor:
+    """A worker for the caretakers of a job, which end together. One thread for all: each that reads and writes Parquet
+    keeps memory."""
+    return ThreadPoolExecutor(1, "caretaker")
+
+
 class Caretaker:
     """Looks after one table on behalf of its writer."""
 
-    def __init__(self, settings: Settings, table: Table, log: Log | None = None, *, background: bool = True) -> None:
-        """`log`: the writer's own, if it has one. `background` False does all work within `tend`."""
+    def __init__(
+        self, settings: Settings, table: Table, log: Log | None = None, worker: Executor | None = None
+    ) -> None:
+        """`log`: the writer's own, if it has one. `worker`: the heavy part runs there; without one, within `tend`."""
         self._table = table
         self._every = settings.maintenance.compact_every
         self._log = log or Log.open(tables.path_of(settings, table))
         self._compacts = table not in ROLLUPS  # the publisher keeps those in few files itself
-        self._worker = ThreadPoolExecutor(1, f"caretaker-{table.name}") if background else None
+        self._worker = worker
         self._running: Future[None] | None = None
         self._merged: list[tuple[Sequence[DataFile], DataFile]] = []
         self._checkpoint_at = self._compact_at = self._log.version
@@ -87,7 +95,7 @@ class Caretaker:
             self._running = self._worker.submit(self._work, live, compact, checkpoint, sweep)
 
     def close(self) -> None:
-        """Wait for the thread. A merge that is not committed yet is forgotten; its file is swept up later."""
+        """Wait for the worker and end it. A merge not committed yet is forgotten; its file is swept up later."""
         if self._worker is not None:
             self._worker.shutdown(wait=True)
 

@@ -24,7 +24,7 @@ from ventes.errors import BrokerUnavailable
 from ventes.lake import commit, files, gaps, positions
 from ventes.lake.locks import WriterLock, lock_path
 from ventes.lake.log import Log, transaction
-from ventes.lake.maintenance import Caretaker
+from ventes.lake.maintenance import Caretaker, one_worker
 from ventes.lake.snapshot import connect
 from ventes.lake.tables import ensure
 from ventes.runtime.failpoints import failpoint
@@ -72,7 +72,7 @@ class Ingestion:
         ensure(settings, BRONZE)
         self._table = Log.open(settings.bronze)
         self._database = connect(settings.embedded.memory_mb)
-        self._caretaker = Caretaker(settings, BRONZE, self._table)
+        self._caretaker = Caretaker(settings, BRONZE, self._table, one_worker())
         self._told = Told()
 
     def run(self) -> None:

@@ -30,7 +30,7 @@ from ventes.engines.spark.sink import Sink
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.lake import gaps, tables
 from ventes.lake.locks import lock_path
-from ventes.lake.maintenance import Caretaker
+from ventes.lake.maintenance import Caretaker, one_worker
 from ventes.lake.positions import positions
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
@@ -135,7 +135,7 @@ class Bronze:
         gaps.record(self._settings.lake, resume.unrecorded)
         epoch = self._enter(checkpoint.decide(self._epochs, standing.newest, resume))
         sink = Sink(self._settings.bronze, BRONZE)
-        with contextlib.closing(Caretaker(self._settings, BRONZE, sink.log)) as caretaker:
+        with contextlib.closing(Caretaker(self._settings, BRONZE, sink.log, one_worker())) as caretaker:
             ingest = Ingest(
                 self._settings,
                 self._admin,
