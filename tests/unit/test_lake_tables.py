@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -16,7 +17,7 @@ from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, Table
 from ventes.errors import LakeDamaged
 from ventes.lake import commit, tables
 from ventes.lake.log import Log
-from ventes.lake.snapshot import Snapshot
+from ventes.lake.snapshot import Renewed, Snapshot
 
 
 @pytest.fixture
@@ -97,3 +98,14 @@ def test_rows_that_are_not_the_contract_are_refused(settings: Settings) -> None:
     tables.ensure(settings, BRONZE)
     with pytest.raises(LakeDamaged, match="rows for bronze have the columns x int64"):
         commit.append(settings.bronze, BRONZE, pa.table({"x": [1]}), "job", 1)
+
+
+def test_a_database_is_replaced_after_so_many_pieces_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Renewed, "USES", 3)
+    database = Renewed(64, threads=1)
+    taken = [database.take() for _ in range(4)]
+    assert taken[0] is taken[1] is taken[2]
+    with pytest.raises(duckdb.ConnectionException):  # closed: its memory is free again
+        taken[0].execute("SELECT 1")
+    assert taken[3].execute("SELECT current_setting('TimeZone'), current_setting('threads')").fetchone() == ("UTC", 1)
+    database.close()

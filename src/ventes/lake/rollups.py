@@ -26,7 +26,7 @@ from ventes.errors import LakeDamaged
 from ventes.lake import commit, files, tables
 from ventes.lake.log import DataFile, Log
 from ventes.lake.reach import Reach
-from ventes.lake.snapshot import Snapshot, connect
+from ventes.lake.snapshot import Renewed, Snapshot
 from ventes.runtime.failpoints import failpoint
 
 APP = "ventes-silver"
@@ -85,7 +85,8 @@ class Publisher:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._con = connect(memory_mb=settings.embedded.memory_mb, threads=1)
+        self._database = Renewed(settings.embedded.memory_mb, threads=1)
+        self._con = self._database.take()
         for table in ROLLUPS:
             tables.ensure(settings, table)
         self.logs = {table.name: Log.open(tables.path_of(settings, table)) for table in ROLLUPS}
@@ -100,6 +101,7 @@ class Publisher:
 
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
         """Merge the partial tables of `lot` into the five tables. A table that has the lot is left as it is."""
+        self._con = self._database.take()
         self._know(partials[CLIENTS])
         for table in ROLLUPS:
             spec = _SPECS[table.name]
@@ -130,7 +132,7 @@ class Publisher:
         return done
 
     def close(self) -> None:
-        self._con.close()
+        self._database.close()
 
     # -- one table ----------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from ventes.lake import commit, files
 from ventes.lake.locks import WriterLock, lock_path
 from ventes.lake.log import Log, transaction
 from ventes.lake.rollups import APP
-from ventes.lake.snapshot import Snapshot, connect
+from ventes.lake.snapshot import Renewed, Snapshot
 from ventes.lake.tables import path_of
 from ventes.runtime.failpoints import failpoint
 from ventes.runtime.heartbeat import Reporter
@@ -63,7 +63,8 @@ class EmbeddedSilver:
         self._settings = settings
         self._rejudge = rejudge
         self._lock = WriterLock(lock_path(settings, "silver"))
-        self._con = connect(settings.embedded.memory_mb)
+        self._database = Renewed(settings.embedded.memory_mb)
+        self._con = self._database.take()
         self._logs: dict[Path, Log] = {}
         self._known = KnownIds(path_of(settings, CLEAN))
 
@@ -71,12 +72,13 @@ class EmbeddedSilver:
         self._lock.acquire()
 
     def close(self) -> None:
-        self._con.close()
+        self._database.close()
         self._lock.release()
 
     def take(self, span: Span, lot: int) -> Taken:
         """See SilverEngine."""
         now = datetime.now(timezone.utc)
+        self._con = self._database.take()
         bronze = Snapshot.of_log(self._log(path_of(self._settings, BRONZE)))
         clean = self._log(path_of(self._settings, CLEAN))
         rows = self._rows_rejudged(bronze, span) if self._rejudge else self._rows(bronze, span)

@@ -38,7 +38,7 @@ from ventes.lake import commit, tables
 from ventes.lake.locks import lock_path
 from ventes.lake.log import DataFile, Log
 from ventes.lake.rollups import APP, PARTIALS
-from ventes.lake.snapshot import Snapshot, connect
+from ventes.lake.snapshot import Renewed, Snapshot
 from ventes.runtime.failpoints import failpoint
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
@@ -80,13 +80,14 @@ class SparkSilver:
         self._session = session
         self._spark = session.spark
         self._lock = JvmLock(session.jvm, lock_path(settings, "silver"))
-        self._con = connect(settings.embedded.memory_mb)
+        self._database = Renewed(settings.embedded.memory_mb)
+        self._con = self._database.take()
 
     def lock(self) -> None:
         self._lock.acquire()
 
     def close(self) -> None:
-        self._con.close()
+        self._database.close()
         if self._session.alive:
             self._lock.release()
 
@@ -100,6 +101,7 @@ class SparkSilver:
             raise job.Crashed(self._session.obituary) from None
 
     def _take(self, span: Span, lot: int) -> Taken:
+        self._con = self._database.take()
         bronze = Log.open(tables.path_of(self._settings, BRONZE), span.bronze_version)
         rows = self._read(BRONZE, filter(span.holds, bronze.files.values())).where(span.predicate())
         now = datetime.now(timezone.utc)
