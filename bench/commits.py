@@ -31,7 +31,7 @@ from ventes.contract.dialect import sql
 from ventes.contract.tables import CLEAN, ROLLUPS
 from ventes.lake import commit, tables
 from ventes.lake.log import Log
-from ventes.lake.maintenance import Caretaker, one_worker
+from ventes.lake.maintenance import caretakers
 from ventes.lake.rollups import APP, PARTIALS, Publisher
 from ventes.lake.snapshot import connect
 
@@ -89,11 +89,7 @@ def main() -> None:
     tables.ensure(settings, CLEAN)
     clean = Log.open(tables.path_of(settings, CLEAN))
     publisher = Publisher(settings)
-    worker = one_worker()
-    caretakers = [
-        Caretaker(settings, CLEAN, clean, worker),
-        *(Caretaker(settings, table, publisher.logs[table.name], worker) for table in ROLLUPS),
-    ]
+    carers = caretakers(settings, (CLEAN, *ROLLUPS), {CLEAN.name: clean, **publisher.logs})
     con = connect()
     rng = random.Random(1)
     append: list[float] = []
@@ -109,7 +105,7 @@ def main() -> None:
             con.register("clean", rows)
             partials = {name: con.execute(text).to_arrow_table() for name, text in partial_sql.items()}
             timed(lambda partials=partials, lot=lot: publisher.publish(partials, lot), publish)  # type: ignore[misc]
-        timed(lambda: [caretaker.tend() for caretaker in caretakers], care)
+        timed(lambda: [caretaker.tend() for caretaker in carers], care)
         if lot % step == 0:
             print(
                 f"{lot:>7} {statistics.median(append[-step:]):>10.1f} {max(append[-step:]):>7.0f}"
@@ -117,7 +113,7 @@ def main() -> None:
                 f" {statistics.median(care[-step:]):>8.2f} {max(care[-step:]):>7.0f}",
                 flush=True,
             )
-    for caretaker in caretakers:
+    for caretaker in carers:
         caretaker.close()
     print(f"\n{'table':<20} {'live':>5} {'on disk':>8} {'MB':>7} {'log files':>10} {'log MB':>7} {'open ms':>8}")
     for table in (CLEAN, *ROLLUPS):

@@ -60,7 +60,7 @@ from ventes.engines.embedded.silver import EmbeddedSilver  # noqa: E402
 from ventes.engines.span import plan  # noqa: E402
 from ventes.lake import commit, lots, sweep, tables  # noqa: E402
 from ventes.lake.log import Log  # noqa: E402
-from ventes.lake.maintenance import Caretaker, one_worker  # noqa: E402
+from ventes.lake.maintenance import Caretaker, caretakers, one_worker  # noqa: E402
 from ventes.lake.positions import merge, of_log  # noqa: E402
 from ventes.lake.rollups import Publisher  # noqa: E402
 from ventes.lake.snapshot import connect  # noqa: E402
@@ -190,11 +190,7 @@ class Silver:
         self._lot, self._position = state.last_used, state.position
         self._engine = EmbeddedSilver(settings)
         self._max_rows = settings.embedded.max_rows_per_batch
-        worker = one_worker()
-        self._caretakers = [
-            *(Caretaker(settings, table, worker=worker) for table in (CLEAN, REJETS)),
-            *(Caretaker(settings, table, self.publisher.logs[table.name], worker) for table in ROLLUPS),
-        ]
+        self._caretakers = caretakers(settings, (CLEAN, REJETS, *ROLLUPS), self.publisher.logs)
 
     def take(self, bronze: Log) -> None:
         span = plan(self._position, of_log(bronze), bronze.files.values(), self._max_rows, bronze.version)

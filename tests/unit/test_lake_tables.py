@@ -103,7 +103,10 @@ def test_rows_that_are_not_the_contract_are_refused(settings: Settings) -> None:
 def test_a_database_is_replaced_after_so_many_pieces_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Renewed, "USES", 3)
     database = Renewed(64, threads=1)
-    taken = [database.take() for _ in range(4)]
+    taken = []
+    for _ in range(4):
+        database.begin()
+        taken.append(database.con)
     assert taken[0] is taken[1] is taken[2]
     with pytest.raises(duckdb.ConnectionException):  # closed: its memory is free again
         taken[0].execute("SELECT 1")

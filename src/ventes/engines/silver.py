@@ -27,7 +27,7 @@ from ventes.engines.span import Span, plan
 from ventes.errors import LakeDamaged
 from ventes.lake import lots, tables
 from ventes.lake.log import Log, TableMissing
-from ventes.lake.maintenance import Caretaker, one_worker
+from ventes.lake.maintenance import Caretaker, caretakers
 from ventes.lake.positions import Position, behind, merge, of_log
 from ventes.lake.rollups import Publisher
 from ventes.runtime.failpoints import failpoint
@@ -187,11 +187,7 @@ class SilverLoop:
         for line in state.mended:
             self._log.warning(f"recovered: {line}")
         self._lot, self._position = state.last_used, state.position
-        worker = one_worker()
-        self._caretakers = [
-            *(Caretaker(self._settings, table, worker=worker) for table in (CLEAN, REJETS)),
-            *(Caretaker(self._settings, table, publisher.logs[table.name], worker) for table in ROLLUPS),
-        ]
+        self._caretakers = caretakers(self._settings, (CLEAN, REJETS, *ROLLUPS), publisher.logs)
         self._log.info(f"{self._engine.name} engine goes on after lot {self._lot}")
         return publisher
 

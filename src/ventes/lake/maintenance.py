@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,7 +33,7 @@ MOST_BYTES = 128 << 20
 """Input of one merge at most."""
 BACKLOG = 10_000
 """Messages waiting, more than a lively second of a job that keeps up, from which merges wait: in a backlog they take a
-quarter of Bronze's CPU and 40 MB on top of a large batch's, and can be had afterwards for the same price."""
+fifth of Bronze's CPU and 40 MB on top of a large batch's, and can be had afterwards for the same price."""
 PATIENCE = 8
 """How many times as many commits a backlog may gather before its files are merged all the same."""
 
@@ -124,6 +124,12 @@ class Caretaker:
             self._log.commit(actions, "OPTIMIZE")
             _log.debug(f"{self._table.name}: {len(old)} files merged into one of {new.rows} rows")
         self._merged = []
+
+
+def caretakers(settings: Settings, of: Iterable[Table], logs: Mapping[str, Log]) -> list[Caretaker]:
+    """One for each table, with one worker; `logs`, by the table's name, as far as their writer has them."""
+    worker = one_worker()
+    return [Caretaker(settings, table, logs.get(table.name), worker) for table in of]
 
 
 def mergeable(live: Iterable[DataFile]) -> list[list[DataFile]]:

@@ -86,7 +86,6 @@ class Publisher:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = Renewed(settings.embedded.memory_mb, threads=1)
-        self._con = self._database.take()
         for table in ROLLUPS:
             tables.ensure(settings, table)
         self.logs = {table.name: Log.open(tables.path_of(settings, table)) for table in ROLLUPS}
@@ -101,7 +100,7 @@ class Publisher:
 
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
         """Merge the partial tables of `lot` into the five tables. A table that has the lot is left as it is."""
-        self._con = self._database.take()
+        self._database.begin()
         self._know(partials[CLIENTS])
         for table in ROLLUPS:
             spec = _SPECS[table.name]
@@ -167,12 +166,12 @@ class Publisher:
 
     def _run(self, name: str, **relations: pa.Table) -> pa.Table:
         for relation, rows in relations.items():
-            self._con.register(relation, rows)
+            self._database.con.register(relation, rows)
         try:
-            return self._con.execute(self._sql[name]).to_arrow_table()
+            return self._database.con.execute(self._sql[name]).to_arrow_table()
         finally:
             for relation in relations:
-                self._con.unregister(relation)
+                self._database.con.unregister(relation)
 
     def _rows(self, log: Log, table: Table, file: DataFile) -> pa.Table:
         kept = self._recent[table.name].get(file.path)
@@ -183,8 +182,10 @@ class Publisher:
     def _known(self) -> Reach:
         if self._reach is None:
             self._reach = Reach()
-            Snapshot.of_log(self.logs[AGGREGES.name]).view(self._con, "connus")
-            self._reach.add(self._con.execute("SELECT DISTINCT client_id, pays, segment FROM connus").to_arrow_table())
+            Snapshot.of_log(self.logs[AGGREGES.name]).view(self._database.con, "connus")
+            self._reach.add(
+                self._database.con.execute("SELECT DISTINCT client_id, pays, segment FROM connus").to_arrow_table()
+            )
         return self._reach
 
     def _know(self, clients: pa.Table) -> None:
@@ -200,8 +201,10 @@ class Publisher:
             return lots is None or (lots[1] > after and lots[0] <= upto)
 
         source = Snapshot.of_log(clean).select(keep)
-        self._con.execute(f"CREATE OR REPLACE TEMP VIEW clean AS {source} WHERE lot > {after} AND lot <= {upto}")
-        return self._con.execute(self._sql[PARTIALS[partial]]).to_arrow_table()
+        self._database.con.execute(
+            f"CREATE OR REPLACE TEMP VIEW clean AS {source} WHERE lot > {after} AND lot <= {upto}"
+        )
+        return self._database.con.execute(self._sql[PARTIALS[partial]]).to_arrow_table()
 
 
 def publish(settings: Settings, partials: Mapping[str, pa.Table], lot: int) -> None:

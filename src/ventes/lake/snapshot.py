@@ -59,19 +59,18 @@ class Renewed:
         self._memory_mb = memory_mb
         self._threads = threads
         self._used = 0
-        self._con = connect(memory_mb, threads)
+        self.con = connect(memory_mb, threads)
 
-    def take(self) -> duckdb.DuckDBPyConnection:
-        """The connection for one piece of work, without any view of an earlier one's that matters."""
+    def begin(self) -> None:
+        """Call before each piece of work: `con` may be another one afterwards, without the views of the last."""
         if self._used >= self.USES:
-            self._con.close()
-            self._con = connect(self._memory_mb, self._threads)
+            self.con.close()
+            self.con = connect(self._memory_mb, self._threads)
             self._used = 0
         self._used += 1
-        return self._con
 
     def close(self) -> None:
-        self._con.close()
+        self.con.close()
 
 
 @dataclass(frozen=True)

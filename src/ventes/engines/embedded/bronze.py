@@ -138,7 +138,8 @@ class Ingestion:
                 self._stopper.wait(PACE_SECONDS - (time.monotonic() - began))
             elif self._told.waiting or began - beaten >= BEAT_SECONDS:
                 self._tell()
-                self._caretaker.tend()
+                if not job.disk_shortage(self._settings, self._settings.lake):
+                    self._caretaker.tend()
                 beaten = began
             if began - looked >= LOOK_SECONDS:
                 self._same(resume, admin)

@@ -64,7 +64,6 @@ class EmbeddedSilver:
         self._rejudge = rejudge
         self._lock = WriterLock(lock_path(settings, "silver"))
         self._database = Renewed(settings.embedded.memory_mb)
-        self._con = self._database.take()
         self._logs: dict[Path, Log] = {}
         self._known = KnownIds(path_of(settings, CLEAN))
 
@@ -78,11 +77,11 @@ class EmbeddedSilver:
     def take(self, span: Span, lot: int) -> Taken:
         """See SilverEngine."""
         now = datetime.now(timezone.utc)
-        self._con = self._database.take()
+        self._database.begin()
         bronze = Snapshot.of_log(self._log(path_of(self._settings, BRONZE)))
         clean = self._log(path_of(self._settings, CLEAN))
         rows = self._rows_rejudged(bronze, span) if self._rejudge else self._rows(bronze, span)
-        parts = split(self._con, rows, self._known_rows(rows, clean), self._settings, lot, now)
+        parts = split(self._database.con, rows, self._known_rows(rows, clean), self._settings, lot, now)
         failpoint("silver.before_rejets")
         if parts.rejets.num_rows:
             self._commit_rejets(parts.rejets, bronze, span, lot)
@@ -107,7 +106,7 @@ class EmbeddedSilver:
 
     def _judged(self, piece: pa.Table) -> pa.Table:
         raw = _filled(piece, RAW)
-        return judged(self._con, raw, self._settings, datetime.now(timezone.utc))
+        return judged(self._database.con, raw, self._settings, datetime.now(timezone.utc))
 
     def _known_rows(self, rows: pa.Table, clean: Log) -> pa.Table:
         """The rows of ventes_clean that have an id of the lot."""
@@ -117,11 +116,13 @@ class EmbeddedSilver:
         if not holding:
             return CLEAN.schema.empty_table()
         source = Snapshot.of_log(clean).select(lambda file: file.path in holding)
-        self._con.register("lot_ids", pa.table({"vente_id": ids}))
+        self._database.con.register("lot_ids", pa.table({"vente_id": ids}))
         try:
-            return self._con.execute(f"SELECT * FROM ({source}) SEMI JOIN lot_ids USING (vente_id)").to_arrow_table()
+            return self._database.con.execute(
+                f"SELECT * FROM ({source}) SEMI JOIN lot_ids USING (vente_id)"
+            ).to_arrow_table()
         finally:
-            self._con.unregister("lot_ids")
+            self._database.con.unregister("lot_ids")
 
     def _commit_rejets(self, rows: pa.Table, bronze: Snapshot, span: Span, lot: int) -> None:
         """Append the rejected rows with their raw bytes, which come from Bronze in pieces."""

@@ -93,7 +93,7 @@ class Ingest:
         self.following = planned
         lag = self._look_after()
         self._report(batch, added, time.monotonic() - began, lag)
-        self._caretaker.tend()
+        self._caretaker.tend()  # also in a backlog: its commits are few and of many files
         if batch > 0:  # a batch of this epoch is committed in table and checkpoint: older epochs are history
             checkpoint.retire(self._epoch.parent, self._epoch)
 

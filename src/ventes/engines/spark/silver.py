@@ -81,7 +81,6 @@ class SparkSilver:
         self._spark = session.spark
         self._lock = JvmLock(session.jvm, lock_path(settings, "silver"))
         self._database = Renewed(settings.embedded.memory_mb)
-        self._con = self._database.take()
 
     def lock(self) -> None:
         self._lock.acquire()
@@ -101,7 +100,7 @@ class SparkSilver:
             raise job.Crashed(self._session.obituary) from None
 
     def _take(self, span: Span, lot: int) -> Taken:
-        self._con = self._database.take()
+        self._database.begin()
         bronze = Log.open(tables.path_of(self._settings, BRONZE), span.bronze_version)
         rows = self._read(BRONZE, filter(span.holds, bronze.files.values())).where(span.predicate())
         now = datetime.now(timezone.utc)
@@ -117,11 +116,13 @@ class SparkSilver:
         clean = Log.open(tables.path_of(self._settings, CLEAN))
         valid = rows.filter(pc.equal(pc.list_value_length(rows["motifs"]), 0))
         ids = np.unique(valid["vente_id"].to_numpy())
-        self._con.register("ids", pa.table({"vente_id": ids}))
+        self._database.con.register("ids", pa.table({"vente_id": ids}))
         candidates = Snapshot.of_log(clean).select(lambda file: may_hold(file, ids))
-        connues = self._con.execute(f"SELECT * FROM ({candidates}) SEMI JOIN ids USING (vente_id)").to_arrow_table()
-        self._con.unregister("ids")
-        split = split_few(self._con, rows, connues, self._settings, lot, now)
+        connues = self._database.con.execute(
+            f"SELECT * FROM ({candidates}) SEMI JOIN ids USING (vente_id)"
+        ).to_arrow_table()
+        self._database.con.unregister("ids")
+        split = split_few(self._database.con, rows, connues, self._settings, lot, now)
         failpoint("silver.before_rejets")
         if split.rejets.num_rows:
             commit.append(tables.path_of(self._settings, REJETS), REJETS, split.rejets, APP, lot)
@@ -139,7 +140,7 @@ class SparkSilver:
         wanted = self._spark.createDataFrame(pa.table({"vente_id": census.ids}))
         connues = candidates.join(F.broadcast(wanted), "vente_id", "left_semi")
         try:
-            split = parts(self._spark, self._con, rows, census, connues, self._settings, lot, now)
+            split = parts(self._spark, self._database.con, rows, census, connues, self._settings, lot, now)
             failpoint("silver.before_rejets")
             if split.rejected_rows:
                 rejets = Sink(tables.path_of(self._settings, REJETS), REJETS)
@@ -153,11 +154,12 @@ class SparkSilver:
 
     def _partials(self, clean: Log, paths: frozenset[str]) -> dict[str, pa.Table]:
         """What the files just written add to the roll-ups: DuckDB groups 400,000 rows in a tenth of a second."""
-        Snapshot.of_log(clean).view(self._con, "clean", lambda file: file.path in paths)
+        Snapshot.of_log(clean).view(self._database.con, "clean", lambda file: file.path in paths)
         found = {
-            name: self._con.execute(sql(f"silver/{file}", "duckdb")).to_arrow_table() for name, file in PARTIALS.items()
+            name: self._database.con.execute(sql(f"silver/{file}", "duckdb")).to_arrow_table()
+            for name, file in PARTIALS.items()
         }
-        self._con.execute("DROP VIEW clean")
+        self._database.con.execute("DROP VIEW clean")
         return found
 
     def _read(self, table: Table, files: Iterable[DataFile]) -> DataFrame:
