@@ -12,7 +12,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## .venv with everything the pipeline and its tests need, and the jars
-	@python=$(PYTHON); if [ -x $(PY) ]; then python=$(PY); fi; $$python -m ventes.ops.install
+	@python=$(PYTHON); if [ -x $(PY) ]; then python=$(PY); fi; $$python -m ventes.install
 	@$(MAKE) --no-print-directory .venv/.dev
 
 .venv/.dev: requirements/dev.txt

@@ -32,5 +32,5 @@ case " $* " in *' --help '* | *' -h '*) usage; exit 0 ;; esac
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 python=$(find_python)
-PYTHONPATH="$root/src" "$python" -m ventes.ops.install
+PYTHONPATH="$root/src" "$python" -m ventes.install
 exec "$root/.venv/bin/ventes" start "$@"

@@ -27,13 +27,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import pyarrow as pa
 
 from ventes import config
-from ventes.contract.dialect import sql
 from ventes.contract.tables import CLEAN, ROLLUPS
-from ventes.lake import commit, tables
-from ventes.lake.log import Log
-from ventes.lake.maintenance import caretakers
-from ventes.lake.rollups import APP, PARTIALS, Publisher
-from ventes.lake.snapshot import connect
+from ventes.deltalog import commit
+from ventes.deltalog.log import Log
+from ventes.deltalog.maintenance import caretakers
+from ventes.deltalog.snapshot import connect
+from ventes.lake import tables
+from ventes.lake.rollups import APP, Publisher, partials_of
 
 CLIENTS, PRODUCTS, COUNTRIES = 300, 40, ("France", "Espagne", "Italie", "Maroc", "Canada")
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -95,7 +95,6 @@ def main() -> None:
     append: list[float] = []
     publish: list[float] = [0.0] if asked.appends_only else []
     care: list[float] = []
-    partial_sql = {name: sql(f"silver/{file}", "duckdb") for name, file in PARTIALS.items()}
     step = max(1, asked.commits // 10)
     print(f"{'lots':>7} {'append ms':>10} {'max':>7} {'publish ms':>11} {'max':>7} {'care ms':>8} {'max':>7}")
     for lot in range(1, asked.commits + 1):
@@ -103,7 +102,7 @@ def main() -> None:
         timed(lambda rows=rows, lot=lot: commit.append(clean, CLEAN, rows, APP, lot), append)  # type: ignore[misc]
         if not asked.appends_only:
             con.register("clean", rows)
-            partials = {name: con.execute(text).to_arrow_table() for name, text in partial_sql.items()}
+            partials = partials_of(con)
             timed(lambda partials=partials, lot=lot: publisher.publish(partials, lot), publish)  # type: ignore[misc]
         timed(lambda: [caretaker.tend() for caretaker in carers], care)
         if lot % step == 0:

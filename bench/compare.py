@@ -38,7 +38,7 @@ from deltalake import DeltaTable
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 from bench.freshness import added_after, percentiles  # noqa: E402
-from tests.support.pipeline import Pipeline, wait_for  # noqa: E402
+from harness.pipeline import Pipeline, wait_for  # noqa: E402
 from ventes import config  # noqa: E402
 from ventes.contract.tables import CLEAN  # noqa: E402
 from ventes.lake.tables import as_others_see, path_of  # noqa: E402

@@ -52,20 +52,21 @@ import pyarrow as pa
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "src")]
 from ventes import config  # noqa: E402
+from ventes.check.verify import Verification  # noqa: E402
 from ventes.config import Settings  # noqa: E402
 from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS  # noqa: E402
+from ventes.deltalog import commit, vacuum  # noqa: E402
+from ventes.deltalog.log import Log  # noqa: E402
+from ventes.deltalog.maintenance import Caretaker, caretakers, one_worker  # noqa: E402
+from ventes.deltalog.snapshot import connect  # noqa: E402
 from ventes.engines.embedded.intake import RAW  # noqa: E402
-from ventes.engines.embedded.judge import judged  # noqa: E402
 from ventes.engines.embedded.silver import EmbeddedSilver  # noqa: E402
-from ventes.engines.span import plan  # noqa: E402
-from ventes.lake import commit, lots, sweep, tables  # noqa: E402
-from ventes.lake.log import Log  # noqa: E402
-from ventes.lake.maintenance import Caretaker, caretakers, one_worker  # noqa: E402
+from ventes.engines.lot_range import plan  # noqa: E402
+from ventes.judging.judge_batch import judged  # noqa: E402
+from ventes.lake import silver_recovery, tables  # noqa: E402
 from ventes.lake.positions import merge, of_log  # noqa: E402
 from ventes.lake.rollups import Publisher  # noqa: E402
-from ventes.lake.snapshot import connect  # noqa: E402
 from ventes.lake.tables import path_of  # noqa: E402
-from ventes.ops.verify import Verification  # noqa: E402
 from ventes.producer.events import Events  # noqa: E402
 from ventes.producer.options import Options  # noqa: E402
 from ventes.producer.sale import Message  # noqa: E402
@@ -88,11 +89,11 @@ def compress(speed: float, folder: Path) -> Settings:
 
     The rules are constants of the modules: nobody but this script wants other ones, so no setting names them.
     """
-    sweep.RECENT /= speed
-    sweep.MINUTE /= speed
-    sweep.CLOCK_MARGIN /= speed
-    sweep.ORPHAN_AGE /= speed
-    sweep.EVERY /= speed
+    vacuum.RECENT /= speed
+    vacuum.MINUTE /= speed
+    vacuum.CLOCK_MARGIN /= speed
+    vacuum.ORPHAN_AGE /= speed
+    vacuum.EVERY /= speed
     tables.TOMBSTONES = f"interval {max(1, round(300 / speed))} seconds"
     hours = config.load().maintenance.history_hours / speed
     return config.load(
@@ -186,7 +187,7 @@ class Silver:
 
     def __init__(self, settings: Settings) -> None:
         self.publisher = Publisher(settings)
-        state = lots.recover(settings, self.publisher)
+        state = silver_recovery.recover(settings, self.publisher)
         self._lot, self._position = state.last_used, state.position
         self._engine = EmbeddedSilver(settings)
         self._max_rows = settings.embedded.max_rows_per_batch

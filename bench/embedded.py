@@ -27,19 +27,20 @@ import pyarrow as pa
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
-from tests.support.pipeline import Pipeline, wait_for  # noqa: E402
+from harness.pipeline import Pipeline, wait_for  # noqa: E402
 from ventes import config  # noqa: E402
 from ventes.config import Settings  # noqa: E402
 from ventes.contract.tables import BRONZE, CLEAN  # noqa: E402
+from ventes.deltalog import commit  # noqa: E402
+from ventes.deltalog.log import Log  # noqa: E402
+from ventes.deltalog.snapshot import connect  # noqa: E402
 from ventes.engines.embedded.intake import RAW  # noqa: E402
-from ventes.engines.embedded.judge import judged  # noqa: E402
 from ventes.engines.embedded.silver import EmbeddedSilver  # noqa: E402
-from ventes.engines.span import Span  # noqa: E402
-from ventes.lake import commit, lots, tables  # noqa: E402
-from ventes.lake.log import Log  # noqa: E402
+from ventes.engines.lot_range import Span  # noqa: E402
+from ventes.judging.judge_batch import judged  # noqa: E402
+from ventes.lake import silver_recovery, tables  # noqa: E402
 from ventes.lake.positions import of_log  # noqa: E402
 from ventes.lake.rollups import Publisher  # noqa: E402
-from ventes.lake.snapshot import connect  # noqa: E402
 from ventes.lake.tables import path_of  # noqa: E402
 
 NAMES = ("Zoé Dupont", "Ana Garcia", "Jean Martin", "Léa Bernard", "Noah Petit")
@@ -104,7 +105,7 @@ def _steps(settings: Settings, size: int, count: int) -> None:
     bronze = Log.open(settings.bronze)
     con = connect(settings.embedded.memory_mb)
     publisher = Publisher(settings)
-    lots.recover(settings, publisher)
+    silver_recovery.recover(settings, publisher)
     engine = EmbeddedSilver(settings)
     meter = Meter()
     for number in range(count + 3):

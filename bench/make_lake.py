@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from tests.support import sample_lake  # noqa: E402
+from harness import sample_lake  # noqa: E402
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _make(lake: Path, size: int) -> None:
-    from tests.support import sample_lake
+    from harness import sample_lake
 
     if not (lake / "ventes.toml").exists():
         lake.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def refresh(lake: Path, repeats: int) -> dict[str, Any]:
     """Milliseconds of a refresh after new sales, for each of the guide's tabs, and without new sales."""
     from streamlit.testing.v1 import AppTest
 
-    from tests.support import sample_lake
+    from harness import sample_lake
 
     logging.disable(logging.CRITICAL)
     settings = sample_lake.settings_at(lake)

@@ -45,11 +45,11 @@ import psutil
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "src")]
 from bench.freshness import added_after, percentiles  # noqa: E402
-from tests.support.pipeline import Pipeline, wait_for  # noqa: E402
+from harness.pipeline import Pipeline, wait_for  # noqa: E402
+from ventes.broker import managed  # noqa: E402
 from ventes.contract.tables import ALL, CLEAN, Table  # noqa: E402
-from ventes.lake.log import Log, TableMissing  # noqa: E402
+from ventes.deltalog.log import Log, TableMissing  # noqa: E402
 from ventes.lake.tables import path_of  # noqa: E402
-from ventes.ops import broker  # noqa: E402
 
 JOBS = ("bronze", "silver")
 ASK_SECONDS = 1.0
@@ -136,7 +136,7 @@ class Watch:
         """Files and MB of each table (live, history and log together), and of Kafka."""
         settings = self.pipeline.settings
         places = {table.name: path_of(settings, table) for table in ALL}
-        return {name: _size(path) for name, path in {**places, "kafka": broker.folder(settings)}.items()}
+        return {name: _size(path) for name, path in {**places, "kafka": managed.folder(settings)}.items()}
 
     def _processes(self) -> dict[str, psutil.Process]:
         running = self.pipeline.broker.process

@@ -29,12 +29,12 @@ from confluent_kafka import Producer  # noqa: E402
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
+from harness import sample_lake  # noqa: E402
+from harness.pipeline import Pipeline  # noqa: E402
 from tests.page.conftest import BROWSER_FLAGS, DESKTOP, serve  # noqa: E402
-from tests.support import sample_lake  # noqa: E402
-from tests.support.pipeline import Pipeline  # noqa: E402
 from ventes import kafka  # noqa: E402
 from ventes.config import Settings  # noqa: E402
-from ventes.lake.snapshot import Snapshot  # noqa: E402
+from ventes.deltalog.snapshot import Snapshot  # noqa: E402
 
 SALES = 40_000
 CLIENTS = 9_000

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.pipeline import free_ports, wait_for
+from harness.pipeline import free_ports, wait_for
 from ventes.config import PROJECT
 
 GUIDE_PATTERN = re.compile("producer|spark_streaming|streamlit")

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.pipeline import free_ports, wait_for
+from harness.pipeline import free_ports, wait_for
 from ventes.config import PROJECT
 
 VENTES = Path(sys.executable).with_name("ventes")
@@ -182,7 +182,7 @@ def _rejected(lived: Lived) -> dict[str, int]:
 
     from ventes import config
     from ventes.contract.tables import REJETS
-    from ventes.lake.snapshot import Snapshot
+    from ventes.deltalog.snapshot import Snapshot
     from ventes.lake.tables import path_of
 
     settings = config.load(paths={"lake": lived.folder / "lake"})

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from harness.messages import damaged
+from harness.pipeline import Pipeline, sales, wait_for
 from tests import corpus
-from tests.support.messages import damaged
-from tests.support.pipeline import Pipeline, sales, wait_for
 from ventes import kafka
 from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, ROLLUPS, Table
-from ventes.lake.snapshot import Snapshot, connect
+from ventes.deltalog.snapshot import Snapshot, connect
 from ventes.lake.tables import path_of
 
 ENGINES = ("embedded", "spark")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.broker import Broker, running_broker
-from tests.support.pipeline import free_ports
-from tests.support.producing import MakeSettings, Producers, Topic
+from harness.broker import Broker, running_broker
+from harness.pipeline import free_ports
+from harness.producing import MakeSettings, Producers, Topic
 from ventes.config import Settings
 
 

@@ -15,12 +15,12 @@ import psutil
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from tests.support.broker import Broker
-from tests.support.pipeline import free_ports
+from harness.broker import Broker
+from harness.pipeline import free_ports
 from ventes import kafka
+from ventes.broker import managed
 from ventes.config import Settings
 from ventes.errors import ConfigError, LakeDamaged
-from ventes.ops import broker
 
 GUIDE_PATTERN = re.compile("producer|spark_streaming|streamlit")
 
@@ -44,9 +44,9 @@ def own(own_settings: Settings) -> Iterator[Broker]:
 
 def test_messages_and_topic_survive_kill_9_and_sigterm(own: Broker) -> None:
     settings = own.settings
-    assert broker.ready(settings)[0] is False
+    assert managed.ready(settings)[0] is False
     own.start()
-    identity = broker.cluster_id(settings)
+    identity = managed.cluster_id(settings)
     topic = kafka.ensure_topic(settings)
     sender = Producer(kafka.client_config(settings, acks="all"))
     for number in range(100):
@@ -62,7 +62,7 @@ def test_messages_and_topic_survive_kill_9_and_sigterm(own: Broker) -> None:
     own.stop(10)
     assert time.monotonic() - began < 10
     own.start()
-    assert broker.cluster_id(settings) == identity
+    assert managed.cluster_id(settings) == identity
     reader = Consumer(kafka.client_config(settings, **{"group.id": "x", "enable.auto.commit": False}))
     reader.assign([TopicPartition(settings.kafka.topic, 0, 0)])
     values = [message.value() for message in reader.consume(100, timeout=20)]
@@ -93,17 +93,17 @@ def test_a_port_that_is_taken_ends_it_with_a_clear_line(own: Broker) -> None:
         own.launch()
         assert own.process is not None
         assert own.process.wait(30) != 0
-        answers, why = broker.ready(own.settings)
+        answers, why = managed.ready(own.settings)
     assert not answers
     assert "does not answer as Kafka" in why
     assert "Address already in use" in own.output
 
 
 def test_another_kafka_at_our_address_is_not_ours(broker: Broker, tmp_path: Path) -> None:
-    from ventes.ops import broker as module
+    from ventes.broker import managed as module
 
-    settings = broker.settings.model_copy(
-        update={"paths": broker.settings.paths.model_copy(update={"state": tmp_path / "other"})}
+    settings = managed.settings.model_copy(
+        update={"paths": managed.settings.paths.model_copy(update={"state": tmp_path / "other"})}
     )
     identity = tmp_path / "other" / "kafka" / "data" / "meta.properties"
     identity.parent.mkdir(parents=True)
@@ -117,7 +117,7 @@ def test_a_hung_broker_is_not_ready_and_says_so_in_time(own: Broker) -> None:
     own.start()
     own.pause()
     began = time.monotonic()
-    answers, why = broker.ready(own.settings)
+    answers, why = managed.ready(own.settings)
     own.resume()
     assert not answers
     assert why
@@ -125,23 +125,23 @@ def test_a_hung_broker_is_not_ready_and_says_so_in_time(own: Broker) -> None:
 
 
 def test_prepare_is_idempotent_private_and_survives_an_interrupted_format(own_settings: Settings) -> None:
-    half = broker.folder(own_settings) / ".data.new" / "__cluster_metadata-0"
+    half = managed.folder(own_settings) / ".data.new" / "__cluster_metadata-0"
     half.mkdir(parents=True)
-    broker.prepare(own_settings)
-    identity = broker.cluster_id(own_settings)
+    managed.prepare(own_settings)
+    identity = managed.cluster_id(own_settings)
     assert identity
-    broker.prepare(own_settings)
-    assert broker.cluster_id(own_settings) == identity
-    home = broker.folder(own_settings)
+    managed.prepare(own_settings)
+    assert managed.cluster_id(own_settings) == identity
+    home = managed.folder(own_settings)
     assert not half.exists()
     assert os.stat(home / "server.properties").st_mode & 0o077 == 0
 
 
 def test_data_without_identity_is_refused_not_formatted(own_settings: Settings) -> None:
-    stray = broker.folder(own_settings) / "data" / "ventes_stream-0"
+    stray = managed.folder(own_settings) / "data" / "ventes_stream-0"
     stray.mkdir(parents=True)
     with pytest.raises(LakeDamaged, match=r"meta\.properties"):
-        broker.prepare(own_settings)
+        managed.prepare(own_settings)
     assert stray.exists()
 
 
@@ -156,11 +156,11 @@ def test_data_without_identity_is_refused_not_formatted(own_settings: Settings) 
 def test_settings_that_cannot_be_served_are_refused(tmp_path: Path, changes: dict[str, object], named: str) -> None:
     settings = Settings(kafka=changes, paths={"state": tmp_path / "state", "logs": tmp_path})
     with pytest.raises(ConfigError, match=re.escape(named)):
-        broker.prepare(settings)
+        managed.prepare(settings)
     assert not (tmp_path / "state" / "kafka" / "data").exists()
 
 
 def test_a_cluster_id_is_never_taken_for_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter([uuid.UUID(bytes=b"\xfb" * 16), uuid.UUID(bytes=b"\x01" * 16)])  # the first one's text begins with "-"
     monkeypatch.setattr(uuid, "uuid4", lambda: next(drawn))
-    assert broker._new_identity() == "AQEBAQEBAQEBAQEBAQEBAQ"
+    assert managed._new_identity() == "AQEBAQEBAQEBAQEBAQEBAQ"

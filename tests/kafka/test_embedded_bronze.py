@@ -14,20 +14,20 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from tests.support.broker import Broker
-from tests.support.ingested import sale
-from tests.support.pipeline import wait_for
+from harness.broker import Broker
+from harness.ingested import sale
+from harness.pipeline import wait_for
 from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
+from ventes.deltalog.log import Log
+from ventes.deltalog.snapshot import Snapshot
 from ventes.engines import job
 from ventes.engines.embedded import bronze
 from ventes.engines.embedded.bronze import Ingestion
 from ventes.engines.embedded.intake import CHUNK, Batch, Intake
-from ventes.lake import gaps
-from ventes.lake.log import Log
+from ventes.lake import accepted_gaps
 from ventes.lake.positions import positions
-from ventes.lake.snapshot import Snapshot
 from ventes.runtime import heartbeat
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
@@ -165,7 +165,7 @@ def test_messages_that_expired_before_the_first_start_are_recorded(settings: Set
     with running():
         wait_for(arrived(settings, {0: 19}), "what is left", 30)
     assert Snapshot.open(settings.bronze).rows == 5
-    (gap,) = gaps.read(settings.lake).gaps
+    (gap,) = accepted_gaps.read(settings.lake).gaps
     assert (gap.first, gap.last) == (0, 14)
 
 

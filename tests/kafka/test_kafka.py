@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.support.broker import Broker
-from tests.support.pipeline import free_ports, wait_for
-from tests.support.producing import MakeSettings
+from harness.broker import Broker
+from harness.pipeline import free_ports, wait_for
+from harness.producing import MakeSettings
 from ventes import kafka
 from ventes.config import Settings
 from ventes.errors import BrokerUnavailable, VentesError

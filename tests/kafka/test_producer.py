@@ -10,12 +10,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from tests.support.broker import Broker
-from tests.support.pipeline import wait_for
-from tests.support.producing import Producers, Topic
+from harness.broker import Broker
+from harness.pipeline import wait_for
+from harness.producing import Producers, Topic
 from ventes import kafka
 from ventes.config import Settings
-from ventes.contract.verdict import judge
+from ventes.judging.verdict import judge
 from ventes.producer.ids import LANES
 from ventes.producer.sender import MAX_UNACKED
 from ventes.runtime import heartbeat

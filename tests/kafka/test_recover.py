@@ -8,16 +8,17 @@ from datetime import datetime, timezone
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from tests.support.pipeline import wait_for
-from tests.support.producing import MakeSettings
-from tests.support.sample_lake import add, messages
+from harness.pipeline import wait_for
+from harness.producing import MakeSettings
+from harness.sample_lake import add, messages
 from ventes import kafka
+from ventes.check import lag
 from ventes.config import Settings
 from ventes.contract.tables import ALL
-from ventes.engines import recovery, source
-from ventes.lake import gaps, tables
+from ventes.engines import source
+from ventes.lake import accepted_gaps, tables
 from ventes.lake.positions import positions
-from ventes.ops import lag
+from ventes.operations import recover
 
 NOW = datetime(2026, 1, 5, tzinfo=timezone.utc)
 
@@ -58,20 +59,20 @@ def test_a_topic_created_anew_needs_a_decision_and_then_reading_goes_on(make_set
     rows = messages(0, 3, NOW)
     add(settings, rows.set_column(rows.schema.get_field_index("topic_id"), "topic_id", [[old] * rows.num_rows]))
     assert (
-        "its end was lost" in recovery.plan(settings, NOW).differences[0].text
+        "its end was lost" in recover.plan(settings, NOW).differences[0].text
     )  # Bronze has three messages, the topic none
     send(settings, 3)
-    assert recovery.plan(settings, NOW).differences == ()
+    assert recover.plan(settings, NOW).differences == ()
     delete_topic(settings)
     new = kafka.ensure_topic(settings)
     send(settings, 2)
     assert "ventes recover" in lag.of_bronze(settings, time.time()).problem
-    wanted = recovery.plan(settings, NOW)
+    wanted = recover.plan(settings, NOW)
     assert "created anew" in wanted.differences[0].text
     assert wanted.lost == 0
-    assert gaps.read(settings.lake).gaps == ()  # a plan records nothing
-    recovery.record(settings, wanted)
-    assert recovery.plan(settings, NOW).differences == ()
-    resumed = source.resume(source.look(settings), positions(settings.bronze), gaps.read(settings.lake), NOW)
+    assert accepted_gaps.read(settings.lake).gaps == ()  # a plan records nothing
+    recover.record(settings, wanted)
+    assert recover.plan(settings, NOW).differences == ()
+    resumed = source.resume(source.look(settings), positions(settings.bronze), accepted_gaps.read(settings.lake), NOW)
     assert (resumed.topic_id, dict(resumed.offsets)) == (new, {0: 0})
     assert lag.of_bronze(settings, time.time()).messages == 2

@@ -20,7 +20,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, ViewportSize, sync_playwright
 
-from tests.support import sample_lake
+from harness import sample_lake
 from ventes.config import PROJECT, Settings
 
 SCRIPT = PROJECT / "streamlit_dashboard.py"

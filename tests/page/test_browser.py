@@ -20,16 +20,16 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
+from harness import sample_lake
+from harness.pipeline import wait_for
+from harness.sample_lake import HOSTILE
 from tests.page.conftest import SCRIPT, Site, serve, toml
-from tests.support import sample_lake
-from tests.support.pipeline import wait_for
-from tests.support.sample_lake import HOSTILE
 from ventes.contract.tables import ALL, BRONZE, CLEAN
 from ventes.dashboard import text
-from ventes.dashboard.streaming import AT_ONCE
-from ventes.lake.snapshot import Snapshot, connect
+from ventes.dashboard.download_server import AT_ONCE
+from ventes.deltalog.snapshot import Snapshot, connect
 from ventes.lake.tables import path_of
-from ventes.ops.services import PAGE
+from ventes.supervise.services import PAGE
 
 Open = Callable[..., Page]
 REFRESHED = 25_000

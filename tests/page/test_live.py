@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from harness.pipeline import Pipeline, sales
 from tests.page.conftest import serve
 from tests.page.test_browser import REFRESHED, as_shown, shows_figures
-from tests.support.pipeline import Pipeline, sales
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import pytest
 from deltalake import write_deltalake
 from streamlit.testing.v1 import AppTest
 
+from harness import sample_lake
 from tests.page.conftest import SCRIPT, toml
-from tests.support import sample_lake
 from ventes.contract.tables import CLEAN, PAR_PAYS
-from ventes.lake.log import Log
-from ventes.lake.maintenance import Caretaker
-from ventes.lake.sweep import Sweeper
+from ventes.deltalog.log import Log
+from ventes.deltalog.maintenance import Caretaker
+from ventes.deltalog.vacuum import Sweeper
 from ventes.lake.tables import path_of
 
 TABS = ("Sales by Country", "Top 10 Products", "Sales Timeline", "Raw Data", "Segments & Loyalty", "Rejected Messages",
@@ -155,7 +155,7 @@ def test_a_table_of_an_older_release(run: Run, tmp_path: Path, lake: Path) -> No
 
 
 def _rows(path: Path) -> pa.Table:
-    from ventes.lake.snapshot import Snapshot
+    from ventes.deltalog.snapshot import Snapshot
 
     return Snapshot.open(path).arrow()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.support.silver_run import settings_of
+from harness.silver_run import settings_of
 from ventes.engines.spark.session import Session, open_session
 
 

@@ -16,18 +16,18 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from pyspark.sql import DataFrame
 
-from tests.support.broker import Broker, running_broker
-from tests.support.pipeline import free_ports, sales, wait_for
+from harness.broker import Broker, running_broker
+from harness.pipeline import free_ports, sales, wait_for
 from ventes import kafka
 from ventes.config import Settings
-from ventes.engines import recovery
-from ventes.engines.spark import bronze, checkpoint, ingest
+from ventes.deltalog.snapshot import Snapshot
+from ventes.engines.spark import bronze, checkpoint, micro_batch
 from ventes.engines.spark.bronze import Bronze
 from ventes.engines.spark.session import Session
 from ventes.errors import SourceChanged
-from ventes.lake import gaps
-from ventes.lake.locks import holder, lock_path
-from ventes.lake.snapshot import Snapshot
+from ventes.lake import accepted_gaps
+from ventes.lake.writer_lock import holder, lock_path
+from ventes.operations import recover
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -102,7 +102,7 @@ def newest_epoch(settings: Settings) -> Path:
 def test_each_message_once_through_every_kind_of_restart(
     settings: Settings, session: Session, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr(ingest, "FEW", few)
+    monkeypatch.setattr(micro_batch, "FEW", few)
     topic_id = str(kafka.topic_id(settings))
     send(settings, 1, 100)
     assert run(settings, session).record.total == 100
@@ -170,12 +170,12 @@ def test_expired_messages_stop_the_job_until_a_person_decides(settings: Settings
             answer.result(20)
     with pytest.raises(SourceChanged, match=r"offsets 10\.\.24 expired"):
         run(settings, session)
-    found = recovery.plan(settings, datetime.now(timezone.utc))
+    found = recover.plan(settings, datetime.now(timezone.utc))
     assert found.lost == 15
-    recovery.record(settings, found)
+    recover.record(settings, found)
     run(settings, session)
     assert held(settings) == {(topic_id, 0): [*range(10), *range(25, 40)]}
-    assert [(gap.first, gap.last) for gap in gaps.read(settings.lake).gaps] == [(10, 24)]
+    assert [(gap.first, gap.last) for gap in accepted_gaps.read(settings.lake).gaps] == [(10, 24)]
 
 
 def test_a_topic_created_anew_while_a_batch_is_read_is_not_mixed_in(
@@ -186,19 +186,19 @@ def test_a_topic_created_anew_while_a_batch_is_read_is_not_mixed_in(
     send(settings, 1, 10)
     run(settings, session)
     send(settings, 1001, 10)
-    collect = ingest.collect
+    collect = micro_batch.collect
 
     def collect_while_the_topic_changes(rows: DataFrame, schema: pa.Schema) -> pa.Table | None:
         recreate(settings)
         send(settings, 5001, 50)
         return collect(rows, schema)
 
-    monkeypatch.setattr(ingest, "collect", collect_while_the_topic_changes)
+    monkeypatch.setattr(micro_batch, "collect", collect_while_the_topic_changes)
     with pytest.raises(SourceChanged, match="deleted or created anew"):
         run(settings, session)
     monkeypatch.undo()
     assert held(settings) == {(old, 0): list(range(10))}
-    recovery.record(settings, recovery.plan(settings, datetime.now(timezone.utc)))
+    recover.record(settings, recover.plan(settings, datetime.now(timezone.utc)))
     run(settings, session)
     new = str(kafka.topic_id(settings))
     assert held(settings) == {(old, 0): list(range(10)), (new, 0): list(range(50))}

@@ -12,16 +12,16 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import lit
 
+from harness.messages import assert_same_rows, damaged, expected, raw_table, valid
 from tests.corpus import ARRIVAL, load
-from tests.support.messages import assert_same_rows, damaged, expected, raw_table, valid
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
-from ventes.engines.embedded.judge import judged
-from ventes.engines.slow_path import JUDGED
+from ventes.deltalog.log import Log
+from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.spark import bronze_files
+from ventes.judging.judge_batch import judged
+from ventes.judging.judge_rows import JUDGED
 from ventes.lake import tables
-from ventes.lake.log import Log
-from ventes.lake.snapshot import Snapshot
 
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
 ZONES = {"UTC": ("UTC", "UTC"), "Paris": ("Europe/Paris",) * 2, "New York": ("Asia/Kathmandu", "America/New_York")}

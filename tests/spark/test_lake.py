@@ -9,15 +9,16 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from tests.support.silver_engine import START, bronze_rows, random_sales
-from tests.support.silver_run import settings_of
+from harness.silver_engine import START, bronze_rows, random_sales
+from harness.silver_run import settings_of
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
-from ventes.lake import commit, tables
-from ventes.lake.log import Log
-from ventes.lake.maintenance import Caretaker
+from ventes.deltalog import commit
+from ventes.deltalog.log import Log
+from ventes.deltalog.maintenance import Caretaker
+from ventes.deltalog.snapshot import Snapshot
+from ventes.lake import tables
 from ventes.lake.positions import positions
-from ventes.lake.snapshot import Snapshot
 
 
 @pytest.fixture

@@ -8,18 +8,19 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.support.silver_engine import START, bronze_rows, random_sales
-from tests.support.silver_run import UntilIdle, settings_of
+from harness.silver_engine import START, bronze_rows, random_sales
+from harness.silver_run import UntilIdle, settings_of
 from tests.unit.test_silver_loop import assert_exact, fill_bronze
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, CLEAN, REJETS
-from ventes.engines.silver import SilverLoop
-from ventes.engines.span import Span
-from ventes.engines.spark import large_lot, silver, sink
+from ventes.deltalog import commit
+from ventes.deltalog.log import Log
+from ventes.engines.lot_range import Span
+from ventes.engines.silver_loop import SilverLoop
+from ventes.engines.spark import silver, sink, split_in_spark
 from ventes.engines.spark.session import Session
 from ventes.engines.spark.silver import SparkSilver
-from ventes.lake import commit, tables
-from ventes.lake.log import Log
+from ventes.lake import tables
 from ventes.runtime.heartbeat import Reporter
 
 
@@ -34,7 +35,8 @@ def settings(tmp_path: Path) -> Settings:
 def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test runs as lots that the driver finishes, as lots of which it judges a part, and as lots for Spark."""
     few = {
-        module: -1 if module is silver or request.param == "spark" else 1_000 for module in (silver, sink, large_lot)
+        module: -1 if module is silver or request.param == "spark" else 1_000
+        for module in (silver, sink, split_in_spark)
     }
     for module, rows in few.items():
         monkeypatch.setattr(module, "FEW", 1_000 if request.param == "driver" else rows)
@@ -64,7 +66,7 @@ def test_a_lot_without_a_valid_row(settings: Settings, session: Session) -> None
 
 @pytest.mark.usefixtures("size")
 def test_rejected_rows_keep_their_bytes(settings: Settings, session: Session) -> None:
-    from ventes.lake.snapshot import Snapshot
+    from ventes.deltalog.snapshot import Snapshot
 
     sales = [{"offset": n, "motifs": ["not_json"] if n % 2 else [], "value": b"\xff%d" % n} for n in range(6)]
     commit.append(settings.bronze, BRONZE, bronze_rows(sales), "test", 1)

@@ -9,15 +9,15 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from tests.support.pipeline import free_ports
+from harness.pipeline import free_ports
+from ventes.check.doctor import lake, machine, troubleshooting
+from ventes.check.doctor.troubleshooting import Load
+from ventes.check.status import ServiceStatus, Status
 from ventes.config import Kafka, Page, Paths, Settings
 from ventes.contract.tables import BRONZE, PAR_PAYS
+from ventes.deltalog.commit import append
 from ventes.lake import tables
-from ventes.lake.commit import append
-from ventes.lake.locks import WriterLock, lock_path
-from ventes.ops.doctor import guide, lake, machine
-from ventes.ops.doctor.guide import Load
-from ventes.ops.status import ServiceStatus, Status
+from ventes.lake.writer_lock import WriterLock, lock_path
 
 CALM = Load(average=0.1, cores=2, free_mb=8000)
 
@@ -261,7 +261,7 @@ def test_packages_unlike_the_lock_are_named():
 
 
 def troubles(settings, now, load=CALM):
-    return {one.name: one for one in guide.findings(settings, now, load)}
+    return {one.name: one for one in troubleshooting.findings(settings, now, load)}
 
 
 def test_every_entry_of_the_guide_is_answered(settings):

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.corpus import ARRIVAL, load
-from tests.support.messages import (
+from harness.messages import (
     as_producers_write,
     assert_same_rows,
     damaged,
@@ -24,11 +23,12 @@ from tests.support.messages import (
     valid_sale,
     written,
 )
+from tests.corpus import ARRIVAL, load
 from ventes.config import Rules, Settings, Source
 from ventes.contract.tables import BRONZE, EVENT_FIELDS
-from ventes.engines.embedded import judge
-from ventes.engines.embedded.judge import fast_rows, judged
-from ventes.engines.slow_path import JUDGED
+from ventes.judging import judge_batch
+from ventes.judging.judge_batch import fast_rows, judged
+from ventes.judging.judge_rows import JUDGED
 
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
 UTC = Settings()
@@ -43,7 +43,7 @@ property_test = settings(
 @pytest.fixture(autouse=True, scope="module")
 def even_few_go_through_sql() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judge, "FEW", 0)
+        patch.setattr(judge_batch, "FEW", 0)
         yield
 
 
@@ -63,7 +63,7 @@ def verdicts(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config:
 
 
 def sure(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config: Settings = UTC) -> list[bool]:
-    return fast_rows(con, raw_table(values), config, INGESTED.year)["sure"].to_pylist()
+    return fast_rows(con, raw_table(values), config, INGESTED.year)["proven"].to_pylist()
 
 
 def test_corpus(con: duckdb.DuckDBPyConnection) -> None:
@@ -177,6 +177,6 @@ def test_any_naive_time_in_paris(con: duckdb.DuckDBPyConnection, when: datetime,
 def test_a_few_messages_are_judged_without_sql(con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = raw_table([b'{"a": 1}', None, b"x"])
     by_sql = judged(con, raw, UTC, INGESTED)
-    monkeypatch.setattr(judge, "FEW", 3)
-    monkeypatch.setattr(judge, "fast_rows", None)
+    monkeypatch.setattr(judge_batch, "FEW", 3)
+    monkeypatch.setattr(judge_batch, "fast_rows", None)
     assert judged(con, raw, UTC, INGESTED).equals(by_sql)

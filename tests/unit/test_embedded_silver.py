@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import expected
-from tests.support.ingested import ingest, sale
-from tests.support.silver_run import UntilIdle, in_order, rows_of, settings_of, stored_rollups
+from harness import expected
+from harness.ingested import ingest, sale
+from harness.silver_run import UntilIdle, in_order, rows_of, settings_of, stored_rollups
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS, Table
+from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.embedded.silver import EmbeddedSilver
-from ventes.engines.silver import SilverLoop
+from ventes.engines.silver_loop import SilverLoop
 from ventes.errors import AlreadyRunning
-from ventes.lake.locks import WriterLock, lock_path
-from ventes.lake.snapshot import Snapshot
 from ventes.lake.tables import path_of
+from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.heartbeat import Reporter
 
 

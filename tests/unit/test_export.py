@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.support import sample_lake
+from harness import sample_lake
 from ventes.contract.tables import ALL, BRONZE
-from ventes.lake import export
-from ventes.lake.snapshot import Snapshot
+from ventes.deltalog.snapshot import Snapshot
 from ventes.lake.tables import path_of
+from ventes.query import export
 
 
 def read(data: bytes) -> list[list[str]]:

@@ -11,14 +11,14 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from tests.support import sample_lake
+from harness import sample_lake
 from ventes.contract.tables import BRONZE, CLEAN, REJETS
-from ventes.dashboard import figures, perfile, relations
+from ventes.dashboard import figures, file_cache, query_sources
 from ventes.dashboard.filters import Filters, period
 from ventes.dashboard.source import Lake, Moment, NotReadable
-from ventes.lake.log import Log
-from ventes.lake.maintenance import Caretaker
-from ventes.lake.snapshot import connect
+from ventes.deltalog.log import Log
+from ventes.deltalog.maintenance import Caretaker
+from ventes.deltalog.snapshot import connect
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=timezone.utc)
 FILTERS = {
@@ -49,7 +49,7 @@ def filters(request: pytest.FixtureRequest) -> Filters:
 
 @pytest.fixture(scope="module")
 def views(lake: Lake, filters: Filters) -> Iterator[duckdb.DuckDBPyConnection]:
-    with relations.narrowed(lake.moment(), filters, "clients", "produits", "minutes") as con:
+    with query_sources.narrowed(lake.moment(), filters, "clients", "products", "minutes") as con:
         yield con
 
 
@@ -117,7 +117,7 @@ def test_timeline_counts_every_sale_once(views: duckdb.DuckDBPyConnection, truth
 
 
 def test_timeline_in_the_business_zone(lake: Lake) -> None:
-    with relations.narrowed(lake.moment(), Filters(), "minutes") as con:
+    with query_sources.narrowed(lake.moment(), Filters(), "minutes") as con:
         utc = figures.timeline(con, "UTC").points["start"][0].as_py()
         paris = figures.timeline(con, "Europe/Paris").points["start"][0].as_py()
     assert paris - utc == timedelta(hours=1)
@@ -147,7 +147,7 @@ def test_average_is_half_up_from_exact_sums() -> None:
 def test_reconciliation_accounts_for_every_message(lake: Lake) -> None:
     moment = lake.moment()
     with lake.connection() as con:
-        answer = lake.perfile.ask(con, moment[REJETS.name], perfile.REASONS)
+        answer = lake.perfile.ask(con, moment[REJETS.name], file_cache.REASONS)
         con.register("motifs", answer["motifs"])
         book = figures.reconciliation(moment[BRONZE.name].rows, moment[CLEAN.name].rows, answer["kinds"])
         reasons = figures.reasons(con).to_pylist()
@@ -165,7 +165,7 @@ def test_reconciliation_adds_repeated_keys() -> None:
 
 def test_last_messages_are_the_newest_of_the_table(lake: Lake) -> None:
     moment = lake.moment()
-    found = relations.last_messages(moment, 100)["offset"].to_pylist()
+    found = query_sources.last_messages(moment, 100)["offset"].to_pylist()
     with moment.open(BRONZE.name) as con:
         assert found == [
             row[0] for row in con.execute('SELECT "offset" FROM bronze ORDER BY kafka_ts DESC, "offset" DESC LIMIT 100')
@@ -175,12 +175,12 @@ def test_last_messages_are_the_newest_of_the_table(lake: Lake) -> None:
 
 def test_last_messages_reads_few_files(lake: Lake) -> None:
     moment = lake.moment()
-    chosen = relations.newest(moment[BRONZE.name], "kafka_ts", 100)
+    chosen = query_sources.newest(moment[BRONZE.name], "kafka_ts", 100)
     assert len(chosen) < len(moment[BRONZE.name].files) / 2
 
 
 def test_trend_slices_hold_all_recent_sales(lake: Lake) -> None:
-    recent = relations.recent_sales(lake.moment(), Filters(), 500)
+    recent = query_sources.recent_sales(lake.moment(), Filters(), 500)
     trend = figures.trend(recent)
     assert sum(trend.sales) == 500
     assert len(trend.sales) == len(trend.average) == 24
@@ -201,7 +201,7 @@ def test_recent_sales_are_the_newest_that_pass_the_filters(lake: Lake) -> None:
     moment = lake.moment()
     everything = moment[CLEAN.name].arrow().sort_by([("kafka_ts", "descending")]).slice(0, 500).to_pylist()
     mode = [row["kafka_ts"] for row in everything if row["categorie"] == "Mode"]
-    assert relations.recent_sales(moment, Filters(categories=("Mode",)), 500)["kafka_ts"].to_pylist() == mode
+    assert query_sources.recent_sales(moment, Filters(categories=("Mode",)), 500)["kafka_ts"].to_pylist() == mode
     assert 0 < len(mode) < 500
 
 
@@ -216,10 +216,10 @@ def test_newest_rows_stay_true_while_files_are_added_and_merged(tmp_path: Path) 
             caretaker = Caretaker(settings, BRONZE, Log.open(settings.bronze, version=0))
             caretaker.tend()
         moment = lake.moment()
-        found = relations.last_messages(moment, 50)["offset"].to_pylist()
+        found = query_sources.last_messages(moment, 50)["offset"].to_pylist()
         assert found == list(range(59 + 20 * step, 9 + 20 * step, -1))
         clean = moment[CLEAN.name].arrow().sort_by([("kafka_ts", "descending")])["kafka_ts"].slice(0, 50)
-        assert relations.recent_sales(moment, Filters(), 50)["kafka_ts"].to_pylist() == clean.to_pylist()
+        assert query_sources.recent_sales(moment, Filters(), 50)["kafka_ts"].to_pylist() == clean.to_pylist()
     assert len(moment[BRONZE.name].files) < 7  # some were merged
 
 
@@ -234,7 +234,7 @@ def test_a_filter_reads_only_files_that_are_new(tmp_path: Path) -> None:
         moment = lake.moment()
         snapshot = moment[CLEAN.name]
         with lake.connection() as con:
-            answer = lake.perfile.ask(con, snapshot, perfile.sales(only))
+            answer = lake.perfile.ask(con, snapshot, file_cache.sales(only))
         seen[:] = snapshot.paths()
         return sum(answer["clients"]["nb_achats"].to_pylist())
 

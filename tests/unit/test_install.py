@@ -8,9 +8,9 @@ import pytest
 
 from ventes.config import PROJECT
 from ventes.errors import InstallError
-from ventes.ops import install, spark_conf
-from ventes.ops.install import Stamps
-from ventes.ops.java import Java
+from ventes.install import spark_defaults, steps
+from ventes.install.java import Java
+from ventes.install.steps import Stamps
 
 
 def test_a_stamp_counts_only_for_what_it_was_set_for(tmp_path):
@@ -34,12 +34,12 @@ def test_a_step_that_is_done_runs_no_pip(tmp_path, monkeypatch):
     lock = tmp_path / "base.txt"
     lock.write_text("a==1\n")
     stamps = Stamps(tmp_path / "installed.json")
-    stamps.set("packages", install._hash(lock))
-    monkeypatch.setattr(install, "_PIP", ["/nonexistent/pip"])
-    install._pip(stamps, "packages", lock)
+    stamps.set("packages", steps._hash(lock))
+    monkeypatch.setattr(steps, "_PIP", ["/nonexistent/pip"])
+    steps._pip(stamps, "packages", lock)
     lock.write_text("a==2\n")
     with pytest.raises(FileNotFoundError):
-        install._pip(stamps, "packages", lock)
+        steps._pip(stamps, "packages", lock)
 
 
 @pytest.mark.parametrize(
@@ -54,30 +54,28 @@ def test_a_step_that_is_done_runs_no_pip(tmp_path, monkeypatch):
 def test_what_pip_says_becomes_a_cause_and_a_next_step(tmp_path, monkeypatch, said, cause, step):
     lock = tmp_path / "base.txt"
     lock.write_text("a==1\n")
-    monkeypatch.setattr(install, "STATE", tmp_path)
-    monkeypatch.setattr(install, "ROOT", tmp_path)
-    monkeypatch.setattr(install, "NEEDED_MB", 0)
-    monkeypatch.setattr(install, "_PIP", ["sh", "-c", f"echo '{said}'; exit 1", "pip"])
+    monkeypatch.setattr(steps, "STATE", tmp_path)
+    monkeypatch.setattr(steps, "ROOT", tmp_path)
+    monkeypatch.setattr(steps, "NEEDED_MB", 0)
+    monkeypatch.setattr(steps, "_PIP", ["sh", "-c", f"echo '{said}'; exit 1", "pip"])
     stamps = Stamps(tmp_path / "installed.json")
     with pytest.raises(InstallError) as caught:
-        install._pip(stamps, "packages", lock)
+        steps._pip(stamps, "packages", lock)
     assert cause in caught.value.message
     assert step in caught.value.hint
-    assert not stamps.has("packages", install._hash(lock))
+    assert not stamps.has("packages", steps._hash(lock))
 
 
 def test_a_full_disk_is_named_before_anything_is_fetched(monkeypatch):
     usage = types.SimpleNamespace(free=100_000_000)
-    monkeypatch.setattr(install.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(steps.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(InstallError, match="has 100 MB free"):
-        install._require_space()
+        steps._require_space()
 
 
 def test_missing_venv_support_names_the_package():
     with pytest.raises(InstallError) as caught:
-        install._explain_venv(
-            "The virtual environment was not created successfully because ensurepip is not available."
-        )
+        steps._explain_venv("The virtual environment was not created successfully because ensurepip is not available.")
     assert f"python{sys.version_info[0]}.{sys.version_info[1]}-venv" in caught.value.hint
 
 
@@ -105,10 +103,10 @@ def test_sparks_commands_find_spark_and_java_in_a_folder_with_spaces(tmp_path, m
     package.mkdir(parents=True)
     bin_.mkdir()
     monkeypatch.setattr(
-        spark_conf, "find_spec", lambda name: types.SimpleNamespace(submodule_search_locations=[str(package)])
+        spark_defaults, "find_spec", lambda name: types.SimpleNamespace(submodule_search_locations=[str(package)])
     )
-    monkeypatch.setattr(spark_conf.sys, "executable", str(bin_ / "python"))
-    spark_conf.write(tmp_path / "jars", tmp_path / "scratch", Java(tmp_path / "it's java", "17", "test"))
+    monkeypatch.setattr(spark_defaults.sys, "executable", str(bin_ / "python"))
+    spark_defaults.write(tmp_path / "jars", tmp_path / "scratch", Java(tmp_path / "it's java", "17", "test"))
     script = f'source "{bin_}/find-spark-home"; printf "%s|%s" "$SPARK_HOME" "$JAVA_HOME"'
     run = lambda env: subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True).stdout  # noqa: E731
     assert run({}) == f"{package}|{tmp_path}/it's java"

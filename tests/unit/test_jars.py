@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from ventes.errors import InstallError
-from ventes.ops import jars
-from ventes.ops.jars import Jar
+from ventes.install import jars
+from ventes.install.jars import Jar
 
 
 def test_the_list_and_ivy_name_the_same_jars():

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from ventes.errors import InstallError
-from ventes.ops import java
+from ventes.install import java
 
 
 @pytest.fixture(autouse=True)

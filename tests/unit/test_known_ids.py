@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ventes.deltalog.log import DataFile
 from ventes.engines.embedded.known_ids import KnownIds
-from ventes.lake.log import DataFile
 
 
 def write(folder: Path, name: str, ids: list[int], group: int = 4, stats: bool = True) -> DataFile:

@@ -8,12 +8,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.support.sample_lake import add, messages, settings_at
+from harness.sample_lake import add, messages, settings_at
+from ventes.check import lag
 from ventes.config import Settings
 from ventes.contract.tables import ALL, BRONZE
-from ventes.lake import commit, tables
-from ventes.lake.snapshot import Snapshot
-from ventes.ops import lag
+from ventes.deltalog import commit
+from ventes.deltalog.snapshot import Snapshot
+from ventes.lake import tables
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=timezone.utc)
 

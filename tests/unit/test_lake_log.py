@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from tests.support.silver_engine import bronze_rows
-from tests.support.silver_run import settings_of
+from harness.silver_engine import bronze_rows
+from harness.silver_run import settings_of
 from ventes.contract.tables import BRONZE
+from ventes.deltalog import commit
+from ventes.deltalog.log import Log
+from ventes.deltalog.snapshot import Snapshot, TableMissing, VersionGone, Watcher, connect
 from ventes.errors import LakeDamaged
-from ventes.lake import commit, tables
-from ventes.lake.log import Log
-from ventes.lake.snapshot import Snapshot, TableMissing, VersionGone, Watcher, connect
+from ventes.lake import tables
 
 
 @pytest.fixture

@@ -10,14 +10,15 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from tests.support.silver_engine import START, bronze_rows
-from tests.support.silver_run import settings_of
+from harness.silver_engine import START, bronze_rows
+from harness.silver_run import settings_of
 from ventes.config import Settings
 from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, Table
+from ventes.deltalog import commit
+from ventes.deltalog.log import Log
+from ventes.deltalog.snapshot import Renewed, Snapshot
 from ventes.errors import LakeDamaged
-from ventes.lake import commit, tables
-from ventes.lake.log import Log
-from ventes.lake.snapshot import Renewed, Snapshot
+from ventes.lake import tables
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import pytest
 
 from ventes.config import PROJECT
 from ventes.errors import AlreadyRunning
-from ventes.lake.locks import WriterLock, holder
+from ventes.lake.writer_lock import WriterLock, holder
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ventes.lake.locks import WriterLock
+from ventes.lake.writer_lock import WriterLock
 WriterLock(Path(sys.argv[1])).acquire()
 print("held", flush=True)
 sys.stdin.read()

@@ -13,17 +13,18 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from tests.support.silver_engine import START, bronze_rows
-from tests.support.silver_run import settings_of
+from harness.silver_engine import START, bronze_rows
+from harness.silver_run import settings_of
+from ventes.check.protocol import log_complaints
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
-from ventes.lake import commit, maintenance, sweep, tables
-from ventes.lake.log import DataFile, Log
-from ventes.lake.maintenance import BACKLOG, MOST_BYTES, PATIENCE, Caretaker, mergeable, one_worker
+from ventes.deltalog import commit, maintenance, vacuum
+from ventes.deltalog.log import DataFile, Log
+from ventes.deltalog.maintenance import BACKLOG, MOST_BYTES, PATIENCE, Caretaker, mergeable, one_worker
+from ventes.deltalog.snapshot import Snapshot
+from ventes.deltalog.vacuum import Sweeper
+from ventes.lake import tables
 from ventes.lake.positions import positions
-from ventes.lake.snapshot import Snapshot
-from ventes.lake.sweep import Sweeper
-from ventes.ops.protocol import log_complaints
 
 
 @pytest.fixture
@@ -213,7 +214,7 @@ def test_files_that_no_commit_names_go_when_old(settings: Settings) -> None:
 
 
 def test_the_log_is_trimmed_up_to_a_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "MOST_COMMITS", 30)
+    monkeypatch.setattr(vacuum, "MOST_COMMITS", 30)
     log = Log.open(settings.bronze)
     caretaker = Caretaker(settings, BRONZE, log)
     for offset in range(100):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from ventes.errors import InstallError
-from ventes.ops import network
+from ventes.install import network
 
 
 def test_nothing_set_nothing_told():

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from ventes.config import Page, Settings
-from ventes.ops.services import page_hosts
+from ventes.supervise.services import page_hosts
 
 
 def hosts(**page: object) -> list[str]:

@@ -11,9 +11,9 @@ from decimal import Decimal
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.support.sample_lake import HOSTILE
+from harness.sample_lake import HOSTILE
+from ventes.check.status import ServiceStatus, Status
 from ventes.dashboard import charts, commands, diagram, freshness, text
-from ventes.ops.status import ServiceStatus, Status
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -96,7 +96,7 @@ def test_a_job_that_is_behind_is_amber() -> None:
 def test_commands_and_diagram_have_the_real_paths(tmp_path: object) -> None:
     from pathlib import Path
 
-    from tests.support.sample_lake import settings_at
+    from harness.sample_lake import settings_at
 
     folder = Path(str(tmp_path)) / "it's here"
     settings = settings_at(folder, port=19877)

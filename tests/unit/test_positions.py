@@ -11,15 +11,16 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from tests.support.silver_engine import START, bronze_rows
-from tests.support.silver_run import settings_of
+from harness.silver_engine import START, bronze_rows
+from harness.silver_run import settings_of
 from ventes.contract.dialect import fragment
 from ventes.contract.tables import BRONZE, REJETS
-from ventes.engines.span import plan
-from ventes.lake import commit, tables
-from ventes.lake.log import Log
+from ventes.deltalog import commit
+from ventes.deltalog.log import Log
+from ventes.deltalog.snapshot import Snapshot, connect
+from ventes.engines.lot_range import plan
+from ventes.lake import tables
 from ventes.lake.positions import behind, merge, of_log, positions
-from ventes.lake.snapshot import Snapshot, connect
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.support.ingested import TOPIC, ingest, sale
-from tests.support.silver_run import settings_of
+from harness.ingested import TOPIC, ingest, sale
+from harness.silver_run import settings_of
 from ventes.config import Settings
-from ventes.engines.embedded import raw_rows
-from ventes.engines.embedded.raw_rows import pieces, with_values
-from ventes.engines.span import Span
-from ventes.lake.snapshot import Snapshot
+from ventes.deltalog.snapshot import Snapshot
+from ventes.engines.embedded import bronze_rows
+from ventes.engines.embedded.bronze_rows import pieces, with_values
+from ventes.engines.lot_range import Span
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_only_the_rows_of_the_span_whatever_the_pieces(settings: Settings, monke
     ingest(settings, [sale(number) for number in range(101, 151)], partition=1)
     bronze = Snapshot.open(settings.bronze)
     for size in (1, 10_000, 16_000_000):
-        monkeypatch.setattr(raw_rows, "PIECE_BYTES", size)
+        monkeypatch.setattr(bronze_rows, "PIECE_BYTES", size)
         rows = pa.concat_tables(pieces(bronze, span(9, 59), ("vente_id", "jour"))).to_pylist()
         assert [(row["partition"], row["offset"], row["vente_id"]) for row in rows] == [
             (0, offset, offset + 1) for offset in range(10, 60)
@@ -68,7 +68,7 @@ def test_large_messages_come_in_small_pieces_and_leave_nothing_behind(settings: 
     before = pa.total_allocated_bytes()
     kept = []
     for piece in pieces(bronze, span(-1, 29), ("vente_id", "value", "_extra")):
-        assert piece.nbytes < 2 * raw_rows.PIECE_BYTES
+        assert piece.nbytes < 2 * bronze_rows.PIECE_BYTES
         kept.append(piece.select(["vente_id"]))
         del piece
     assert sum(map(len, kept)) == 30

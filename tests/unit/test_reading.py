@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import sample_lake
+from harness import sample_lake
 from ventes.cli import main
 
 

@@ -11,20 +11,20 @@ from typing import Any
 
 import pytest
 
-from tests.support.ingested import ingest, sale
-from tests.support.silver_run import UntilIdle, rows_of
+from harness.ingested import ingest, sale
+from harness.silver_run import UntilIdle, rows_of
 from ventes import config
 from ventes.config import Settings
 from ventes.contract.tables import CLEAN, REJETS
+from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.embedded.silver import EmbeddedSilver
-from ventes.engines.silver import SilverLoop
+from ventes.engines.silver_loop import SilverLoop
 from ventes.errors import AlreadyRunning, VentesError
-from ventes.lake.exchange import exchange
-from ventes.lake.locks import lock_path
-from ventes.lake.snapshot import Snapshot
 from ventes.lake.tables import path_of
-from ventes.ops import reset
-from ventes.ops.rebuild import Rebuilt, rebuild, staging_of
+from ventes.lake.writer_lock import lock_path
+from ventes.operations import reset
+from ventes.operations.rebuild import Rebuilt, rebuild, staging_of
+from ventes.operations.swap_folders import exchange
 from ventes.runtime import heartbeat
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
@@ -184,7 +184,7 @@ def test_a_job_started_by_hand_is_not_ended(other_rules: Settings) -> None:
         [
             sys.executable,
             "-c",
-            "import sys, pathlib; from ventes.lake.locks import WriterLock; "
+            "import sys, pathlib; from ventes.lake.writer_lock import WriterLock; "
             f"WriterLock(pathlib.Path({str(lock_path(other_rules, 'silver'))!r})).acquire(); print(flush=True); "
             "sys.stdin.read()",
         ],
@@ -220,7 +220,7 @@ def test_without_bronze_there_is_nothing_to_rebuild_from(tmp_path: Path, monkeyp
 @pytest.mark.parametrize("kernel_can", [True, False])
 def test_two_folders_change_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel_can: bool) -> None:
     if not kernel_can:
-        monkeypatch.setattr("ventes.lake.exchange._exchanged", lambda new, old: False)
+        monkeypatch.setattr("ventes.operations.swap_folders._exchanged", lambda new, old: False)
     new, old = tmp_path / "staging" / "silver", tmp_path / "silver"
     for folder, text in ((new, "new"), (old, "old")):
         folder.mkdir(parents=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ventes.config import Supervisor
-from ventes.ops import ledger
-from ventes.ops.restart import verdict
+from ventes.supervise import states
+from ventes.supervise.restart import verdict
 
 LIMITS = Supervisor(backoff_seconds=1, backoff_max_seconds=30, give_up_after=8)
 
@@ -14,7 +14,7 @@ LIMITS = Supervisor(backoff_seconds=1, backoff_max_seconds=30, give_up_after=8)
 @pytest.mark.parametrize("code", [0, -15, 143])
 def test_what_ends_by_sigterm_stays_down(code: int) -> None:
     decided = verdict(code, ran=5, crashes=3, last_words="", limits=LIMITS)
-    assert decided.state == ledger.STOPPED
+    assert decided.state == states.STOPPED
     assert "on purpose" in decided.reason
     assert decided.crashes == 0
 
@@ -24,7 +24,7 @@ def test_what_ends_by_sigterm_stays_down(code: int) -> None:
 )
 def test_any_other_end_is_a_crash(code: int, how: str) -> None:
     decided = verdict(code, ran=5, crashes=0, last_words="boom", limits=LIMITS)
-    assert decided.state == ledger.RESTARTING
+    assert decided.state == states.RESTARTING
     assert how in decided.reason
     assert decided.reason.endswith("boom")
 
@@ -40,7 +40,7 @@ def test_each_crash_waits_twice_as_long_up_to_the_cap() -> None:
 
 def test_the_eighth_crash_in_a_row_is_the_last() -> None:
     decided = verdict(1, ran=5, crashes=7, last_words="no such topic", limits=LIMITS)
-    assert decided.state == ledger.FAILED
+    assert decided.state == states.FAILED
     assert "8 times" in decided.reason
     assert "no such topic" in decided.reason
 
@@ -52,4 +52,4 @@ def test_a_minute_of_health_forgives_earlier_crashes() -> None:
 
 def test_an_error_that_needs_a_person_is_not_tried_again() -> None:
     decided = verdict(3, ran=5, crashes=0, last_words="topic was re-created → ventes recover", limits=LIMITS)
-    assert (decided.state, decided.reason) == (ledger.FAILED, "topic was re-created → ventes recover")
+    assert (decided.state, decided.reason) == (states.FAILED, "topic was re-created → ventes recover")

@@ -14,17 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support import expected
-from tests.support.silver_engine import START
-from tests.support.silver_run import in_order, settings_of, stored_rollups
+from harness import expected
+from harness.silver_engine import START
+from harness.silver_run import in_order, settings_of, stored_rollups
 from ventes.config import Settings
-from ventes.contract.dialect import sql
 from ventes.contract.tables import CLEAN, PAR_MINUTE, PAR_PAYS, ROLLUPS
+from ventes.deltalog import commit
+from ventes.deltalog.log import Log
+from ventes.deltalog.snapshot import connect
 from ventes.errors import LakeDamaged
-from ventes.lake import commit, rollups, tables
-from ventes.lake.log import Log
-from ventes.lake.rollups import APP, PARTIALS, Publisher
-from ventes.lake.snapshot import connect
+from ventes.lake import rollups, tables
+from ventes.lake.rollups import APP, Publisher, partials_of
 
 CENTS = st.one_of(st.integers(1, 3), st.integers(1, 100_000), st.just(999_999_999_999))
 SALE = st.fixed_dictionaries(
@@ -57,7 +57,7 @@ def clean_rows(sales: Sequence[dict[str, Any]], lot: int) -> pa.Table:
 def partials(rows: pa.Table) -> dict[str, pa.Table]:
     with connect() as con:
         con.register("clean", rows)
-        return {name: con.execute(sql(f"silver/{file}", "duckdb")).to_arrow_table() for name, file in PARTIALS.items()}
+        return partials_of(con)
 
 
 def assert_equal_to_recomputation(config: Settings, lots: Sequence[Sequence[dict[str, Any]]]) -> None:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ventes.contract.tables import EVENT_FIELDS
-from ventes.contract.verdict import judge
+from ventes.judging.verdict import judge
 from ventes.producer.catalogue import BASKET_WEIGHTS, BASKETS, PRODUCTS, client
 from ventes.producer.events import BAD, Events
 from ventes.producer.options import Options

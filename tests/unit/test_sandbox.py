@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import sample_lake
+from harness import sample_lake
 from ventes.dashboard.source import Lake
 from ventes.dashboard.spark import Result, offered
-from ventes.lake import sandbox
-from ventes.lake.sandbox import Limits, SqlFailed, SqlRefused
-from ventes.lake.snapshot import Snapshot
+from ventes.deltalog.snapshot import Snapshot
+from ventes.query import sandbox
+from ventes.query.sandbox import Limits, SqlFailed, SqlRefused
 
 GUIDE = """
         SELECT 

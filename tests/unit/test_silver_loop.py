@@ -15,20 +15,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import expected
-from tests.support.silver_engine import START, PlainEngine, bronze_rows, random_sales
-from tests.support.silver_run import UntilIdle, in_order, rows_of, run, settings_of, stored_rollups
+from harness import expected
+from harness.silver_engine import START, PlainEngine, bronze_rows, random_sales
+from harness.silver_run import UntilIdle, in_order, rows_of, run, settings_of, stored_rollups
 from ventes.config import PROJECT, Settings
 from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_PAYS, REJETS, ROLLUPS
-from ventes.engines import silver
-from ventes.engines.silver import SilverLoop
+from ventes.deltalog import commit
+from ventes.deltalog.log import Log
+from ventes.deltalog.snapshot import Snapshot
+from ventes.engines import silver_loop
+from ventes.engines.silver_loop import SilverLoop
 from ventes.errors import AlreadyRunning, LakeDamaged
-from ventes.lake import commit, tables
-from ventes.lake.locks import WriterLock, lock_path
-from ventes.lake.log import Log
+from ventes.lake import tables
 from ventes.lake.rollups import APP
-from ventes.lake.snapshot import Snapshot
 from ventes.lake.tables import path_of
+from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -85,7 +86,7 @@ def test_files_are_merged_while_nothing_comes(tmp_path: Path, monkeypatch: pytes
     settings = settings_of(tmp_path, maintenance={"compact_every": 5})
     tables.ensure(settings, BRONZE)
     commit.append(settings.bronze, BRONZE, bronze_rows([{"offset": n, "vente_id": n} for n in range(5)]), "test", 1)
-    monkeypatch.setattr(silver, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(silver_loop, "BEAT_SECONDS", 0.0)
     until = time.monotonic() + 30
 
     class UntilMerged(Stopper):
@@ -104,7 +105,7 @@ def test_files_are_merged_while_nothing_comes(tmp_path: Path, monkeypatch: pytes
 def test_killed_anywhere_it_goes_on_exactly(settings: Settings, tmp_path: Path, point: str) -> None:
     fill_bronze(settings)
     child = subprocess.run(
-        [sys.executable, "-m", "tests.support.silver_run", str(tmp_path)],
+        [sys.executable, "-m", "harness.silver_run", str(tmp_path)],
         env=os.environ | {"VENTES_FAILPOINTS": f"{point}@2:kill9", "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}"},
         cwd=PROJECT,
         check=False,
@@ -120,7 +121,7 @@ def test_killed_anywhere_it_goes_on_exactly(settings: Settings, tmp_path: Path, 
 def test_a_lot_number_is_never_used_twice(settings: Settings, tmp_path: Path) -> None:
     fill_bronze(settings)
     subprocess.run(
-        [sys.executable, "-m", "tests.support.silver_run", str(tmp_path)],
+        [sys.executable, "-m", "harness.silver_run", str(tmp_path)],
         env=os.environ
         | {"VENTES_FAILPOINTS": "silver.after_rejets:kill9", "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}"},
         cwd=PROJECT,

@@ -6,8 +6,8 @@ import pytest
 
 from ventes.engines.source import Topic, differences, mend, resume
 from ventes.errors import LakeDamaged, SourceChanged
-from ventes.lake import gaps
-from ventes.lake.gaps import Gap, Ledger
+from ventes.lake import accepted_gaps
+from ventes.lake.accepted_gaps import Gap, Ledger
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=timezone.utc)
 
@@ -100,17 +100,17 @@ def test_mending_what_is_whole_does_nothing():
 
 
 def test_the_ledger_survives_on_disk(tmp_path):
-    gap = Gap("A", "A", 0, 5, 7, "expired before it was read", gaps.stamp(NOW))
-    gaps.record(tmp_path, [gap])
-    gaps.record(tmp_path, [])
-    gaps.record(tmp_path, [Gap("B", "B", 0, 0, -1, "é", gaps.stamp(NOW))])
-    ledger = gaps.read(tmp_path)
+    gap = Gap("A", "A", 0, 5, 7, "expired before it was read", accepted_gaps.stamp(NOW))
+    accepted_gaps.record(tmp_path, [gap])
+    accepted_gaps.record(tmp_path, [])
+    accepted_gaps.record(tmp_path, [Gap("B", "B", 0, 0, -1, "é", accepted_gaps.stamp(NOW))])
+    ledger = accepted_gaps.read(tmp_path)
     assert ledger.gaps[0] == gap
     assert ledger.accepts("B")
     assert ledger.last("A", 0) == 7
 
 
 def test_a_damaged_ledger_is_named_with_its_line(tmp_path):
-    (tmp_path / gaps.NAME).write_text('{"topic_id": "A"}\n')
+    (tmp_path / accepted_gaps.NAME).write_text('{"topic_id": "A"}\n')
     with pytest.raises(LakeDamaged, match=r"gaps\.jsonl line 1"):
-        gaps.read(tmp_path)
+        accepted_gaps.read(tmp_path)

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from ventes.check.lag import Lag
+from ventes.check.status import Seen, ServiceStatus, Status, judge
 from ventes.cli import status_text
-from ventes.ops import ledger, services
-from ventes.ops.lag import Lag
-from ventes.ops.ledger import Entry
-from ventes.ops.status import Seen, ServiceStatus, Status, judge
 from ventes.runtime.heartbeat import Heartbeat
+from ventes.supervise import services, states
+from ventes.supervise.service_records import Entry
 
 NOW = 1_800_000_000.0
 YES = (True, "")
@@ -28,7 +28,7 @@ def record(**changes: object) -> Heartbeat:
     return replace(beat, **changes)  # type: ignore[arg-type]
 
 
-def entry(state: str = ledger.RUNNING, **changes: object) -> Entry:
+def entry(state: str = states.RUNNING, **changes: object) -> Entry:
     return replace(Entry("bronze", state, NOW - 5, pid=4711, process_started=NOW - 3600), **changes)  # type: ignore[arg-type]
 
 
@@ -54,7 +54,7 @@ def test_a_job_that_runs_and_answers_is_ready() -> None:
         (seen(record=record(phase="waiting")), (False, "no broker"), "waiting", "no broker"),
         (seen(record=record(phase="starting")), (False, "starting"), "starting", "starting"),
         (seen(record=record(pid=1)), (False, "is not running"), "starting", "is not running"),
-        (seen(entry=entry(ledger.STOPPING, reason="has been asked to end")), YES, "stopping", "asked to end"),
+        (seen(entry=entry(states.STOPPING, reason="has been asked to end")), YES, "stopping", "asked to end"),
     ],
 )
 def test_a_job_that_runs_but_is_not_ready_says_why(
@@ -68,15 +68,19 @@ def test_a_job_that_runs_but_is_not_ready_says_why(
 @pytest.mark.parametrize(
     ("what", "state", "reason"),
     [
-        (Seen(entry(ledger.STOPPED, reason="stopped on purpose"), record()), "stopped", "stopped on purpose"),
-        (Seen(entry(ledger.FAILED, reason="crashed 8 times"), record()), "failed", "crashed 8 times"),
+        (Seen(entry(states.STOPPED, reason="stopped on purpose"), record()), "stopped", "stopped on purpose"),
+        (Seen(entry(states.FAILED, reason="crashed 8 times"), record()), "failed", "crashed 8 times"),
         (
-            Seen(entry(ledger.RESTARTING, reason="killed by SIGKILL", again_at=NOW + 7.6), record()),
+            Seen(entry(states.RESTARTING, reason="killed by SIGKILL", again_at=NOW + 7.6), record()),
             "restarting",
             "killed by SIGKILL; again in 8 s",
         ),
-        (Seen(entry(ledger.WAITING, reason="waits for Kafka broker"), None), "waiting", "waits for Kafka broker"),
-        (Seen(entry(ledger.RUNNING), record()), "down", "has just ended"),
+        (
+            Seen(entry(states.WAITING, reason="waits for Kafka broker"), None),
+            "waiting",
+            "waits for Kafka broker",
+        ),
+        (Seen(entry(states.RUNNING), record()), "down", "has just ended"),
         (Seen(None, record()), "down", "gone without a word (killed, or out of memory); `ventes start`"),
         (Seen(None, record(phase="stopped", reason="SIGTERM")), "stopped", "ventes start"),
         (Seen(None, record(phase="failed", reason="topic re-created → ventes recover")), "failed", "ventes recover"),
@@ -90,7 +94,7 @@ def test_a_dead_job_is_never_shown_as_alive_whatever_its_record_says(what: Seen,
 
 
 def test_by_hand_is_said_and_is_fine() -> None:
-    found = judged(seen(entry=entry(ledger.BY_HAND), by_hand=True))
+    found = judged(seen(entry=entry(states.BY_HAND), by_hand=True))
     assert (found.ok, found.by_hand, found.reason) == (True, True, "")
 
 
@@ -99,7 +103,7 @@ def test_without_its_supervisor_a_job_runs_but_that_is_said() -> None:
 
 
 def test_what_the_settings_do_not_ask_for_is_off_and_nothing_is_wrong() -> None:
-    found = judged(Seen(entry(ledger.STOPPED), None), NO, asked_for=False)
+    found = judged(Seen(entry(states.STOPPED), None), NO, asked_for=False)
     assert (found.state, found.ok) == ("off", True)
 
 
@@ -122,7 +126,7 @@ def whole(*found: ServiceStatus) -> Status:
 
 def test_it_reads_like_this() -> None:
     behind = judged(seen(), behind=Lag(1500, 12.4))
-    dead = replace(judged(Seen(entry(ledger.FAILED, reason="boom\x1b[31m"), None), NO), name="silver", last_error="bad")
+    dead = replace(judged(Seen(entry(states.FAILED, reason="boom\x1b[31m"), None), NO), name="silver", last_error="bad")
     assert status_text.render(whole(behind, dead)).splitlines() == [
         "ventes · engine spark · supervisor pid 99 since 06:00:00 · asked 08:00:00 UTC",
         "",

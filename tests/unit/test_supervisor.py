@@ -9,11 +9,11 @@ import pytest
 
 from ventes import config
 from ventes.errors import InstallError
-from ventes.ops import ledger, services
-from ventes.ops.ledger import Entry
-from ventes.ops.services import Service
-from ventes.ops.supervisor import Supervisor
-from ventes.ops.unit import IDLE, World
+from ventes.supervise import services, states
+from ventes.supervise.service_records import Entry
+from ventes.supervise.service_state import IDLE, World
+from ventes.supervise.services import Service
+from ventes.supervise.supervisor import Supervisor
 
 
 @dataclass
@@ -113,7 +113,7 @@ def test_what_needs_the_broker_waits_until_it_answers_and_the_rest_does_not(scen
     scene.ready["broker"] = True
     scene.step()
     assert scene.started == ["broker", "silver", "page", "bronze", "producer"]
-    assert {scene.state(name) for name in services.BY_NAME} == {ledger.RUNNING}
+    assert {scene.state(name) for name in services.BY_NAME} == {states.RUNNING}
 
 
 def test_a_service_that_the_settings_leave_out_is_not_started(scene: Scene) -> None:
@@ -122,27 +122,27 @@ def test_a_service_that_the_settings_leave_out_is_not_started(scene: Scene) -> N
     scene.step()
     scene.step()
     assert "producer" not in scene.started
-    assert scene.state("producer") == ledger.STOPPED
+    assert scene.state("producer") == states.STOPPED
 
 
 def test_killed_is_restarted_after_the_back_off(scene: Scene) -> None:
     scene.up().ends("producer", -9)
     assert scene.step() == pytest.approx(1.0)
-    assert scene.state("producer") == ledger.RESTARTING
+    assert scene.state("producer") == states.RESTARTING
     assert "SIGKILL: its last words" in scene.entry("producer").reason
     assert scene.entry("producer").again_at == pytest.approx(scene.time + 1)
     scene.step(0.9)
     assert scene.started == []
     scene.step(0.2)
     assert scene.started == ["producer"]
-    assert scene.state("producer") == ledger.RUNNING
+    assert scene.state("producer") == states.RUNNING
 
 
 def test_sigterm_from_outside_keeps_it_down_until_start_is_said_again(scene: Scene) -> None:
     scene.up().ends("page", -15)
     scene.step()
     scene.step(3600)
-    assert (scene.started, scene.state("page")) == ([], ledger.STOPPED)
+    assert (scene.started, scene.state("page")) == ([], states.STOPPED)
     scene.supervisor.start_what_is_down(services.ALL)
     scene.step()
     assert scene.started == ["page"]
@@ -185,7 +185,7 @@ def test_crashes_in_a_row_end_in_failed_with_the_last_error(scene: Scene) -> Non
         scene.ends("silver", 1)
         scene.step(1)
         scene.step(31)
-    assert scene.state("silver") == ledger.FAILED
+    assert scene.state("silver") == states.FAILED
     assert scene.entry("silver").reason == ("crashed 8 times in a row, the last time ended with code 1: its last words")
     assert len(scene.started) == 7
     scene.step(3600)
@@ -200,14 +200,14 @@ def test_an_hour_of_health_between_two_crashes_never_ends_in_failed(scene: Scene
         scene.step(0)
         assert scene.entry("silver").crashes == 1
         scene.step(1)
-    assert scene.state("silver") == ledger.RUNNING
+    assert scene.state("silver") == states.RUNNING
 
 
 def test_an_error_that_needs_a_person_is_shown_and_not_looped_on(scene: Scene) -> None:
     scene.up().ends("bronze", 3)
     scene.step()
     scene.step(3600)
-    assert (scene.state("bronze"), scene.entry("bronze").reason) == (ledger.FAILED, "its last words")
+    assert (scene.state("bronze"), scene.entry("bronze").reason) == (states.FAILED, "its last words")
     assert scene.started == []
 
 
@@ -215,26 +215,26 @@ def test_what_cannot_be_started_is_failed_with_the_reason(scene: Scene) -> None:
     scene.cannot_start["broker"] = InstallError("jar kafka_2.13-4.4.0.jar is missing", "bash start_pipeline.sh")
     scene.supervisor.start_what_is_down(services.ALL)
     scene.step()
-    assert scene.state("broker") == ledger.FAILED
+    assert scene.state("broker") == states.FAILED
     assert "kafka_2.13-4.4.0.jar is missing → bash start_pipeline.sh" in scene.entry("broker").reason
-    assert scene.state("bronze") == ledger.WAITING
+    assert scene.state("bronze") == states.WAITING
 
 
 def test_a_part_started_by_hand_is_left_alone(scene: Scene) -> None:
     scene.by_hand["page"] = "started by hand, pid 77"
     scene.up()
-    assert (scene.state("page"), scene.entry("page").reason) == (ledger.BY_HAND, "started by hand, pid 77")
+    assert (scene.state("page"), scene.entry("page").reason) == (states.BY_HAND, "started by hand, pid 77")
     assert list(scene.supervisor.stopping()) == []
-    assert scene.state("page") == ledger.BY_HAND
+    assert scene.state("page") == states.BY_HAND
     del scene.by_hand["page"]
     scene.step(5)
-    assert scene.state("page") == ledger.STOPPED
+    assert scene.state("page") == states.STOPPED
 
 
 def test_stop_goes_from_the_mouth_of_the_pipe_to_its_end(scene: Scene) -> None:
     scene.up().history.clear()
     list(scene.supervisor.stopping())
-    order = [name for name, state in scene.history if state == ledger.STOPPING]
+    order = [name for name, state in scene.history if state == states.STOPPING]
     assert order == list(services.STOP_ORDER)
     stopped_before_next = [name for name, _ in scene.history]
     assert stopped_before_next == [name for service in services.STOP_ORDER for name in (service, service)]
@@ -257,10 +257,10 @@ def test_what_does_not_stop_in_time_is_killed(scene: Scene) -> None:
 def test_stop_takes_back_a_planned_restart(scene: Scene) -> None:
     scene.up().ends("silver", 1)
     scene.step()
-    assert scene.state("silver") == ledger.RESTARTING
+    assert scene.state("silver") == states.RESTARTING
     list(scene.supervisor.stopping())
     scene.step(60)
-    assert (scene.started, scene.state("silver")) == ([], ledger.STOPPED)
+    assert (scene.started, scene.state("silver")) == ([], states.STOPPED)
 
 
 def test_an_engine_switch_replaces_the_jobs_and_nothing_else(scene: Scene) -> None:
@@ -278,7 +278,7 @@ def test_it_sleeps_when_all_is_well_and_asks_an_absent_broker_ever_less_often(sc
     scene.ends("bronze", -9)
     scene.step(2)
     scene.step(2)
-    assert scene.state("bronze") == ledger.RESTARTING
+    assert scene.state("bronze") == states.RESTARTING
     assert scene.entry("bronze").reason == "waits for Kafka broker"
     assert scene.step(600) == pytest.approx(1.0)
 

@@ -15,11 +15,11 @@ import pytest
 
 from ventes import config
 from ventes.config import PROJECT
-from ventes.ops import ledger, orphans, processes, services
-from ventes.ops.ledger import Entry
-from ventes.ops.processes import lives
-from ventes.ops.supervisor import engine_request, lock_path
 from ventes.runtime.heartbeat import same_process, start_of
+from ventes.supervise import orphans, processes, service_records, services, states
+from ventes.supervise.processes import lives
+from ventes.supervise.service_records import Entry
+from ventes.supervise.supervisor import engine_request, lock_path
 
 
 def wait_for(question: Callable[[], object], what: str, seconds: float = 15.0) -> None:
@@ -53,17 +53,17 @@ class Small:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.support.small_supervisor"],
+            [sys.executable, "-W", "error", "-m", "harness.small_supervisor"],
             env=self.environment,
             cwd=PROJECT,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        wait_for(lambda: ledger.read(self.state).supervisor_pid == self.process.pid, "the new ledger")
+        wait_for(lambda: service_records.read(self.state).supervisor_pid == self.process.pid, "the new ledger")
         wait_for(self.all_run, "all five run")
 
     def entry(self, name: str) -> Entry:
-        return ledger.read(self.state).entries[name]
+        return service_records.read(self.state).entries[name]
 
     def pid(self, name: str) -> int:
         pid = self.entry(name).pid
@@ -73,7 +73,7 @@ class Small:
     def all_run(self) -> bool:
         """Running, and past the start of Python: each has said its line."""
         return all(
-            self.entry(name).state == ledger.RUNNING
+            self.entry(name).state == states.RUNNING
             and self.entry(name).process() is not None
             and name in processes.last_line(services.output(self.settings, name))
             for name in services.BY_NAME
@@ -117,14 +117,14 @@ def test_stop_ends_all_in_order_and_leaves_nothing(small: Small) -> None:
     assert not lives(helper)
     stopped = [line.split()[2] for line in small.log().splitlines() if line.endswith("stopped: stopped on purpose")]
     assert stopped == list(services.STOP_ORDER)
-    assert {entry.state for entry in ledger.read(small.state).entries.values()} == {ledger.STOPPED}
+    assert {entry.state for entry in service_records.read(small.state).entries.values()} == {states.STOPPED}
 
 
 def test_killed_comes_back_and_terminated_stays_down_until_start(small: Small) -> None:
     before = small.pids()
     os.kill(before["silver"], signal.SIGKILL)
     os.kill(before["page"], signal.SIGTERM)
-    small.becomes("page", ledger.STOPPED)
+    small.becomes("page", states.STOPPED)
     wait_for(lambda: small.pid("silver") != before["silver"], "silver restarted")
     assert small.entry("page").process() is None
     small.process.send_signal(signal.SIGHUP)
@@ -160,7 +160,7 @@ def test_a_killed_supervisor_leaves_orphans_that_the_next_one_ends(small: Small)
 
 def test_a_second_supervisor_refuses_and_names_the_first(small: Small) -> None:
     second = subprocess.run(
-        [sys.executable, "-m", "tests.support.small_supervisor"],
+        [sys.executable, "-m", "harness.small_supervisor"],
         env=small.environment,
         cwd=PROJECT,
         capture_output=True,
@@ -178,7 +178,7 @@ def test_another_engine_replaces_the_jobs_only(small: Small) -> None:
     before = small.pids()
     engine_request(small.state).write_text("embedded", encoding="utf-8")
     small.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: ledger.read(small.state).engine == "embedded", "the new engine")
+    wait_for(lambda: service_records.read(small.state).engine == "embedded", "the new engine")
     wait_for(small.all_run, "all run again")
     after = small.pids()
     assert [name for name in before if before[name] != after[name]] == ["silver", "bronze"]
@@ -200,7 +200,7 @@ def test_nothing_is_signalled_whose_start_time_or_command_differs(tmp_path: Path
         started = start_of(stranger.pid)
         earlier = Entry("bronze", pid=stranger.pid, process_started=started - 1, argv=["stranger"])
         other = Entry("silver", pid=stranger.pid, process_started=started, argv=["streaming_silver.py"])
-        ledger.write(tmp_path, ledger.Ledger(entries={"bronze": earlier, "silver": other}))
+        service_records.write(tmp_path, service_records.Ledger(entries={"bronze": earlier, "silver": other}))
         assert orphans.find(settings) == {}
         assert list(orphans.end_all(settings)) == []
         assert stranger.poll() is None

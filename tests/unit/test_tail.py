@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ventes.ops.tail import Tail, follow, last
+from ventes.cli.follow_logs import Tail, follow, last
 
 
 def test_the_last_lines_of_a_large_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.corpus import Event, load
 from ventes.contract.tables import EVENT_FIELDS
-from ventes.contract.verdict import judge
+from ventes.judging.verdict import judge
 
 CORPUS = load()
 

@@ -10,12 +10,12 @@ import pytest
 from deltalake import DeltaTable
 from typer.testing import CliRunner
 
-from tests.support import sample_lake
+from harness import sample_lake
+from ventes.check.verify import Report, Verification
 from ventes.cli import app, mount
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, CLEAN, PAR_PAYS, REJETS, Table
 from ventes.lake.tables import path_of
-from ventes.ops.verify import Report, Verification
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def doctor(
     Java, jars, ports, disks, paths, tables, checkpoint, and the entries of the guide's Troubleshooting. Exit code 1 if
     something is bad.
     """
-    from ventes.ops.doctor import diagnose  # here: Arrow and the Kafka client take 0.5 s to import
+    from ventes.check.doctor import diagnose  # here: Arrow and the Kafka client take 0.5 s to import
 
     findings = diagnose(config.load(), repair)
     healthy = all(finding.level != "bad" for finding in findings)

@@ -34,7 +34,7 @@ def start(
     part fails, or Ctrl-C ends it midway, what was started is stopped again. An engine other than the running one is
     asked about first.
     """
-    from ventes.ops import startup
+    from ventes.supervise import startup
 
     settings = _load(engine)
     result = startup.start(settings, engine, _say, _asker(yes))
@@ -58,7 +58,7 @@ def stop(
     Each job finishes its batch; when the command returns, every process has ended. A part of this pipeline that
     somebody started by hand is named and left alone, unless --all.
     """
-    from ventes.ops import services, shutdown
+    from ventes.supervise import services, shutdown
 
     settings = config.load()
     ran = shutdown.stop(settings, _say)
@@ -75,10 +75,10 @@ def restart(engine: EngineOption = None, yes: YesOption = False) -> None:
 
     With an --engine other than the running one, only the two jobs are replaced: it takes over where they stood.
     """
-    from ventes.ops import ledger, shutdown, startup
+    from ventes.supervise import service_records, shutdown, startup
 
     settings = config.load()
-    book = ledger.read(settings.state)
+    book = service_records.read(settings.state)
     running = book.supervisor() is not None
     if running and engine is not None and engine != book.engine:
         settings = _load(engine)
@@ -97,8 +97,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON, for pr
     Exit code 1 if anything is not ready. Every word is checked when it is printed: processes by pid and start time,
     the broker and the page by asking them, lag by the topic's and the tables' own positions.
     """
+    from ventes.check.status import status as ask
     from ventes.cli import status_text
-    from ventes.ops.status import status as ask
 
     found = ask(config.load())
     print(json.dumps(found.as_dict(), indent=2) if as_json else status_text.render(found))
@@ -114,7 +114,7 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of each to begin with.")] = 10,
 ) -> None:
     """Show the services' logs, each line after its service's name."""
-    from ventes.ops import tail
+    from ventes.cli import follow_logs
 
     settings = config.load()
     for name in services or ():
@@ -123,7 +123,7 @@ def logs(
     files = {name: settings.log(name) for name in services or LOG_NAMES}
     width = max(map(len, files)) + 1 if len(files) > 1 else 0
     for name, path in files.items():
-        for line in tail.last(path, lines):
+        for line in follow_logs.last(path, lines):
             print(_prefixed(name, width, line))
     if services and not follow and not any(path.exists() for path in files.values()):
         raise VentesError(f"no log yet: {', '.join(map(str, files.values()))}", "ventes start")
@@ -136,7 +136,7 @@ def reset(yes: YesOption = False) -> None:
 
     All together, after naming them and asking. Refused while anything runs.
     """
-    from ventes.ops import reset as removal
+    from ventes.operations import reset as removal
 
     settings = config.load()
     wanted = removal.plan(settings)
@@ -175,7 +175,7 @@ def _asker(yes: bool) -> Callable[[str], bool]:
 
 
 def _url(settings: Settings) -> str:
-    from ventes.ops.services import page_url
+    from ventes.supervise.services import page_url
 
     return page_url(settings)
 
@@ -214,9 +214,9 @@ def _prefixed(name: str, width: int, line: str) -> str:
 
 
 def _follow(files: dict[str, Path], width: int, wait: Callable[[float], object] = time.sleep) -> None:
-    from ventes.ops import tail
+    from ventes.cli import follow_logs
 
-    for name, line in tail.follow(files, wait):
+    for name, line in follow_logs.follow(files, wait):
         print(_prefixed(name, width, line), flush=True)
 
 
@@ -226,13 +226,13 @@ class _Ended(Exception):
 
 def _stay(settings: Settings) -> None:
     """Show the logs until Ctrl-C or SIGTERM, then stop everything; exit 1 if the supervisor ends by itself."""
-    from ventes.ops import ledger, shutdown
+    from ventes.supervise import service_records, shutdown
 
     def terminated(*_: object) -> None:
         raise KeyboardInterrupt
 
     def wait(seconds: float) -> None:
-        if ledger.read(settings.state).supervisor() is None:
+        if service_records.read(settings.state).supervisor() is None:
             raise _Ended
         time.sleep(seconds)
 

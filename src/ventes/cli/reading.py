@@ -23,7 +23,7 @@ from ventes.errors import UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ventes.lake.snapshot import Snapshot
+    from ventes.deltalog.snapshot import Snapshot
 
 QueryFormat = Literal["table", "csv", "json", "parquet"]
 ExportFormat = Literal["csv", "parquet"]
@@ -46,7 +46,7 @@ def query(
 
     The query runs in a process of its own that can read these tables and nothing else.
     """
-    from ventes.lake.sandbox import Limits, stream
+    from ventes.query.sandbox import Limits, stream
 
     tables = {BRONZE_VIEW if name == "bronze" else name: found for name, found in _tables(config.load()).items()}
     with stream(sql, tables, Limits(seconds or None, None, memory_mb, None)) as (schema, batches):
@@ -59,7 +59,7 @@ def export(
     to: Annotated[Path | None, typer.Option("-o", "--output", help="A file; without it, standard output.")] = None,
 ) -> None:
     """Write a whole table as CSV or Parquet, streamed, with progress."""
-    from ventes.lake import export as files
+    from ventes.query import export as files
 
     tables = _tables(config.load())
     name = "bronze" if table == BRONZE_VIEW else table
@@ -121,7 +121,7 @@ def replay(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def _tables(settings: Settings) -> dict[str, Snapshot]:
     """Every table that is there. Raises LakeDamaged for one that cannot be read."""
     from ventes.contract.tables import ALL
-    from ventes.lake.snapshot import Snapshot, TableMissing
+    from ventes.deltalog.snapshot import Snapshot, TableMissing
     from ventes.lake.tables import path_of
 
     found = {}
@@ -135,7 +135,7 @@ def _tables(settings: Settings) -> dict[str, Snapshot]:
 
 def _rejected(condition: str, values: list[Any], limit: int) -> list[dict[str, Any]]:
     from ventes.contract.tables import REJETS
-    from ventes.lake.snapshot import connect
+    from ventes.deltalog.snapshot import connect
 
     tables = _tables(config.load())
     if REJETS.name not in tables:
@@ -153,7 +153,7 @@ def _rejected(condition: str, values: list[Any], limit: int) -> list[dict[str, A
 
 
 def _print(schema: pa.Schema, batches: Iterator[pa.RecordBatch], output: QueryFormat) -> None:
-    from ventes.lake.export import WRITERS
+    from ventes.query.export import WRITERS
 
     if output == "table":
         _print_table(schema, batches)

@@ -29,7 +29,7 @@ def rebuild(
     become clean, once. The Silver job stops meanwhile and readers keep the old tables until the new ones are complete.
     Interrupted, it goes on when called again.
     """
-    from ventes.ops import rebuild as work  # here: DuckDB and Arrow take 0.3 s to import
+    from ventes.operations import rebuild as work  # here: DuckDB and Arrow take 0.3 s to import
     from ventes.runtime import logs
     from ventes.runtime.stop import Stopper
 

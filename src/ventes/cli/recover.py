@@ -15,11 +15,11 @@ def recover(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")
     records it in gaps.jsonl beside the tables, where `ventes verify` takes it into account. No row is changed.
     """
     from ventes import config
-    from ventes.engines import recovery
-    from ventes.lake import gaps
+    from ventes.lake import accepted_gaps
+    from ventes.operations import recover as operation
 
     settings = config.load()
-    found = recovery.plan(settings, datetime.now(timezone.utc))
+    found = operation.plan(settings, datetime.now(timezone.utc))
     if not found.differences:
         print("nothing to recover: the topic goes on where Bronze ends")
         return
@@ -32,5 +32,5 @@ def recover(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")
     if not (yes or typer.confirm("Record this?")):
         print("nothing was recorded")
         raise typer.Exit(1)
-    recovery.record(settings, found)
-    print(f"recorded in {gaps.path_of(settings.lake)}; `ventes start` goes on")
+    operation.record(settings, found)
+    print(f"recorded in {accepted_gaps.path_of(settings.lake)}; `ventes start` goes on")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
-from ventes.ops.status import ServiceStatus, Status
+from ventes.check.status import ServiceStatus, Status
 from ventes.runtime.logs import printable
 
 

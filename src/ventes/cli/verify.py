@@ -19,7 +19,7 @@ def verify(
 
     Reads only, and may run while the pipeline does. Exit code 1 with the first differing rows if anything differs.
     """
-    from ventes.ops.verify import Verification  # here: DuckDB and Arrow take 0.3 s to import
+    from ventes.check.verify import Verification  # here: DuckDB and Arrow take 0.3 s to import
 
     shown = sys.stderr.isatty()
 

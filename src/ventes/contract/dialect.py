@@ -1,7 +1,9 @@
-"""The pipeline's SQL: written once, in Spark's dialect, run by Spark and by DuckDB.
+"""The pipeline's SQL files: written in Spark's dialect, translated for DuckDB by sqlglot.
 
-The files stand in contract/sql. `:name` in a file is a parameter; its value is put in as a literal,
-or, where it is an expression made with `fragment`, as that SQL.
+A file stands beside the code that runs it and is named by its path in this package: "engines/sql/clean". The statements
+in BOTH_ENGINES are run by Spark and by DuckDB; a test compares their rows. All others are run by DuckDB only, under
+either engine. `:name` in a file is a parameter; its value is put in as a literal, or, where it is an expression made
+with `fragment`, as that SQL.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ from typing import Literal
 import sqlglot
 from sqlglot import exp
 
-FOLDER = resources.files(__package__) / "sql"
+PACKAGE = resources.files("ventes")
 """Also in a zip, as workers of a Spark cluster get this package."""
+BOTH_ENGINES = ("engines/sql/judged", "engines/sql/clean", "engines/sql/rejected")
+"""Statements that Spark runs too, for lots that do not fit in memory."""
 Dialect = Literal["spark", "duckdb"]
 Value = str | int | Decimal | datetime | exp.Expr
 
@@ -27,7 +31,7 @@ _SOURCE = "databricks"
 
 
 def sql(name: str, dialect: Dialect, **params: Value) -> str:
-    """The statement of contract/sql/<name>.sql for `dialect`, with every `:param` as a literal or fragment.
+    """The statement in <name>.sql for `dialect`, with every `:param` as a literal or fragment.
 
     Raises KeyError for a parameter that has no value.
     """
@@ -42,7 +46,7 @@ def fragment(expression: str) -> exp.Expr:
 @cache
 def _translated(name: str, dialect: Dialect) -> str:
     """The statement with a slot for each parameter: translating takes 1–4 ms, too much for every lot."""
-    statement = sqlglot.parse_one((FOLDER / f"{name}.sql").read_text(encoding="utf-8"), read=_SOURCE)
+    statement = sqlglot.parse_one((PACKAGE / f"{name}.sql").read_text(encoding="utf-8"), read=_SOURCE)
     for placeholder in list(statement.find_all(exp.Placeholder)):
         placeholder.replace(exp.Var(this=f"__slot_{placeholder.name}__"))
     return statement.sql(dialect, comments=False)

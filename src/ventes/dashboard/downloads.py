@@ -9,12 +9,12 @@ from collections.abc import Hashable, Mapping
 import streamlit as st
 
 from ventes.contract.tables import ALL
-from ventes.dashboard import streaming
+from ventes.dashboard import download_server
+from ventes.dashboard.download_server import Chunks, File
 from ventes.dashboard.source import Moment
-from ventes.dashboard.streaming import Chunks, File
-from ventes.lake import export, sandbox
-from ventes.lake.sandbox import Limits
-from ventes.lake.snapshot import Snapshot
+from ventes.deltalog.snapshot import Snapshot
+from ventes.query import export, sandbox
+from ventes.query.sandbox import Limits
 
 SQL_SECONDS = 3600.0
 """A query whose rows are all asked for is ended after this; what a person looks at has settings.page.sql_seconds."""
@@ -35,7 +35,7 @@ def show(moment: Moment) -> None:
 
 def offer(label: str, what: Hashable, file: File) -> None:
     """A link that downloads `file`. `what` tells it from other files."""
-    address = streaming.link(what, file)
+    address = download_server.link(what, file)
     if address is None:
         st.caption("This server cannot stream files to the browser; the command does.")
         return

@@ -3,7 +3,7 @@
 Each reads the views that `relations.narrowed` makes, whose rows are sums (keys may repeat):
 
     clients    client_id, client_nom, pays, segment, jour, total_quantite, total_depense, nb_achats
-    produits   produit_id, produit_nom, categorie, quantite_totale, revenue_total, total_transactions
+    products   produit_id, produit_nom, categorie, quantite_totale, revenue_total, total_transactions
     minutes    minute (UTC), total_transactions, revenue_total, items_sold
 """
 
@@ -54,7 +54,7 @@ def headline(con: duckdb.DuckDBPyConnection, day: date) -> tuple[Headline, Headl
         "SELECT coalesce(sum(nb_achats), 0)::BIGINT, count(DISTINCT client_id), coalesce(sum(total_depense), 0), "
         "coalesce(sum(nb_achats) FILTER (jour = $day), 0)::BIGINT, count(DISTINCT client_id) FILTER (jour = $day), "
         "coalesce(sum(total_depense) FILTER (jour = $day), 0), "
-        "(SELECT count(DISTINCT produit_id) FROM produits) FROM clients",
+        "(SELECT count(DISTINCT produit_id) FROM products) FROM clients",
         {"day": day},
     )
     return Headline(row[0], row[1], row[6], Decimal(row[2])), Headline(row[3], row[4], 0, Decimal(row[5]))
@@ -88,7 +88,7 @@ def products(con: duckdb.DuckDBPyConnection, limit: int = 10, by: str = "quantit
     return con.execute(
         "SELECT produit_id, produit_nom, categorie, sum(quantite_totale)::BIGINT AS quantity, "
         "sum(revenue_total) AS revenue, sum(total_transactions)::BIGINT AS sales "
-        f"FROM produits GROUP BY ALL ORDER BY {by} DESC, produit_id, produit_nom LIMIT {limit:d}"
+        f"FROM products GROUP BY ALL ORDER BY {by} DESC, produit_id, produit_nom LIMIT {limit:d}"
     ).to_arrow_table()
 
 

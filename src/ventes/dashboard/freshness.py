@@ -13,13 +13,13 @@ from datetime import datetime, timedelta, timezone
 
 import streamlit as st
 
+from ventes.check.status import ServiceStatus, Status, status
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, CLEAN
 from ventes.dashboard import text
-from ventes.dashboard.past import Version
+from ventes.dashboard.as_of import Version
 from ventes.dashboard.sidebar import Choices
 from ventes.dashboard.view import View
-from ventes.ops.status import ServiceStatus, Status, status
 
 ASK_SECONDS = 3.0
 """Between two askings."""

@@ -10,7 +10,7 @@ import streamlit as st
 from ventes.contract.tables import BRONZE, CLEAN
 from ventes.dashboard import figures, text
 from ventes.dashboard.figures import Headline, Trend
-from ventes.dashboard.relations import narrowed, recent_sales, tables_for
+from ventes.dashboard.query_sources import narrowed, recent_sales, tables_for
 from ventes.dashboard.view import View
 
 RECENT = 2000
@@ -18,7 +18,7 @@ RECENT = 2000
 
 
 def show(view: View) -> None:
-    used = tables_for(view.filters, "clients", "produits")
+    used = tables_for(view.filters, "clients", "products")
     today = (view.moment.as_of or datetime.now(timezone.utc)).astimezone(view.settings.business_zone).date()
     total, day = view.shared(("headline", today), used, lambda: _headline(view, today))
     trend = view.shared("trend", (CLEAN.name,), lambda: _trend(view))
@@ -57,7 +57,7 @@ def _card(label: str, value: str, note: str, line: Sequence[float], about: str |
 
 
 def _headline(view: View, day: date) -> tuple[Headline, Headline]:
-    with narrowed(view.moment, view.filters, "clients", "produits") as con:
+    with narrowed(view.moment, view.filters, "clients", "products") as con:
         return figures.headline(con, day)
 
 

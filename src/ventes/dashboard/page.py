@@ -21,7 +21,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ventes.config import Settings, config_path, load
-from ventes.dashboard import freshness, headline, sidebar, streaming, text
+from ventes.dashboard import download_server, freshness, headline, sidebar, text
 from ventes.dashboard.own_tabs import Tab, found
 from ventes.dashboard.sidebar import Choices
 from ventes.dashboard.source import Lake, NotReadable
@@ -172,7 +172,7 @@ def render(own_tabs: Sequence[str] = ()) -> Board:
 def _keep_what_is_loaded() -> None:
     """Once: Streamlit collects garbage after every run, through all that the process has loaded. That took 60–100 ms of
     each refresh and of each new viewer, most of it for modules, which stay anyway."""
-    streaming.prepare()  # looks for the server among the objects that the collector knows
+    download_server.prepare()  # looks for the server among the objects that the collector knows
     gc.collect()
     gc.freeze()
 

@@ -10,9 +10,9 @@ import streamlit as st
 
 from ventes.config import Settings
 from ventes.contract.tables import ALL, CLEAN, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT
-from ventes.dashboard import commands, diagram, downloads, past, text
+from ventes.dashboard import as_of, commands, diagram, downloads, text
+from ventes.dashboard.as_of import Past, Version
 from ventes.dashboard.filters import PERIODS, Filters, period
-from ventes.dashboard.past import Past, Version
 from ventes.dashboard.source import Lake, NotReadable
 
 
@@ -127,7 +127,7 @@ def _known(lake: Lake) -> tuple[list[str], list[str], list[str]]:
 def _as_of(settings: Settings, lake: Lake) -> Past | None:
     """An earlier moment, absolute, so that a link to it stays the same."""
     hours = settings.maintenance.history_hours
-    chosen = past.parsed(st.query_params.get("at"))
+    chosen = as_of.parsed(st.query_params.get("at"))
 
     def move() -> None:
         minutes = int(st.session_state["_back"])
@@ -178,7 +178,7 @@ def _exact(settings: Settings, lake: Lake, chosen: Past | None) -> None:
     kept.setdefault("_at_version", at.number if at else None)
     table = str(st.selectbox("Versions of", names, key="_at_table"))
     st.number_input("Version", min_value=0, value=None, step=1, key="_at_version", on_change=to_version)
-    first, last = past.kept(lake.path(table)) or (0, 0)
+    first, last = as_of.kept(lake.path(table)) or (0, 0)
     st.caption(
         f"The log of {text.markdown(table)} has {first:,} to {last:,}. Each version of the last 10 minutes can be "
         "read; before that, the last one of each minute."
@@ -189,7 +189,7 @@ def _said(settings: Settings, lake: Lake, chosen: Past) -> str:
     zone = settings.business_zone
     if isinstance(chosen, datetime):
         return f"As of {chosen.astimezone(zone):%Y-%m-%d %H:%M:%S} ({settings.rules.time_zone})"
-    committed = past.committed(lake.path(chosen.table), chosen.number)
+    committed = as_of.committed(lake.path(chosen.table), chosen.number)
     when = (
         f", committed {committed.astimezone(zone):%Y-%m-%d %H:%M:%S} ({settings.rules.time_zone})" if committed else ""
     )
@@ -201,7 +201,7 @@ def _go_to(target: Past | None, asked_by: str = "") -> None:
     if target is None:
         st.query_params.pop("at", None)
     else:
-        st.query_params["at"] = past.address(target)
+        st.query_params["at"] = as_of.address(target)
     for key, empty in (("_back", 0), ("_at_time", None), ("_at_version", None)):
         if key != asked_by and key in st.session_state:
             st.session_state[key] = empty

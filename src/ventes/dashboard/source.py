@@ -21,12 +21,12 @@ import duckdb
 
 from ventes.config import Settings
 from ventes.contract.tables import ALL, Table
-from ventes.dashboard import past
+from ventes.dashboard import as_of
+from ventes.dashboard.as_of import Past, Version
 from ventes.dashboard.cache import Shared
-from ventes.dashboard.past import Past, Version
-from ventes.dashboard.perfile import PerFile
+from ventes.dashboard.file_cache import PerFile
+from ventes.deltalog.snapshot import Snapshot, TableMissing, VersionGone, Watcher, connect, version_at
 from ventes.errors import LakeDamaged
-from ventes.lake.snapshot import Snapshot, TableMissing, VersionGone, Watcher, connect, version_at
 from ventes.lake.tables import path_of
 
 T = TypeVar("T")
@@ -183,7 +183,7 @@ class Lake:
             if at.number == newest.version:
                 return self._moment(datetime.now(timezone.utc), {at.table: newest})
             snapshot = self._opened(at.table, watcher, at.number, newest)
-            after = past.committed(watcher.path, at.number + 1)
+            after = as_of.committed(watcher.path, at.number + 1)
             if after is None:
                 raise VersionGone(f"no version after {at.number}", "choose another")
         except VersionGone:
@@ -193,7 +193,7 @@ class Lake:
         return self._moment(after - timedelta(milliseconds=1), {at.table: snapshot})
 
     def _gone(self, at: Version) -> str:
-        first, last = past.kept(self.path(at.table)) or (0, 0)
+        first, last = as_of.kept(self.path(at.table)) or (0, 0)
         if at.number > last:
             return f"The table {at.table} has no version {at.number:,} yet: its newest is {last:,}."
         return (

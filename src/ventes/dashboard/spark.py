@@ -13,10 +13,10 @@ import streamlit as st
 
 from ventes.contract.tables import BRONZE
 from ventes.dashboard.source import Moment
+from ventes.deltalog.snapshot import Snapshot
 from ventes.errors import VentesError
-from ventes.lake import sandbox
-from ventes.lake.sandbox import Answer, Limits, SqlFailed
-from ventes.lake.snapshot import Snapshot
+from ventes.query import sandbox
+from ventes.query.sandbox import Answer, Limits, SqlFailed
 
 BRONZE_VIEW = "bronze_data"
 AT_ONCE = 2

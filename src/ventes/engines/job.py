@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ventes.config import Settings
 from ventes.errors import AlreadyRunning, BrokerUnavailable, VentesError
-from ventes.lake import locks
+from ventes.lake import writer_lock
 from ventes.runtime import heartbeat, logs
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
@@ -75,9 +75,9 @@ def wait_for_predecessor(settings: Settings, service: str, seconds: float = 15.0
 
     A JVM whose Python was killed ends by itself within seconds: that one is waited for.
     """
-    path = locks.lock_path(settings, service)
+    path = writer_lock.lock_path(settings, service)
     until = time.monotonic() + seconds
-    while (pid := locks.holder(path)) is not None:
+    while (pid := writer_lock.holder(path)) is not None:
         record = heartbeat.read(settings.state, service)
         orphan = record is not None and pid in record.children and not heartbeat.alive(record)
         if not orphan or time.monotonic() > until:

@@ -14,7 +14,7 @@ from datetime import datetime
 from ventes import kafka
 from ventes.config import Settings
 from ventes.errors import BrokerUnavailable, SourceChanged
-from ventes.lake.gaps import Gap, Ledger, stamp
+from ventes.lake.accepted_gaps import Gap, Ledger, stamp
 
 Position = Mapping[tuple[str, int], int]
 """(topic_id, partition) → last offset present."""

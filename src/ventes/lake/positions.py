@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from ventes.lake.log import DataFile, Log, TableMissing
+from ventes.deltalog.log import DataFile, Log, TableMissing
 
 Position = dict[tuple[str, int], int]
 """(topic_id, partition) → last offset present."""

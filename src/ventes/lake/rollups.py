@@ -1,7 +1,7 @@
 """The five aggregate tables: what a lot adds is merged in, exactly once each.
 
-A lot brings three small partial tables (sql/silver/partiels_*.sql). For each aggregate the rows that may share a key
-are read, summed with the partials by the table's own statement (sql/silver/ventes_*.sql) and put back, in one commit
+A lot brings three small partial tables (lake/sql/partiels_*.sql). For each aggregate the rows that may share a key
+are read, summed with the partials by the table's own statement (lake/sql/ventes_*.sql) and put back, in one commit
 that carries ("ventes-silver", lot). Sums, minima, maxima and sets combine in any order, so a lot may be completed later
 from ventes_clean with the same result.
 
@@ -16,17 +16,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ventes.config import Rules, Settings
 from ventes.contract.dialect import sql
 from ventes.contract.tables import AGGREGES, PAR_MINUTE, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, ROLLUPS, Table
+from ventes.deltalog import commit, data_files
+from ventes.deltalog.log import DataFile, Log
+from ventes.deltalog.snapshot import Renewed, Snapshot
 from ventes.errors import LakeDamaged
-from ventes.lake import commit, files, tables
-from ventes.lake.log import DataFile, Log
-from ventes.lake.reach import Reach
-from ventes.lake.snapshot import Renewed, Snapshot
+from ventes.lake import tables
+from ventes.lake.distinct_customers import Reach
 from ventes.runtime.failpoints import failpoint
 
 APP = "ventes-silver"
@@ -39,9 +41,9 @@ MOST_FILES = 100
 SMALL_FILES = 8
 """Untouched files below half a CHUNK that may gather before they are merged."""
 
-CLIENTS, PRODUITS, MINUTES = "clients", "produits", "minutes"
-PARTIALS = {CLIENTS: "partiels_clients", PRODUITS: "partiels_produits", MINUTES: "partiels_minutes"}
-"""Name of a partial table → its statement over the relation `clean`."""
+CLIENTS, PRODUCTS, MINUTES = "clients", "products", "minutes"
+PARTIALS = (CLIENTS, PRODUCTS, MINUTES)
+"""The partial tables of a lot; lake/sql/partial_<name>.sql makes each."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ _SPECS = {
         _Rollup(AGGREGES, CLIENTS, ("jour", "client_id")),
         _Rollup(PAR_PAYS, CLIENTS, ("pays",), sums={"pays": "pays", **_OF_CLIENTS}),
         _Rollup(PAR_SEGMENT, CLIENTS, ("segment",), sums={"segment": "segment", **_OF_CLIENTS}),
-        _Rollup(PAR_PRODUIT, PRODUITS, ("produit_id",)),
+        _Rollup(PAR_PRODUIT, PRODUCTS, ("produit_id",)),
         _Rollup(PAR_MINUTE, MINUTES, ("minute",)),
     )
 }
@@ -75,6 +77,16 @@ def thresholds(rules: Rules) -> dict[str, int | Decimal]:
         "standard_from": Decimal(repr(rules.standard_from)),
         "premium_from": Decimal(repr(rules.premium_from)),
     }
+
+
+def partial(con: duckdb.DuckDBPyConnection, name: str) -> pa.Table:
+    """One of PARTIALS, from the relation `clean` of `con` (rows of ventes_clean)."""
+    return con.execute(sql(f"lake/sql/partial_{name}", "duckdb")).to_arrow_table()
+
+
+def partials_of(con: duckdb.DuckDBPyConnection) -> dict[str, pa.Table]:
+    """All of PARTIALS, from the relation `clean` of `con`."""
+    return {name: partial(con, name) for name in PARTIALS}
 
 
 class Publisher:
@@ -94,8 +106,7 @@ class Publisher:
         """Table → path → rows, of the files written last: the next lot most likely touches the same."""
         params = thresholds(settings.rules)
         self._sql = {
-            name: sql(f"silver/{name}", "duckdb", **(params if name == AGGREGES.name else {}))
-            for name in (*_SPECS, *PARTIALS.values())
+            name: sql(f"lake/sql/{name}", "duckdb", **(params if name == AGGREGES.name else {})) for name in _SPECS
         }
 
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
@@ -147,21 +158,21 @@ class Publisher:
         touched = list(log.files.values()) if anew else _touched(spec, log, delta)
         old = [] if anew else [self._rows(log, spec.table, file) for file in touched]
         columns = delta.column_names
-        partiels = pa.concat_tables([*(rows.select(columns).cast(delta.schema) for rows in old), delta])
-        merged = self._final(spec, partiels)
+        partials = pa.concat_tables([*(rows.select(columns).cast(delta.schema) for rows in old), delta])
+        merged = self._final(spec, partials)
         gathered = [] if anew else _small(log, touched)
         kept = pa.concat_tables([self._rows(log, spec.table, file) for file in gathered]) if gathered else None
         chunks = [*_chunks(spec, merged, log), *(_chunks(spec, kept, log) if kept is not None else [])]
         new = commit.replace(log, spec.table, [*touched, *gathered], chunks, APP, lot)
         self._recent[spec.table.name] = {file.path: rows for file, rows in zip(new, chunks, strict=True)}
 
-    def _final(self, spec: _Rollup, partiels: pa.Table) -> pa.Table:
+    def _final(self, spec: _Rollup, partials: pa.Table) -> pa.Table:
         extra = {}
         if spec.table is PAR_PAYS:
-            extra["uniques"] = self._known().pays(partiels["pays"].unique().to_pylist())
+            extra["distinct_counts"] = self._known().pays(partials["pays"].unique().to_pylist())
         elif spec.table is PAR_SEGMENT:
-            extra["uniques"] = self._known().segments(partiels["segment"].unique().to_pylist())
-        rows = self._run(spec.table.name, partiels=partiels, **extra).cast(spec.table.schema)
+            extra["distinct_counts"] = self._known().segments(partials["segment"].unique().to_pylist())
+        rows = self._run(spec.table.name, partials=partials, **extra).cast(spec.table.schema)
         return rows.sort_by([(column, "ascending") for column in spec.ordered_by])
 
     def _run(self, name: str, **relations: pa.Table) -> pa.Table:
@@ -193,8 +204,8 @@ class Publisher:
 
     # -- from ventes_clean --------------------------------------------------------------------
 
-    def _partial_of(self, clean: Log, partial: str, after: int, upto: int) -> pa.Table:
-        """A partial table of the lots in (after, upto]."""
+    def _partial_of(self, clean: Log, name: str, after: int, upto: int) -> pa.Table:
+        """The partial table `name` of the lots in (after, upto]."""
 
         def keep(file: DataFile) -> bool:
             lots = file.bounds("lot")
@@ -204,7 +215,7 @@ class Publisher:
         self._database.con.execute(
             f"CREATE OR REPLACE TEMP VIEW clean AS {source} WHERE lot > {after} AND lot <= {upto}"
         )
-        return self._database.con.execute(self._sql[PARTIALS[partial]]).to_arrow_table()
+        return partial(self._database.con, name)
 
 
 def publish(settings: Settings, partials: Mapping[str, pa.Table], lot: int) -> None:
@@ -224,7 +235,7 @@ def last_lot(log: Log) -> int | None:
 def _touched(spec: _Rollup, log: Log, delta: pa.Table) -> list[DataFile]:
     """The files that may hold a key of `delta`."""
     column = spec.ordered_by[0]
-    values = sorted(files.bound_text(value) for value in delta[column].unique().to_pylist())
+    values = sorted(data_files.bound_text(value) for value in delta[column].unique().to_pylist())
     result = []
     for file in log.files.values():
         bounds = file.bounds(column)

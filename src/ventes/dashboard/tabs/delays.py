@@ -8,7 +8,7 @@ from ventes.contract.tables import CLEAN
 from ventes.dashboard import charts, figures, text
 from ventes.dashboard.figures import Row, rows_of
 from ventes.dashboard.filters import Filters
-from ventes.dashboard.relations import recent_sales
+from ventes.dashboard.query_sources import recent_sales
 from ventes.dashboard.view import View
 
 LABEL = "Freshness"

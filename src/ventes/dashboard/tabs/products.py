@@ -6,7 +6,7 @@ import streamlit as st
 
 from ventes.dashboard import charts, figures, text
 from ventes.dashboard.figures import Row, rows_of
-from ventes.dashboard.relations import narrowed, tables_for
+from ventes.dashboard.query_sources import narrowed, tables_for
 from ventes.dashboard.view import View
 
 LABEL = "Top 10 Products"
@@ -14,7 +14,7 @@ LABEL = "Top 10 Products"
 
 def render(view: View) -> None:
     by = view.choice("Ranked by", ("quantity", "revenue"), "rank")
-    rows = view.shared(("products", by), tables_for(view.filters, "produits"), lambda: _rows(view, by))
+    rows = view.shared(("products", by), tables_for(view.filters, "products"), lambda: _rows(view, by))
     if not rows:
         view.nothing()
         return
@@ -35,5 +35,5 @@ def render(view: View) -> None:
 
 
 def _rows(view: View, by: str) -> list[Row]:
-    with narrowed(view.moment, view.filters, "produits") as con:
+    with narrowed(view.moment, view.filters, "products") as con:
         return rows_of(figures.products(con, by=by))

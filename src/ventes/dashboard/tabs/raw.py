@@ -8,7 +8,7 @@ import streamlit as st
 
 from ventes.contract.tables import BRONZE
 from ventes.dashboard import text
-from ventes.dashboard.relations import last_messages
+from ventes.dashboard.query_sources import last_messages
 from ventes.dashboard.view import View
 
 LABEL = "Raw Data"

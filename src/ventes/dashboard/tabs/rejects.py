@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from ventes.contract.tables import BRONZE, CLEAN, REJETS
-from ventes.dashboard import charts, figures, perfile, text
+from ventes.dashboard import charts, figures, file_cache, text
 from ventes.dashboard.figures import Reconciliation, Row, rows_of
 from ventes.dashboard.view import View
 
@@ -62,7 +62,7 @@ def _reconciled(book: Reconciliation) -> None:
 def _all(view: View):  # type: ignore[no-untyped-def]
     rejects = view.moment[REJETS.name]
     with view.moment.lake.connection() as con:
-        answer = view.moment.lake.perfile.ask(con, rejects, perfile.REASONS)
+        answer = view.moment.lake.perfile.ask(con, rejects, file_cache.REASONS)
         con.register("motifs", answer["motifs"])
         book = figures.reconciliation(view.moment[BRONZE.name].rows, view.moment[CLEAN.name].rows, answer["kinds"])
         over_time = figures.reasons_over_time(con, view.settings.rules.time_zone)

@@ -9,8 +9,8 @@ import pyarrow as pa
 import streamlit as st
 
 from ventes.dashboard import downloads, text
+from ventes.dashboard.download_server import File
 from ventes.dashboard.spark import Result, ask, offered, tables_of
-from ventes.dashboard.streaming import File
 from ventes.dashboard.view import View
 from ventes.errors import VentesError
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from ventes.dashboard import charts, figures, text
 from ventes.dashboard.figures import Timeline
-from ventes.dashboard.relations import narrowed, tables_for
+from ventes.dashboard.query_sources import narrowed, tables_for
 from ventes.dashboard.view import View
 
 LABEL = "Sales Timeline"

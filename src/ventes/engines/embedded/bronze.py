@@ -17,16 +17,17 @@ import pyarrow as pa
 from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
+from ventes.deltalog import commit, data_files
+from ventes.deltalog.log import Log, transaction
+from ventes.deltalog.maintenance import Caretaker, one_worker
+from ventes.deltalog.snapshot import connect
 from ventes.engines import job, source
 from ventes.engines.embedded.intake import Batch, Intake, Interrupted
-from ventes.engines.embedded.judge import judged
 from ventes.errors import BrokerUnavailable
-from ventes.lake import commit, files, gaps, positions
-from ventes.lake.locks import WriterLock, lock_path
-from ventes.lake.log import Log, transaction
-from ventes.lake.maintenance import Caretaker, one_worker
-from ventes.lake.snapshot import connect
+from ventes.judging.judge_batch import judged
+from ventes.lake import accepted_gaps, positions
 from ventes.lake.tables import ensure
+from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.failpoints import failpoint
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
@@ -107,10 +108,10 @@ class Ingestion:
                 continue
             self._table.refresh()
             now = datetime.now(timezone.utc)
-            ledger = gaps.read(self._settings.lake)
+            ledger = accepted_gaps.read(self._settings.lake)
             resume = source.resume(topic, positions.of_log(self._table), ledger, now)
             if resume.unrecorded:
-                gaps.record(self._settings.lake, resume.unrecorded)
+                accepted_gaps.record(self._settings.lake, resume.unrecorded)
             self._log.info("reading topic %s (%s) from %s", topic.name, resume.topic_id, dict(resume.offsets))
             self._reporter.update(phase="running", reason="")
             return resume
@@ -169,7 +170,7 @@ class Ingestion:
             transaction(f"ventes-bronze:{resume.topic_id}:{partition}", last) for partition, last in batch.last.items()
         ]
         try:
-            written = files.write(self._table.path, BRONZE, commit.conform(BRONZE, rows))
+            written = data_files.write(self._table.path, BRONZE, commit.conform(BRONZE, rows))
             self._table.commit([*stamps, *(file.add(True) for file in written)], "WRITE")
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -17,21 +17,21 @@ import pyarrow.compute as pc
 
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, CLEAN, POSITION, REJETS
+from ventes.deltalog import commit, data_files
+from ventes.deltalog.log import Log, transaction
+from ventes.deltalog.snapshot import Renewed, Snapshot
 from ventes.engines import job
+from ventes.engines.embedded.bronze_rows import pieces, with_values
 from ventes.engines.embedded.intake import RAW
-from ventes.engines.embedded.judge import judged
 from ventes.engines.embedded.known_ids import KnownIds
-from ventes.engines.embedded.raw_rows import pieces, with_values
-from ventes.engines.silver import SilverLoop, Taken
-from ventes.engines.small_lot import split
-from ventes.engines.span import Span
+from ventes.engines.lot_range import Span
+from ventes.engines.silver_loop import SilverLoop, Taken
+from ventes.engines.split_in_duckdb import split
 from ventes.errors import LakeDamaged
-from ventes.lake import commit, files
-from ventes.lake.locks import WriterLock, lock_path
-from ventes.lake.log import Log, transaction
+from ventes.judging.judge_batch import judged
 from ventes.lake.rollups import APP
-from ventes.lake.snapshot import Renewed, Snapshot
 from ventes.lake.tables import path_of
+from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.failpoints import failpoint
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
@@ -129,7 +129,7 @@ class EmbeddedSilver:
         log = self._log(path_of(self._settings, REJETS))
         if log.transactions.get(APP, -1) >= lot:
             return
-        file = files.write_stream(log.path, REJETS, REJETS.schema, with_values(rows, bronze, span), {})
+        file = data_files.write_stream(log.path, REJETS, REJETS.schema, with_values(rows, bronze, span), {})
         if file.rows != rows.num_rows:
             raise LakeDamaged(
                 f"Bronze gave the raw bytes of {file.rows} rejected rows of {rows.num_rows}", "ventes verify says which"

@@ -21,17 +21,17 @@ from pyspark.sql.streaming.query import StreamingQuery
 from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
+from ventes.deltalog.maintenance import Caretaker, one_worker
 from ventes.engines import job, source
 from ventes.engines.spark import checkpoint, kafka_source
-from ventes.engines.spark.ingest import Ingest, Stopping
-from ventes.engines.spark.lock import JvmLock
+from ventes.engines.spark.jvm_lock import JvmLock
+from ventes.engines.spark.micro_batch import Ingest, Stopping
 from ventes.engines.spark.session import Session, open_session
 from ventes.engines.spark.sink import Sink
 from ventes.errors import BrokerUnavailable, VentesError
-from ventes.lake import gaps, tables
-from ventes.lake.locks import lock_path
-from ventes.lake.maintenance import Caretaker, one_worker
+from ventes.lake import accepted_gaps, tables
 from ventes.lake.positions import positions
+from ventes.lake.writer_lock import lock_path
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -81,7 +81,7 @@ def compare(settings: Settings, admin: kafka.Admin) -> Standing:
     """Where the job stands. Raises BrokerUnavailable, or SourceChanged where a person must decide."""
     topic = source.look(settings, admin)
     newest = checkpoint.newest(settings.checkpoints / "bronze", topic.name)
-    table, ledger = positions(settings.bronze), gaps.read(settings.lake)
+    table, ledger = positions(settings.bronze), accepted_gaps.read(settings.lake)
     resume = source.resume(topic, table, ledger, datetime.now(timezone.utc), checkpoint.seen(newest))
     return Standing(topic, newest, resume)
 
@@ -132,7 +132,7 @@ class Bronze:
         tables.ensure(self._settings, BRONZE)
         standing = compare(self._settings, self._admin)
         resume = standing.resume
-        gaps.record(self._settings.lake, resume.unrecorded)
+        accepted_gaps.record(self._settings.lake, resume.unrecorded)
         epoch = self._enter(checkpoint.decide(self._epochs, standing.newest, resume))
         sink = Sink(self._settings.bronze, BRONZE)
         with contextlib.closing(Caretaker(self._settings, BRONZE, sink.log, one_worker())) as caretaker:

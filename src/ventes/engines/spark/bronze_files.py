@@ -22,11 +22,11 @@ from pyspark.sql import functions as F
 
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
+from ventes.deltalog import data_files
+from ventes.deltalog.log import DataFile
+from ventes.deltalog.snapshot import connect
 from ventes.engines.embedded.intake import RAW
-from ventes.engines.embedded.judge import judged
-from ventes.lake import files
-from ventes.lake.log import DataFile
-from ventes.lake.snapshot import connect
+from ventes.judging.judge_batch import judged
 
 JUDGE_ROWS, JUDGE_BYTES = 16_384, 8_000_000
 """Messages judged at a time; more was no faster."""
@@ -60,7 +60,7 @@ def _write_part(
     with connect(settings.embedded.memory_mb, threads=1) as con:  # the other cores have tasks of their own
         messages = _gathered((pa.Table.from_batches([batch]) for batch in batches), JUDGE_BYTES, JUDGE_ROWS)
         rows = _gathered((judged(con, raw.cast(RAW), settings, ingested_at) for raw in messages), FILE_BYTES)
-        made = [file for some in rows for file in files.write(settings.bronze, BRONZE, some)]
+        made = [file for some in rows for file in data_files.write(settings.bronze, BRONZE, some)]
     yield pa.RecordBatch.from_pydict({"file": pa.array([json.dumps(asdict(file)) for file in made], pa.string())})
 
 

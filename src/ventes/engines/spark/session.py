@@ -26,7 +26,7 @@ from pyspark.sql import SparkSession
 
 from ventes.config import PROJECT, Settings
 from ventes.errors import ConfigError, InstallError
-from ventes.ops import class_archive, java
+from ventes.install import class_archive, java
 
 HERE = Path(__file__).resolve().parent
 
@@ -247,7 +247,7 @@ def _needs_delta(spark: SparkSession) -> None:
         if not jvm.org.apache.spark.util.Utils.classIsLoadable(name):
             raise InstallError(
                 f"this Spark does not know {name.rpartition('.')[2]}",
-                "`python -m ventes.ops.install` teaches .venv/bin/spark-submit its jars; or run the script with python",
+                "`python -m ventes.install` configures .venv/bin/spark-submit; or run the script with python",
             )
 
 

@@ -24,21 +24,21 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from ventes.config import Settings
-from ventes.contract.dialect import sql
 from ventes.contract.tables import BRONZE, CLEAN, REJETS, Table
+from ventes.deltalog import commit
+from ventes.deltalog.log import DataFile, Log
+from ventes.deltalog.snapshot import Renewed, Snapshot
 from ventes.engines import job
-from ventes.engines.silver import SilverLoop, Taken
-from ventes.engines.small_lot import split as split_few
-from ventes.engines.span import Span
-from ventes.engines.spark.large_lot import Census, may_hold, parts
-from ventes.engines.spark.lock import JvmLock
+from ventes.engines.lot_range import Span
+from ventes.engines.silver_loop import SilverLoop, Taken
+from ventes.engines.spark.jvm_lock import JvmLock
 from ventes.engines.spark.session import Session, open_session
 from ventes.engines.spark.sink import FEW, Sink, collect
-from ventes.lake import commit, tables
-from ventes.lake.locks import lock_path
-from ventes.lake.log import DataFile, Log
-from ventes.lake.rollups import APP, PARTIALS
-from ventes.lake.snapshot import Renewed, Snapshot
+from ventes.engines.spark.split_in_spark import Census, may_hold, parts
+from ventes.engines.split_in_duckdb import split as split_few
+from ventes.lake import tables
+from ventes.lake.rollups import APP, partials_of
+from ventes.lake.writer_lock import lock_path
 from ventes.runtime.failpoints import failpoint
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
@@ -118,11 +118,11 @@ class SparkSilver:
         ids = np.unique(valid["vente_id"].to_numpy())
         self._database.con.register("ids", pa.table({"vente_id": ids}))
         candidates = Snapshot.of_log(clean).select(lambda file: may_hold(file, ids))
-        connues = self._database.con.execute(
+        known_rows = self._database.con.execute(
             f"SELECT * FROM ({candidates}) SEMI JOIN ids USING (vente_id)"
         ).to_arrow_table()
         self._database.con.unregister("ids")
-        split = split_few(self._database.con, rows, connues, self._settings, lot, now)
+        split = split_few(self._database.con, rows, known_rows, self._settings, lot, now)
         failpoint("silver.before_rejets")
         if split.rejets.num_rows:
             commit.append(tables.path_of(self._settings, REJETS), REJETS, split.rejets, APP, lot)
@@ -138,9 +138,9 @@ class SparkSilver:
         census = Census.of(rows)
         candidates = self._read(CLEAN, (file for file in clean.log.files.values() if may_hold(file, census.ids)))
         wanted = self._spark.createDataFrame(pa.table({"vente_id": census.ids}))
-        connues = candidates.join(F.broadcast(wanted), "vente_id", "left_semi")
+        known_rows = candidates.join(F.broadcast(wanted), "vente_id", "left_semi")
         try:
-            split = parts(self._spark, self._database.con, rows, census, connues, self._settings, lot, now)
+            split = parts(self._spark, self._database.con, rows, census, known_rows, self._settings, lot, now)
             failpoint("silver.before_rejets")
             if split.rejected_rows:
                 rejets = Sink(tables.path_of(self._settings, REJETS), REJETS)
@@ -155,10 +155,7 @@ class SparkSilver:
     def _partials(self, clean: Log, paths: frozenset[str]) -> dict[str, pa.Table]:
         """What the files just written add to the roll-ups: DuckDB groups 400,000 rows in a tenth of a second."""
         Snapshot.of_log(clean).view(self._database.con, "clean", lambda file: file.path in paths)
-        found = {
-            name: self._database.con.execute(sql(f"silver/{file}", "duckdb")).to_arrow_table()
-            for name, file in PARTIALS.items()
-        }
+        found = partials_of(self._database.con)
         self._database.con.execute("DROP VIEW clean")
         return found
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from ventes.contract.tables import Table
-from ventes.lake import commit
-from ventes.lake.log import DataFile, Log, transaction
+from ventes.deltalog import commit
+from ventes.deltalog.log import DataFile, Log, transaction
 
 FEW = 20_000
 """Up to this many rows are collected, so that the driver can finish and commit them."""

@@ -1,0 +1,109 @@
+"""A real broker for a test: prepared, started, asked until it answers, stopped for certain.
+
+with running_broker(settings) as broker:
+    ...
+    broker.kill(); broker.start()
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ventes.broker import managed
+from ventes.config import PROJECT, Settings
+
+
+class Broker:
+    """The broker of `settings`, as a child of the test. `stop` and `kill` may be followed by `start`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def output(self) -> str:
+        """What it printed, and the end of its log."""
+        texts = []
+        for path in (managed.folder(self.settings) / "test.out", self.settings.log("broker")):
+            if path.is_file():
+                texts.append(path.read_text("utf-8", "replace")[-4000:])
+        return "\n".join(texts)
+
+    def launch(self) -> None:
+        """Start it and do not wait."""
+        assert self.process is None or self.process.poll() is not None, "it runs already"
+        managed.prepare(self.settings)
+        with (managed.folder(self.settings) / "test.out").open("wb") as out:
+            self.process = subprocess.Popen(
+                managed.command(self.settings),
+                env=managed.environment(self.settings),
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def start(self, seconds: float = 60.0) -> None:
+        """Start it and wait until it answers; fails with its log if it dies or stays silent."""
+        self.launch()
+        assert self.process is not None
+        until = time.monotonic() + seconds
+        while True:
+            answers, why = managed.ready(self.settings)
+            if answers:
+                return
+            if self.process.poll() is not None:
+                pytest.fail(f"the broker ended with {self.process.returncode}\n{self.output}")
+            if time.monotonic() > until:
+                self.kill()
+                pytest.fail(f"the broker was not ready within {seconds:.0f} s: {why}\n{self.output}")
+            time.sleep(0.05)
+
+    def stop(self, seconds: float = 20.0) -> int | None:
+        """SIGTERM and wait; returns the exit code (None if it was not running)."""
+        return self._end(signal.SIGTERM, seconds)
+
+    def kill(self) -> int | None:
+        """kill -9."""
+        return self._end(signal.SIGKILL, 10)
+
+    def pause(self) -> None:
+        """It hangs, as seen from outside, until `resume`."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def _end(self, number: signal.Signals, seconds: float) -> int | None:
+        process, self.process = self.process, None
+        if process is None:
+            return None
+        if process.poll() is None:
+            process.send_signal(number)
+            process.send_signal(signal.SIGCONT)  # a paused one would not hear SIGTERM
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+            pytest.fail(f"the broker did not end within {seconds:.0f} s after {number.name}\n{self.output}")
+
+
+@contextlib.contextmanager
+def running_broker(settings: Settings) -> Iterator[Broker]:
+    """A broker that answers; stopped at the end, whatever happened."""
+    one = Broker(settings)
+    one.start()
+    try:
+        yield one
+    finally:
+        one.stop()

@@ -1,0 +1,301 @@
+"""A whole pipeline of a test's own: real broker, real jobs as processes, own folders and ports.
+
+with Pipeline(tmp_path, engine="spark") as p:
+    p.start("bronze"); p.start("silver")
+    p.send(sales(100))
+    p.catch_up()
+    p.kill("silver", signal.SIGKILL)
+    p.verify()
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+import pytest
+from confluent_kafka import Producer
+
+from harness.broker import Broker
+from ventes import config, kafka
+from ventes.check.verify import Report, Verification
+from ventes.contract.tables import CLEAN, REJETS, ROLLUPS, Table
+from ventes.lake.positions import positions
+from ventes.lake.tables import as_others_see, path_of
+from ventes.runtime import heartbeat
+
+SCRIPTS = {"bronze": "spark_streaming_delta.py", "silver": "streaming_silver.py", "producer": "producer.py"}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on now; held together while they are chosen, so that they differ."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def wait_for(question: Callable[[], object], what: str, seconds: float = 90.0) -> None:
+    """Ask until the answer is true; fail naming `what` after `seconds`."""
+    until = time.monotonic() + seconds
+    while not question():
+        if time.monotonic() > until:
+            pytest.fail(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.05)
+
+
+class Pipeline:
+    def __init__(
+        self,
+        folder: Path,
+        engine: str = "embedded",
+        partitions: int = 1,
+        extra: str = "",
+        beside: Pipeline | None = None,
+    ) -> None:
+        """`beside`: read the topic of that pipeline's broker into tables of one's own."""
+        self.folder = folder
+        self.engine = engine
+        self._borrows_broker = beside is not None
+        broker_port, controller_port, page_port = free_ports(3)
+        if beside is not None:
+            broker_port = beside.settings.kafka.port
+        folder.mkdir(parents=True, exist_ok=True)
+        toml = folder / "ventes.toml"
+        toml.write_text(
+            f"""
+            engine = "{engine}"
+            [kafka]
+            port = {broker_port}
+            controller_port = {controller_port}
+            partitions = {partitions}
+            [paths]
+            lake = "lake"
+            logs = "logs"
+            state = "state"
+            [page]
+            port = {page_port}
+            [spark]
+            bronze_trigger_seconds = 0.5
+            silver_trigger_seconds = 0.5
+            {extra}
+            """,
+            encoding="utf-8",
+        )
+        self.environment = {**os.environ, "VENTES_CONFIG": str(toml)}
+        self._before = os.environ.get("VENTES_CONFIG")
+        os.environ["VENTES_CONFIG"] = str(toml)
+        self.settings = config.load()
+        self.broker = Broker(self.settings)
+        self.jobs: dict[str, subprocess.Popen[bytes]] = {}
+        self.sent = 0
+
+    def __enter__(self) -> Pipeline:
+        if not self._borrows_broker:
+            self.broker.start()
+            kafka.ensure_topic(self.settings)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            for name in list(self.jobs):
+                self.stop(name, signal.SIGKILL if error else signal.SIGTERM)
+        finally:
+            if not self._borrows_broker:
+                self.broker.stop()
+            if self._before is None:
+                del os.environ["VENTES_CONFIG"]
+            else:
+                os.environ["VENTES_CONFIG"] = self._before
+
+    # -- jobs -----------------------------------------------------------------------------------
+
+    def start(
+        self, job: str, failpoints: str = "", engine: str | None = None, *options: str
+    ) -> subprocess.Popen[bytes]:
+        """Start the guide's script of a job, as a person would."""
+        environment = {**self.environment, "VENTES_ENGINE": engine or self.engine}
+        if failpoints:
+            environment["VENTES_FAILPOINTS"] = failpoints
+        output = (self.folder / f"{job}.out").open("ab")
+        process = subprocess.Popen(
+            [sys.executable, str(config.PROJECT / SCRIPTS[job]), *options],
+            env=environment,
+            cwd=self.folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        output.close()
+        self.jobs[job] = process
+        return process
+
+    def jvm(self, job: str) -> psutil.Process | None:
+        """The JVM of a running Spark job."""
+        children = psutil.Process(self.jobs[job].pid).children(recursive=True)
+        return next((child for child in children if "java" in child.name()), None)
+
+    def stop(self, job: str, number: signal.Signals = signal.SIGTERM, seconds: float = 30.0) -> int:
+        """Signal a job and wait until it and all its children are gone; returns the exit code."""
+        process = self.jobs.pop(job)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family = psutil.Process(process.pid).children(recursive=True)
+            if process.poll() is None:
+                process.send_signal(number)
+            process.wait(seconds)
+            _, left = psutil.wait_procs(family, timeout=15)
+            assert not left, f"{job} left {left}"
+        return process.wait(seconds)
+
+    def kill(self, job: str) -> int:
+        return self.stop(job, signal.SIGKILL)
+
+    def died(self, job: str, seconds: float = 90.0) -> int:
+        """Wait until a job ended by itself (a failpoint, a refusal); returns its exit code."""
+        process = self.jobs[job]
+        family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"{job} did not end within {seconds:.0f} s\n{self.log(job)}")
+        psutil.wait_procs(family, timeout=15)
+        del self.jobs[job]
+        return process.returncode
+
+    def ventes(self, *arguments: str, code: int = 0) -> str:
+        """Run the command line as a person would; returns what it printed."""
+        command = [str(Path(sys.executable).with_name("ventes")), *arguments]
+        done = subprocess.run(
+            command, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    def log(self, job: str, lines: int = 30) -> str:
+        found = []
+        for path in (self.settings.log(job), self.folder / f"{job}.out"):
+            if path.is_file():
+                found += [f"-- {path.name}", *path.read_text("utf-8", "replace").splitlines()[-lines:]]
+        return "\n".join(found)
+
+    def heartbeat(self, job: str) -> heartbeat.Heartbeat | None:
+        return heartbeat.read(self.settings.state, job)
+
+    # -- messages -------------------------------------------------------------------------------
+
+    def send(self, values: Iterable[bytes | None], partition: int = 0) -> int:
+        """Put raw bytes into the topic; returns when the broker has acknowledged all."""
+        failed = []
+
+        def delivered(error: object, _: object) -> None:
+            if error is not None:
+                failed.append(error)
+
+        options = {"acks": "all", "linger.ms": 5, "message.max.bytes": 10_000_000, "enable.idempotence": True}
+        producer = Producer(kafka.client_config(self.settings, **options))
+        count = 0
+        for value in values:
+            while True:
+                try:
+                    producer.produce(
+                        self.settings.kafka.topic, value, key=b"1", partition=partition, on_delivery=delivered
+                    )
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+            count += 1
+        assert producer.flush(60) == 0
+        assert not failed, failed[:3]
+        self.sent += count
+        return count
+
+    # -- conditions -----------------------------------------------------------------------------
+
+    def lag(self) -> str:
+        """What is still to do, in words; empty when every table holds all the topic has."""
+        topic_id = kafka.topic_id(self.settings)
+        ends = {p: high - 1 for p, (_, high) in kafka.end_offsets(self.settings).items() if high > 0}
+        bronze = {p: last for (name, p), last in positions(self.settings.bronze).items() if _plain(name) == topic_id}
+        if any(bronze.get(p, -1) < last for p, last in ends.items()):
+            return f"bronze at {bronze}, topic at {ends}"
+        silver: dict[tuple[str, int], int] = {}
+        for table in (CLEAN, REJETS):
+            for place, last in positions(path_of(self.settings, table)).items():
+                silver[place] = max(last, silver.get(place, -1))
+        everything = positions(self.settings.bronze)
+        if silver != everything:
+            return f"silver at {silver}, bronze at {everything}"
+        if not everything:
+            return ""
+        lots = {
+            table.name: as_others_see(path_of(self.settings, table)).transaction_version("ventes-silver")
+            for table in (REJETS, CLEAN, *ROLLUPS)
+            if (path_of(self.settings, table) / "_delta_log").is_dir()
+        }
+        done = lots.get(CLEAN.name)  # committed after a lot's rejets, before its roll-ups
+        started = lots.pop(REJETS.name, None) or 0
+        complete = done is not None and started <= done and len(lots) == 6 and set(lots.values()) == {done}
+        return "" if complete else f"rejets at {started}, the others at {lots}"
+
+    def catch_up(self, seconds: float = 90.0) -> None:
+        """Wait until nothing is left to do; fail with what is, and the jobs' logs."""
+        until = time.monotonic() + seconds
+        while lag := self.lag():
+            ended = [job for job, process in self.jobs.items() if process.poll() is not None]
+            if ended or time.monotonic() > until:
+                logs = "\n".join(self.log(job) for job in SCRIPTS)
+                pytest.fail(f"not caught up ({lag}); ended: {ended}\n{logs}")
+            time.sleep(0.1)
+
+    def verify(self, read_topic: bool = True) -> Report:
+        report = Verification(self.settings, read_topic=read_topic).run()
+        failed = [f"{check.line()} {check.differences}" for check in report.checks if not check.ok]
+        assert report.ok, "\n".join(failed)
+        return report
+
+    def rows(self, table: Table) -> int:
+        from ventes.deltalog.snapshot import Snapshot
+
+        return Snapshot.open(path_of(self.settings, table)).rows
+
+
+def _plain(label: str) -> str:
+    return label.partition("~")[0]
+
+
+def sales(count: int, first_id: int = 1, seed: int = 0) -> Iterator[bytes]:
+    """Valid sales with ids from `first_id`, as any producer could send them."""
+    import json
+    import random
+    from datetime import datetime, timezone
+
+    rng = random.Random(seed)
+    for number in range(first_id, first_id + count):
+        client, product = rng.randrange(1, 50), rng.randrange(1, 20)
+        yield json.dumps(
+            {
+                "vente_id": number,
+                "client_id": client,
+                "produit_id": product,
+                "timestamp": datetime.now(timezone.utc).isoformat(),
+                "quantite": rng.randrange(1, 5),
+                "montant": round(rng.uniform(1, 300), 2),
+                "client_nom": f"Client {client} é",
+                "produit_nom": f"Produit {product}",
+                "categorie": f"Catégorie {product % 4}",
+                "pays": ["France", "Belgique", "Suisse"][client % 3],
+                "segment": ["Particulier", "Pro"][client % 2],
+            }
+        ).encode()

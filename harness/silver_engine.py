@@ -1,0 +1,129 @@
+"""The plainest Silver engine: the pipeline's SQL on DuckDB, two commits. And made-up Bronze rows for it to eat."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from ventes.config import Settings
+from ventes.contract.dialect import fragment, sql
+from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.deltalog import commit
+from ventes.deltalog.log import Log
+from ventes.deltalog.snapshot import Snapshot, connect
+from ventes.engines.silver_loop import Span, Taken
+from ventes.lake import tables
+from ventes.lake.rollups import APP, partials_of
+from ventes.lake.writer_lock import WriterLock, lock_path
+from ventes.runtime.failpoints import failpoint
+
+START = datetime(2026, 3, 1, 9, 0, tzinfo=timezone.utc)
+
+
+class PlainEngine:
+    name = "plain"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = WriterLock(lock_path(settings, "silver"))
+        self._con = connect()
+
+    def lock(self) -> None:
+        self._lock.acquire()
+
+    def take(self, span: Span, lot: int) -> Taken:
+        settings, con = self._settings, self._con
+        bronze = Snapshot.open(tables.path_of(settings, BRONZE), version=span.bronze_version)
+        where = fragment(span.predicate()).sql("duckdb")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE lot_rows AS {bronze.select(span.holds)} WHERE {where}")
+        clean_log = Log.open(tables.path_of(settings, CLEAN))
+        Snapshot.of_log(clean_log).view(con, "tous")
+        con.execute("CREATE OR REPLACE TEMP TABLE known_rows AS SELECT * FROM tous SEMI JOIN lot_rows USING (vente_id)")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE judged_rows AS {sql('engines/sql/judged', 'duckdb')}")
+        params: dict[str, Any] = {"processed_at": START, "lot": lot}
+        late = settings.rules.watermark_minutes * 60_000_000
+        clean = con.execute(sql("engines/sql/clean", "duckdb", watermark_us=late, **params)).to_arrow_table()
+        rejets = con.execute(sql("engines/sql/rejected", "duckdb", **params)).to_arrow_table().cast(REJETS.schema)
+        failpoint("silver.before_rejets")
+        if rejets.num_rows:
+            commit.append(tables.path_of(settings, REJETS), REJETS, rejets, APP, lot)
+        failpoint("silver.after_rejets")
+        commit.append(clean_log, CLEAN, clean.cast(CLEAN.schema), APP, lot)
+        failpoint("silver.after_clean")
+        con.register("clean", clean)
+        return Taken(clean.num_rows, rejets.num_rows, partials_of(con))
+
+    def close(self) -> None:
+        self._con.close()
+        self._lock.release()
+
+
+def bronze_rows(sales: Iterable[dict[str, Any]]) -> pa.Table:
+    """Bronze rows of `sales`: each a dict of Bronze columns that overrides a plain valid sale."""
+    rows = []
+    for sale in sales:
+        offset = sale["offset"]
+        row: dict[str, Any] = {
+            "vente_id": offset + 1,
+            "client_id": 7,
+            "produit_id": 3,
+            "timestamp": START,
+            "quantite": 2,
+            "montant": Decimal("10.00"),
+            "client_nom": "Ana",
+            "produit_nom": "Lampe",
+            "categorie": "Maison",
+            "pays": "France",
+            "segment": "B2C",
+            "motifs": [],
+            "_extra": None,
+            "topic_id": "T",
+            "partition": 0,
+            "kafka_ts": START + timedelta(milliseconds=offset),
+            "date_ingestion": START,
+            "key": b"7",
+            "value": b"{}",
+            "headers": None,
+        }
+        row |= sale
+        row["jour"] = (row["timestamp"] or row["kafka_ts"]).date()
+        rows.append(row)
+    return pa.Table.from_pylist(rows, schema=BRONZE.schema)
+
+
+def random_sales(seed: int, count: int, first: int = 0, partitions: int = 1) -> list[dict[str, Any]]:
+    """Sales with repeats, conflicts, rejects, late events; offsets from `first` on in each partition."""
+    rng = random.Random(seed)
+    offsets = dict.fromkeys(range(partitions), first)
+    sales = []
+    for number in range(count):
+        partition = rng.randrange(partitions)
+        client, produit = rng.randint(1, 12), rng.randint(1, 6)
+        sale = {
+            "offset": offsets[partition],
+            "partition": partition,
+            "kafka_ts": START + timedelta(milliseconds=first * 50 + number),
+            "vente_id": rng.choice([first * 100 + number + 1] * 8 + [rng.randint(1, first + count)]),
+            "client_id": client,
+            "produit_id": produit,
+            "client_nom": f"Client {client}",
+            "produit_nom": f"Produit {produit}",
+            "categorie": f"Cat {produit % 3}",
+            "pays": rng.choice(["France", "Italie"]),
+            "segment": rng.choice(["B2B", "B2C"]),
+            "quantite": rng.randint(1, 9),
+            "montant": Decimal(rng.randint(1, 99_999)) / 100,
+            "timestamp": START + timedelta(minutes=rng.randint(-2000, 5), microseconds=rng.randint(0, 999_999)),
+        }
+        if sales and rng.random() < 0.05:
+            sale = sales[-1] | {"offset": offsets[partition], "partition": partition, "kafka_ts": sale["kafka_ts"]}
+        elif rng.random() < 0.1:
+            sale |= {"motifs": rng.choice([["range:montant"], ["type:quantite", "missing:pays"]]), "montant": None}
+        offsets[partition] += 1
+        sales.append(sale)
+    return sales

@@ -1,0 +1,173 @@
+"""The tables and Spark's checkpoint: do they read as they should, and what can be mended without loss.
+
+Repairs take the writer's lock, and move what they remove to <state>/repairs/<time>/ first.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+
+from deltalake.exceptions import DeltaError
+
+from ventes.check.doctor.finding import Finding, bad, ok, warn
+from ventes.check.protocol import log_complaints
+from ventes.config import Settings
+from ventes.contract.tables import ALL, BRONZE, Table
+from ventes.deltalog.log import Log, TableMissing
+from ventes.engines.spark import checkpoint
+from ventes.errors import AlreadyRunning, LakeDamaged
+from ventes.lake.tables import as_others_see, path_of
+from ventes.lake.writer_lock import WriterLock, lock_path
+
+_COMMIT = re.compile(r"(\d{20})\.json")
+
+
+def findings(settings: Settings, repair: bool) -> Iterator[Finding]:
+    """One finding a table, one for the checkpoint."""
+    for table in ALL:
+        yield _table(settings, table, repair)
+    yield _checkpoint(settings, repair)
+
+
+# -- tables -----------------------------------------------------------------------------------
+
+
+def _table(settings: Settings, table: Table, repair: bool) -> Finding:
+    name, path = f"table {table.name}", path_of(settings, table)
+    if not (path / "_delta_log").is_dir():
+        if path.is_dir() and any(path.rglob("*.parquet")):
+            return bad(name, f"{path} holds data files, but its _delta_log is gone", _lost(table))
+        return ok(name, "not there yet: the job that writes it makes it")
+    torn = torn_commit(path)
+    if torn is not None:
+        return _torn(settings, table, torn, repair)
+    try:
+        complaints, commits = log_complaints(path)
+        if complaints:
+            return bad(name, "; ".join(complaints), _lost(table))
+        log = Log.open(path)
+        as_others_see(path)
+    except TableMissing as error:
+        return bad(name, error.message, _lost(table))
+    except (LakeDamaged, DeltaError) as error:
+        return bad(name, getattr(error, "message", str(error)), _lost(table))
+    gone = [file for file in log.files if not (path / file).is_file()]
+    if gone:
+        return bad(name, f"{len(gone)} of {len(log.files)} data files are gone, such as {gone[0]}", _lost(table))
+    rows = sum(file.rows or 0 for file in log.files.values())
+    text = f"version {log.version}, {rows:,} rows in {len(log.files)} files, {commits} commits without a gap"
+    if len(log.files) > 1000:
+        step = "its job compacts it: look for errors in the job's log"
+        return warn(name, f"{text}; so many files make readers slow", step)
+    return ok(name, text)
+
+
+def torn_commit(table: Path) -> Path | None:
+    """The last commit file of a table, if it was cut short: empty, or not JSON to its end. What power loss leaves."""
+    commits = sorted(entry for entry in (table / "_delta_log").iterdir() if _COMMIT.fullmatch(entry.name))
+    if not commits:
+        return None
+    text = commits[-1].read_bytes()
+    try:
+        whole = bool(text.strip()) and all(json.loads(line) for line in text.splitlines() if line.strip())
+    except ValueError:
+        whole = False
+    return None if whole else commits[-1]
+
+
+def _torn(settings: Settings, table: Table, commit: Path, repair: bool) -> Finding:
+    name = f"table {table.name}"
+    seen = f"the last commit {commit} " + ("is empty" if commit.stat().st_size == 0 else "is cut short")
+    first = int(commit.stem) == 0
+    if not repair:
+        return bad(name, f"{seen} (power loss?)", "ventes stop, then ventes doctor --repair")
+    if first:
+        return bad(name, f"{seen}, and it is the only one", f"remove {path_of(settings, table)}: it never held a row")
+    try:
+        # Bronze's commit decides where Silver stands, so nobody may write either.
+        with ExitStack() as locks:
+            for job in ("bronze", "silver"):
+                locks.enter_context(WriterLock(lock_path(settings, job)))
+            kept = _repairs(settings) / table.name
+            kept.mkdir(parents=True, exist_ok=True)
+            log = commit.parent
+            # Spark's and Delta's checksums of that version go with it.
+            for file in (
+                log / f".{commit.name}.crc",
+                log / f"{commit.stem}.crc",
+                log / f".{commit.stem}.crc.crc",
+                commit,
+            ):
+                if file.exists():
+                    shutil.move(file, kept / file.name)
+    except AlreadyRunning as error:
+        return bad(name, f"{seen}; not mended, because {error.message}", "ventes stop, then ventes doctor --repair")
+    after = (
+        "start the pipeline: it reads the missing rows from Kafka again"
+        if table is BRONZE
+        else "ventes rebuild silver: later commits of other tables may count rows that this one lost"
+    )
+    return warn(name, f"{seen}; moved to {kept}, the table is again what it was one commit before", after)
+
+
+def _lost(table: Table) -> str:
+    """How to get a table back that is damaged beyond its last commit."""
+    if table is BRONZE:
+        return "restore the folder from a backup; without one, `ventes reset` begins anew from what Kafka still holds"
+    return "ventes rebuild silver makes it anew from Bronze"
+
+
+# -- checkpoint -------------------------------------------------------------------------------
+
+
+def _checkpoint(settings: Settings, repair: bool) -> Finding:
+    name = "checkpoint of bronze"
+    folder = settings.checkpoints / "bronze"
+    found = checkpoint.newest(folder, settings.kafka.topic)
+    if found is None:
+        return ok(name, "none: Spark begins from the table's position")
+    if not found.damage:
+        return ok(name, f"{found.path.name}: batch {found.planned} planned, {found.committed} committed")
+    seen = f"{found.path}: {'; '.join(found.damage)}"
+    harmless = "nothing is lost: at its next start the job begins a new epoch from the table's position"
+    if not repair:
+        return warn(name, seen, f"{harmless}; `ventes doctor --repair` takes away a torn tail instead")
+    try:
+        with WriterLock(lock_path(settings, "bronze")):
+            kept = _repairs(settings) / found.path.name
+            shutil.copytree(found.path, kept)
+            removed = _cut_tail(found.path)
+    except AlreadyRunning as error:
+        return warn(name, f"{seen}; not mended, because {error.message}", "ventes stop, then ventes doctor --repair")
+    again = checkpoint.read(found.path, settings.kafka.topic)
+    if again.damage:
+        shutil.copytree(kept, found.path, dirs_exist_ok=True)
+        return warn(name, f"{seen}; more than its tail is damaged, so it was left as it is", harmless)
+    return warn(name, f"{seen}; batch {removed} was taken away, a copy is in {kept}", "start the pipeline")
+
+
+def _cut_tail(epoch: Path) -> int | None:
+    """Remove the newest batch from offsets/ and commits/, with the checksums; returns its number."""
+    numbers = [
+        int(file.name) for kind in ("offsets", "commits") for file in (epoch / kind).glob("*") if file.name.isdecimal()
+    ]
+    if not numbers:
+        return None
+    newest = max(numbers)
+    for kind in ("offsets", "commits"):
+        for file in (epoch / kind / str(newest), epoch / kind / f".{newest}.crc"):
+            file.unlink(missing_ok=True)
+    return newest
+
+
+def _repairs(settings: Settings) -> Path:
+    """A folder of this moment for what a repair removes."""
+    folder = settings.state / "repairs" / datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+    folder.mkdir(parents=True, mode=0o700)
+    return folder

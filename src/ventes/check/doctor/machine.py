@@ -1,0 +1,218 @@
+"""The ground: Python and its packages, Java, jars, ports, disks, paths, addresses."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from ventes.check.doctor.finding import Finding, bad, ok, warn
+from ventes.check.status import Status
+from ventes.config import PROJECT, Settings
+from ventes.errors import InstallError
+from ventes.install import jars, java
+from ventes.supervise import ports, services
+
+_PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
+INSTALL = "bash start_pipeline.sh"
+
+
+def findings(settings: Settings, now: Status, repair: bool) -> Iterator[Finding]:
+    """Everything below the pipeline. `now` says which processes are its own; `repair` removes jars that are wrong."""
+    yield from _python()
+    yield from _java(settings)
+    yield from _jars(settings, repair)
+    yield from _ports(settings, now)
+    yield from _disks(settings)
+    yield from _paths(settings)
+    yield from _addresses(settings)
+
+
+def _python() -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield ok("Python", f"{version} in {sys.prefix}")
+    lock = PROJECT / "requirements" / "base.txt"
+    if not lock.is_file():
+        return
+    odd = list(_unlike(lock.read_text(encoding="utf-8")))
+    if odd:
+        yield bad(
+            "packages",
+            f"not as locked: {', '.join(odd)}",
+            f"{sys.executable} -m pip install --require-hashes -r {lock}",
+        )
+    else:
+        yield ok("packages", f"as locked in {lock.name}")
+
+
+def _unlike(lock: str) -> Iterator[str]:
+    """Packages whose installed version is another than in the lock's text. One that is absent counts only if the
+    lock asks for it on every Python."""
+    for line in lock.splitlines():
+        match = _PIN.match(line)
+        if not match:
+            continue
+        name, wanted = match.groups()
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            if ";" not in line:
+                yield f"{name} is missing"
+            continue
+        if found != wanted:
+            yield f"{name} is {found}, not {wanted}"
+
+
+def _java(settings: Settings) -> Iterator[Finding]:
+    try:
+        found = java.find_java(settings)
+    except InstallError as error:
+        yield bad("Java", error.message, error.hint)
+        return
+    text = f"{found.version} in {found.home} (from {found.origin})"
+    if found.supported:
+        yield ok("Java", text)
+    else:
+        yield warn(
+            "Java",
+            f"{text} is newer than what is tested",
+            f"install Java {java.OLDEST} or {java.NEWEST}, or name one with VENTES_JAVA_HOME",
+        )
+
+
+def _jars(settings: Settings, repair: bool) -> Iterator[Finding]:
+    wrong = jars.damaged(settings.jars)
+    if not wrong:
+        yield ok("jars", f"all {len(jars.pinned())} are what the list says, byte for byte")
+    for jar, why in wrong:
+        if repair:
+            (settings.jars / jar.path).unlink(missing_ok=True)
+            yield warn(f"jar {jar.path}", f"{why}; removed", f"{INSTALL} fetches it")
+        else:
+            step = INSTALL if why == "missing" else f"ventes doctor --repair removes it, {INSTALL} fetches it again"
+            yield bad(f"jar {jar.path}", why, step)
+
+
+def _ports(settings: Settings, now: Status) -> Iterator[Finding]:
+    wanted = [("page.port", settings.page.address, settings.page.port, now.service("page").pid)]
+    if settings.kafka.managed:
+        broker = now.service("broker").pid
+        wanted.append(("kafka.port", settings.kafka.host, settings.kafka.port, broker))
+        wanted.append(("kafka.controller_port", "127.0.0.1", settings.kafka.controller_port, broker))
+    for key, address, port, ours in wanted:
+        name = f"port {port}"
+        if not ports.taken(address, port):
+            yield ok(name, f"free ({key})")
+            continue
+        holder = ports.holder(port)
+        if holder is not None and holder.pid == ours:
+            yield ok(name, f"held by this pipeline, pid {holder.pid} ({key})")
+        else:
+            yield bad(
+                name,
+                f"{key} is taken by {ports.describe(holder)}",
+                f"stop that, or set another {key} in {settings.config_file}",
+            )
+
+
+def _disks(settings: Settings) -> Iterator[Finding]:
+    """Free space, one finding a disk."""
+    disks: dict[int, tuple[Path, list[str]]] = {}
+    for label, folder in _places(settings).items():
+        there = _nearest(folder)
+        disks.setdefault(there.stat().st_dev, (there, []))[1].append(label)
+    least = settings.maintenance.min_free_mb
+    for there, labels in disks.values():
+        name = f"disk of {', '.join(labels)}"
+        usage = shutil.disk_usage(there)
+        free = usage.free // 1_000_000
+        inodes = os.statvfs(there)
+        text = f"{mount_of(there)} has {free:,} MB free"
+        if free < least:
+            yield bad(
+                name,
+                f"{text}; ingestion pauses below maintenance.min_free_mb = {least}",
+                "free some space: it goes on by itself",
+            )
+        elif inodes.f_files and inodes.f_favail < 10_000:
+            yield bad(name, f"{mount_of(there)} has room for {inodes.f_favail} more files only", "remove some files")
+        elif free < 4 * least:
+            yield warn(name, f"{text}; ingestion pauses below {least}", "free some space before that")
+        else:
+            yield ok(name, text)
+
+
+def _paths(settings: Settings) -> Iterator[Finding]:
+    for label, folder in _places(settings).items():
+        there = _nearest(folder)
+        if not os.access(there, os.W_OK | os.X_OK):
+            yield bad(f"paths.{label}", f"{there} cannot be written by this user", f"set another paths.{label}")
+        elif there != folder and not there.is_dir():
+            yield bad(f"paths.{label}", f"{there} is in the way: a file, not a folder", f"set another paths.{label}")
+        else:
+            yield ok(f"paths.{label}", f"{folder}" + ("" if folder.is_dir() else " (made at the first start)"))
+    temporary = Path(tempfile.gettempdir()).resolve()
+    if settings.lake.resolve().is_relative_to(temporary):
+        yield warn(
+            "tables in a temporary folder",
+            f"{settings.lake} is under {temporary}, which many systems empty at boot or after days",
+            f"to keep the tables for good set paths.lake in {settings.config_file}",
+        )
+
+
+def _addresses(settings: Settings) -> Iterator[Finding]:
+    asked = [("page.address", settings.page.address)]
+    if settings.kafka.managed:
+        asked.append(("kafka.host", settings.kafka.host))
+    for key, address in asked:
+        if _only_this_machine(address):
+            yield ok(key, f"{address}: only this machine can reach it")
+        else:
+            yield warn(
+                key,
+                f"{address}: other machines can reach it, without a password",
+                f"set {key} = 127.0.0.1, or let only whom you trust through the firewall",
+            )
+
+    if not _only_this_machine(settings.page.address) and not settings.page.hosts:
+        known = ", ".join(services.page_hosts(settings))
+        yield warn(
+            "page.hosts",
+            f"the page answers under {known} only: whoever opens it under another name or address sees nothing",
+            f'name them in {settings.config_file}: hosts = ["dash.example.com"] under [page]',
+        )
+
+
+def _only_this_machine(address: str) -> bool:
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _places(settings: Settings) -> dict[str, Path]:
+    return {"lake": settings.lake, "state": settings.state, "logs": settings.log("supervisor").parent}
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the part of its path that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def mount_of(folder: Path) -> str:
+    """The mount point that holds `folder`."""
+    real = folder.resolve()
+    inside = [part.mountpoint for part in psutil.disk_partitions(all=True) if real.is_relative_to(part.mountpoint)]
+    return max(inside, key=len, default="/")

@@ -1,0 +1,156 @@
+"""How far each job is behind, asked of the broker and the tables themselves, not of what the jobs say.
+
+In messages: Bronze, what the topic holds beyond the offset at which reading would go on; Silver, Bronze's rows beyond
+its position. In seconds: the age of the oldest message not yet processed, by the broker's time of it. A backlog of
+five messages that arrived just now is 0 s old; one message that nobody takes grows older by a second a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from ventes import kafka
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.deltalog.log import DataFile
+from ventes.deltalog.snapshot import Snapshot, connect
+from ventes.engines import source
+from ventes.errors import VentesError
+from ventes.lake import accepted_gaps
+from ventes.lake.positions import Position, merge, positions
+from ventes.lake.tables import path_of
+
+FETCH_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Lag:
+    """`messages` and `seconds` are None where they could not be asked; `problem` says why, or what a person must do."""
+
+    messages: int | None
+    seconds: float | None = None
+    problem: str = ""
+
+
+def of_bronze(settings: Settings, now: float) -> Lag:
+    """What the topic holds beyond Bronze. Asks the broker; `now` in Unix seconds."""
+    try:
+        with kafka.Admin(settings) as admin:
+            topic = source.look(settings, admin)
+        resume = source.resume(topic, positions(settings.bronze), accepted_gaps.read(settings.lake), _moment(now))
+        messages = source.lag(topic, resume.offsets)
+        seconds = _age_of_oldest(settings, topic, resume.offsets, now) if messages else 0.0
+        return Lag(messages, seconds)
+    except VentesError as error:  # no broker, no topic, or a topic that is not the one that was read
+        return Lag(None, None, str(error))
+
+
+def of_silver(settings: Settings, now: float) -> Lag:
+    """Bronze's rows beyond Silver. Reads the tables only; `now` in Unix seconds."""
+    try:
+        bronze = Snapshot.open(path_of(settings, BRONZE))
+    except VentesError as error:
+        return Lag(None, None, str(error))
+    try:
+        taken = merge(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
+    except VentesError as error:
+        return Lag(None, None, str(error))
+    return _beyond(bronze, taken, now)
+
+
+def _beyond(bronze: Snapshot, taken: Position, now: float) -> Lag:
+    """Rows of `bronze` beyond `taken`: whole files by their statistics, the few that straddle it by reading them."""
+    rows, oldest = 0, now
+    straddling = set()
+    for file in bronze.files:
+        place = _place(file)
+        if place is None:
+            straddling.add(file.path)
+            continue
+        key, low, high, first = place
+        position = taken.get(key, -1)
+        if low > position:
+            rows += file.rows or 0
+            oldest = min(oldest, first)
+        elif high > position:
+            straddling.add(file.path)
+    if straddling:
+        more, earliest = _count(bronze, straddling, taken)
+        rows += more
+        oldest = min(oldest, earliest or now)
+    return Lag(rows, max(0.0, now - oldest) if rows else 0.0)
+
+
+def _place(file: DataFile) -> tuple[tuple[str, int], int, int, float] | None:
+    """((topic_id, partition), first offset, last offset, first kafka_ts) of a file of one partition, else None."""
+    topics, partitions, offsets, times = map(file.bounds, ("topic_id", "partition", "offset", "kafka_ts"))
+    if topics is None or partitions is None or offsets is None or times is None or file.rows is None:
+        return None
+    if topics[0] != topics[1] or partitions[0] != partitions[1]:
+        return None
+    first = datetime.fromisoformat(times[0].replace("Z", "+00:00")).timestamp()
+    return (topics[0], partitions[0]), offsets[0], offsets[1], first
+
+
+def _count(bronze: Snapshot, names: set[str], taken: Position) -> tuple[int, float | None]:
+    with connect() as con:
+        bronze.view(con, "bronze", keep=lambda file: file.path in names)
+        con.execute('CREATE TEMP TABLE taken (topic_id VARCHAR, "partition" INTEGER, "offset" BIGINT)')
+        if taken:
+            con.executemany("INSERT INTO taken VALUES (?, ?, ?)", [(*key, offset) for key, offset in taken.items()])
+        row = con.execute(
+            'SELECT count(*), epoch(min(b.kafka_ts)) FROM bronze b LEFT JOIN taken t USING (topic_id, "partition") '
+            'WHERE b."offset" > coalesce(t."offset", -1)'
+        ).fetchone()
+    assert row is not None
+    return row
+
+
+def _age_of_oldest(settings: Settings, topic: source.Topic, offsets: Mapping[int, int], now: float) -> float | None:
+    """Age of the first unread message: of each partition that has one, its timestamp is fetched."""
+    waiting = [
+        TopicPartition(topic.name, number, max(low, offsets.get(number, low)))
+        for number, (low, high) in topic.ranges.items()
+        if high > offsets.get(number, low)
+    ]
+    consumer = Consumer(
+        kafka.client_config(
+            settings,
+            **{
+                "group.id": "ventes-status",  # required by librdkafka; nothing is committed under it
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 50,
+                "max.partition.fetch.bytes": 65_536,
+                "log_level": 0,
+            },
+        )
+    )
+    oldest: float | None = None
+    try:
+        consumer.assign(waiting)
+        unseen = {part.partition for part in waiting}
+        deadline = time.monotonic() + FETCH_SECONDS
+        while unseen and time.monotonic() < deadline:
+            message = consumer.poll(0.2)
+            if message is None or message.error() is not None or message.partition() not in unseen:
+                continue
+            number = message.partition()
+            assert number is not None  # it came from the broker
+            unseen.discard(number)
+            consumer.pause([TopicPartition(topic.name, number)])
+            born = message.timestamp()[1] / 1000
+            oldest = born if oldest is None else min(oldest, born)
+    except KafkaException:
+        return None
+    finally:
+        consumer.close()
+    return None if oldest is None else max(0.0, now - oldest)
+
+
+def _moment(now: float) -> datetime:
+    return datetime.fromtimestamp(now, timezone.utc)

@@ -1,0 +1,54 @@
+"""What a Delta log and a streaming checkpoint must look like, whatever happened (invariant I6)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ventes.config import Settings
+from ventes.deltalog.log import Log
+from ventes.engines.spark import checkpoint
+
+_COMMIT = re.compile(r"^(\d{20})\.json$")
+_CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint.*\.parquet$")
+
+
+def log_complaints(table: Path) -> tuple[list[str], int]:
+    """What is wrong with a table's log, and how many commit files were looked at.
+
+    Commits must follow each other without a gap, none may be empty, and the first must be version 0
+    or stand behind a checkpoint.
+    """
+    log = table / "_delta_log"
+    commits, checkpoints, complaints = [], [], []
+    for entry in log.iterdir():
+        if match := _COMMIT.match(entry.name):
+            commits.append(int(match[1]))
+            if entry.stat().st_size == 0:
+                complaints.append(f"{entry} is empty (power loss?): ventes doctor --repair")
+        elif match := _CHECKPOINT.match(entry.name):
+            checkpoints.append(int(match[1]))
+    commits.sort()
+    if not commits:
+        return [f"{log} holds no commit"], 0
+    # Versions up to the newest checkpoint may be cleaned away one by one; behind it none may miss.
+    needed_from = max((c for c in checkpoints if c <= commits[-1]), default=-1)
+    behind = [version for version in commits if version > needed_from]
+    unlisted = sorted(set(range(needed_from + 1, commits[-1] + 1)) - set(behind))
+    # a folder that is listed while somebody commits to it may come without one file and with the next one
+    if missing := [version for version in unlisted if not (log / f"{version:020d}.json").exists()]:
+        complaints.append(f"{log} lacks version(s) {missing[:5]}")
+    return complaints, len(commits)
+
+
+def checkpoint_complaints(settings: Settings) -> list[str]:
+    """Spark's Bronze checkpoint against the table: last commit ≤ transaction ≤ last planned, at most one apart."""
+    found = checkpoint.newest(settings.checkpoints / "bronze", settings.kafka.topic)
+    if found is None or not found.query_id:
+        return []
+    done = Log.open(settings.bronze).transactions.get(f"ventes-bronze:{found.query_id}", -1)
+    committed = -1 if found.committed is None else found.committed
+    planned = -1 if found.planned is None else found.planned
+    if not committed <= done <= planned or planned - committed > 1:
+        return [f"{found.path.name}: committed batch {committed}, table holds {done}, planned {planned}"]
+    return []

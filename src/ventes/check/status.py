@@ -1,0 +1,286 @@
+"""What runs, right now. Every word is checked at the moment `status()` is called.
+
+A process counts only if pid, start time and command agree. The broker is asked for its metadata, the page for its
+health, the tables and the topic for their positions. What a job reports of itself (its batches, its errors) is shown
+with its age, and does not make a dead job look alive.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psutil
+
+from ventes.check import lag
+from ventes.check.lag import Lag
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE, CLEAN, REJETS, Table
+from ventes.deltalog.snapshot import Snapshot
+from ventes.errors import VentesError
+from ventes.lake.tables import path_of
+from ventes.runtime import heartbeat
+from ventes.runtime.heartbeat import Heartbeat
+from ventes.supervise import service_records, services, states
+from ventes.supervise.service_records import Entry, Ledger
+from ventes.supervise.services import Service
+
+SILENT_SECONDS = 60.0
+"""A job that says nothing for this long is not ready, whatever it said last. Jobs report every few seconds."""
+
+OFF = "off"
+ELSEWHERE = "elsewhere"
+DOWN = "down"
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One service. Times are Unix seconds, durations seconds; None where there is nothing to say."""
+
+    name: str
+    title: str
+    state: str
+    """running, starting, waiting, stopped (on purpose), restarting, failed, down; off (not asked for by the settings);
+    elsewhere (a broker that is not ours)."""
+    running: bool
+    ready: bool
+    reason: str
+    """Why it is not ready, or what is odd; '' if all is well."""
+    pid: int | None
+    since: float | None
+    """When its process started; of a stopped one, when it ended, as far as is known."""
+    by_hand: bool
+    engine: str
+    reported: float | None
+    """When the job last wrote its own record; the fields from `batch` to `last_error_at` are that old."""
+    batch: int | None
+    batch_at: float | None
+    batch_rows: int | None
+    batch_seconds: float | None
+    total: int | None
+    """Rows, or sales of the producer, since the process started."""
+    last_error: str
+    last_error_at: float | None
+    lag_messages: int | None
+    lag_seconds: float | None
+    log: str
+
+    @property
+    def ok(self) -> bool:
+        return self.ready or self.state == OFF
+
+
+@dataclass(frozen=True)
+class Status:
+    """The whole pipeline at `asked_at` (Unix seconds)."""
+
+    asked_at: float
+    engine: str
+    config: str
+    url: str
+    supervisor_pid: int | None
+    supervisor_since: float | None
+    services: tuple[ServiceStatus, ...]
+    rows: Mapping[str, int | None]
+    """Rows of bronze, ventes_clean and ventes_rejets; None where the table is not there or cannot be read."""
+
+    @property
+    def ok(self) -> bool:
+        """Everything that the settings ask for runs and is ready."""
+        return all(service.ok for service in self.services)
+
+    def service(self, name: str) -> ServiceStatus:
+        return next(service for service in self.services if service.name == name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+def status(settings: Settings) -> Status:
+    """Ask everything, side by side; takes as long as the slowest answer (a hung broker: two seconds)."""
+    now = time.time()
+    book = service_records.read(settings.state)
+    supervisor = book.supervisor()
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="status") as pool:
+        answers = {service.name: pool.submit(service.ready, settings) for service in services.ALL}
+        lags = {
+            "bronze": pool.submit(_lag_of_bronze, settings, now, answers["broker"]),
+            "silver": pool.submit(lag.of_silver, settings, now),
+        }
+        rows = {table.name: pool.submit(_rows, settings, table) for table in (BRONZE, CLEAN, REJETS)}
+        asked = {service.name for service in services.enabled(settings)}
+        found = tuple(
+            judge(
+                service,
+                look(settings, service, book, supervisor is not None),
+                answers[service.name].result(),
+                lags[service.name].result() if service.name in lags else Lag(None),
+                now,
+                asked_for=service.name in asked,
+                log=str(settings.log(service.name)),
+            )
+            for service in services.ALL
+        )
+        counted = {name: answer.result() for name, answer in rows.items()}
+    return Status(
+        asked_at=now,
+        engine=book.engine if supervisor and book.engine else settings.engine,
+        config=str(settings.config_file),
+        url=services.page_url(settings),
+        supervisor_pid=supervisor.pid if supervisor else None,
+        supervisor_since=supervisor.create_time() if supervisor else None,
+        services=tuple(sorted(found, key=lambda service: SHOWN.index(service.name))),
+        rows=counted,
+    )
+
+
+SHOWN = ("broker", "producer", "bronze", "silver", "page")
+"""The order of the data's way."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What could be seen of a service, before it is judged."""
+
+    entry: Entry | None
+    """The living supervisor's record of it."""
+    record: Heartbeat | None
+    """Its own last record."""
+    pid: int | None = None
+    started: float | None = None
+    by_hand: bool = False
+    frozen: bool = False
+    """Its process is suspended (SIGSTOP)."""
+
+    @property
+    def own_record(self) -> Heartbeat | None:
+        """The record, if the process that was seen wrote it."""
+        return self.record if self.record is not None and self.record.pid == self.pid else None
+
+
+def look(settings: Settings, service: Service, book: Ledger, supervised: bool) -> Seen:
+    """Find the service's process: the supervisor's, or the one that wrote the record, or one started by hand."""
+    entry = book.entries.get(service.name)
+    record = heartbeat.read(settings.state, service.name)
+    process = entry.process() if entry is not None else None
+    by_hand = None
+    if process is None and record is not None:
+        process = heartbeat.process_of(record)
+    if process is None or (record is not None and record.pid == process.pid and not record.supervised):
+        by_hand = services.started_by_hand(settings, service)
+    kept = entry if supervised else None
+    try:
+        if process is None and by_hand is not None:
+            process = by_hand.process()
+        if process is None:
+            return Seen(kept, record)
+        frozen = process.status() == psutil.STATUS_STOPPED
+        return Seen(kept, record, process.pid, process.create_time(), by_hand is not None, frozen)
+    except psutil.NoSuchProcess:
+        return Seen(kept, record)
+
+
+def judge(
+    service: Service,
+    seen: Seen,
+    answer: services.Answer,
+    behind: Lag,
+    now: float,
+    *,
+    asked_for: bool = True,
+    log: str = "",
+) -> ServiceStatus:
+    """Turn what was seen and answered into words. Pure."""
+    running = seen.pid is not None
+    if running:
+        state, ready, reason = _alive(seen, answer, now)
+    elif not asked_for and service.name == services.BROKER.name:
+        state, ready, reason = ELSEWHERE, answer[0], answer[1]
+    elif not asked_for:
+        state, ready, reason = OFF, False, "not asked for by the settings"
+    else:
+        state, ready, reason = _dead(seen, answer, now)
+    if behind.problem and running and service.name != services.BROKER.name:
+        reason = reason or behind.problem
+    record = seen.own_record or (seen.record if not running else None)
+    ended = seen.entry.since if seen.entry is not None else (record.beat if record is not None else None)
+    return ServiceStatus(
+        name=service.name,
+        title=service.title,
+        state=state,
+        running=running,
+        ready=ready,
+        reason=reason,
+        pid=seen.pid,
+        since=seen.started if running else ended,
+        by_hand=seen.by_hand,
+        engine=record.engine if record else "",
+        reported=record.beat if record else None,
+        batch=record.batch if record else None,
+        batch_at=record.batch_at if record else None,
+        batch_rows=record.rows if record else None,
+        batch_seconds=record.duration if record else None,
+        total=record.total if record else None,
+        last_error=record.last_error if record else "",
+        last_error_at=record.last_error_at if record else None,
+        lag_messages=behind.messages,
+        lag_seconds=behind.seconds,
+        log=log,
+    )
+
+
+def _alive(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, str]:
+    ready, why = answer
+    record = seen.own_record
+    if seen.frozen:
+        return states.RUNNING, False, f"is suspended; kill -CONT {seen.pid} lets it go on"
+    if seen.entry is not None and seen.entry.state == states.STOPPING:
+        return states.STOPPING, False, seen.entry.reason
+    silent = now - record.beat if record is not None and record.service in REPORTING else 0.0
+    if silent > SILENT_SECONDS:
+        return states.RUNNING, False, f"has not reported for {silent:.0f} s"
+    if ready:
+        orphan = seen.entry is None and not seen.by_hand
+        return states.RUNNING, True, "has no supervisor; `ventes start` takes over" if orphan else ""
+    if record is not None and record.phase in {"waiting", "failed", "stopping"}:
+        return record.phase, False, why
+    return "starting", False, why
+
+
+REPORTING = ("producer", "bronze", "silver")
+"""Services whose records are renewed while they idle. The page's is renewed only while somebody looks at it."""
+
+SAID_GOODBYE = ("stopping", "stopped")
+"""Last phases of a record whose process ended in order."""
+
+
+def _dead(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, str]:
+    if answer[0]:
+        return DOWN, False, "something else answers at its address"
+    if seen.entry is not None:
+        state = DOWN if seen.entry.state in {states.RUNNING, states.BY_HAND} else seen.entry.state
+        reason = seen.entry.reason or "has just ended"
+        if seen.entry.again_at is not None:
+            reason += f"; again in {max(0.0, seen.entry.again_at - now):.0f} s"
+        return state, False, reason
+    if seen.record is not None and seen.record.phase == "failed":
+        return states.FAILED, False, seen.record.reason
+    if seen.record is not None and seen.record.service in REPORTING and seen.record.phase not in SAID_GOODBYE:
+        return DOWN, False, "its process is gone without a word (killed, or out of memory); `ventes start` starts it"
+    return states.STOPPED, False, "`ventes start` starts it"
+
+
+def _lag_of_bronze(settings: Settings, now: float, broker: Future[services.Answer]) -> Lag:
+    there, why = broker.result()
+    return lag.of_bronze(settings, now) if there else Lag(None, None, why)
+
+
+def _rows(settings: Settings, table: Table) -> int | None:
+    try:
+        return Snapshot.open(path_of(settings, table)).rows
+    except VentesError:
+        return None

@@ -1,0 +1,126 @@
+"""A read of the topic for `verify`: what it still holds, beside what Bronze has of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import duckdb
+import pyarrow as pa
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+from ventes import kafka
+from ventes.config import Settings
+from ventes.errors import BrokerUnavailable
+from ventes.lake import accepted_gaps
+
+BATCH = 10_000
+POLL_SECONDS = 0.1
+"""`consume` waits that long for a full batch, also when the end has been read."""
+PATIENCE_SECONDS = 20.0
+"""How long a partition may stay silent before its end before the read is given up."""
+
+_SCHEMA = pa.schema([("partition", pa.int32()), ("offset", pa.int64()), ("key", pa.binary()), ("value", pa.binary())])
+_FINGERPRINT = """md5(coalesce(md5("key"), '-') || coalesce(md5("value"), '-'))"""
+
+
+def load(settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress: Callable[[str], None]) -> int | None:
+    """Create tables `<name>` and `this_topic` (partition, offset, fingerprint) over the same range of offsets.
+
+    The range of a partition goes from the topic's low watermark (behind a recorded gap) to Bronze's last offset.
+    Needs the view `all_bronze`. Returns the number of messages read, None if the topic does not exist.
+    """
+    with kafka.Admin(settings) as admin:
+        kafka_id = admin.topic_id()
+        if kafka_id is None:
+            return None
+        watermarks = admin.end_offsets()
+    ledger = accepted_gaps.read(settings.lake)
+    topic_id = ledger.label(kafka_id)
+    last = dict(
+        con.execute(
+            'SELECT "partition", max("offset") FROM all_bronze WHERE topic_id = ? GROUP BY 1', [topic_id]
+        ).fetchall()
+    )
+    ranges = {}
+    for partition, (low, high) in watermarks.items():
+        first = max(low, ledger.last(topic_id, partition) + 1)
+        final = min(high - 1, last.get(partition, -1))
+        if first <= final:
+            ranges[partition] = (first, final)
+    con.execute(f'CREATE TABLE {name} ("partition" INTEGER, "offset" BIGINT, fingerprint VARCHAR)')
+    count = _consume(settings, ranges, con, name, progress) if ranges else 0
+    bounds = " OR ".join(
+        f'("partition" = {partition} AND "offset" BETWEEN {low} AND {high})'
+        for partition, (low, high) in ranges.items()
+    )
+    con.execute(
+        f"""CREATE TABLE this_topic AS SELECT "partition", "offset", {_FINGERPRINT} AS fingerprint
+            FROM all_bronze WHERE topic_id = ? AND ({bounds or "false"})""",
+        [topic_id],
+    )
+    return count
+
+
+def _consume(
+    settings: Settings,
+    ranges: dict[int, tuple[int, int]],
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    progress: Callable[[str], None],
+) -> int:
+    consumer = Consumer(
+        kafka.client_config(
+            settings,
+            **{
+                "group.id": "ventes-verify",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+            },
+        )
+    )
+    total = sum(high - low + 1 for low, high in ranges.values())
+    count = 0
+    try:
+        consumer.assign([TopicPartition(settings.kafka.topic, p, low) for p, (low, _) in ranges.items()])
+        open_partitions = set(ranges)
+        heard = time.monotonic()
+        while open_partitions:
+            messages = consumer.consume(BATCH, POLL_SECONDS)
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > PATIENCE_SECONDS:
+                raise BrokerUnavailable(
+                    f"the topic's partitions {sorted(open_partitions)} gave nothing for {PATIENCE_SECONDS:.0f} s",
+                    "look at the broker: ventes status",
+                )
+            rows = []
+            for message in messages:
+                error = message.error()
+                if error is not None:
+                    if error.code() == KafkaError._PARTITION_EOF:
+                        open_partitions.discard(message.partition())
+                        continue
+                    raise BrokerUnavailable(f"reading the topic failed: {error}", "look at the broker: ventes status")
+                partition, offset = message.partition(), message.offset()
+                assert partition is not None, "a message without an error has a place"
+                assert offset is not None
+                end = ranges[partition][1]
+                if offset <= end:
+                    rows.append((partition, offset, message.key(), message.value()))
+                if offset >= end:
+                    open_partitions.discard(partition)
+            if rows:
+                columns = list(zip(*rows, strict=True))
+                con.register(
+                    "_read",
+                    pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA),
+                )
+                con.execute(f'INSERT INTO {name} SELECT "partition", "offset", {_FINGERPRINT} FROM _read')
+                con.unregister("_read")
+                count += len(rows)
+                progress(f"reading the topic: {count:,} of {total:,}")
+    finally:
+        consumer.close()
+    return count

@@ -1,0 +1,363 @@
+"""`ventes verify`: everything recomputed from Bronze's raw bytes and compared exactly, both ways.
+
+Independent of the jobs: it reads the tables at one consistent moment (lot L: the last one that all five
+roll-ups hold), judges every message anew, finds duplicates with a window over the whole history instead of
+lot by lot, aggregates with plain GROUP BYs, and compares with EXCEPT ALL in both directions. Only reads.
+
+    Verification(settings).run() -> Report        one Check per invariant of docs/architecture.md
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from ventes.check import recompute, topic_read
+from ventes.check.protocol import checkpoint_complaints, log_complaints
+from ventes.config import Settings
+from ventes.contract import tables
+from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.deltalog.snapshot import Snapshot, TableMissing
+from ventes.errors import BrokerUnavailable, VentesError
+from ventes.judging.judge_batch import judged
+from ventes.lake.tables import path_of
+
+SILVER_APP = "ventes-silver"
+CHUNK = 200_000
+"""Messages judged at a time: about 100 MB."""
+SHOWN = 5
+"""Differing rows printed a comparison."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Check:
+    """One invariant: what was compared, how many rows, and what differed."""
+
+    invariant: str
+    ok: bool
+    compared: str
+    rows: int
+    differences: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        return f"{self.invariant:<13} {'ok    ' if self.ok else 'FAILED'} {self.compared}"
+
+
+@dataclass
+class Figures:
+    """The five figures of the page, recomputed: Bronze's rows, and the rest from the messages judged anew.
+
+    `revenue` and `average` (half up to cents, None without a sale) in the currency's units.
+    """
+
+    records: int
+    clients: int
+    products: int
+    revenue: Decimal
+    average: Decimal | None
+
+
+@dataclass
+class Report:
+    lot: int | None
+    seconds: float
+    checks: list[Check]
+    figures: Figures
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks)
+
+    def as_json(self) -> str:
+        return json.dumps({"ok": self.ok, **asdict(self)}, ensure_ascii=False, default=str)
+
+
+class Verification:
+    """One run. `progress` receives short sentences while it works."""
+
+    def __init__(self, settings: Settings, progress: Progress = lambda text: None, read_topic: bool = True) -> None:
+        self.settings = settings
+        self.progress = progress
+        self.read_topic = read_topic
+        self.checks: list[Check] = []
+
+    def run(self) -> Report:
+        began = time.monotonic()
+        if not (self.settings.bronze / "_delta_log").is_dir():
+            raise VentesError(
+                f"there is no Bronze table at {self.settings.bronze}", "start the pipeline: bash start_pipeline.sh"
+            )
+        with tempfile.TemporaryDirectory(prefix="ventes-verify-") as folder, _database(Path(folder)) as con:
+            lot = self._open(con)
+            self._judge_anew(con)
+            self._expect_silver(con)
+            self._positions(con)
+            self._payload(con)
+            self._silver(con)
+            self._aggregates(con)
+            figures = self._figures(con)
+        self._protocol()
+        return Report(lot, time.monotonic() - began, self.checks, figures)
+
+    # -- one consistent moment ------------------------------------------------------------------
+
+    def _open(self, con: duckdb.DuckDBPyConnection) -> int | None:
+        """Views of all tables as they were when lot L was complete; returns L (None: Silver is empty)."""
+        found: dict[str, Snapshot | None] = {}
+        for table in tables.SILVER:
+            try:
+                found[table.name] = Snapshot.open(path_of(self.settings, table))
+            except TableMissing:
+                found[table.name] = None
+        counted = (CLEAN, *tables.ROLLUPS)
+        lots = {t.name: s.transactions.get(SILVER_APP) if (s := found[t.name]) else None for t in counted}
+        lot = None if None in lots.values() else min(value for value in lots.values() if value is not None)
+        missing = [name for name, value in lots.items() if value is None]
+        if missing and len(missing) < len(lots):
+            self._add(
+                "I6 protocol", 0, f"no lot yet in {', '.join(missing)}", ["start the silver job: it completes them"]
+            )
+        for table in tables.SILVER:
+            snapshot = found[table.name]
+            if snapshot is None:
+                con.register(f"_{table.name}", table.schema.empty_table())
+                con.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM _{table.name}")
+                continue
+            if lot is not None and table in tables.ROLLUPS:
+                snapshot = _as_of_lot(snapshot, lot)
+            snapshot.view(con, f"all_{table.name}")
+            until = f" WHERE lot <= {-1 if lot is None else lot}" if table in (CLEAN, REJETS) else ""
+            con.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM all_{table.name}{until}")
+        self._bronze = Snapshot.open(self.settings.bronze)
+        self._bronze.view(con, "all_bronze")
+        con.execute(
+            """
+            CREATE TABLE taken AS
+            SELECT topic_id, "partition", max("offset") AS last FROM (
+                SELECT topic_id, "partition", "offset" FROM ventes_clean
+                UNION ALL SELECT topic_id, "partition", "offset" FROM ventes_rejets)
+            GROUP BY ALL;
+            CREATE TEMP VIEW bronze AS SELECT b.* FROM all_bronze b JOIN taken t USING (topic_id, "partition")
+            WHERE b."offset" <= t.last;
+            """
+        )
+        return lot
+
+    # -- what should be there -------------------------------------------------------------------
+
+    def _judge_anew(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Table `judged`: every Bronze message that Silver has taken, with a fresh verdict on its raw bytes."""
+        con.register("_empty", BRONZE.schema.empty_table())
+        con.execute('CREATE TEMP TABLE judged AS SELECT * EXCLUDE ("key", "value", "headers") FROM _empty')
+        total = _count(con, "bronze")
+        # A connection of its own: a result that is still being read does not survive another statement.
+        raw = con.cursor().execute(
+            f"""
+            SELECT "key", "value", "headers", topic_id, "partition", "offset", kafka_ts, date_ingestion
+            FROM ({self._bronze.select()}) JOIN taken USING (topic_id, "partition") WHERE "offset" <= last
+            """
+        )
+        done = 0
+        for batch in raw.to_arrow_reader(CHUNK):
+            chunk = pa.Table.from_batches([batch])
+            verdicts = judged(
+                con.cursor(), chunk.drop_columns(["date_ingestion"]), self.settings, datetime.now(timezone.utc)
+            )
+            stored = chunk.select(["topic_id", "partition", "offset", "date_ingestion"])
+            con.register("_verdicts", verdicts)
+            con.register("_stored", stored)
+            con.execute(
+                """
+                INSERT INTO judged SELECT v.* EXCLUDE ("key", "value", "headers")
+                REPLACE (s.date_ingestion AS date_ingestion)
+                FROM _verdicts v JOIN _stored s USING (topic_id, "partition", "offset")
+                """
+            )
+            done += len(chunk)
+            self.progress(f"judging messages anew: {done:,} of {total:,}")
+
+    def _expect_silver(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.progress("finding duplicates over the whole history")
+        con.execute(
+            """
+            CREATE TEMP TABLE placed AS
+            SELECT topic_id, "partition", "offset", lot FROM ventes_clean
+            UNION ALL SELECT topic_id, "partition", "offset", lot FROM ventes_rejets;
+            """
+        )
+        con.execute(recompute.MESSAGES)
+
+    # -- the invariants -------------------------------------------------------------------------
+
+    def _positions(self, con: duckdb.DuckDBPyConnection) -> None:
+        total = _count(con, "bronze")
+        complaints = []
+        doubled = _rows(
+            con, 'SELECT topic_id, "partition", "offset", count(*) FROM all_bronze GROUP BY ALL HAVING count(*) > 1'
+        )
+        complaints += [f"Bronze holds {row} times" for row in doubled]
+        for label, left, right in (
+            ("in Bronze, in no Silver table", "bronze", "placed"),
+            ("in Silver, not in Bronze", "placed", "bronze"),
+        ):
+            columns = 'topic_id, "partition", "offset"'
+            complaints += [
+                f"{label}: {row}"
+                for row in _rows(con, f"SELECT {columns} FROM {left} EXCEPT ALL SELECT {columns} FROM {right}")
+            ]
+        complaints += [
+            f"lots go back at {row}"
+            for row in _rows(
+                con,
+                """
+                SELECT topic_id, "partition", "offset", lot FROM (
+                    SELECT *, lag(lot) OVER (PARTITION BY topic_id, "partition" ORDER BY "offset") AS before
+                    FROM placed)
+                WHERE lot < before
+                """,
+            )
+        ]
+        parts = _count(con, "taken")
+        waiting = _count(con, "all_bronze") - total
+        later = f"; {waiting:,} more in Bronze wait for Silver" if waiting else ""
+        self._add(
+            "I1 positions",
+            total,
+            f"{total:,} messages of {parts} partition(s): Bronze = clean ⊎ rejets{later}",
+            complaints,
+        )
+
+    def _payload(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Bronze against a read of the topic, as far as the topic still has the messages."""
+        if not self.read_topic:
+            return
+        try:
+            copy = topic_read.load(self.settings, con, "topic", self.progress)
+        except BrokerUnavailable as error:
+            self._add("I3 payload", 0, "the topic could not be read", [str(error)])
+            return
+        if copy is None:
+            self._add("I3 payload", 0, f"topic {self.settings.kafka.topic} does not exist: nothing to compare with", [])
+            return
+        complaints = [
+            f"{label}: {row}"
+            for label, query in (
+                (
+                    "in the topic, not in Bronze",
+                    """SELECT "partition", "offset" FROM topic ANTI JOIN this_topic USING ("partition", "offset")""",
+                ),
+                (
+                    "in Bronze, not in the topic",
+                    """SELECT "partition", "offset" FROM this_topic ANTI JOIN topic USING ("partition", "offset")""",
+                ),
+                (
+                    "other bytes",
+                    """SELECT "partition", "offset" FROM topic t JOIN this_topic b USING ("partition", "offset")
+                       WHERE t.fingerprint <> b.fingerprint""",
+                ),
+            )
+            for row in _rows(con, query)
+        ]
+        self._add("I3 payload", copy, f"{copy:,} messages of the topic: key, value and offset as in Bronze", complaints)
+
+    def _silver(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.progress("comparing Silver's messages")
+        count = _count(con, "ventes_clean")
+        doubled = _rows(con, "SELECT vente_id, count(*) FROM ventes_clean GROUP BY ALL HAVING count(*) > 1")
+        complaints = [f"vente_id twice in ventes_clean: {row}" for row in doubled]
+        con.execute(recompute.silver(self.settings.rules.watermark_minutes))
+        for what in ("ventes_clean", "ventes_rejets", "raw"):
+            complaints += self._both_ways(con, what)
+        rejected = _count(con, "ventes_rejets")
+        self._add(
+            "I4 silver",
+            count + rejected,
+            f"{count:,} clean sales, ids unique, and {rejected:,} rejected messages with their reasons, both ways",
+            complaints,
+        )
+
+    def _aggregates(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.progress("recomputing the aggregates")
+        con.execute(recompute.aggregates(self.settings.rules))
+        for table in tables.ROLLUPS:
+            complaints = self._both_ways(con, table.name)
+            rows = _count(con, table.name)
+            self._add(
+                "I5 aggregates", rows, f"{table.name}: {rows:,} rows recomputed from Bronze, both ways", complaints
+            )
+
+    def _figures(self, con: duckdb.DuckDBPyConnection) -> Figures:
+        row = con.execute(recompute.FIGURES).fetchone()
+        assert row is not None  # an aggregate without GROUP BY has one row
+        cents = None if row[3] is None else Decimal(row[3]).scaleb(-2)
+        return Figures(_count(con, "all_bronze"), row[0], row[1], row[2], cents)
+
+    def _protocol(self) -> None:
+        self.progress("checking logs and checkpoints")
+        complaints, files = [], 0
+        for table in tables.ALL:
+            path = path_of(self.settings, table)
+            if (path / "_delta_log").is_dir():
+                found, count = log_complaints(path)
+                complaints += found
+                files += count
+        complaints += checkpoint_complaints(self.settings)
+        self._add(
+            "I6 protocol", files, f"{files:,} Delta log entries without a gap; checkpoint and table agree", complaints
+        )
+
+    # -- helpers --------------------------------------------------------------------------------
+
+    def _both_ways(self, con: duckdb.DuckDBPyConnection, what: str) -> list[str]:
+        """Rows of expected_<what> that stored_<what> lacks, and the other way round."""
+        left, right = f"expected_{what}", f"stored_{what}"
+        columns = [row[0] for row in con.execute(f"SELECT column_name FROM (DESCRIBE {left})").fetchall()]
+        listed = ", ".join(f'"{name}"' for name in columns)
+        found = []
+        for label, these, those in (("missing or other", left, right), ("not expected", right, left)):
+            query = f"SELECT {listed} FROM {these} EXCEPT ALL SELECT {listed} FROM {those}"
+            found += [f"{what}: {label}: {dict(zip(columns, row, strict=True))}" for row in _rows(con, query)]
+        return found
+
+    def _add(self, invariant: str, rows: int, compared: str, complaints: list[str]) -> None:
+        self.checks.append(Check(invariant, not complaints, compared, rows, complaints))
+
+
+def _rows(con: duckdb.DuckDBPyConnection, query: str) -> list[tuple[object, ...]]:
+    return con.execute(f"SELECT * FROM ({query}) LIMIT {SHOWN}").fetchall()
+
+
+def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
+    row = con.execute(f"SELECT count(*) FROM {relation}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _as_of_lot(snapshot: Snapshot, lot: int) -> Snapshot:
+    """The roll-up as it was with `lot`: it may have a later one already that another roll-up still lacks."""
+    while snapshot.transactions[SILVER_APP] > lot:
+        snapshot = Snapshot.open(snapshot.path, version=snapshot.version - 1)
+    return snapshot
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A scratch database on disk, so that a table larger than memory can be verified."""
+    con = duckdb.connect(str(folder / "verify.duckdb"), config={"temp_directory": str(folder)})
+    con.execute("SET GLOBAL TimeZone = 'UTC'")
+    try:
+        yield con
+    finally:
+        con.close()

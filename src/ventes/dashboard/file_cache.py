@@ -1,0 +1,157 @@
+"""Questions that no roll-up answers, asked of each data file once.
+
+Data files never change, so what a file contributes to a sum is computed once and kept: after an append only the new
+file is read, however large the table. After a compaction (files replaced) the answer is made anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+
+from ventes.contract.tables import CLEAN, REJETS
+from ventes.dashboard.filters import Filters
+from ventes.deltalog.log import DataFile
+from ventes.deltalog.snapshot import Snapshot
+
+KEPT = 32
+"""Questions remembered, each with its small sums."""
+PIECES = 40
+"""Sums of single files kept apart before they are put together."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One sum over the view `narrowed`. Its keys may repeat in an answer, so whoever reads it adds up `sums`."""
+
+    sql: str
+    sums: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the rows of `table` that meet `condition` (SQL with parameters `values`)."""
+
+    name: Hashable
+    table: str
+    parts: dict[str, Part]
+    condition: str = "true"
+    values: tuple[object, ...] = ()
+    keep: Callable[[DataFile], bool] | None = None
+    """Which files may hold such rows."""
+
+
+_SALES = {
+    "clients": Part(
+        "SELECT client_id, client_nom, pays, segment, jour, CAST(sum(quantite) AS BIGINT) AS total_quantite, "
+        "CAST(sum(montant) AS DECIMAL(28, 2)) AS total_depense, count(*) AS nb_achats FROM narrowed GROUP BY ALL",
+        ("total_quantite", "total_depense", "nb_achats"),
+    ),
+    "products": Part(
+        "SELECT produit_id, produit_nom, categorie, CAST(sum(quantite) AS BIGINT) AS quantite_totale, "
+        "CAST(sum(montant) AS DECIMAL(28, 2)) AS revenue_total, count(*) AS total_transactions "
+        "FROM narrowed GROUP BY ALL",
+        ("quantite_totale", "revenue_total", "total_transactions"),
+    ),
+    "minutes": Part(
+        "SELECT date_trunc('minute', horodatage) AS minute, count(*) AS total_transactions, "
+        "CAST(sum(montant) AS DECIMAL(28, 2)) AS revenue_total, CAST(sum(quantite) AS BIGINT) AS items_sold "
+        "FROM narrowed GROUP BY ALL",
+        ("total_transactions", "revenue_total", "items_sold"),
+    ),
+}
+"""In the shape of the roll-ups of the same nouns."""
+
+
+def sales(filters: Filters) -> Question:
+    """Clients, products and minutes of the sales that pass `filters`."""
+    condition, values = filters.condition()
+    return Question(
+        filters, CLEAN.name, _SALES, condition, tuple(values), lambda file: filters.takes_day(_partition_day(file))
+    )
+
+
+REASONS = Question(
+    "reasons",
+    REJETS.name,
+    {
+        "kinds": Part(
+            "SELECT CASE WHEN list_contains(motifs, 'duplicate') THEN 'duplicate' "
+            "WHEN list_contains(motifs, 'conflict') THEN 'conflict' ELSE 'invalid' END AS kind, count(*) AS messages "
+            "FROM narrowed GROUP BY ALL",
+            ("messages",),
+        ),
+        "motifs": Part(
+            "SELECT motif, date_trunc('minute', kafka_ts) AS minute, count(*) AS messages "
+            "FROM (SELECT unnest(motifs) AS motif, kafka_ts FROM narrowed) GROUP BY ALL",
+            ("messages",),
+        ),
+    },
+)
+"""Why messages were rejected. A message with several reasons counts once in kinds, once a reason in motifs."""
+
+
+@dataclass
+class _Answer:
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    seen: set[str] = field(default_factory=set)
+    pieces: dict[str, list[pa.Table]] = field(default_factory=dict)
+
+
+class PerFile:
+    """The answers of one lake. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def ask(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, question: Question) -> dict[str, pa.Table]:
+        """Part → rows. Reads only files that this question has not seen."""
+        live = {file.path for file in snapshot.files if question.keep is None or question.keep(file)}
+        with self._guard:
+            answer = self._answers.setdefault((question.name, snapshot.path), _Answer())
+            self._answers.move_to_end((question.name, snapshot.path))
+            while len(self._answers) > KEPT:
+                self._answers.popitem(last=False)
+        with answer.guard:
+            if not answer.pieces or not answer.seen <= live:
+                answer.seen, answer.pieces = set(), _read(con, snapshot, question, live)
+            elif fresh := live - answer.seen:
+                for name, rows in _read(con, snapshot, question, fresh).items():
+                    answer.pieces[name] += rows
+                    if len(answer.pieces[name]) > PIECES:
+                        answer.pieces[name] = [_summed(con, question.parts[name], answer.pieces[name])]
+            answer.seen = live
+            return {name: pa.concat_tables(pieces) for name, pieces in answer.pieces.items()}
+
+
+def _read(
+    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, question: Question, paths: set[str]
+) -> dict[str, list[pa.Table]]:
+    source = snapshot.select(lambda file: file.path in paths)
+    narrowed = f"WITH narrowed AS (SELECT * FROM ({source}) WHERE {question.condition}) "
+    return {
+        name: [con.execute(narrowed + part.sql, list(question.values)).to_arrow_table()]
+        for name, part in question.parts.items()
+    }
+
+
+def _summed(con: duckdb.DuckDBPyConnection, part: Part, pieces: list[pa.Table]) -> pa.Table:
+    """One table with each key once; columns and types unchanged."""
+    rows = pa.concat_tables(pieces)
+    con.register("pieces", rows)
+    listed = ", ".join(f"sum({name}) AS {name}" if name in part.sums else name for name in rows.column_names)
+    summed = con.execute(f"SELECT {listed} FROM pieces GROUP BY ALL").to_arrow_table().cast(rows.schema)
+    con.unregister("pieces")
+    return summed
+
+
+def _partition_day(file: DataFile) -> date | None:
+    value = file.partition.get("jour")
+    return date.fromisoformat(value) if value else None

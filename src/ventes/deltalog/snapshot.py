@@ -1,0 +1,242 @@
+"""Reading a table as it was at one version, without a JVM and without a lock.
+
+`Watcher` says cheaply whether there is something new (one stat call) and holds the newest `Snapshot`; a Snapshot is
+frozen: the same files, rows and version however long one looks at it. Its files stay on disk for
+settings.maintenance.history_hours after a later version dropped them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ventes.contract.tables import ALL, Table
+from ventes.deltalog.log import DataFile, Log, TableMissing, VersionGone
+from ventes.deltalog.vacuum import MINUTE, RECENT
+from ventes.errors import LakeDamaged
+from ventes.lake.tables import WIDENED
+
+__all__ = ["Renewed", "Snapshot", "TableMissing", "VersionGone", "Watcher", "connect"]
+
+_BY_NAME = {table.name: table for table in ALL}
+_SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "int32": "INTEGER", "bool": "BOOLEAN", "binary": "BLOB"}
+
+
+def connect(memory_mb: int = 256, threads: int = 2, *, rereads: bool = False) -> duckdb.DuckDBPyConnection:
+    """A private in-memory DuckDB in UTC, bounded in memory; its cursors too.
+
+    `rereads`: what is read is kept in memory, for a connection that reads the same files again and again. A job reads
+    each file once, ten a second: 50 kB of each would stay, up to `memory_mb`.
+    """
+    con = duckdb.connect(config={"memory_limit": f"{memory_mb}MB", "threads": threads})
+    kept = str(rereads).lower()
+    for setting in ("TimeZone = 'UTC'", f"parquet_metadata_cache = {kept}", f"enable_external_file_cache = {kept}"):
+        con.execute(f"SET GLOBAL {setting}")
+    return con
+
+
+class Renewed:
+    """A DuckDB as `connect` makes it, replaced by a new one every USES pieces of work: for a job that never ends.
+
+    DuckDB 1.5 keeps up to 4 kB of each aggregate and join until 10,000 have been run, 45 MB a database in all, and
+    gives them back only when it is closed. A new one takes 10 ms.
+    """
+
+    USES = 100
+
+    def __init__(self, memory_mb: int, threads: int = 2) -> None:
+        self._memory_mb = memory_mb
+        self._threads = threads
+        self._used = 0
+        self.con = connect(memory_mb, threads)
+
+    def begin(self) -> None:
+        """Call before each piece of work: `con` may be another one afterwards, without the views of the last."""
+        if self._used >= self.USES:
+            self.con.close()
+            self.con = connect(self._memory_mb, self._threads)
+            self._used = 0
+        self._used += 1
+
+    def close(self) -> None:
+        self.con.close()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table at `version`, committed at `committed_at` (UTC)."""
+
+    path: Path
+    version: int
+    committed_at: datetime
+    files: tuple[DataFile, ...]
+    transactions: Mapping[str, int]
+    columns: tuple[str, ...]
+    """Columns the table has; an older release's may lack some of the contract."""
+    table: Table
+    _widened: bool = False
+
+    @classmethod
+    def open(cls, path: Path, version: int | None = None, as_of: datetime | None = None) -> Snapshot:
+        """The newest state, that of `version`, or the last one committed not after `as_of` (aware).
+
+        Raises TableMissing, VersionGone (cleaned up, or before the table began), LakeDamaged.
+        """
+        if as_of is not None:
+            version = version_at(path, as_of)
+        return cls.of_log(Log.open(path, version))
+
+    @classmethod
+    def of_log(cls, log: Log) -> Snapshot:
+        fields = json.loads(log.metadata["schemaString"])["fields"]
+        return cls(
+            path=log.path,
+            version=log.version,
+            committed_at=datetime.fromtimestamp(log.committed_at / 1000, timezone.utc),
+            files=tuple(log.files.values()),
+            transactions=dict(log.transactions),
+            columns=tuple(field["name"] for field in fields),
+            table=_table(log),
+            _widened=(log.metadata.get("configuration") or {}).get(WIDENED) == "true",
+        )
+
+    @cached_property
+    def rows(self) -> int:
+        """Rows of the table; from the log, or from the footer of a file whose writer left no statistics."""
+        return sum(self._rows(file) for file in self.files)
+
+    def _rows(self, file: DataFile) -> int:
+        if file.rows is not None:
+            return file.rows
+        return int(pq.read_metadata(self.path / file.path).num_rows)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the live files."""
+        return sum(file.size for file in self.files)
+
+    def paths(self, keep: Callable[[DataFile], bool] | None = None) -> list[str]:
+        """Absolute paths of the live files (those that `keep` accepts)."""
+        return [str(self.path / file.path) for file in self.files if keep is None or keep(file)]
+
+    def view(self, con: duckdb.DuckDBPyConnection, name: str, keep: Callable[[DataFile], bool] | None = None) -> None:
+        """Make the temporary view `name` in `con`: all columns of the contract, in its order and exact types.
+
+        `keep` leaves out files, by their statistics. Columns that older files lack are NULL.
+        """
+        con.execute(f"CREATE OR REPLACE TEMP VIEW {_quoted(name)} AS {self.select(keep)}")
+
+    def select(self, keep: Callable[[DataFile], bool] | None = None) -> str:
+        """The SELECT behind `view`, in DuckDB's dialect."""
+        paths = self.paths(keep)
+        present = set(self.columns) if paths else set()
+        columns = ", ".join(
+            f"CAST({_quoted(f.name) if f.name in present else 'NULL'} AS {sql_type(f.type)}) AS {_quoted(f.name)}"
+            for f in self.table.schema
+        )
+        if not paths:
+            return f"SELECT {columns} WHERE false"
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        options = []
+        if self.table.partition_by:
+            kinds = ", ".join(f"{_quoted(column)}: DATE" for column in self.table.partition_by)
+            options += ["hive_partitioning = true", f"hive_types = {{{kinds}}}"]
+        if self._widened:
+            options.append("union_by_name = true")
+        return f"SELECT {columns} FROM read_parquet({', '.join([f'[{listed}]', *options])})"
+
+    def arrow(self, keep: Callable[[DataFile], bool] | None = None) -> pa.Table:
+        """All rows (of the files that `keep` accepts) with the contract's schema. For small tables."""
+        with connect() as con:
+            return con.sql(self.select(keep)).to_arrow_table().cast(self.table.schema)
+
+
+class Watcher:
+    """The newest snapshot of a table, followed. Threads may share one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._log: Log | None = None
+        self._snapshot: Snapshot | None = None
+        self._guard = threading.Lock()
+
+    def latest(self) -> Snapshot:
+        """The newest snapshot; the very same object while nothing was committed (one stat call).
+
+        Raises TableMissing while there is no table, LakeDamaged if the log cannot be read.
+        """
+        with self._guard:
+            if self._log is not None and not self._log.valid():
+                self._log = self._snapshot = None
+            if self._log is None:
+                self._log = Log.open(self.path)
+                self._snapshot = None
+            if self._snapshot is None or self._log.newer():
+                self._log.refresh()
+                self._snapshot = Snapshot.of_log(self._log)
+            return self._snapshot
+
+
+def _table(log: Log) -> Table:
+    name = log.metadata.get("name") or log.path.name
+    if name not in _BY_NAME:
+        raise LakeDamaged(f"{log.path} is named {name!r}, which is no table of this pipeline", "move the folder away")
+    return _BY_NAME[name]
+
+
+def version_at(path: Path, moment: datetime) -> int:
+    """The last version committed not after `moment` (beyond the last minutes: not after its full minute).
+
+    Raises VersionGone where the kept log does not reach back so far.
+    """
+    if moment.tzinfo is None:
+        raise LakeDamaged(f"as_of {moment} has no time zone", "give an aware datetime, for example in UTC")
+    folder = path / "_delta_log"
+    try:
+        with os.scandir(folder) as entries:
+            kept = sorted(int(e.name[:20]) for e in entries if len(e.name) == 25 and e.name.endswith(".json"))
+    except FileNotFoundError:
+        raise TableMissing(f"no table at {path}", "it appears when the job that writes it has started") from None
+    wanted = moment.timestamp()
+    if time.time() - wanted > RECENT:  # of the older past only full minutes are kept
+        wanted -= wanted % MINUTE
+    low, high = 0, len(kept)
+    while low < high:  # the first version after the moment; commit files are never touched again
+        middle = (low + high) // 2
+        if (folder / f"{kept[middle]:020d}.json").stat().st_mtime <= wanted:
+            low = middle + 1
+        else:
+            high = middle
+    if low == 0:
+        raise VersionGone(f"{path} has no version as old as {moment.isoformat()}", "ask for a later time")
+    return kept[low - 1]
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """DuckDB's name of an Arrow type of the contract."""
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision}, {kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMPTZ" if kind.tz else "TIMESTAMP"
+    if pa.types.is_date(kind):
+        return "DATE"
+    if pa.types.is_list(kind):
+        return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{_quoted(field.name)} {sql_type(field.type)}' for field in kind)})"
+    return _SQL_TYPES[str(kind)]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

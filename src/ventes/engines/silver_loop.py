@@ -1,0 +1,257 @@
+"""Silver, whichever engine runs it: a loop over Bronze's positions.
+
+There is no checkpoint. A lot takes the Bronze rows of a Span and is committed in this order:
+
+    ventes_rejets (if any) → ventes_clean (always: its transaction is the lot's commit point) → the five roll-ups
+
+Each commit carries ("ventes-silver", lot), so what a crash interrupted is found and mended on start (`lots.recover`):
+rejects of a lot whose clean rows never came are deleted, roll-ups that lag are completed from ventes_clean. Silver
+stands at max(offset) over ventes_clean and ventes_rejets. See docs/decisions/0001-silver-without-checkpoint.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
+from ventes.deltalog.log import Log, TableMissing
+from ventes.deltalog.maintenance import Caretaker, caretakers
+from ventes.engines.lot_range import Span, plan
+from ventes.errors import LakeDamaged
+from ventes.lake import silver_recovery, tables
+from ventes.lake.positions import Position, behind, merge, of_log
+from ventes.lake.rollups import Publisher
+from ventes.runtime.failpoints import failpoint
+from ventes.runtime.heartbeat import Reporter
+from ventes.runtime.stop import Stopper
+
+BEAT_SECONDS = 5.0
+"""How often an idle loop renews its heartbeat."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a lot came to: rows written to ventes_clean and ventes_rejets, and the partial roll-ups of the clean ones.
+
+    `partials`: "clients", "products", "minutes" → the result of lake/sql/partiels_<name>.sql.
+    """
+
+    clean: int
+    rejected: int
+    partials: Mapping[str, pa.Table]
+
+
+class SilverEngine(Protocol):
+    """What Spark and the embedded engine each do their own way."""
+
+    name: str
+
+    def lock(self) -> None:
+        """Take <lake>/locks/silver.lock in the process that commits, or raise AlreadyRunning. `close` frees it."""
+
+    def take(self, span: Span, lot: int) -> Taken:
+        """Split the span's rows and commit them: ventes_rejets if there are any, then ventes_clean, always.
+
+        Passes the failpoints silver.before_rejets, silver.after_rejets, silver.after_clean. Repeating a lot that is
+        committed changes nothing.
+        """
+
+    def close(self) -> None:
+        """Give back everything, the lock last."""
+
+
+class SilverLoop:
+    """Runs an engine over Bronze until told to stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: SilverEngine,
+        stopper: Stopper,
+        reporter: Reporter,
+        *,
+        max_rows: int,
+        poll_seconds: float = 0.02,
+        idle_seconds: float = 0.25,
+    ) -> None:
+        """`max_rows` Kafka messages a lot at most. Bronze is looked at every `poll_seconds` (one stat call) after a
+        lot, less and less often up to `idle_seconds` while nothing comes; both equal make a fixed rhythm."""
+        self._settings = settings
+        self._engine = engine
+        self._stopper = stopper
+        self._reporter = reporter
+        self._max_rows = max_rows
+        self._poll = poll_seconds
+        self._idle = max(idle_seconds, poll_seconds)
+        self._log = logging.getLogger("ventes.silver")
+        self._pause = poll_seconds
+        self._bronze: Log | None = None
+        self._head: Position = {}
+        self._position: Position = {}
+        self._lot = 0
+        self._publisher: Publisher | None = None
+        self._caretakers: list[Caretaker] = []
+        self._room_known_until = 0.0
+
+    # -- the story ----------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Work until the stopper says so; returns the exit code 0. Its errors are for engines.job to report."""
+        try:
+            self._engine.lock()
+            while not self._stopper.stopping:
+                if not self._step():
+                    self._rest()
+        finally:
+            self._release()
+            self._engine.close()
+        self._reporter.update(phase="stopped", reason=self._stopper.signal or "")
+        self._log.info("stopped after lot %d", self._lot)
+        return 0
+
+    def _step(self) -> bool:
+        """One lot, if there is one to take. False: nothing can be done just now."""
+        if not self._room():
+            return False
+        try:
+            return self._go_on()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._release()  # what is in memory may be ahead of the tables: start from them again
+            self._wait_for(f"disk full: {error}; free some space, it goes on by itself")
+            return False
+
+    def _go_on(self) -> bool:
+        if self._publisher is None:
+            self._publisher = self._recover()
+        bronze = self._look()
+        if bronze is None:
+            return False
+        span = plan(self._position, self._head, bronze.files.values(), self._max_rows, bronze.version)
+        if span is None:
+            self._idle_beat()
+            return False
+        self._take(span, self._publisher)
+        return True
+
+    def _take(self, span: Span, publisher: Publisher) -> None:
+        began = time.monotonic()
+        lot = self._lot + 1
+        taken = self._engine.take(span, lot)
+        publisher.publish(taken.partials, lot)
+        failpoint("silver.after_lot")
+        self._lot = lot
+        self._position = merge(self._position, span.upto)
+        lag = behind(self._position, self._head)
+        self._tend(lag)
+        self._report(taken, time.monotonic() - began, lag)
+
+    def _tend(self, lag: int) -> None:
+        for caretaker in self._caretakers:
+            caretaker.tend(lag)
+
+    def _report(self, taken: Taken, seconds: float, lag: int) -> None:
+        rows = taken.clean + taken.rejected
+        self._log.info(
+            f"lot {self._lot}: {rows} rows = {taken.clean} clean + {taken.rejected} rejected"
+            f" in {seconds:.3f} s, lag {lag}"
+        )
+        self._reporter.update(
+            phase="running",
+            reason="",
+            batch=self._lot,
+            batch_at=time.time(),
+            rows=rows,
+            duration=round(seconds, 4),
+            total=self._reporter.record.total + rows,
+            lag=lag,
+        )
+        self._pause = self._poll
+
+    # -- where things stand -------------------------------------------------------------------
+
+    def _recover(self) -> Publisher:
+        """Make the Silver tables agree with the last lot of ventes_clean, and learn where to go on."""
+        publisher = Publisher(self._settings)
+        state = silver_recovery.recover(self._settings, publisher)
+        for line in state.mended:
+            self._log.warning(f"recovered: {line}")
+        self._lot, self._position = state.last_used, state.position
+        self._caretakers = caretakers(self._settings, (CLEAN, REJETS, *ROLLUPS), publisher.logs)
+        self._log.info(f"{self._engine.name} engine goes on after lot {self._lot}")
+        return publisher
+
+    def _look(self) -> Log | None:
+        """Bronze as it is now, or None while there is no such table."""
+        path = tables.path_of(self._settings, BRONZE)
+        try:
+            if self._bronze is None or not self._bronze.valid():
+                self._bronze = Log.open(path)
+                self._head = self._checked(of_log(self._bronze))
+            elif self._bronze.refresh():
+                self._head = of_log(self._bronze)
+        except TableMissing:
+            self._bronze = None
+            self._wait_for(f"{path} does not exist yet: the bronze job makes it")
+        return self._bronze
+
+    def _checked(self, head: Position) -> Position:
+        """`head` of a Bronze that was opened anew. Raises LakeDamaged where it holds less than Silver has taken."""
+        for key, taken in self._position.items():
+            if head.get(key, -1) < taken:
+                raise LakeDamaged(
+                    f"Bronze ends at offset {head.get(key, -1)} of {key}, but Silver has taken {taken}",
+                    "it is another Bronze: put the old one back, or `ventes rebuild silver` from this one",
+                )
+        return head
+
+    def _room(self) -> bool:
+        """Whether the lake's disk has more free space than the watermark."""
+        now = time.monotonic()
+        if now < self._room_known_until:
+            return True
+        lake, least = self._settings.lake, self._settings.maintenance.min_free_mb
+        free = shutil.disk_usage(lake).free // 1_000_000
+        if free < least:
+            self._wait_for(f"{lake} has less than {least} MB free; it goes on by itself once there is space")
+            return False
+        self._room_known_until = now + 1.0
+        return True
+
+    # -- waiting ------------------------------------------------------------------------------
+
+    def _wait_for(self, reason: str) -> None:
+        record = self._reporter.record
+        news = (record.phase, record.reason) != ("waiting", reason)
+        if news:
+            self._log.warning(f"waiting: {reason}")
+        if news or time.time() - record.beat > BEAT_SECONDS:
+            self._reporter.update(phase="waiting", reason=reason)
+
+    def _idle_beat(self) -> None:
+        record = self._reporter.record
+        if record.phase != "running" or time.time() - record.beat > BEAT_SECONDS:
+            self._reporter.update(phase="running", reason="", lag=0)
+            self._tend(0)
+
+    def _rest(self) -> None:
+        self._stopper.wait(self._pause)
+        self._pause = min(self._pause * 1.5, self._idle)
+
+    def _release(self) -> None:
+        for caretaker in self._caretakers:
+            caretaker.close()
+        self._caretakers = []
+        if self._publisher is not None:
+            self._publisher.close()
+            self._publisher = None

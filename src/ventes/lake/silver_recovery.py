@@ -1,0 +1,78 @@
+"""Where Silver stands, and making its tables agree after a lot was interrupted.
+
+The last lot is the transaction of ventes_clean. Whatever a crash left around it is mended from the tables alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ventes.config import Settings
+from ventes.contract.tables import CLEAN, REJETS
+from ventes.deltalog import commit
+from ventes.deltalog.log import Log
+from ventes.errors import LakeDamaged
+from ventes.lake import tables
+from ventes.lake.positions import Position, merge, of_log
+from ventes.lake.rollups import APP, Publisher
+
+
+@dataclass
+class State:
+    """Silver after `recover`."""
+
+    last_used: int
+    """The highest lot number ever used, also by a lot that did not come to its end; numbers are not used again."""
+    position: Position
+    mended: list[str] = field(default_factory=list)
+    """What had to be put right, one sentence each."""
+
+
+def recover(settings: Settings, publisher: Publisher) -> State:
+    """Drop what an interrupted lot left, complete what it owed, and say where to go on. Needs the Silver lock.
+
+    Raises LakeDamaged where tables contradict each other in a way that no crash explains.
+    """
+    tables.ensure(settings, CLEAN)
+    clean = Log.open(tables.path_of(settings, CLEAN))
+    committed = clean.transactions.get(APP, 0)
+    used = [log.transactions.get(APP, 0) for log in publisher.logs.values()]
+    if not committed and any(used):
+        raise LakeDamaged(f"{clean.path} holds no lot, but the aggregates do", "ventes rebuild silver")
+    path = tables.path_of(settings, REJETS)
+    if committed and not (path / "_delta_log").is_dir():  # not made anew here: its rows would be missing for ever
+        raise LakeDamaged(f"{path} is gone, ventes_clean has {committed} lots", "ventes rebuild silver")
+    tables.ensure(settings, REJETS)
+    rejets = Log.open(path)
+    mended = []
+    dropped = _drop_after(rejets, committed)
+    if dropped:
+        mended.append(f"{dropped} rows of ventes_rejets belonged to a lot that was not finished; it is taken again")
+    if committed:
+        mended += [f"{name} completed up to lot {committed}" for name in publisher.complete(clean, committed)]
+    last_used = max(committed, rejets.transactions.get(APP, 0), *used)
+    return State(last_used, merge(of_log(clean), of_log(rejets)), mended)
+
+
+def _drop_after(rejets: Log, committed: int) -> int:
+    """Take the rows with lot > `committed` out of ventes_rejets; returns how many there were."""
+    old, kept, dropped = [], [], 0
+    for file in rejets.files.values():
+        lots = file.bounds("lot")
+        if lots is not None and lots[1] <= committed:
+            continue
+        rows = pq.ParquetFile(rejets.path / file.path).read().cast(REJETS.schema)
+        stay = rows.filter(pc.less_equal(rows["lot"], pa.scalar(committed, pa.int64())))
+        if stay.num_rows == rows.num_rows:
+            continue
+        old.append(file)
+        dropped += rows.num_rows - stay.num_rows
+        if stay.num_rows:
+            kept.append(stay)
+    if old:
+        commit.replace(rejets, REJETS, old, kept)
+    return dropped

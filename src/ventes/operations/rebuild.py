@@ -1,0 +1,220 @@
+"""`ventes rebuild silver`: Silver made anew from the raw bytes in Bronze, under the rules of today.
+
+Each message gets a fresh verdict, so after a change of rules, zones or thresholds rejected sales that are valid now
+become clean, once. The work goes to a staging folder <lake>/.rebuild and is resumed there if it was interrupted;
+readers keep seeing the old tables until the two folders change places. What a crash leaves:
+
+    while judging              staging has its mark; the next rebuild goes on in it, or begins anew if the rules changed
+    before the folders change  the same: nothing is left to judge
+    after they changed         Silver is the new one; staging, now the old tables, has no mark and is thrown away
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+import ventes
+from ventes.config import Settings
+from ventes.contract.tables import CLEAN, REJETS
+from ventes.deltalog.log import sync_folder
+from ventes.deltalog.snapshot import Snapshot
+from ventes.engines import job
+from ventes.engines.embedded.silver import EmbeddedSilver
+from ventes.engines.silver_loop import SilverLoop
+from ventes.errors import LakeDamaged, VentesError
+from ventes.lake import writer_lock
+from ventes.lake.positions import Position, behind, merge, positions
+from ventes.lake.tables import path_of
+from ventes.operations.swap_folders import exchange
+from ventes.runtime.failpoints import failpoint
+from ventes.runtime.heartbeat import Reporter
+from ventes.runtime.stop import Stopper
+from ventes.supervise import processes, service_records, services, states
+
+MARK = ".rebuild"
+"""In the folder that a rebuild makes, until the next one begins: which rules it follows."""
+Say = Callable[[str], None]
+
+_log = logging.getLogger("ventes.silver")
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What came of it."""
+
+    clean: int
+    rejected: int
+    before: tuple[int, int] | None
+    """(clean, rejected) of the tables that were replaced; None if there were none."""
+    seconds: float
+
+
+def rebuild(settings: Settings, say: Say, progress: Say, stopper: Stopper) -> Rebuilt | None:
+    """Rebuild Silver; None if `stopper` ended it before it was complete (the next call goes on).
+
+    The Silver job is stopped for that time, if the supervisor runs it. Raises AlreadyRunning if somebody else does,
+    VentesError if there is nothing to rebuild from or no room.
+    """
+    began = time.monotonic()
+    if not (settings.bronze / "_delta_log").is_dir():
+        raise VentesError(f"there is no Bronze table at {settings.bronze}", "`ventes start` makes one")
+    resume = _stop_job(settings, say)
+    try:
+        with writer_lock.WriterLock(writer_lock.lock_path(settings, "silver")):
+            before = _count(settings)
+            staging = _prepare(settings, say)
+            if not _judge(staging, progress, stopper):
+                return None
+            failpoint("rebuild.before_exchange")
+            exchange(staging.silver, settings.silver)
+            failpoint("rebuild.after_exchange")
+            shutil.rmtree(staging.lake)
+            after = _count(settings) or (0, 0)
+            result = Rebuilt(*after, before, time.monotonic() - began)
+            _log.info("rebuilt from Bronze in %.1f s: %d clean + %d rejected rows", result.seconds, *after)
+            return result
+    finally:
+        if resume is not None:
+            processes.send(resume, signal.SIGHUP)
+            say("the supervisor starts the Silver job again")
+
+
+# -- the job that runs ----------------------------------------------------------------------------
+
+
+def _stop_job(settings: Settings, say: Say) -> psutil.Process | None:
+    """End the Silver job if the supervisor runs it; returns the supervisor if it shall start the job afterwards."""
+    book = service_records.read(settings.state)
+    supervisor = book.supervisor()
+    entry = book.entries.get("silver")
+    wanted = supervisor is not None and entry is not None and entry.state not in {states.STOPPED, states.BY_HAND}
+    process = entry.process() if wanted and entry is not None else None
+    if process is not None:
+        say("stopping the Silver job for the time of the rebuild; readers keep the old tables")
+        processes.end(process, services.SILVER.stop_seconds)
+    job.wait_for_predecessor(settings, "silver")
+    return supervisor if wanted else None
+
+
+# -- the staging folder ---------------------------------------------------------------------------
+
+
+def staging_of(settings: Settings) -> Settings:
+    """The settings with <lake>/.rebuild as their lake."""
+    lake = settings.lake / ".rebuild"
+    return settings.model_copy(
+        update={"paths": settings.paths.model_copy(update={"lake": lake, "state": lake / "state"})}
+    )
+
+
+def _prepare(settings: Settings, say: Say) -> Settings:
+    """The staging folder, with what an interrupted rebuild under the same rules has done already."""
+    staging = staging_of(settings)
+    mark = staging.silver / MARK
+    (settings.silver / MARK).unlink(missing_ok=True)
+    rules = _rules(settings)
+    if mark.is_file() and mark.read_text(encoding="utf-8") == rules:
+        say("going on with the rebuild that was interrupted")
+        return staging
+    if staging.lake.exists():
+        shutil.rmtree(staging.lake)
+    staging.silver.mkdir(parents=True)
+    mark.write_text(rules, encoding="utf-8")
+    staging.bronze.parent.mkdir()
+    os.symlink(settings.bronze, staging.bronze)
+    sync_folder(staging.silver)
+    return staging
+
+
+def _rules(settings: Settings) -> str:
+    """All that a verdict and a row of Silver depend on, as one hash: settings, tables, judging code and statements."""
+    parts = [settings.rules.model_dump_json(), settings.source.model_dump_json()]
+    package = Path(ventes.__file__).parent
+    files = {*package.rglob("*.sql"), *(package / "contract").rglob("*.py"), *(package / "judging").rglob("*.py")}
+    parts += [file.read_text(encoding="utf-8") for file in sorted(files)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+# -- the work -------------------------------------------------------------------------------------
+
+
+class _Progress(Reporter):
+    """The loop's heartbeat as a progress line, and what it said while it had to wait."""
+
+    def __init__(self, staging: Settings, total: int, progress: Say) -> None:
+        super().__init__(staging.state, "silver", "embedded")
+        self.waited_for = ""
+        self._total = total
+        self._progress = progress
+
+    def update(self, **changes: object) -> None:
+        super().update(**changes)
+        if self.record.phase == "waiting":
+            self.waited_for = self.record.reason
+        if self.record.lag is not None:
+            done = max(0, self._total - self.record.lag)
+            self._progress(f"judging messages anew: {done:,} of {self._total:,}")
+
+
+class _UntilDone(Stopper):
+    """Ends the loop once it has taken `rows`, when it wants to rest, and when the person's stopper is set."""
+
+    def __init__(self, outer: Stopper, reporter: Reporter, rows: int) -> None:
+        super().__init__()
+        self._outer = outer
+        self._reporter = reporter
+        self._upto = reporter.record.total + rows
+
+    @property
+    def stopping(self) -> bool:
+        return self._outer.stopping or super().stopping or self._reporter.record.total >= self._upto
+
+    def wait(self, seconds: float) -> bool:
+        self.stop()
+        return True
+
+
+def _judge(staging: Settings, progress: Say, stopper: Stopper) -> bool:
+    """Run Silver in the staging folder until it holds all that Bronze held; False if told to stop before.
+
+    What Bronze gets meanwhile may be missing: the Silver job takes it afterwards.
+    """
+    wanted = positions(staging.bronze)
+    reporter = _Progress(staging, Snapshot.open(staging.bronze).rows, progress)
+    while True:
+        before = reporter.record.total
+        until = _UntilDone(stopper, reporter, max(1, behind(_position(staging), wanted)))
+        engine = EmbeddedSilver(staging, rejudge=True)
+        SilverLoop(staging, engine, until, reporter, max_rows=staging.embedded.max_rows_per_batch).run()
+        if stopper.stopping:
+            return False
+        if not behind(_position(staging), wanted):
+            return True
+        if reporter.record.total == before:
+            raise VentesError(
+                f"the rebuild could not go on: {reporter.waited_for or 'Bronze gave no rows'}",
+                "mend that, then `ventes rebuild silver` goes on where it was",
+            )
+
+
+def _position(settings: Settings) -> Position:
+    return merge(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
+
+
+def _count(settings: Settings) -> tuple[int, int] | None:
+    """(clean, rejected) rows of Silver; None if there is none, or it cannot be read."""
+    try:
+        clean, rejected = (Snapshot.open(path_of(settings, table)).rows for table in (CLEAN, REJETS))
+    except LakeDamaged:  # also a reason to rebuild
+        return None
+    return clean, rejected

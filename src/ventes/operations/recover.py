@@ -1,0 +1,59 @@
+"""Going on with a topic that is not the one that was read: what stands against it, and the record that allows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ventes.config import Settings
+from ventes.engines import source
+from ventes.engines.spark import checkpoint
+from ventes.errors import UsageError
+from ventes.lake import accepted_gaps, writer_lock
+from ventes.lake.positions import positions
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `ventes recover` found, and what it would record."""
+
+    differences: tuple[source.Difference, ...]
+    gaps: tuple[accepted_gaps.Gap, ...]
+
+    @property
+    def lost(self) -> int:
+        """Messages that will never be read."""
+        kinds = {difference.kind for difference in self.differences}
+        return 0 if "shrunk" in kinds else sum(gap.messages for gap in self.gaps)
+
+    def lines(self) -> list[str]:
+        """The consequences of recording it, a sentence each."""
+        found = []
+        for gap in self.gaps:
+            where = f"partition {gap.partition}: reading goes on at offset {gap.last + 1} under topic_id {gap.topic_id}"
+            missing = f"; {gap.messages} offsets before it are recorded as missing ({gap.why})" if gap.messages else ""
+            found.append(where + missing)
+        return found
+
+
+def plan(settings: Settings, now: datetime) -> Plan:
+    """Compare topic, Bronze and checkpoint. Raises BrokerUnavailable, or UsageError while the Bronze job runs."""
+    running = writer_lock.holder(writer_lock.lock_path(settings, "bronze"))
+    if running is not None:
+        raise UsageError(
+            f"the bronze job runs (pid {running}), so it reads the topic without trouble",
+            "`ventes status` shows how it does",
+        )
+    topic = source.look(settings)
+    table = positions(settings.bronze)
+    ledger = accepted_gaps.read(settings.lake)
+    seen = checkpoint.seen(checkpoint.newest(settings.checkpoints / "bronze", topic.name))
+    return Plan(
+        tuple(source.differences(topic, table, ledger, seen)),
+        tuple(source.mend(topic, table, ledger, now, seen)),
+    )
+
+
+def record(settings: Settings, decided: Plan) -> None:
+    """Write the gaps down; both engines go on from there at their next start."""
+    accepted_gaps.record(settings.lake, decided.gaps)

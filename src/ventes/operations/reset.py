@@ -1,0 +1,99 @@
+"""`ventes reset`: topic, tables, checkpoints and what was on its way, together. Only what is this pipeline's own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from ventes import kafka
+from ventes.broker import managed
+from ventes.config import Settings
+from ventes.contract.tables import ALL, BRONZE
+from ventes.errors import AlreadyRunning, VentesError
+from ventes.lake import accepted_gaps, writer_lock
+from ventes.lake.tables import path_of
+from ventes.operations.rebuild import MARK, staging_of
+from ventes.producer import spool
+from ventes.supervise import orphans, service_records, services
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a reset removes. Folders and files that exist; `topic` is set where a broker that is not ours holds it."""
+
+    paths: tuple[Path, ...]
+    topic: str = ""
+
+    def sentences(self) -> list[str]:
+        lines = [f"{path}" for path in self.paths]
+        return [*lines, f"topic {self.topic} on a broker that is not managed here"] if self.topic else lines
+
+
+def plan(settings: Settings) -> Plan:
+    """What there is to remove. Raises AlreadyRunning while any part of the pipeline runs."""
+    refuse_while_running(settings)
+    candidates = [path_of(settings, table) for table in ALL]
+    candidates += [
+        settings.checkpoints,
+        accepted_gaps.path_of(settings.lake),
+        writer_lock.lock_path(settings, BRONZE.name).parent,
+    ]
+    candidates += [staging_of(settings).lake, settings.silver / MARK]
+    candidates.append(spool.folder(settings))
+    if settings.kafka.managed:
+        candidates.append(managed.folder(settings) / "data")
+    found = tuple(path for path in candidates if path.exists() or path.is_symlink())
+    topic = "" if settings.kafka.managed else settings.kafka.topic
+    if topic and kafka.topic_id(settings) is None:
+        topic = ""
+    return Plan(found, topic)
+
+
+def refuse_while_running(settings: Settings) -> None:
+    book = service_records.read(settings.state)
+    running = [] if book.supervisor() is None else [f"the supervisor (pid {book.supervisor_pid})"]
+    running += [services.BY_NAME[name].title for name in orphans.find(settings)] if not running else []
+    for service in services.ALL:
+        if by_hand := services.started_by_hand(settings, service):
+            running.append(f"{service.title} ({by_hand})")
+    for name in services.JOBS:
+        if pid := writer_lock.holder(writer_lock.lock_path(settings, name)):
+            running.append(f"whoever holds the lock of {name} (pid {pid})")
+    if running:
+        raise AlreadyRunning(f"still running: {', '.join(running)}", "ventes stop --all")
+
+
+def carry_out(settings: Settings, wanted: Plan, say: Callable[[str], None]) -> None:
+    """Remove it, the topic first: a table without its topic is whole, a topic without its table is read again."""
+    if wanted.topic:
+        _delete_topic(settings, wanted.topic)
+        say(f"deleted topic {wanted.topic}")
+    for path in wanted.paths:
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()  # of a link only the link: what it leads to was put there by somebody else
+        except OSError as error:
+            raise VentesError(
+                f"{path} cannot be removed: {error.strerror}", "mend that and run `ventes reset` again"
+            ) from None
+        say(f"removed {path}")
+    for folder in (settings.bronze.parent, settings.silver, settings.lake):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _delete_topic(settings: Settings, topic: str) -> None:
+    config = kafka.client_config(settings, log_level=0)
+    del config["logger"]
+    with AdminClient(config) as client:
+        try:
+            client.delete_topics([topic], operation_timeout=10)[topic].result(15)
+        except KafkaException as error:
+            raise VentesError(f"topic {topic!r} cannot be deleted: {error.args[0].str()}", "ask its owner") from None

@@ -1,0 +1,92 @@
+"""What can be known to be wrong before anything is started: ports, folders, disks, jars, Java.
+
+Each refusal names the value, who is in the way, and the key of ventes.toml that moves it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import psutil
+
+from ventes.config import Settings
+from ventes.errors import InstallError, VentesError
+from ventes.supervise import orphans, ports, services
+
+
+def check(settings: Settings) -> None:
+    """Raise a VentesError for the first thing that would keep the pipeline from starting. Changes nothing but
+    making the folders that the settings name."""
+    _folders(settings)
+    _ports(settings)
+    if settings.kafka.managed or settings.engine == "spark":
+        _java(settings)
+
+
+def _folders(settings: Settings) -> None:
+    for key, folder in (
+        ("paths.state", settings.state),
+        ("paths.lake", settings.lake),
+        ("paths.logs", settings.log("supervisor").parent),
+    ):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700 if key == "paths.state" else 0o777)
+        except OSError as error:
+            raise VentesError(f"{key} = {folder} cannot be made: {error.strerror}", _move(settings, key)) from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise VentesError(f"{key} = {folder} cannot be written by this user", _move(settings, key))
+        free = shutil.disk_usage(folder).free // 1_000_000
+        if free < settings.maintenance.min_free_mb:
+            raise VentesError(
+                f"{key} = {folder}: its disk ({_mount(folder)}) has {free} MB free, "
+                f"maintenance.min_free_mb asks for {settings.maintenance.min_free_mb}",
+                f"free some space, or {_move(settings, key)}",
+            )
+
+
+def _ports(settings: Settings) -> None:
+    wanted = [("page.port", settings.page.address, settings.page.port)]
+    if settings.kafka.managed:
+        wanted.insert(0, ("kafka.port", settings.kafka.host, settings.kafka.port))
+        wanted.insert(1, ("kafka.controller_port", "127.0.0.1", settings.kafka.controller_port))
+    ours: set[int] | None = None
+    for key, address, port in wanted:
+        if not ports.taken(address, port):
+            continue
+        if ours is None:  # the pipeline's own: by hand, or left by a killed supervisor
+            ours = _our_pids(settings)
+        process = ports.holder(port)
+        if process is None or process.pid not in ours:
+            raise VentesError(
+                f"port {port} ({key}) is taken by {ports.describe(process)}",
+                f"stop that, or {_move(settings, key)}",
+            )
+
+
+def _our_pids(settings: Settings) -> set[int]:
+    pids = {process.pid for living in orphans.find(settings).values() for process in living}
+    for service in services.ALL:
+        if by_hand := services.started_by_hand(settings, service):
+            pids.add(by_hand.pid)
+    return pids
+
+
+def _java(settings: Settings) -> None:
+    from ventes.install import jars, java
+
+    java.find_java(settings)
+    if not jars.ready(settings.jars):
+        raise InstallError(
+            f"the pinned jars in {settings.jars} are not complete", "bash start_pipeline.sh fetches them"
+        )
+
+
+def _move(settings: Settings, key: str) -> str:
+    return f"set another {key} in {settings.config_file}"
+
+
+def _mount(folder: Path) -> str:
+    inside = [part.mountpoint for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
+    return max(inside, key=len, default="/")

@@ -1,0 +1,86 @@
+"""What the supervisor has started and what became of it: <state>/run/services.json.
+
+The supervisor rewrites it at each change. Everyone else reads it, as a claim: `Entry.process()` is the very process
+or None. It outlives the supervisor, so that the next one can end what a killed one left behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from ventes.runtime.heartbeat import same_process
+from ventes.supervise import states
+
+
+@dataclass
+class Entry:
+    """One service under the supervisor. Times are Unix seconds (but for `process_started`)."""
+
+    service: str
+    state: str = states.WAITING
+    """waiting (for what it needs), running, restarting (from `again_at` on), stopping, stopped (on purpose),
+    failed, or by hand (somebody else started it; left alone)."""
+    since: float = 0.0
+    reason: str = ""
+    crashes: int = 0
+    """Unexpected ends in a row."""
+    again_at: float | None = None
+    pid: int | None = None
+    """The process that was started last, whether it still lives or not."""
+    process_started: float | None = None
+    """As heartbeat.start_of has it."""
+    argv: list[str] = field(default_factory=list)
+
+    def process(self) -> psutil.Process | None:
+        """The process that was started last, if it lives: same pid, same start, and still our command."""
+        if self.pid is None or self.process_started is None:
+            return None
+        process = same_process(self.pid, self.process_started)
+        try:
+            # A wrapper may have replaced the program (exec), but it hands its last argument on.
+            return process if process and (not self.argv or self.argv[-1] in process.cmdline()) else None
+        except psutil.Error:
+            return None
+
+
+@dataclass
+class Ledger:
+    engine: str = ""
+    supervisor_pid: int = 0
+    supervisor_started: float = 0.0
+    entries: dict[str, Entry] = field(default_factory=dict)
+    written: float = 0.0
+
+    def supervisor(self) -> psutil.Process | None:
+        """The supervisor's process, if it lives."""
+        return same_process(self.supervisor_pid, self.supervisor_started)
+
+
+def path_of(state: Path) -> Path:
+    return state / "run" / "services.json"
+
+
+def read(state: Path) -> Ledger:
+    """The ledger as last written; an empty one if there is none that can be read."""
+    try:
+        data = json.loads(path_of(state).read_text(encoding="utf-8"))
+        entries = {name: Entry(**entry) for name, entry in data.pop("entries").items()}
+        return Ledger(entries=entries, **data)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return Ledger()
+
+
+def write(state: Path, ledger: Ledger) -> None:
+    """Replace the ledger atomically."""
+    ledger.written = time.time()
+    path = path_of(state)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(asdict(ledger), indent=1), encoding="utf-8")
+    temporary.replace(path)

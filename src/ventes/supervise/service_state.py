@@ -1,0 +1,182 @@
+"""One service under the supervisor: its process, its state, and what happens to it next.
+
+`Unit.step()` looks once and acts once; it never waits. What it needs of the world comes in through `World`, so that
+a test can hand in a clock that it moves and processes that it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ventes.config import Supervisor as Limits
+from ventes.errors import VentesError
+from ventes.supervise import restart, states
+from ventes.supervise.service_records import Entry
+from ventes.supervise.services import Service
+
+SOON, LATER, IDLE = 0.1, 1.0, 5.0
+"""Seconds between two looks: while something happens, while it waits for long, while all is well."""
+HELPER_SECONDS = 10.0
+"""How long a helper may outlive its service: Spark's JVM takes up to 2.5 s to notice that its driver died."""
+
+
+class Process(Protocol):
+    """A started service; `processes.Child` is the real one."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def started(self) -> float: ...
+    def poll(self) -> int | None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+    def left(self) -> Sequence[object]: ...
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything outside a unit. Durations come from `monotonic`; `now` (Unix seconds) is only shown."""
+
+    start: Callable[[Service], Process]
+    """Raises VentesError or OSError."""
+    ready: Callable[[Service], bool]
+    """Whether what needs this service may start."""
+    started_by_hand: Callable[[Service], str]
+    """Who runs this service although we did not start it: a sentence, or ''."""
+    last_words: Callable[[Service], str]
+    """Why it ended, in its own words; '' if it said nothing."""
+    changed: Callable[[Entry], None]
+    """Called after each change of state."""
+    monotonic: Callable[[], float]
+    now: Callable[[], float]
+
+
+class Unit:
+    """`wanted` is whether it shall run: SIGTERM from outside makes it False, `want()` True."""
+
+    def __init__(self, service: Service, world: World, limits: Limits) -> None:
+        self.service = service
+        self.entry = Entry(service.name, states.STOPPED, world.now(), "not asked for by the settings")
+        self._world = world
+        self._limits = limits
+        self._process: Process | None = None
+        self._began = 0.0
+        self._due = 0.0
+        self._kill_at: float | None = None
+
+    @property
+    def state(self) -> str:
+        return self.entry.state
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process, or a helper of it, still lives."""
+        return self._process is not None and (self._process.poll() is None or bool(self._process.left()))
+
+    def next_look(self) -> float:
+        """In how many seconds a look is worth it, although nobody has rung before."""
+        if self._kill_at is not None:
+            return SOON
+        late = self._world.monotonic() - self._due
+        if self._is_due():
+            return min(LATER, max(SOON, late / 50))  # what it waits for may take long: ask ever less often
+        return min(IDLE, -late) if self.state == states.RESTARTING else IDLE
+
+    def _is_due(self) -> bool:
+        return self.state == states.WAITING or (
+            self.state == states.RESTARTING and self._world.monotonic() >= self._due
+        )
+
+    def want(self) -> None:
+        """Start it if it is down, for whatever reason; earlier crashes are forgiven."""
+        if self.state in {
+            states.STOPPED,
+            states.FAILED,
+            states.RESTARTING,
+            states.BY_HAND,
+        }:
+            self._due = self._world.monotonic()
+            self._become(states.WAITING, "", crashes=0)
+
+    def ask_to_stop(self) -> None:
+        """Begin an orderly stop; `step()` sees it through."""
+        if self._process is not None and self._process.poll() is None:
+            if self.state != states.STOPPING:
+                self._become(states.STOPPING, "has been asked to end")
+                self._kill_at = self._world.monotonic() + self.service.stop_seconds
+                self._process.terminate()
+        elif self.state not in {states.STOPPED, states.BY_HAND}:
+            self._become(states.STOPPED, "stopped on purpose")
+
+    def step(self, blocked_by: str) -> None:
+        """Look and act once. `blocked_by` says what it still waits for, '' if nothing."""
+        if self.state in {states.RUNNING, states.STOPPING}:
+            self._watch()
+        self._clear_away()
+        if self._is_due():
+            self._start_unless(blocked_by)
+        elif self.state == states.BY_HAND and not self._world.started_by_hand(self.service):
+            self._become(states.STOPPED, "the one started by hand has ended; `ventes start` starts it")
+
+    # -- the process --------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        assert self._process is not None
+        code = self._process.poll()
+        now = self._world.monotonic()
+        if code is None:
+            if self._kill_at is not None and now >= self._kill_at:
+                self._process.kill()
+            return
+        self._kill_at = now + HELPER_SECONDS if self._process.left() else None
+        if self.state == states.STOPPING:
+            killed = code == -9
+            self._become(states.STOPPED, "killed: it did not stop in time" if killed else "stopped on purpose")
+            return
+        words = self._world.last_words(self.service)
+        verdict = restart.verdict(code, now - self._began, self.entry.crashes, words, self._limits)
+        self._due = now + verdict.delay
+        self._become(verdict.state, verdict.reason, verdict.crashes, verdict.delay)
+
+    def _clear_away(self) -> None:
+        """Helpers that outlive their service too long are killed: nothing of it may act beside its successor."""
+        if self._process is None or self._kill_at is None or self._process.poll() is None:
+            return
+        if not self._process.left():
+            self._kill_at = None
+        elif self._world.monotonic() >= self._kill_at:
+            self._process.kill()
+
+    def _start_unless(self, blocked_by: str) -> None:
+        if self.alive:
+            self._reason("waits until what it left behind has ended")
+            return
+        if other := self._world.started_by_hand(self.service):
+            self._become(states.BY_HAND, other)
+            return
+        if blocked_by:
+            self._reason(f"waits for {blocked_by}")
+            return
+        try:
+            self._process = self._world.start(self.service)
+        except (VentesError, OSError) as error:
+            self._become(states.FAILED, f"cannot be started: {error}")
+            return
+        self._began = self._world.monotonic()
+        self.entry.pid, self.entry.process_started = self._process.pid, self._process.started
+        self._become(states.RUNNING, "", self.entry.crashes)
+
+    # -- the record ---------------------------------------------------------------------------
+
+    def _become(self, state: str, reason: str, crashes: int = 0, delay: float | None = None) -> None:
+        self.entry.state, self.entry.reason, self.entry.crashes = state, reason, crashes
+        self.entry.since = self._world.now()
+        self.entry.again_at = self.entry.since + delay if state == states.RESTARTING and delay is not None else None
+        self._world.changed(self.entry)
+
+    def _reason(self, reason: str) -> None:
+        if reason != self.entry.reason:
+            self.entry.reason = reason
+            self._world.changed(self.entry)

@@ -1,0 +1,199 @@
+"""The parts of the pipeline as data: what each runs, what it needs, how to ask whether it is ready.
+
+Tuple order is start order; STOP_ORDER empties the pipe from its mouth. The commands are the guide's scripts, so that
+`ps aux | grep -E 'producer|spark_streaming|streamlit'` shows what the guide says it shows.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
+from ventes.runtime import heartbeat
+from ventes.supervise import ports
+
+Answer = tuple[bool, str]
+"""(ready, why not)."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One long-running process. Durations are seconds."""
+
+    name: str
+    title: str
+    argv: Callable[[Settings], list[str]]
+    ready: Callable[[Settings], Answer]
+    """Asks the service itself, now. Never raises for a service that is not there."""
+    needs: tuple[str, ...] = ()
+    """Services that must be ready before this one is started."""
+    stop_seconds: float = 15.0
+    """How long it may take to finish its batch after SIGTERM before it is killed."""
+    listens: Callable[[Settings], bool] | None = None
+    """A cheaper question than `ready`, for the supervisor, which asks often and must stay small."""
+
+
+def _python(*arguments: str) -> list[str]:
+    return [sys.executable, *arguments]
+
+
+def from_project(path: Path) -> str:
+    """`path` relative to the project: the guide's pkill must not hit more than it names in ~/streamlit-demo/."""
+    return f"./{path.relative_to(PROJECT)}" if path.is_relative_to(PROJECT) else str(path)
+
+
+def own_python() -> str:
+    return from_project(Path(sys.executable))
+
+
+def _broker_argv(settings: Settings) -> list[str]:
+    """Ends like the JVM's own command line, which takes its place: by it the ledger knows the process."""
+    return [own_python(), "-m", "ventes.broker.run", from_project(settings.state / "kafka" / "server.properties")]
+
+
+def _broker_ready(settings: Settings) -> Answer:
+    from ventes.broker import managed
+
+    return managed.ready(settings)
+
+
+def _broker_listens(settings: Settings) -> bool:
+    try:
+        socket.create_connection((settings.kafka.host, settings.kafka.port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _reports(name: str) -> Callable[[Settings], Answer]:
+    """A job is ready when the process that wrote its record lives and says that it runs."""
+
+    def ready(settings: Settings) -> Answer:
+        record = heartbeat.read(settings.state, name)
+        if record is None or not heartbeat.alive(record):
+            return False, "is not running"
+        return record.phase == "running", "" if record.phase == "running" else record.reason or record.phase
+
+    return ready
+
+
+PAGE_SCRIPT = "streamlit_dashboard.py"
+
+
+def page_url(settings: Settings) -> str:
+    """Where a person opens the page."""
+    address = settings.page.address
+    return f"http://{'localhost' if address in {'127.0.0.1', '0.0.0.0'} else address}:{settings.page.port}"
+
+
+def page_ready(settings: Settings, timeout: float = 2.0) -> Answer:
+    """Ask the page's own health address."""
+    address = "127.0.0.1" if settings.page.address == "0.0.0.0" else settings.page.address
+    url = f"http://{address}:{settings.page.port}/_stcore/health"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy: it is this machine
+    try:
+        with opener.open(url, timeout=timeout) as answer:
+            return answer.status == 200, f"{url} answers {answer.status}"
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        return False, f"{url}: {getattr(error, 'reason', error)}"
+
+
+def page_hosts(settings: Settings) -> list[str]:
+    """Names under which the page answers. Never all: a web site may have its own name point to this machine."""
+    own = [] if settings.page.address in {"0.0.0.0", "::"} else [settings.page.address]
+    return list(dict.fromkeys(["localhost", "127.0.0.1", *own, *settings.page.hosts]))
+
+
+def _page_argv(settings: Settings) -> list[str]:
+    options = [f"--server.address={settings.page.address}", f"--server.port={settings.page.port}"]
+    options += [f"--server.allowedHosts={host}" for host in page_hosts(settings)]
+    return _python("-m", "streamlit", "run", PAGE_SCRIPT, *options)
+
+
+BROKER = Service("broker", "Kafka broker", _broker_argv, _broker_ready, stop_seconds=30, listens=_broker_listens)
+SILVER = Service("silver", "Silver job", lambda _: _python("streaming_silver.py"), _reports("silver"))
+PAGE = Service("page", "page", _page_argv, page_ready, stop_seconds=5)
+BRONZE = Service(
+    "bronze", "Bronze job", lambda _: _python("spark_streaming_delta.py"), _reports("bronze"), needs=("broker",)
+)
+PRODUCER = Service("producer", "producer", lambda _: _python("producer.py"), _reports("producer"), needs=("broker",))
+
+ALL = (BROKER, SILVER, BRONZE, PRODUCER, PAGE)
+BY_NAME = {service.name: service for service in ALL}
+JOBS = ("bronze", "silver")
+"""What an engine switch replaces."""
+STOP_ORDER = ("producer", "bronze", "silver", "page", "broker")
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """A service that runs although no supervisor started it."""
+
+    pid: int
+
+    def process(self) -> psutil.Process | None:
+        """The process, if it still lives."""
+        try:
+            return psutil.Process(self.pid)
+        except psutil.NoSuchProcess:
+            return None
+
+    def __str__(self) -> str:
+        return f"started by hand, pid {self.pid}"
+
+
+def started_by_hand(settings: Settings, service: Service) -> ByHand | None:
+    """Whoever runs this service although no supervisor started it, if somebody does."""
+    record = heartbeat.read(settings.state, service.name)
+    if record is not None and not record.supervised and heartbeat.alive(record):
+        return ByHand(record.pid)
+    if service.name == PAGE.name and page_ready(settings)[0]:  # a page that nobody has opened yet has no record
+        process = ports.holder(settings.page.port)
+        if process is not None and _is_by_hand(process):
+            return ByHand(process.pid)
+    return None
+
+
+def _is_by_hand(process: psutil.Process) -> bool:
+    try:
+        ours = any(PAGE_SCRIPT in argument for argument in process.cmdline())
+        return ours and "VENTES_SUPERVISED" not in process.environ()
+    except psutil.Error:
+        return False
+
+
+def enabled(settings: Settings, among: Iterable[Service] = ALL) -> tuple[Service, ...]:
+    """The services that these settings ask for, in start order."""
+    left_out = set()
+    if not settings.kafka.managed:
+        left_out.add(BROKER.name)
+    if not settings.producer.enabled:
+        left_out.add(PRODUCER.name)
+    return tuple(service for service in among if service.name not in left_out)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment of every service: all read the same settings, and flags reach them."""
+    ours = {"VENTES_SUPERVISED": "1", "VENTES_ENGINE": settings.engine, "PYTHONUNBUFFERED": "1"}
+    if settings.config_file.is_file():
+        ours[CONFIG_VARIABLE] = str(settings.config_file)
+    return {**os.environ, **ours}
+
+
+def folder() -> Path:
+    """Where every service runs: the guide's scripts are named relative to it."""
+    return PROJECT
+
+
+def output(settings: Settings, name: str) -> Path:
+    """What a service wrote to stdout and stderr since its last start."""
+    return settings.state / "run" / f"{name}.out"
