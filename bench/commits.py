@@ -3,7 +3,7 @@
     python bench/commits.py [--commits 2000] [--rows 1] [--lake FOLDER]
 
 Each round is what a Silver lot of a few sales costs: one append to ventes_clean, one publish of its partials into the
-five aggregates (not with --appends-only), one visit of every caretaker. Printed: medians for each tenth of the run,
+five aggregates (not with --appends-only), one visit of every maintenance. Printed: medians for each tenth of the run,
 then files and bytes of each table. 43,200 rounds are a day at one lot every 2 s. Numbers stand in
 docs/decisions/0002-own-commit-path.md.
 """
@@ -29,11 +29,15 @@ import pyarrow as pa
 from ventes import config
 from ventes.contract.tables import CLEAN, ROLLUPS
 from ventes.deltalog import commit
+from ventes.deltalog.database import (
+    RecycledDatabase,
+    connect,
+)
 from ventes.deltalog.log import Log
-from ventes.deltalog.maintenance import caretakers
-from ventes.deltalog.snapshot import connect
-from ventes.lake import tables
+from ventes.deltalog.maintenance import TableMaintenance
+from ventes.lake.open_tables import OpenTables
 from ventes.lake.rollups import APP, Publisher, partials_of
+from ventes.lake.tables import path_of
 
 CLIENTS, PRODUCTS, COUNTRIES = 300, 40, ("France", "Espagne", "Italie", "Maroc", "Canada")
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -76,6 +80,11 @@ def timed(what: Callable[[], object], into: list[float]) -> None:
     into.append((time.perf_counter() - began) * 1000)
 
 
+def maintain(maintained: list[TableMaintenance]) -> None:
+    for one in maintained:
+        one.run_due()
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--commits", type=int, default=2000)
@@ -86,10 +95,10 @@ def main() -> None:
     asked = options.parse_args()
     root = asked.lake or Path(tempfile.mkdtemp(prefix="ventes-bench-"))
     settings = config.load(paths={"lake": root, "state": root / "state"})
-    tables.ensure(settings, CLEAN)
-    clean = Log.open(tables.path_of(settings, CLEAN))
-    publisher = Publisher(settings)
-    carers = caretakers(settings, (CLEAN, *ROLLUPS), {CLEAN.name: clean, **publisher.logs})
+    tables = OpenTables(settings)
+    clean = tables.ensure(CLEAN)
+    publisher = Publisher(settings, tables, RecycledDatabase(settings.embedded.memory_mb))
+    maintained = tables.maintenance([CLEAN], kept_small=ROLLUPS)
     con = connect()
     rng = random.Random(1)
     append: list[float] = []
@@ -104,7 +113,7 @@ def main() -> None:
             con.register("clean", rows)
             partials = partials_of(con)
             timed(lambda partials=partials, lot=lot: publisher.publish(partials, lot), publish)  # type: ignore[misc]
-        timed(lambda: [caretaker.tend() for caretaker in carers], care)
+        timed(lambda: maintain(maintained), care)
         if lot % step == 0:
             print(
                 f"{lot:>7} {statistics.median(append[-step:]):>10.1f} {max(append[-step:]):>7.0f}"
@@ -112,11 +121,11 @@ def main() -> None:
                 f" {statistics.median(care[-step:]):>8.2f} {max(care[-step:]):>7.0f}",
                 flush=True,
             )
-    for caretaker in carers:
-        caretaker.close()
+    for one in maintained:
+        one.close()
     print(f"\n{'table':<20} {'live':>5} {'on disk':>8} {'MB':>7} {'log files':>10} {'log MB':>7} {'open ms':>8}")
     for table in (CLEAN, *ROLLUPS):
-        path = tables.path_of(settings, table)
+        path = path_of(settings, table)
         data = [file for file in path.rglob("*.parquet") if "_delta_log" not in file.parts]
         log_files = list((path / "_delta_log").iterdir())
         began = time.perf_counter()

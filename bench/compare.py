@@ -30,6 +30,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -41,7 +42,8 @@ from bench.freshness import added_after, percentiles  # noqa: E402
 from harness.pipeline import Pipeline, wait_for  # noqa: E402
 from ventes import config  # noqa: E402
 from ventes.contract.tables import CLEAN  # noqa: E402
-from ventes.lake.tables import as_others_see, path_of  # noqa: E402
+from ventes.deltalog.create import open_with_deltalake  # noqa: E402
+from ventes.lake.tables import path_of  # noqa: E402
 
 CONTENDERS = ("embedded", "spark", "textbook")
 REST, REST_SECONDS = 0.5, 2.0
@@ -109,7 +111,7 @@ class Contender:
     def rows(table: Path) -> int:
         if not any((table / "_delta_log").glob("0*.json")):  # the folder is there before the first commit
             return 0
-        return int(sum(as_others_see(table).get_add_actions(flatten=True)["num_records"].to_pylist()))
+        return int(sum(open_with_deltalake(table).get_add_actions(flatten=True)["num_records"].to_pylist()))
 
     def finished(self, sales: int) -> bool:
         """Whether Silver and every roll-up hold all sales."""
@@ -120,7 +122,7 @@ class Contender:
         last = self.settings.lake / "silver" / "ventes_aggreges"
         if not any((last / "_delta_log").glob("0*.json")):
             return False
-        table = as_others_see(last).to_pyarrow_table(columns=["total_transactions"])
+        table = open_with_deltalake(last).to_pyarrow_table(columns=["total_transactions"])
         return sum(table.column(0).to_pylist()) >= sales
 
     def family(self) -> list[psutil.Process]:
@@ -259,6 +261,12 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _freshness(result: Result, rate: int, quantile: str) -> list[float]:
+    """Seconds from sale to Silver at `rate` sales per second; [] if it was not measured."""
+    measured = result.freshness.get(str(rate))
+    return [] if measured is None else [measured[quantile]]
+
+
 def table(results: list[Result]) -> str:
     """The results as Markdown, with ratios to the textbook job of the same run."""
     base = next((r for r in results if r.contender == "textbook"), None)
@@ -273,7 +281,7 @@ def table(results: list[Result]) -> str:
             text += f" ({other / middle if lower_is_better else middle / other:.1f}×)"
         return text
 
-    rows = [
+    rows: list[tuple[str, Callable[[Result], list[float]], bool]] = [
         ("backlog through Bronze alone, rec/s", lambda r: r.backlog_bronze, False),
         ("backlog through Bronze and Silver at once, rec/s", lambda r: r.backlog_silver, False),
         ("CPU s per million sales, both jobs", lambda r: r.cpu_per_million, True),
@@ -284,13 +292,7 @@ def table(results: list[Result]) -> str:
     rates = sorted({int(rate) for r in results for rate in r.freshness})
     for rate in rates:
         for p in ("p50", "p95", "p99"):
-            rows.append(
-                (
-                    f"sale → Silver at {rate:,}/s, {p}, s",
-                    lambda r, rate=rate, p=p: [r.freshness[str(rate)][p]] if str(rate) in r.freshness else [],
-                    True,
-                )
-            )
+            rows.append((f"sale → Silver at {rate:,}/s, {p}, s", partial(_freshness, rate=rate, quantile=p), True))
     lines = ["| | " + " | ".join(r.contender for r in results) + " |", "|---|" + "---|" * len(results)]
     for label, values, lower in rows:
         cells = [cell(values(r), values(base) if base and r is not base else None, lower) for r in results]

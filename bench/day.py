@@ -4,7 +4,7 @@
 
 The producer's own messages go, one a commit, through the code that the jobs of the embedded engine run: verdict →
 Bronze commit → lot of Silver (ventes_rejets, ventes_clean) → the five roll-ups, and after each commit every table's
-caretaker, which merges, checkpoints and sweeps in its thread as in a job. No Kafka: the messages are made here, with
+maintenance, which merges, checkpoints and sweeps in its thread as in a job. No Kafka: the messages are made here, with
 Kafka's time set to the sale's. Event times run through 24 hours from a noon, so that a midnight lies in between. One
 sale in a hundred is malformed (--bad), so that ventes_rejets grows too. At the end `verify` recomputes all of it.
 
@@ -56,17 +56,16 @@ from ventes.check.verify import Verification  # noqa: E402
 from ventes.config import Settings  # noqa: E402
 from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS  # noqa: E402
 from ventes.deltalog import commit, vacuum  # noqa: E402
+from ventes.deltalog.database import connect  # noqa: E402
 from ventes.deltalog.log import Log  # noqa: E402
-from ventes.deltalog.maintenance import Caretaker, caretakers, one_worker  # noqa: E402
-from ventes.deltalog.snapshot import connect  # noqa: E402
-from ventes.engines.embedded.intake import RAW  # noqa: E402
 from ventes.engines.embedded.silver import EmbeddedSilver  # noqa: E402
-from ventes.engines.lot_range import plan  # noqa: E402
+from ventes.engines.lot_range import next_lot_range  # noqa: E402
 from ventes.judging.judge_batch import judged  # noqa: E402
+from ventes.judging.messages import RAW  # noqa: E402
 from ventes.lake import silver_recovery, tables  # noqa: E402
+from ventes.lake.open_tables import OpenTables  # noqa: E402
 from ventes.lake.positions import merge, of_log  # noqa: E402
 from ventes.lake.rollups import Publisher  # noqa: E402
-from ventes.lake.tables import path_of  # noqa: E402
 from ventes.producer.events import Events  # noqa: E402
 from ventes.producer.options import Options  # noqa: E402
 from ventes.producer.sale import Message  # noqa: E402
@@ -148,22 +147,21 @@ class Jobs:
     def __init__(self, settings: Settings, bronze_only: bool) -> None:
         self.settings = settings
         self.took: dict[str, list[float]] = defaultdict(list)
-        tables.ensure(settings, BRONZE)
-        self.bronze = Log.open(settings.bronze)
+        tables = OpenTables(settings)
+        self.bronze = tables.ensure(BRONZE)
         self._con = connect(settings.embedded.memory_mb)
-        self._bronze_care = Caretaker(settings, BRONZE, self.bronze, one_worker())
+        (self._bronze_maintenance,) = tables.maintenance([BRONZE])
         self.logs = {BRONZE.name: self.bronze}
         """Every table's log, followed."""
         self._silver = None if bronze_only else Silver(settings)
         if self._silver is not None:
-            self.logs |= {table.name: Log.open(path_of(settings, table)) for table in (CLEAN, REJETS)}
-            self.logs |= self._silver.publisher.logs
+            self.logs |= {table.name: self._silver.tables.log(table) for table in (CLEAN, REJETS, *ROLLUPS)}
 
     def take(self, number: int, message: Message, at: datetime) -> None:
         began = time.perf_counter()
         rows = judged(self._con, raw(number, message, at), self.settings, datetime.now(timezone.utc))
         commit.append(self.bronze, BRONZE, rows, f"ventes-bronze:{TOPIC_ID}:0", number)
-        self._bronze_care.tend()
+        self._bronze_maintenance.run_due()
         committed = time.perf_counter()
         self.took["bronze"].append((committed - began) * 1000)
         if self._silver is not None:
@@ -178,7 +176,7 @@ class Jobs:
     def close(self) -> None:
         if self._silver is not None:
             self._silver.close()
-        self._bronze_care.close()
+        self._bronze_maintenance.close()
         self._con.close()
 
 
@@ -186,29 +184,29 @@ class Silver:
     """What engines.silver.SilverLoop does with a lot, without waiting for one."""
 
     def __init__(self, settings: Settings) -> None:
-        self.publisher = Publisher(settings)
-        state = silver_recovery.recover(settings, self.publisher)
+        self.tables = OpenTables(settings)
+        self._engine = EmbeddedSilver(settings, self.tables)
+        self._publisher = Publisher(settings, self.tables, self._engine.database)
+        state = silver_recovery.recover(self.tables, self._publisher)
         self._lot, self._position = state.last_used, state.position
-        self._engine = EmbeddedSilver(settings)
         self._max_rows = settings.embedded.max_rows_per_batch
-        self._caretakers = caretakers(settings, (CLEAN, REJETS, *ROLLUPS), self.publisher.logs)
+        self._maintenance = self.tables.maintenance((CLEAN, REJETS), kept_small=ROLLUPS)
 
     def take(self, bronze: Log) -> None:
-        span = plan(self._position, of_log(bronze), bronze.files.values(), self._max_rows, bronze.version)
-        assert span is not None
+        lot_range = next_lot_range(self._position, of_log(bronze), bronze.files.values(), self._max_rows)
+        assert lot_range is not None
         self._lot += 1
-        taken = self._engine.take(span, self._lot)
-        assert taken.clean + taken.rejected == 1
-        self.publisher.publish(taken.partials, self._lot)
-        self._position = merge(self._position, span.upto)
-        for caretaker in self._caretakers:
-            caretaker.tend()
+        result = self._engine.take(lot_range, self._lot)
+        assert result.clean + result.rejected == 1
+        self._publisher.publish(result.partials, self._lot)
+        self._position = merge(self._position, lot_range.upto)
+        for table in self._maintenance:
+            table.run_due()
 
     def close(self) -> None:
-        for caretaker in self._caretakers:
-            caretaker.close()
+        for table in self._maintenance:
+            table.close()
         self._engine.close()
-        self.publisher.close()
 
 
 # -- the day ------------------------------------------------------------------------------------------

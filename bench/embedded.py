@@ -32,13 +32,13 @@ from ventes import config  # noqa: E402
 from ventes.config import Settings  # noqa: E402
 from ventes.contract.tables import BRONZE, CLEAN  # noqa: E402
 from ventes.deltalog import commit  # noqa: E402
-from ventes.deltalog.log import Log  # noqa: E402
-from ventes.deltalog.snapshot import connect  # noqa: E402
-from ventes.engines.embedded.intake import RAW  # noqa: E402
+from ventes.deltalog.database import connect  # noqa: E402
 from ventes.engines.embedded.silver import EmbeddedSilver  # noqa: E402
-from ventes.engines.lot_range import Span  # noqa: E402
+from ventes.engines.lot_range import LotRange  # noqa: E402
 from ventes.judging.judge_batch import judged  # noqa: E402
-from ventes.lake import silver_recovery, tables  # noqa: E402
+from ventes.judging.messages import RAW  # noqa: E402
+from ventes.lake import silver_recovery  # noqa: E402
+from ventes.lake.open_tables import OpenTables  # noqa: E402
 from ventes.lake.positions import of_log  # noqa: E402
 from ventes.lake.rollups import Publisher  # noqa: E402
 from ventes.lake.tables import path_of  # noqa: E402
@@ -101,12 +101,12 @@ def steps(sizes: list[int], rows: int) -> None:
 
 
 def _steps(settings: Settings, size: int, count: int) -> None:
-    tables.ensure(settings, BRONZE)
-    bronze = Log.open(settings.bronze)
+    tables = OpenTables(settings)
+    bronze = tables.ensure(BRONZE)
     con = connect(settings.embedded.memory_mb)
-    publisher = Publisher(settings)
-    silver_recovery.recover(settings, publisher)
-    engine = EmbeddedSilver(settings)
+    engine = EmbeddedSilver(settings, tables)
+    publisher = Publisher(settings, tables, engine.database)
+    silver_recovery.recover(tables, publisher)
     meter = Meter()
     for number in range(count + 3):
         if number == 3:
@@ -117,9 +117,9 @@ def _steps(settings: Settings, size: int, count: int) -> None:
         with meter.step("bronze commit"):
             commit.append(bronze, BRONZE, judged_rows, "bench", number)
         after = {("bench", 0): number * size - 1}
-        span = Span(after, of_log(bronze), bronze.version)
+        lot_range = LotRange(after, of_log(bronze))
         with meter.step("silver take"):
-            taken = engine.take(span, number + 1)
+            taken = engine.take(lot_range, number + 1)
         with meter.step("roll-ups"):
             publisher.publish(taken.partials, number + 1)
     each = {name: cpu / count for name, cpu in meter.cpu.items()}
@@ -129,7 +129,6 @@ def _steps(settings: Settings, size: int, count: int) -> None:
     print(f"{size:7,} rows: CPU µs a row: {parts}   sum {total / size * 1e6:7.2f}   {total * 1000:6.1f} ms a batch")
     print(f"{'':14}peak RSS so far {peak:.0f} MB (the generator's messages included)")
     engine.close()
-    publisher.close()
 
 
 def idle(seconds: int) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from ventes.deltalog.snapshot import connect
+from ventes.deltalog.database import connect
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

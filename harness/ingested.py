@@ -12,9 +12,10 @@ import pyarrow as pa
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit
-from ventes.deltalog.snapshot import connect
-from ventes.engines.embedded.intake import RAW
+from ventes.deltalog.database import connect
+from ventes.deltalog.log import Log
 from ventes.judging.judge_batch import judged
+from ventes.judging.messages import RAW
 from ventes.lake import tables
 
 TOPIC = "ingested"
@@ -44,7 +45,7 @@ def ingest(settings: Settings, values: Sequence[bytes | None], first: int = 0, p
     tables.ensure(settings, BRONZE)
     with connect() as con:
         rows = judged(con, messages(values, first, partition), settings, ARRIVAL + timedelta(minutes=1))
-    commit.append(settings.bronze, BRONZE, rows, f"test:{partition}", first + len(values))
+    commit.append(Log.open(settings.bronze), BRONZE, rows, f"test:{partition}", first + len(values))
 
 
 def messages(values: Iterable[bytes | None], first: int, partition: int) -> pa.Table:

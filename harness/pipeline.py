@@ -28,9 +28,12 @@ from confluent_kafka import Producer
 from harness.broker import Broker
 from ventes import config, kafka
 from ventes.check.verify import Report, Verification
-from ventes.contract.tables import CLEAN, REJETS, ROLLUPS, Table
+from ventes.contract.tables import CLEAN, REJETS, ROLLUPS
+from ventes.deltalog.create import open_with_deltalake
+from ventes.deltalog.table import Table
+from ventes.lake import tables
 from ventes.lake.positions import positions
-from ventes.lake.tables import as_others_see, path_of
+from ventes.lake.tables import path_of
 from ventes.runtime import heartbeat
 
 SCRIPTS = {"bronze": "spark_streaming_delta.py", "silver": "streaming_silver.py", "producer": "producer.py"}
@@ -66,6 +69,7 @@ class Pipeline:
         """`beside`: read the topic of that pipeline's broker into tables of one's own."""
         self.folder = folder
         self.engine = engine
+        self.settings: config.Settings
         self._borrows_broker = beside is not None
         broker_port, controller_port, page_port = free_ports(3)
         if beside is not None:
@@ -240,7 +244,7 @@ class Pipeline:
         if not everything:
             return ""
         lots = {
-            table.name: as_others_see(path_of(self.settings, table)).transaction_version("ventes-silver")
+            table.name: open_with_deltalake(path_of(self.settings, table)).transaction_version("ventes-silver")
             for table in (REJETS, CLEAN, *ROLLUPS)
             if (path_of(self.settings, table) / "_delta_log").is_dir()
         }
@@ -266,9 +270,8 @@ class Pipeline:
         return report
 
     def rows(self, table: Table) -> int:
-        from ventes.deltalog.snapshot import Snapshot
 
-        return Snapshot.open(path_of(self.settings, table)).rows
+        return tables.snapshot(self.settings, table).rows
 
 
 def _plain(label: str) -> str:

@@ -29,6 +29,10 @@ class Topic:
         """Messages in it; 0 if there is no such topic yet."""
         return sum(high - low for low, high in kafka.end_offsets(self.settings).values())
 
+    def exceeds(self, messages: int) -> bool:
+        """Whether it holds more than so many messages."""
+        return self.size > messages
+
     def values(self) -> list[bytes]:
         """Every message's value, partition by partition."""
         ends = kafka.end_offsets(self.settings)
@@ -43,7 +47,9 @@ class Topic:
                 while position < high:
                     for message in consumer.consume(min(10_000, high - position), 5.0):
                         assert message.error() is None, message.error()
-                        position = message.offset() + 1
+                        offset = message.offset()
+                        assert offset is not None
+                        position = offset + 1
                         read.append(message.value() or b"")
         finally:
             consumer.close()

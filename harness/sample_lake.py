@@ -10,15 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from harness.silver_run import publisher_of
 from ventes.config import Settings
 from ventes.contract.dialect import sql
 from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS
 from ventes.deltalog.commit import append
+from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
-from ventes.deltalog.snapshot import Snapshot, connect
 from ventes.lake import rollups, tables
 from ventes.lake.rollups import partials_of
 
@@ -96,7 +98,7 @@ def messages(first: int, count: int, end: datetime, shape: Shape | None = None) 
 
 def next_offset(settings: Settings) -> int:
     """The offset that comes after all of Bronze."""
-    snapshot = Snapshot.open(tables.path_of(settings, BRONZE))
+    snapshot = tables.snapshot(settings, BRONZE)
     if not snapshot.files:
         return 0
     with connect() as con:
@@ -172,17 +174,17 @@ def _messages(first: int, count: int, done: int, total: int, start: datetime, en
 def _take(settings: Settings, bronze: pa.Table) -> None:
     """One lot: Bronze, then rejets and clean as the Silver job would split it."""
     version = _lot(settings)
-    append(tables.path_of(settings, BRONZE), BRONZE, bronze, APP, version)
+    append(Log.open(tables.path_of(settings, BRONZE)), BRONZE, bronze, APP, version)
     # as the job does: the row was read when Bronze took it, and judged a little later
-    taken = {"processed_at": datetime.now(timezone.utc), "lot": version}
+    taken: dict[str, Any] = {"processed_at": datetime.now(timezone.utc), "lot": version}
     with connect(1500) as con:
         con.register("judged_rows", bronze)
         rejets = con.execute(sql("engines/sql/rejected", "duckdb", **taken)).to_arrow_table().cast(REJETS.schema)
         clean = con.execute(sql("engines/sql/clean", "duckdb", watermark_us=600_000_000, **taken)).to_arrow_table()
     clean = _treated(clean.cast(CLEAN.schema))
-    append(tables.path_of(settings, REJETS), REJETS, _treated(rejets), APP, version)
-    append(tables.path_of(settings, CLEAN), CLEAN, clean, rollups.APP, version)
-    rollups.publish(settings, _partials(clean), version)
+    append(Log.open(tables.path_of(settings, REJETS)), REJETS, _treated(rejets), APP, version)
+    append(Log.open(tables.path_of(settings, CLEAN)), CLEAN, clean, rollups.APP, version)
+    publisher_of(settings).publish(_partials(clean), version)
 
 
 def _treated(rows: pa.Table) -> pa.Table:

@@ -14,10 +14,11 @@ from ventes.config import Settings
 from ventes.contract.dialect import fragment, sql
 from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.deltalog import commit
-from ventes.deltalog.log import Log
-from ventes.deltalog.snapshot import Snapshot, connect
-from ventes.engines.silver_loop import Span, Taken
-from ventes.lake import tables
+from ventes.deltalog.database import RecycledDatabase
+from ventes.deltalog.snapshot import Snapshot
+from ventes.engines.lot_range import LotRange
+from ventes.engines.silver_loop import LotResult
+from ventes.lake.open_tables import OpenTables
 from ventes.lake.rollups import APP, partials_of
 from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.failpoints import failpoint
@@ -28,22 +29,25 @@ START = datetime(2026, 3, 1, 9, 0, tzinfo=timezone.utc)
 class PlainEngine:
     name = "plain"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tables: OpenTables) -> None:
         self._settings = settings
+        self._tables = tables
         self._lock = WriterLock(lock_path(settings, "silver"))
-        self._con = connect()
+        self.database = RecycledDatabase(256)
 
     def lock(self) -> None:
         self._lock.acquire()
 
-    def take(self, span: Span, lot: int) -> Taken:
-        settings, con = self._settings, self._con
-        bronze = Snapshot.open(tables.path_of(settings, BRONZE), version=span.bronze_version)
-        where = fragment(span.predicate()).sql("duckdb")
-        con.execute(f"CREATE OR REPLACE TEMP TABLE lot_rows AS {bronze.select(span.holds)} WHERE {where}")
-        clean_log = Log.open(tables.path_of(settings, CLEAN))
-        Snapshot.of_log(clean_log).view(con, "tous")
-        con.execute("CREATE OR REPLACE TEMP TABLE known_rows AS SELECT * FROM tous SEMI JOIN lot_rows USING (vente_id)")
+    def take(self, lot_range: LotRange, lot: int) -> LotResult:
+        settings, con = self._settings, self.database.con
+        bronze = self._tables.snapshot(BRONZE)
+        where = fragment(lot_range.predicate()).sql("duckdb")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE lot_rows AS {bronze.select(lot_range.holds)} WHERE {where}")
+        clean_log = self._tables.log(CLEAN)
+        Snapshot.of_log(clean_log, CLEAN).view(con, "all_clean")
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE known_rows AS SELECT * FROM all_clean SEMI JOIN lot_rows USING (vente_id)"
+        )
         con.execute(f"CREATE OR REPLACE TEMP TABLE judged_rows AS {sql('engines/sql/judged', 'duckdb')}")
         params: dict[str, Any] = {"processed_at": START, "lot": lot}
         late = settings.rules.watermark_minutes * 60_000_000
@@ -51,15 +55,17 @@ class PlainEngine:
         rejets = con.execute(sql("engines/sql/rejected", "duckdb", **params)).to_arrow_table().cast(REJETS.schema)
         failpoint("silver.before_rejets")
         if rejets.num_rows:
-            commit.append(tables.path_of(settings, REJETS), REJETS, rejets, APP, lot)
+            commit.append(self._tables.log(REJETS), REJETS, rejets, APP, lot)
         failpoint("silver.after_rejets")
         commit.append(clean_log, CLEAN, clean.cast(CLEAN.schema), APP, lot)
         failpoint("silver.after_clean")
         con.register("clean", clean)
-        return Taken(clean.num_rows, rejets.num_rows, partials_of(con))
+        partials = partials_of(con)
+        con.unregister("clean")
+        return LotResult(clean.num_rows, rejets.num_rows, partials)
 
     def close(self) -> None:
-        self._con.close()
+        self.database.close()
         self._lock.release()
 
 
@@ -100,7 +106,7 @@ def random_sales(seed: int, count: int, first: int = 0, partitions: int = 1) -> 
     """Sales with repeats, conflicts, rejects, late events; offsets from `first` on in each partition."""
     rng = random.Random(seed)
     offsets = dict.fromkeys(range(partitions), first)
-    sales = []
+    sales: list[dict[str, Any]] = []
     for number in range(count):
         partition = rng.randrange(partitions)
         client, produit = rng.randint(1, 12), rng.randint(1, 6)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from harness.silver_engine import PlainEngine
 from ventes import config
 from ventes.config import Settings
-from ventes.contract.tables import ROLLUPS, Table
-from ventes.deltalog.snapshot import Snapshot
-from ventes.engines.silver_loop import SilverLoop
-from ventes.lake.tables import path_of
+from ventes.contract.tables import ROLLUPS
+from ventes.deltalog.database import RecycledDatabase
+from ventes.deltalog.table import Table
+from ventes.engines.job import Job
+from ventes.engines.silver_loop import SilverEngine, SilverLoop
+from ventes.lake import tables
+from ventes.lake.open_tables import OpenTables
+from ventes.lake.rollups import Publisher
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -31,15 +37,36 @@ def settings_of(root: Path, **sections: Any) -> Settings:
     return config.load(paths={"lake": root / "lake", "state": root / "state", "logs": root / "logs"}, **sections)
 
 
-def run(settings: Settings, max_rows: int = 100) -> int:
+MakeEngine = Callable[[Settings, OpenTables], SilverEngine]
+
+
+def loop_of(
+    settings: Settings,
+    make_engine: MakeEngine = PlainEngine,
+    stopper: Stopper | None = None,
+    reporter: Reporter | None = None,
+    max_rows: int = 100,
+) -> SilverLoop:
+    """A Silver loop over the lake of `settings`; by default it ends when nothing is left to do."""
+    tables = OpenTables(settings)
+    reporter = reporter or Reporter(settings.state, "silver")
+    job = Job(settings, logging.getLogger("ventes.silver"), reporter, stopper or UntilIdle())
+    return SilverLoop(job, make_engine(settings, tables), tables, max_rows=max_rows)
+
+
+def run(settings: Settings, max_rows: int = 100, make_engine: MakeEngine = PlainEngine) -> int:
     """Work off everything; returns the loop's exit code."""
-    reporter = Reporter(settings.state, "silver")
-    return SilverLoop(settings, PlainEngine(settings), UntilIdle(), reporter, max_rows=max_rows).run()
+    return loop_of(settings, make_engine, max_rows=max_rows).run()
+
+
+def publisher_of(settings: Settings) -> Publisher:
+    """A publisher with tables and a database of its own."""
+    return Publisher(settings, OpenTables(settings), RecycledDatabase(settings.embedded.memory_mb))
 
 
 def rows_of(settings: Settings, table: Table) -> list[Row]:
     """All rows of a table in the order of its key."""
-    rows: list[Row] = Snapshot.open(path_of(settings, table)).arrow().to_pylist()
+    rows: list[Row] = tables.snapshot(settings, table).arrow().to_pylist()
     return in_order(table, rows)
 
 

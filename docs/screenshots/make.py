@@ -34,7 +34,8 @@ from harness.pipeline import Pipeline  # noqa: E402
 from tests.page.conftest import BROWSER_FLAGS, DESKTOP, serve  # noqa: E402
 from ventes import kafka  # noqa: E402
 from ventes.config import Settings  # noqa: E402
-from ventes.deltalog.snapshot import Snapshot  # noqa: E402
+from ventes.contract.tables import BRONZE  # noqa: E402
+from ventes.lake import tables  # noqa: E402
 
 SALES = 40_000
 CLIENTS = 9_000
@@ -125,7 +126,7 @@ def _drawn(folder: Path) -> list[Message]:
     """Sales of 30 days as (arrival, text), and among them what goes wrong in a real topic."""
     settings = sample_lake.settings_at(folder)
     sample_lake.make(settings, SALES, sample_lake.Shape(days=30, clients=CLIENTS, bad_percent=0.4))
-    rows = Snapshot.open(settings.bronze).arrow().select(["kafka_ts", "value"]).sort_by("kafka_ts").to_pylist()
+    rows = tables.snapshot(settings, BRONZE).arrow().select(["kafka_ts", "value"]).sort_by("kafka_ts").to_pylist()
     rng = random.Random(1)
     messages: list[Message] = []
     for row in rows:

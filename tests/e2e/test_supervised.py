@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 
 from harness.pipeline import free_ports, wait_for
 from ventes.config import PROJECT
+from ventes.lake import tables
 
 VENTES = Path(sys.executable).with_name("ventes")
 
@@ -115,7 +117,7 @@ def test_a_life(lived: Lived) -> None:
     for name in ("producer", "broker"):
         victim = before[name]["pid"]
         os.kill(victim, signal.SIGKILL)
-        wait_for(lambda name=name, victim=victim: _again(lived, name, victim), f"{name} is back and ready", 60)
+        wait_for(partial(_again, lived, name, victim), f"{name} is back and ready", 60)
 
     # SIGTERM is a wish: it stays down, and status says so and fails
     os.kill(lived.pid("page"), signal.SIGTERM)
@@ -182,12 +184,10 @@ def _rejected(lived: Lived) -> dict[str, int]:
 
     from ventes import config
     from ventes.contract.tables import REJETS
-    from ventes.deltalog.snapshot import Snapshot
-    from ventes.lake.tables import path_of
 
     settings = config.load(paths={"lake": lived.folder / "lake"})
     with duckdb.connect() as con:
-        Snapshot.open(path_of(settings, REJETS)).view(con, "rejets")
+        tables.snapshot(settings, REJETS).view(con, "rejets")
         rows = con.execute("SELECT m, count(*) FROM (SELECT unnest(motifs) m FROM rejets) GROUP BY m").fetchall()
     return {motif: count for motif, count in rows if motif != "duplicate"}
 

@@ -15,9 +15,10 @@ from harness.messages import damaged
 from harness.pipeline import Pipeline, sales, wait_for
 from tests import corpus
 from ventes import kafka
-from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, ROLLUPS, Table
-from ventes.deltalog.snapshot import Snapshot, connect
-from ventes.lake.tables import path_of
+from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, ROLLUPS
+from ventes.deltalog.database import connect
+from ventes.deltalog.table import Table
+from ventes.lake import tables
 
 ENGINES = ("embedded", "spark")
 BETWEEN_WRITES = (
@@ -221,7 +222,7 @@ def differences(one: Pipeline, other: Pipeline, table: Table) -> list[object]:
     columns = ", ".join(f'"{name}"' for name in table.schema.names if name not in own)
     with connect() as con:
         for name, pipeline in (("a", one), ("b", other)):
-            Snapshot.open(path_of(pipeline.settings, table)).view(con, name)
+            tables.snapshot(pipeline.settings, table).view(con, name)
         query = f"SELECT {columns} FROM {{}} EXCEPT ALL SELECT {columns} FROM {{}}"
         return [*con.execute(query.format("a", "b")).fetchall(), *con.execute(query.format("b", "a")).fetchall()]
 

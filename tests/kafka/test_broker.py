@@ -100,15 +100,13 @@ def test_a_port_that_is_taken_ends_it_with_a_clear_line(own: Broker) -> None:
 
 
 def test_another_kafka_at_our_address_is_not_ours(broker: Broker, tmp_path: Path) -> None:
-    from ventes.broker import managed as module
-
-    settings = managed.settings.model_copy(
-        update={"paths": managed.settings.paths.model_copy(update={"state": tmp_path / "other"})}
+    settings = broker.settings.model_copy(
+        update={"paths": broker.settings.paths.model_copy(update={"state": tmp_path / "other"})}
     )
     identity = tmp_path / "other" / "kafka" / "data" / "meta.properties"
     identity.parent.mkdir(parents=True)
     identity.write_text("version=1\ncluster.id=somebody-else\n")
-    answers, why = module.ready(settings)
+    answers, why = managed.ready(settings)
     assert not answers
     assert "another one" in why
 

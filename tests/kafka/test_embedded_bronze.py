@@ -21,14 +21,13 @@ from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog.log import Log
-from ventes.deltalog.snapshot import Snapshot
-from ventes.engines import job
 from ventes.engines.embedded import bronze
 from ventes.engines.embedded.bronze import Ingestion
 from ventes.engines.embedded.intake import CHUNK, Batch, Intake
-from ventes.lake import accepted_gaps
+from ventes.engines.job import Job
+from ventes.lake import accepted_gaps, tables
 from ventes.lake.positions import positions
-from ventes.runtime import heartbeat
+from ventes.runtime import disk, heartbeat
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -45,7 +44,8 @@ def running(settings: Settings) -> Running:
         raised: list[BaseException] = []
 
         def work() -> None:
-            ingestion = Ingestion(settings, logging.getLogger("test"), Reporter(settings.state, "bronze"), stopper)
+            reporter = Reporter(settings.state, "bronze")
+            ingestion = Ingestion(Job(settings, logging.getLogger("test"), reporter, stopper))
             try:
                 ingestion.run()
             except BaseException as error:
@@ -87,7 +87,7 @@ def phase(settings: Settings) -> str:
 
 def test_every_message_as_it_was(settings: Settings, running: Running) -> None:
     kafka.ensure_topic(settings)
-    odd = [
+    odd: list[dict[str, Any]] = [
         {"value": sale(1), "key": b"1"},
         {"value": b"\x00\xff\xfe", "key": b"\xff"},
         {"value": None, "key": b"2"},
@@ -98,7 +98,7 @@ def test_every_message_as_it_was(settings: Settings, running: Running) -> None:
     send(settings, *odd)
     with running():
         wait_for(arrived(settings, {0: 4}), "five messages in Bronze", 30)
-    rows = Snapshot.open(settings.bronze).arrow().sort_by("offset").to_pylist()
+    rows = tables.snapshot(settings, BRONZE).arrow().sort_by("offset").to_pylist()
     assert [(row["key"], row["value"]) for row in rows] == [(message["key"], message["value"]) for message in odd]
     assert [row["headers"] for row in rows] == [
         *[None] * 4,
@@ -117,7 +117,7 @@ def test_it_goes_on_after_the_last_row_of_the_table(settings: Settings, running:
         send(settings, *({"value": sale(number)} for number in range(start + 1, start + 51)))
         with running():
             wait_for(arrived(settings, {0: start + 49}), "all rows", 30)
-    offsets = Snapshot.open(settings.bronze).arrow()["offset"]
+    offsets = tables.snapshot(settings, BRONZE).arrow()["offset"]
     assert sorted(offsets.to_pylist()) == list(range(150))
 
 
@@ -133,7 +133,7 @@ def test_files_are_merged_while_nothing_comes(
             send(settings, {"value": sale(number)})
             wait_for(arrived(settings, {0: number}), "the sale in Bronze", 30)
         wait_for(lambda: len(Log.open(settings.bronze).files) == 1, "one file", 30)
-    assert Snapshot.open(settings.bronze).rows == sales
+    assert tables.snapshot(settings, BRONZE).rows == sales
 
 
 def test_partitions_that_are_added_while_it_runs(
@@ -149,7 +149,7 @@ def test_partitions_that_are_added_while_it_runs(
         for number in range(30):
             send(settings, {"value": sale(2 + number), "partition": number % 3})
         wait_for(arrived(settings, {0: 10, 1: 9, 2: 9}), "all three partitions", 30)
-    assert Snapshot.open(settings.bronze).rows == 31
+    assert tables.snapshot(settings, BRONZE).rows == 31
     topic_id = kafka.topic_id(settings)
     assert Log.open(settings.bronze).transactions == {
         f"ventes-bronze:{topic_id}:{partition}": last for partition, last in {0: 10, 1: 9, 2: 9}.items()
@@ -164,7 +164,7 @@ def test_messages_that_expired_before_the_first_start_are_recorded(settings: Set
     admin.delete_records([upto])[upto].result(10)
     with running():
         wait_for(arrived(settings, {0: 19}), "what is left", 30)
-    assert Snapshot.open(settings.bronze).rows == 5
+    assert tables.snapshot(settings, BRONZE).rows == 5
     (gap,) = accepted_gaps.read(settings.lake).gaps
     assert (gap.first, gap.last) == (0, 14)
 
@@ -191,7 +191,7 @@ def test_a_full_disk_pauses_it_and_nothing_is_lost(
     settings: Settings, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shortage = ["the disk is full"]
-    monkeypatch.setattr(job, "disk_shortage", lambda settings, folder: shortage[0])
+    monkeypatch.setattr(disk, "shortage", lambda folder, least_mb: shortage[0])
     monkeypatch.setattr(bronze, "DISK_SECONDS", 0.1)
     kafka.ensure_topic(settings)
     send(settings, {"value": sale(1)})
@@ -260,4 +260,4 @@ def test_bronze_has_exactly_the_contracts_columns(settings: Settings, running: R
     send(settings, {"value": sale(1)})
     with running():
         wait_for(arrived(settings, {0: 0}), "the sale", 30)
-    assert Snapshot.open(settings.bronze).columns == tuple(BRONZE.schema.names)
+    assert tables.snapshot(settings, BRONZE).columns == tuple(BRONZE.schema.names)

@@ -7,8 +7,11 @@ import signal
 import time
 from collections import Counter
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
+
+from confluent_kafka.admin import AdminClient
 
 from harness.broker import Broker
 from harness.pipeline import wait_for
@@ -78,7 +81,7 @@ def test_killed_at_full_speed_nothing_is_lost(producers: Producers, topic: Topic
     for _ in range(3):
         enough = topic.size + MAX_UNACKED + 10_000  # more than what the run before can have left
         producer = producers.start("--rate", "max")
-        wait_for(lambda enough=enough: topic.size > enough, "sales flow", 30)
+        wait_for(partial(topic.exceeds, enough), "sales flow", 30)
         producer.send_signal(signal.SIGKILL)
         producer.communicate()
     left = spooled(settings)
@@ -192,7 +195,7 @@ def test_a_topic_deleted_while_selling_is_made_again(producers: Producers, topic
     producer = producers.start("--rate", "500")
     wait_for(lambda: topic.size > 200, "sales flow", 30)
     first = kafka.topic_id(settings)
-    with kafka.AdminClient({"bootstrap.servers": settings.kafka.bootstrap}) as client:
+    with AdminClient({"bootstrap.servers": settings.kafka.bootstrap}) as client:
         client.delete_topics([settings.kafka.topic])[settings.kafka.topic].result(10)
     wait_for(lambda: kafka.topic_id(settings) not in {None, first}, "a new topic", 40)
     wait_for(lambda: topic.size > 200, "sales flow into it", 40)

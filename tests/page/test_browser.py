@@ -27,7 +27,9 @@ from tests.page.conftest import SCRIPT, Site, serve, toml
 from ventes.contract.tables import ALL, BRONZE, CLEAN
 from ventes.dashboard import text
 from ventes.dashboard.download_server import AT_ONCE
-from ventes.deltalog.snapshot import Snapshot, connect
+from ventes.deltalog.database import connect
+from ventes.deltalog.snapshot import Snapshot
+from ventes.lake import tables
 from ventes.lake.tables import path_of
 from ventes.supervise.services import PAGE
 
@@ -40,7 +42,7 @@ def ask(site: Site, query: str) -> list[tuple[object, ...]]:
     """Plain SQL over the tables as they are now."""
     with connect() as con:
         for table in ALL:
-            Snapshot.open(path_of(site.settings, table)).view(con, table.name)
+            tables.snapshot(site.settings, table).view(con, table.name)
         return con.execute(query).fetchall()
 
 
@@ -53,7 +55,7 @@ def expected(site: Site, where: str = "true") -> list[str]:
     )[0]
     assert isinstance(sales, int)
     assert isinstance(revenue, Decimal)
-    records = sales if where != "true" else Snapshot.open(path_of(site.settings, BRONZE)).rows
+    records = sales if where != "true" else tables.snapshot(site.settings, BRONZE).rows
     average = (revenue / sales).quantize(Decimal("0.01"), "ROUND_HALF_UP")
     return [f"{records:,}", f"{clients:,}", f"{products:,}", f"${revenue:,.2f}", f"${average:,.2f}"]
 
@@ -212,9 +214,9 @@ def test_as_of_a_version_and_a_time(site: Site, opened: Open) -> None:
     page = opened(site.url)
     shows_figures(page, expected(site))
     clean = path_of(site.settings, CLEAN)
-    version = Snapshot.open(clean).version - 1
+    version = Snapshot.open(clean, CLEAN).version - 1
     with connect() as con:
-        Snapshot.open(clean, version=version).view(con, "clean")
+        Snapshot.open(clean, CLEAN, version).view(con, "clean")
         ((revenue,),) = con.execute("SELECT sum(montant) FROM clean").fetchall()
     page.get_by_text("Exact time or version").click()
     page.get_by_label("Version", exact=True).fill(str(version))
@@ -274,7 +276,7 @@ def test_download_of_a_table(site: Site, opened: Open) -> None:
     assert download.value.suggested_filename == "bronze.csv"
     header, *rows = csv.reader(io.StringIO(Path(download.value.path()).read_text("utf-8"), newline=""))
     assert header == BRONZE.schema.names
-    assert len(rows) == Snapshot.open(path_of(site.settings, BRONZE)).rows
+    assert len(rows) == tables.snapshot(site.settings, BRONZE).rows
     assert not [cell for row in rows for cell in row if cell[:1] in "=+@\t\r" and cell]
 
 
@@ -285,7 +287,7 @@ def test_all_rows_of_a_query_beyond_what_is_shown(site: Site, opened: Open) -> N
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV, all rows").click()
     _, *rows = Path(download.value.path()).read_text("utf-8").splitlines()
-    assert len(rows) == len(set(rows)) == 10 * Snapshot.open(path_of(site.settings, BRONZE)).rows
+    assert len(rows) == len(set(rows)) == 10 * tables.snapshot(site.settings, BRONZE).rows
 
 
 def test_a_download_is_streamed_and_ends_with_its_reader(site: Site, opened: Open) -> None:

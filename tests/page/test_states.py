@@ -14,11 +14,11 @@ from deltalake import write_deltalake
 from streamlit.testing.v1 import AppTest
 
 from harness import sample_lake
+from harness.maintaining import maintenance_of
 from tests.page.conftest import SCRIPT, toml
 from ventes.contract.tables import CLEAN, PAR_PAYS
 from ventes.deltalog.log import Log
-from ventes.deltalog.maintenance import Caretaker
-from ventes.deltalog.vacuum import Sweeper
+from ventes.deltalog.vacuum import Vacuum
 from ventes.lake.tables import path_of
 
 TABS = ("Sales by Country", "Top 10 Products", "Sales Timeline", "Raw Data", "Segments & Loyalty", "Rejected Messages",
@@ -157,7 +157,7 @@ def test_a_table_of_an_older_release(run: Run, tmp_path: Path, lake: Path) -> No
 def _rows(path: Path) -> pa.Table:
     from ventes.deltalog.snapshot import Snapshot
 
-    return Snapshot.open(path).arrow()
+    return Snapshot.open(path, CLEAN).arrow()
 
 
 def test_jobs_that_are_down_are_said_with_the_next_step(run: Run, lake: Path) -> None:
@@ -179,16 +179,16 @@ def test_as_of_too_long_ago_is_a_sentence(run: Run, lake: Path) -> None:
 
 
 def test_a_version_that_was_tidied_up_is_a_sentence_that_says_what_there_is(run: Run, lake: Path) -> None:
-    """Merged by the caretaker, swept by the sweeper: what was version 1 of ventes_clean cannot be read any more."""
+    """Merged by the maintenance, swept by the vacuum: what was version 1 of ventes_clean cannot be read any more."""
     settings = sample_lake.settings_at(lake, maintenance={"compact_every": 2, "history_hours": 1e-9})
     for _ in range(4):
         sample_lake.add(settings, sample_lake.messages(sample_lake.next_offset(settings), 20, NOW, sample_lake.Shape()))
     log = Log.open(path_of(settings, CLEAN))
-    caretaker = Caretaker(settings, CLEAN, Log.open(log.path, version=0))
-    caretaker.tend()
-    sweeper = Sweeper(settings, log.path)
+    maintenance = maintenance_of(settings, CLEAN, Log.open(log.path, version=0))
+    maintenance.run_due()
+    vacuum = Vacuum(log.path, settings.maintenance.history_hours * 3600)
     live = set(Log.open(log.path).files)
-    assert sweeper.sweep(live) > 0
+    assert vacuum.run(live) > 0
     text = said(run(at="ventes_clean@1")).replace("\\", "")
     assert "Version 1 of ventes_clean is no longer kept" in text
     assert "can be read" in text

@@ -20,12 +20,13 @@ from harness.broker import Broker, running_broker
 from harness.pipeline import free_ports, sales, wait_for
 from ventes import kafka
 from ventes.config import Settings
-from ventes.deltalog.snapshot import Snapshot
-from ventes.engines.spark import bronze, checkpoint, micro_batch
+from ventes.contract.tables import BRONZE
+from ventes.engines.job import Job
+from ventes.engines.spark import bronze, checkpoint, frames, micro_batch
 from ventes.engines.spark.bronze import Bronze
 from ventes.engines.spark.session import Session
 from ventes.errors import SourceChanged
-from ventes.lake import accepted_gaps
+from ventes.lake import accepted_gaps, tables
 from ventes.lake.writer_lock import holder, lock_path
 from ventes.operations import recover
 from ventes.runtime.heartbeat import Reporter
@@ -73,8 +74,8 @@ class UntilCaughtUp(Stopper):
 def run(settings: Settings, session: Session) -> Reporter:
     reporter = Reporter(settings.state, "bronze", "spark")
     with kafka.Admin(settings) as admin:
-        log = logging.getLogger("ventes.bronze")
-        Bronze(settings, session, admin, log, reporter, UntilCaughtUp(reporter)).run()
+        job = Job(settings, logging.getLogger("ventes.bronze"), reporter, UntilCaughtUp(reporter))
+        Bronze(job, session, admin).run()
     return reporter
 
 
@@ -89,7 +90,7 @@ def send(settings: Settings, first: int, count: int, partition: int = 0) -> None
 def held(settings: Settings) -> dict[tuple[str, int], list[int]]:
     """(topic_id, partition) → the offsets in Bronze, sorted, as often as they occur."""
     found: dict[tuple[str, int], list[int]] = {}
-    for row in Snapshot.open(settings.bronze).arrow().select(["topic_id", "partition", "offset"]).to_pylist():
+    for row in tables.snapshot(settings, BRONZE).arrow().select(["topic_id", "partition", "offset"]).to_pylist():
         found.setdefault((row["topic_id"], row["partition"]), []).append(row["offset"])
     return {key: sorted(offsets) for key, offsets in found.items()}
 
@@ -125,7 +126,7 @@ def test_each_message_once_through_every_kind_of_restart(
     send(settings, 3001, 30)
     run(settings, session)
     assert held(settings) == {(topic_id, 0): list(range(190))}
-    rows = Snapshot.open(settings.bronze).arrow().to_pylist()
+    rows = tables.snapshot(settings, BRONZE).arrow().to_pylist()
     assert {row["key"] for row in rows} == {b"k"}
     assert all(row["headers"] == [{"key": "h", "value": b"\xff"}] for row in rows)
     assert sorted({row["motifs"][0] for row in rows if row["motifs"]}) == ["empty", "not_json"]
@@ -186,12 +187,11 @@ def test_a_topic_created_anew_while_a_batch_is_read_is_not_mixed_in(
     send(settings, 1, 10)
     run(settings, session)
     send(settings, 1001, 10)
-    collect = micro_batch.collect
 
     def collect_while_the_topic_changes(rows: DataFrame, schema: pa.Schema) -> pa.Table | None:
         recreate(settings)
         send(settings, 5001, 50)
-        return collect(rows, schema)
+        return frames.collect(rows, schema)
 
     monkeypatch.setattr(micro_batch, "collect", collect_while_the_topic_changes)
     with pytest.raises(SourceChanged, match="deleted or created anew"):
@@ -225,8 +225,8 @@ def test_the_writer_lock_outlives_javas_garbage_collector(
     class Collecting:
         """In place of the loop: what a long run of it does to memory, then who holds the lock."""
 
-        def __init__(self, settings: Settings, session: Session, *_: object) -> None:
-            self._path, self._session = lock_path(settings, "bronze"), session
+        def __init__(self, job: Job, session: Session, *_: object) -> None:
+            self._path, self._session = lock_path(job.settings, "bronze"), session
 
         def run(self) -> None:
             for _ in range(3):
@@ -239,5 +239,5 @@ def test_the_writer_lock_outlives_javas_garbage_collector(
     monkeypatch.setattr(session, "close", lambda: None)
     monkeypatch.setattr(bronze, "Bronze", Collecting)
     reporter = Reporter(settings.state, "bronze", "spark")
-    bronze._body(settings, logging.getLogger("ventes.bronze"), reporter, Stopper())
+    bronze._body(Job(settings, logging.getLogger("ventes.bronze"), reporter, Stopper()))
     assert holders == [session.jvm_pid]

@@ -17,7 +17,6 @@ from tests.corpus import ARRIVAL, load
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog.log import Log
-from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.spark import bronze_files
 from ventes.judging.judge_batch import judged
 from ventes.judging.judge_rows import JUDGED
@@ -45,7 +44,7 @@ def written(frame: DataFrame, settings: Settings) -> pa.Table:
     tables.ensure(settings, BRONZE)
     log = Log.open(settings.bronze)
     log.commit([file.add(True) for file in bronze_files.write(frame, "topic-1", settings, INGESTED)], "WRITE")
-    return Snapshot.open(settings.bronze).arrow().select(BRONZE.schema.names).cast(BRONZE.schema).sort_by("offset")
+    return tables.snapshot(settings, BRONZE).arrow().select(BRONZE.schema.names).cast(BRONZE.schema).sort_by("offset")
 
 
 def test_corpus_and_seeded_damage(spark: SparkSession, config: Settings) -> None:

@@ -9,14 +9,13 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from harness.maintaining import maintenance_of
 from harness.silver_engine import START, bronze_rows, random_sales
 from harness.silver_run import settings_of
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
-from ventes.deltalog.maintenance import Caretaker
-from ventes.deltalog.snapshot import Snapshot
 from ventes.lake import tables
 from ventes.lake.positions import positions
 
@@ -30,12 +29,13 @@ def settings(tmp_path: Path) -> Settings:
 
 def add(target: Path | Log, offset: int, count: int = 1) -> None:
     sales = [{"offset": offset + n, "timestamp": START + timedelta(microseconds=offset + n)} for n in range(count)]
-    commit.append(target, BRONZE, bronze_rows(sales), "job", offset)
+    log = target if isinstance(target, Log) else Log.open(target)
+    commit.append(log, BRONZE, bronze_rows(sales), "job", offset)
 
 
 def test_spark_reads_every_type_as_it_was_written(settings: Settings, spark: SparkSession) -> None:
     rows = bronze_rows([*random_sales(1, 50), {"offset": 50, "timestamp": None, "montant": None, "motifs": ["empty"]}])
-    commit.append(settings.bronze, BRONZE, rows, "job", 1)
+    commit.append(Log.open(settings.bronze), BRONZE, rows, "job", 1)
     read = spark.read.format("delta").load(str(settings.bronze)).orderBy("offset").toArrow()
     assert read.select(BRONZE.schema.names).cast(BRONZE.schema).equals(rows)
 
@@ -43,7 +43,7 @@ def test_spark_reads_every_type_as_it_was_written(settings: Settings, spark: Spa
 def test_statistics_hide_no_row(settings: Settings, spark: SparkSession) -> None:
     """Delta keeps milliseconds: a maximum that was cut off would make Spark skip the file that holds it."""
     odd = datetime(2026, 3, 1, 9, 0, 0, 123_999, tzinfo=timezone.utc)
-    commit.append(settings.bronze, BRONZE, bronze_rows([{"offset": 0, "timestamp": odd}]), "job", 1)
+    commit.append(Log.open(settings.bronze), BRONZE, bronze_rows([{"offset": 0, "timestamp": odd}]), "job", 1)
     add(settings.bronze, 5)
     table = spark.read.format("delta").load(str(settings.bronze))
     assert table.where(F.col("timestamp") == F.lit(odd)).count() == 1
@@ -60,7 +60,7 @@ def test_spark_appends_after_us_and_we_after_spark(settings: Settings, spark: Sp
     add(log, 5)
     assert log.transactions == {"job": 5, "spark-job": 7}
     assert positions(settings.bronze) == {("T", 0): 5}
-    assert Snapshot.open(settings.bronze).rows == 6
+    assert tables.snapshot(settings, BRONZE).rows == 6
     assert spark.read.format("delta").load(str(settings.bronze)).count() == 6
 
 
@@ -68,7 +68,7 @@ def test_a_stream_sees_each_row_once_through_merges_and_checkpoints(
     settings: Settings, spark: SparkSession, tmp_path: Path
 ) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log)
+    maintenance = maintenance_of(settings, BRONZE, log)
     seen: list[int] = []
 
     def drain() -> None:
@@ -84,11 +84,11 @@ def test_a_stream_sees_each_row_once_through_merges_and_checkpoints(
 
     for offset in range(25):
         add(log, offset)
-        caretaker.tend()
+        maintenance.run_due()
     drain()
     for offset in range(25, 50):
         add(log, offset)
-        caretaker.tend()
+        maintenance.run_due()
     drain()
     assert sorted(seen) == list(range(50))
     assert any("OPTIMIZE" in file.read_text() for file in (settings.bronze / "_delta_log").glob("*.json"))
@@ -97,18 +97,18 @@ def test_a_stream_sees_each_row_once_through_merges_and_checkpoints(
 
 def test_spark_goes_on_from_its_own_and_from_our_checkpoints(settings: Settings, spark: SparkSession) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log)
+    maintenance = maintenance_of(settings, BRONZE, log)
     for offset in range(30):
         add(log, offset)
-        caretaker.tend()
+        maintenance.run_due()
     for offset in range(30, 42):  # crosses Spark's checkpoint interval of 10
         spark.createDataFrame(bronze_rows([{"offset": offset}])).write.format("delta").mode("append").save(
             str(settings.bronze)
         )
-        caretaker.tend()
+        maintenance.run_due()
     opened = Log.open(settings.bronze)
     log.refresh()
     assert opened.files == log.files
     assert opened.transactions == log.transactions
-    assert Snapshot.open(settings.bronze).rows == 42
+    assert tables.snapshot(settings, BRONZE).rows == 42
     assert spark.read.format("delta").load(str(settings.bronze)).count() == 42

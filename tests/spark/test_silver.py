@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from harness.silver_engine import START, bronze_rows, random_sales
-from harness.silver_run import UntilIdle, settings_of
+from harness.silver_run import loop_of, settings_of
 from tests.unit.test_silver_loop import assert_exact, fill_bronze
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
-from ventes.engines.lot_range import Span
-from ventes.engines.silver_loop import SilverLoop
-from ventes.engines.spark import silver, sink, split_in_spark
+from ventes.engines.lot_range import LotRange
+from ventes.engines.spark import frames, silver, split_in_spark
 from ventes.engines.spark.session import Session
 from ventes.engines.spark.silver import SparkSilver
 from ventes.lake import tables
-from ventes.runtime.heartbeat import Reporter
+from ventes.lake.open_tables import OpenTables
 
 
 @pytest.fixture
@@ -36,15 +36,14 @@ def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     """Every test runs as lots that the driver finishes, as lots of which it judges a part, and as lots for Spark."""
     few = {
         module: -1 if module is silver or request.param == "spark" else 1_000
-        for module in (silver, sink, split_in_spark)
+        for module in (silver, frames, split_in_spark)
     }
     for module, rows in few.items():
         monkeypatch.setattr(module, "FEW", 1_000 if request.param == "driver" else rows)
 
 
 def run(settings: Settings, session: Session, max_rows: int = 100) -> None:
-    reporter = Reporter(settings.state, "silver", "spark")
-    assert SilverLoop(settings, SparkSilver(settings, session), UntilIdle(), reporter, max_rows=max_rows).run() == 0
+    assert loop_of(settings, partial(SparkSilver, session=session), max_rows=max_rows).run() == 0
 
 
 @pytest.mark.usefixtures("size")
@@ -58,7 +57,7 @@ def test_every_row_is_clean_or_rejected_and_every_sum_is_exact(settings: Setting
 @pytest.mark.usefixtures("size")
 def test_a_lot_without_a_valid_row(settings: Settings, session: Session) -> None:
     rows = bronze_rows([{"offset": 0, "motifs": ["empty"], "vente_id": None, "value": None}])
-    commit.append(settings.bronze, BRONZE, rows, "test", 1)
+    commit.append(Log.open(settings.bronze), BRONZE, rows, "test", 1)
     run(settings, session)
     assert Log.open(tables.path_of(settings, CLEAN)).transactions["ventes-silver"] == 1
     assert_exact(settings)
@@ -66,22 +65,21 @@ def test_a_lot_without_a_valid_row(settings: Settings, session: Session) -> None
 
 @pytest.mark.usefixtures("size")
 def test_rejected_rows_keep_their_bytes(settings: Settings, session: Session) -> None:
-    from ventes.deltalog.snapshot import Snapshot
 
     sales = [{"offset": n, "motifs": ["not_json"] if n % 2 else [], "value": b"\xff%d" % n} for n in range(6)]
-    commit.append(settings.bronze, BRONZE, bronze_rows(sales), "test", 1)
+    commit.append(Log.open(settings.bronze), BRONZE, bronze_rows(sales), "test", 1)
     run(settings, session)
-    rejected = Snapshot.open(tables.path_of(settings, REJETS)).arrow().to_pylist()
+    rejected = tables.snapshot(settings, REJETS).arrow().to_pylist()
     assert {row["offset"]: row["value"] for row in rejected} == {n: b"\xff%d" % n for n in (1, 3, 5)}
 
 
 @pytest.mark.usefixtures("size")
 def test_a_lot_taken_twice_changes_nothing(settings: Settings, session: Session) -> None:
-    commit.append(settings.bronze, BRONZE, bronze_rows(random_sales(7, 50)), "test", 1)
+    commit.append(Log.open(settings.bronze), BRONZE, bronze_rows(random_sales(7, 50)), "test", 1)
     run(settings, session)
-    engine = SparkSilver(settings, session)
+    engine = SparkSilver(settings, OpenTables(settings), session)
     before = {table.name: Log.open(tables.path_of(settings, table)).version for table in (CLEAN, REJETS)}
-    engine.take(Span({}, {("T", 0): 49}, Log.open(settings.bronze).version), 1)
+    engine.take(LotRange({}, {("T", 0): 49}), 1)
     engine.close()
     assert before == {table.name: Log.open(tables.path_of(settings, table)).version for table in (CLEAN, REJETS)}
     assert_exact(settings)
@@ -91,10 +89,10 @@ def test_a_lot_taken_twice_changes_nothing(settings: Settings, session: Session)
 def test_days_long_past_are_found_again(settings: Settings, session: Session) -> None:
     """An id that comes back much later, on another day, is still the same sale."""
     sale = {"offset": 0, "vente_id": 5, "timestamp": START - timedelta(days=400)}
-    commit.append(settings.bronze, BRONZE, bronze_rows([sale]), "test", 1)
+    commit.append(Log.open(settings.bronze), BRONZE, bronze_rows([sale]), "test", 1)
     run(settings, session)
     again = [sale | {"offset": 1}, sale | {"offset": 2, "timestamp": START}]
-    commit.append(settings.bronze, BRONZE, bronze_rows(again), "test", 2)
+    commit.append(Log.open(settings.bronze), BRONZE, bronze_rows(again), "test", 2)
     run(settings, session)
     assert_exact(settings)
 
@@ -102,5 +100,5 @@ def test_days_long_past_are_found_again(settings: Settings, session: Session) ->
 def test_few_rows_too_large_to_collect_are_left_to_spark(session: Session) -> None:
     columns = pa.schema([BRONZE.schema.field("vente_id"), BRONZE.schema.field("value")])
     large = session.spark.range(3).selectExpr("id AS vente_id", "CAST(repeat('x', 30000000) AS BINARY) AS value")
-    assert sink.collect(large, columns) is None
-    assert sink.collect(large.limit(1), columns) is not None
+    assert frames.collect(large, columns) is None
+    assert frames.collect(large.limit(1), columns) is not None

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from harness.silver_engine import START, bronze_rows, random_sales
 from ventes.contract.dialect import BOTH_ENGINES, sql
 from ventes.contract.tables import CLEAN, REJETS
-from ventes.deltalog.snapshot import connect
+from ventes.deltalog.database import connect
 
 STEPS: dict[str, tuple[str, pa.Schema | None]] = {
     # statement → the relation that its result becomes, the contract of that result

@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import tempfile
 from dataclasses import replace
 
 import pyarrow as pa
@@ -16,6 +17,8 @@ from ventes.check.status import ServiceStatus, Status
 from ventes.config import Kafka, Page, Paths, Settings
 from ventes.contract.tables import BRONZE, PAR_PAYS
 from ventes.deltalog.commit import append
+from ventes.deltalog.log import Log
+from ventes.install import jars
 from ventes.lake import tables
 from ventes.lake.writer_lock import WriterLock, lock_path
 
@@ -39,7 +42,7 @@ def countries(settings):
     tables.ensure(settings, PAR_PAYS)
     for number, country in enumerate(("France", "Maroc")):
         row = dict.fromkeys(PAR_PAYS.schema.names) | {"pays": country}
-        append(path, PAR_PAYS, pa.Table.from_pylist([row], PAR_PAYS.schema), "test", number)
+        append(Log.open(path), PAR_PAYS, pa.Table.from_pylist([row], PAR_PAYS.schema), "test", number)
     return path
 
 
@@ -225,7 +228,7 @@ def test_a_jar_with_wrong_bytes_is_removed_only_by_repair(settings, tmp_path, mo
     jar.parent.mkdir()
     jar.write_bytes(b"x")
     monkeypatch.setattr(type(settings), "jars", property(lambda self: tmp_path))
-    monkeypatch.setattr(machine.jars, "pinned", lambda: [machine.jars.Jar("spark/a.jar", "0" * 64)])
+    monkeypatch.setattr(jars, "pinned", lambda: [jars.Jar("spark/a.jar", "0" * 64)])
     (found,) = machine._jars(settings, repair=False)
     assert (found.level, jar.exists()) == ("bad", True)
     (found,) = machine._jars(settings, repair=True)
@@ -233,7 +236,7 @@ def test_a_jar_with_wrong_bytes_is_removed_only_by_repair(settings, tmp_path, mo
 
 
 def test_tables_under_tmp_and_an_open_address_are_warned_of(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(machine.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     assert finding(machine._paths(settings), "tables in a temporary folder").level == "warn"
     open_page = settings.model_copy(update={"page": Page(address="0.0.0.0")})
     assert finding(machine._addresses(open_page), "page.address").level == "warn"

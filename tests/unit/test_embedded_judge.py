@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from itertools import groupby
 
@@ -62,8 +62,8 @@ def verdicts(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config:
     assert_same_rows(table.select(JUDGED.names), expected(raw, config), values)
 
 
-def sure(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config: Settings = UTC) -> list[bool]:
-    return fast_rows(con, raw_table(values), config, INGESTED.year)["proven"].to_pylist()
+def sure(con: duckdb.DuckDBPyConnection, values: Sequence[bytes | None], config: Settings = UTC) -> list[bool]:
+    return fast_rows(con, raw_table(list(values)), config, INGESTED.year)["proven"].to_pylist()
 
 
 def test_corpus(con: duckdb.DuckDBPyConnection) -> None:

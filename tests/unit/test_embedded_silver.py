@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from harness import expected
 from harness.ingested import ingest, sale
-from harness.silver_run import UntilIdle, in_order, rows_of, settings_of, stored_rollups
+from harness.silver_run import in_order, loop_of, rows_of, settings_of, stored_rollups
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS, Table
-from ventes.deltalog.snapshot import Snapshot
+from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
+from ventes.deltalog.table import Table
 from ventes.engines.embedded.silver import EmbeddedSilver
-from ventes.engines.silver_loop import SilverLoop
 from ventes.errors import AlreadyRunning
+from ventes.lake import tables
 from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
-from ventes.runtime.heartbeat import Reporter
 
 
 @pytest.fixture
@@ -27,13 +27,12 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def run(settings: Settings, max_rows: int = 100, rejudge: bool = False) -> None:
-    engine = EmbeddedSilver(settings, rejudge=rejudge)
-    SilverLoop(settings, engine, UntilIdle(), Reporter(settings.state, "silver"), max_rows=max_rows).run()
+    loop_of(settings, partial(EmbeddedSilver, rejudge=rejudge), max_rows=max_rows).run()
 
 
 def assert_exact(settings: Settings) -> None:
     """Silver = Bronze split row for row with the raw bytes of what was rejected, every aggregate = a recomputation."""
-    clean, rejected = expected.split(Snapshot.open(settings.bronze).arrow())
+    clean, rejected = expected.split(tables.snapshot(settings, BRONZE).arrow())
     assert [row["vente_id"] for row in rows_of(settings, CLEAN)] == sorted(row["vente_id"] for row in clean)
     columns = ("partition", "offset", "motifs", "value", "vente_id")
     assert [[row[name] for name in columns] for row in rows_of(settings, REJETS)] == [
@@ -84,12 +83,12 @@ def test_new_ids_need_no_file_of_the_past(settings: Settings) -> None:
         spoil(settings, table)
     ingest(settings, [sale(number) for number in range(1001, 1101)], first=100)
     run(settings)
-    assert Snapshot.open(path_of(settings, CLEAN)).rows == 200
+    assert tables.snapshot(settings, CLEAN).rows == 200
 
 
 def spoil(settings: Settings, table: Table) -> None:
     """Whoever reads a data file of the table will fail."""
-    snapshot = Snapshot.open(path_of(settings, table))
+    snapshot = tables.snapshot(settings, table)
     for path in snapshot.paths():
         Path(path).write_bytes(b"spoilt")
 
@@ -98,9 +97,9 @@ def test_a_late_id_reads_only_the_file_that_may_hold_it(settings: Settings) -> N
     for block in range(3):
         ingest(settings, [sale(number) for number in range(block * 100 + 1, block * 100 + 101)], first=block * 100)
         run(settings)
-    holding_50 = [f for f in Snapshot.open(path_of(settings, CLEAN)).files if f.bounds("vente_id") == (1, 100)]
+    holding_50 = [f for f in tables.snapshot(settings, CLEAN).files if f.bounds("vente_id") == (1, 100)]
     assert len(holding_50) == 1
-    for file in Snapshot.open(path_of(settings, CLEAN)).files:
+    for file in tables.snapshot(settings, CLEAN).files:
         if file not in holding_50:
             (path_of(settings, CLEAN) / file.path).write_bytes(b"spoilt")
     ingest(settings, [sale(50), sale(1000)], first=300)

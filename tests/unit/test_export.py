@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 
 from harness import sample_lake
 from ventes.contract.tables import ALL, BRONZE
-from ventes.deltalog.snapshot import Snapshot
-from ventes.lake.tables import path_of
+from ventes.lake import tables
 from ventes.query import export
 
 
@@ -60,7 +59,7 @@ def test_every_row_of_every_table_in_both_formats(tmp_path: Path) -> None:
     settings = sample_lake.settings_at(tmp_path)
     sample_lake.make(settings, 600, sample_lake.Shape(hostile=sample_lake.HOSTILE), lots=3)
     for table in ALL:
-        snapshot = Snapshot.open(path_of(settings, table))
+        snapshot = tables.snapshot(settings, table)
         for name, write in export.WRITERS.items():
             path = tmp_path / f"{table.name}.{name}"
             seen: list[int] = []
@@ -76,7 +75,7 @@ def test_hostile_names_in_the_csv_of_bronze(tmp_path: Path) -> None:
     settings = sample_lake.settings_at(tmp_path)
     sample_lake.make(settings, 600, sample_lake.Shape(hostile=sample_lake.HOSTILE), lots=1)
     out = io.BytesIO()
-    with export.batches(Snapshot.open(path_of(settings, BRONZE))) as (schema, batches):
+    with export.batches(tables.snapshot(settings, BRONZE)) as (schema, batches):
         export.write_csv(schema, batches, out)
     header, *rows = read(out.getvalue())
     names = {row[header.index("pays")] for row in rows}

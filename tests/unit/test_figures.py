@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 
 from harness import sample_lake
+from harness.maintaining import maintenance_of
 from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.dashboard import figures, file_cache, query_sources
 from ventes.dashboard.filters import Filters, period
 from ventes.dashboard.source import Lake, Moment, NotReadable
+from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
-from ventes.deltalog.maintenance import Caretaker
-from ventes.deltalog.snapshot import connect
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=timezone.utc)
 FILTERS = {
@@ -213,8 +213,8 @@ def test_newest_rows_stay_true_while_files_are_added_and_merged(tmp_path: Path) 
     for step in range(1, 7):
         sample_lake.add(settings, sample_lake.messages(40 + 20 * step, 20, NOW + timedelta(hours=step)))
         if step == 4:
-            caretaker = Caretaker(settings, BRONZE, Log.open(settings.bronze, version=0))
-            caretaker.tend()
+            maintenance = maintenance_of(settings, BRONZE, Log.open(settings.bronze, version=0))
+            maintenance.run_due()
         moment = lake.moment()
         found = query_sources.last_messages(moment, 50)["offset"].to_pylist()
         assert found == list(range(59 + 20 * step, 9 + 20 * step, -1))

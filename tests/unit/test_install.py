@@ -1,5 +1,6 @@
 """The installer's stamps and refusals. The steps themselves run for real in the end-to-end test."""
 
+import shutil
 import subprocess
 import sys
 import types
@@ -68,7 +69,7 @@ def test_what_pip_says_becomes_a_cause_and_a_next_step(tmp_path, monkeypatch, sa
 
 def test_a_full_disk_is_named_before_anything_is_fetched(monkeypatch):
     usage = types.SimpleNamespace(free=100_000_000)
-    monkeypatch.setattr(steps.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(InstallError, match="has 100 MB free"):
         steps._require_space()
 
@@ -105,7 +106,7 @@ def test_sparks_commands_find_spark_and_java_in_a_folder_with_spaces(tmp_path, m
     monkeypatch.setattr(
         spark_defaults, "find_spec", lambda name: types.SimpleNamespace(submodule_search_locations=[str(package)])
     )
-    monkeypatch.setattr(spark_defaults.sys, "executable", str(bin_ / "python"))
+    monkeypatch.setattr(sys, "executable", str(bin_ / "python"))
     spark_defaults.write(tmp_path / "jars", tmp_path / "scratch", Java(tmp_path / "it's java", "17", "test"))
     script = f'source "{bin_}/find-spark-home"; printf "%s|%s" "$SPARK_HOME" "$JAVA_HOME"'
     run = lambda env: subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True).stdout  # noqa: E731

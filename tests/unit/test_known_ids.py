@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ventes.deltalog.log import DataFile
+from ventes.deltalog.actions import DataFile
 from ventes.engines.embedded.known_ids import KnownIds
 
 

@@ -13,7 +13,7 @@ from ventes.check import lag
 from ventes.config import Settings
 from ventes.contract.tables import ALL, BRONZE
 from ventes.deltalog import commit
-from ventes.deltalog.snapshot import Snapshot
+from ventes.deltalog.log import Log
 from ventes.lake import tables
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=timezone.utc)
@@ -29,7 +29,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def bronze_only(settings: Settings, first: int, count: int) -> None:
-    commit.append(settings.bronze, BRONZE, messages(first, count, NOON), "test", first)
+    commit.append(Log.open(settings.bronze), BRONZE, messages(first, count, NOON), "test", first)
 
 
 def test_caught_up_is_zero(settings: Settings) -> None:
@@ -45,7 +45,7 @@ def test_whole_files_beyond_silver_are_counted_by_their_statistics(settings: Set
 
 
 def test_a_file_that_silver_took_half_of_is_counted_by_its_rows(settings: Settings) -> None:
-    bronze = Snapshot.open(tables.path_of(settings, BRONZE))
+    bronze = tables.snapshot(settings, BRONZE)
     ((topic_id, partition),) = {(file.bounds("topic_id")[0], file.bounds("partition")[0]) for file in bronze.files}  # type: ignore[index]
     found = lag._beyond(bronze, {(topic_id, partition): 39}, NOON.timestamp() + 10)
     assert found.messages == 10
@@ -56,7 +56,7 @@ def oldest_age(settings: Settings, first: int, after_noon: float) -> float:
     """Seconds from the kafka_ts of Bronze's row `first` to `after_noon` seconds after NOON."""
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
-        Snapshot.open(settings.bronze).view(con, "bronze")
+        tables.snapshot(settings, BRONZE).view(con, "bronze")
         row = con.execute('SELECT epoch(kafka_ts) FROM bronze WHERE "offset" = ?', [first]).fetchone()
     assert row is not None
     return NOON.timestamp() + after_noon - float(row[0])

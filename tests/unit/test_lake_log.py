@@ -15,8 +15,9 @@ from harness.silver_engine import bronze_rows
 from harness.silver_run import settings_of
 from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit
+from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
-from ventes.deltalog.snapshot import Snapshot, TableMissing, VersionGone, Watcher, connect
+from ventes.deltalog.snapshot import Snapshot, TableMissing, VersionGone, Watcher
 from ventes.errors import LakeDamaged
 from ventes.lake import tables
 
@@ -30,19 +31,20 @@ def bronze(tmp_path: Path) -> Path:
 
 def add(target: Any, offset: int, count: int = 1) -> int | None:
     rows = bronze_rows([{"offset": offset + n} for n in range(count)])
-    return commit.append(target, BRONZE, rows, "job", offset)
+    log = target if isinstance(target, Log) else Log.open(target)
+    return commit.append(log, BRONZE, rows, "job", offset)
 
 
 def test_a_transaction_is_committed_once(bronze: Path) -> None:
     assert add(bronze, 5) == 1
     assert add(bronze, 5) is None
     assert add(bronze, 4) is None  # an older one of the same application
-    assert Snapshot.open(bronze).rows == 1
+    assert Snapshot.open(bronze, BRONZE).rows == 1
 
 
 def test_no_rows_still_record_the_transaction(bronze: Path) -> None:
-    commit.append(bronze, BRONZE, BRONZE.schema.empty_table(), "job", 3)
-    assert Snapshot.open(bronze).transactions == {"job": 3}
+    commit.append(Log.open(bronze), BRONZE, BRONZE.schema.empty_table(), "job", 3)
+    assert Snapshot.open(bronze, BRONZE).transactions == {"job": 3}
     assert DeltaTable(bronze).transaction_version("job") == 3
 
 
@@ -74,7 +76,7 @@ def test_writers_in_several_threads_lose_nothing(bronze: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert Snapshot.open(bronze).rows == 40
+    assert Snapshot.open(bronze, BRONZE).rows == 40
     assert DeltaTable(bronze).version() == 40
 
 
@@ -110,7 +112,7 @@ def test_a_table_that_needs_a_newer_reader_is_refused(bronze: Path) -> None:
 
 
 def test_a_watcher_gives_the_same_snapshot_until_something_is_committed(bronze: Path) -> None:
-    watcher = Watcher(bronze)
+    watcher = Watcher(bronze, BRONZE)
     first = watcher.latest()
     assert watcher.latest() is first
     add(bronze, 0)
@@ -119,7 +121,7 @@ def test_a_watcher_gives_the_same_snapshot_until_something_is_committed(bronze: 
 
 
 def test_a_watcher_notices_a_table_deleted_and_made_anew(bronze: Path, tmp_path: Path) -> None:
-    watcher = Watcher(bronze)
+    watcher = Watcher(bronze, BRONZE)
     add(bronze, 0)
     assert watcher.latest().rows == 1
     bronze.rename(tmp_path / "away")
@@ -137,16 +139,16 @@ def test_as_of_finds_the_version_of_a_moment(bronze: Path) -> None:
         time.sleep(0.01)  # file times tell the versions apart
         moments.append(datetime.now(timezone.utc))
     for index, moment in enumerate(moments):
-        assert Snapshot.open(bronze, as_of=moment).rows == index + 1
+        assert Snapshot.open(bronze, BRONZE, as_of=moment).rows == index + 1
     with pytest.raises(VersionGone):
-        Snapshot.open(bronze, as_of=moments[0] - timedelta(days=1))
-    assert Snapshot.open(bronze, version=2).rows == 2
+        Snapshot.open(bronze, BRONZE, as_of=moments[0] - timedelta(days=1))
+    assert Snapshot.open(bronze, BRONZE, version=2).rows == 2
 
 
 def test_a_view_has_the_contracts_columns_and_leaves_out_files(bronze: Path) -> None:
     add(bronze, 0)
     add(bronze, 10)
-    snapshot = Snapshot.open(bronze)
+    snapshot = Snapshot.open(bronze, BRONZE)
     with connect() as con:
         snapshot.view(con, "bronze_data", keep=lambda file: (file.bounds("offset") or (0, 0))[0] >= 10)
         assert con.sql('SELECT "offset" FROM bronze_data').fetchall() == [(10,)]
@@ -157,4 +159,4 @@ def test_a_view_has_the_contracts_columns_and_leaves_out_files(bronze: Path) -> 
 
 def test_no_table_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(TableMissing):
-        Snapshot.open(tmp_path / "nothing")
+        Snapshot.open(tmp_path / "nothing", BRONZE)

@@ -13,10 +13,12 @@ from deltalake import DeltaTable, write_deltalake
 from harness.silver_engine import START, bronze_rows
 from harness.silver_run import settings_of
 from ventes.config import Settings
-from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, Table
+from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS
 from ventes.deltalog import commit
+from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.log import Log
-from ventes.deltalog.snapshot import Renewed, Snapshot
+from ventes.deltalog.snapshot import Snapshot
+from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
 from ventes.lake import tables
 
@@ -41,11 +43,11 @@ def test_a_table_of_an_older_release_is_widened_and_its_rows_stay(settings: Sett
     older = pa.schema([field for field in REJETS.schema if field.name not in ("vente_id", "date_traitement")])
     row = {"motifs": ["empty"], "value": b"", "topic_id": "T", "partition": 0, "offset": 3, "lot": 1}
     write_deltalake(path, pa.Table.from_pylist([row], schema=older), name=REJETS.name)
-    assert Snapshot.open(path).arrow().schema == REJETS.schema  # a reader needs no writer to have come by
+    assert Snapshot.open(path, REJETS).arrow().schema == REJETS.schema  # a reader needs no writer to have come by
     tables.ensure(settings, REJETS)
     new = pa.Table.from_pylist([row | {"vente_id": 9, "offset": 4}], schema=REJETS.schema)
-    commit.append(path, REJETS, new, "t", 1)
-    rows = sorted(Snapshot.open(path).arrow().to_pylist(), key=lambda row: row["offset"])
+    commit.append(Log.open(path), REJETS, new, "t", 1)
+    rows = sorted(Snapshot.open(path, REJETS).arrow().to_pylist(), key=lambda row: row["offset"])
     assert [(row["offset"], row["vente_id"], row["motifs"]) for row in rows] == [
         (3, None, ["empty"]),
         (4, 9, ["empty"]),
@@ -74,12 +76,12 @@ def test_deltalake_reads_what_is_committed(settings: Settings) -> None:
     tables.ensure(settings, BRONZE)
     odd = datetime(2026, 3, 1, 9, 0, 0, 123_456, tzinfo=timezone.utc)
     rows = bronze_rows([{"offset": 0, "timestamp": odd}, {"offset": 1, "timestamp": None, "motifs": ["empty"]}])
-    commit.append(settings.bronze, BRONZE, rows, "job", 7)
+    commit.append(Log.open(settings.bronze), BRONZE, rows, "job", 7)
     table = DeltaTable(settings.bronze)
     assert table.transaction_version("job") == 7
     read = table.to_pyarrow_table().select(BRONZE.schema.names).cast(BRONZE.schema).sort_by("offset")
     assert read.equals(rows)
-    assert Snapshot.open(settings.bronze).arrow().sort_by("offset").equals(rows)
+    assert tables.snapshot(settings, BRONZE).arrow().sort_by("offset").equals(rows)
     (file,) = Log.open(settings.bronze).files.values()
     assert file.stats["minValues"]["timestamp"] == "2026-03-01T09:00:00.123Z"
     assert file.stats["maxValues"]["timestamp"] == "2026-03-01T09:00:00.124Z"  # rounded up, or a filter would miss it
@@ -90,7 +92,7 @@ def test_deltalake_reads_what_is_committed(settings: Settings) -> None:
 def test_rows_are_stored_by_day(settings: Settings) -> None:
     tables.ensure(settings, BRONZE)
     rows = bronze_rows([{"offset": n, "timestamp": START + timedelta(days=n)} for n in range(3)])
-    commit.append(settings.bronze, BRONZE, rows, "job", 1)
+    commit.append(Log.open(settings.bronze), BRONZE, rows, "job", 1)
     days = sorted(file.path.split("/")[0] for file in Log.open(settings.bronze).files.values())
     assert days == ["jour=2026-03-01", "jour=2026-03-02", "jour=2026-03-03"]
 
@@ -98,12 +100,12 @@ def test_rows_are_stored_by_day(settings: Settings) -> None:
 def test_rows_that_are_not_the_contract_are_refused(settings: Settings) -> None:
     tables.ensure(settings, BRONZE)
     with pytest.raises(LakeDamaged, match="rows for bronze have the columns x int64"):
-        commit.append(settings.bronze, BRONZE, pa.table({"x": [1]}), "job", 1)
+        commit.append(Log.open(settings.bronze), BRONZE, pa.table({"x": [1]}), "job", 1)
 
 
 def test_a_database_is_replaced_after_so_many_pieces_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Renewed, "USES", 3)
-    database = Renewed(64, threads=1)
+    monkeypatch.setattr(RecycledDatabase, "USES", 3)
+    database = RecycledDatabase(64, threads=1)
     taken = []
     for _ in range(4):
         database.begin()

@@ -13,16 +13,19 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from harness.maintaining import maintenance_of
 from harness.silver_engine import START, bronze_rows
 from harness.silver_run import settings_of
 from ventes.check.protocol import log_complaints
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
-from ventes.deltalog import commit, maintenance, vacuum
-from ventes.deltalog.log import DataFile, Log
-from ventes.deltalog.maintenance import BACKLOG, MOST_BYTES, PATIENCE, Caretaker, mergeable, one_worker
+from ventes.deltalog import commit, create, vacuum
+from ventes.deltalog.actions import DataFile
+from ventes.deltalog.compaction import MOST_BYTES, mergeable
+from ventes.deltalog.log import Log
+from ventes.deltalog.maintenance import BACKLOG, BACKLOG_FACTOR, CHECKPOINT_EVERY, one_worker
 from ventes.deltalog.snapshot import Snapshot
-from ventes.deltalog.vacuum import Sweeper
+from ventes.deltalog.vacuum import Vacuum
 from ventes.lake import tables
 from ventes.lake.positions import positions
 
@@ -36,24 +39,25 @@ def settings(tmp_path: Path) -> Settings:
 
 def add(target: Path | Log, offset: int) -> None:
     days = timedelta(days=offset % 2)
-    commit.append(target, BRONZE, bronze_rows([{"offset": offset, "timestamp": START + days}]), "job", offset)
+    log = target if isinstance(target, Log) else Log.open(target)
+    commit.append(log, BRONZE, bronze_rows([{"offset": offset, "timestamp": START + days}]), "job", offset)
 
 
 @pytest.mark.parametrize("background", [True, False])
 def test_many_tiny_commits_leave_few_files_and_every_row(settings: Settings, background: bool) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log, one_worker() if background else None)
+    maintenance = maintenance_of(settings, BRONZE, log, one_worker() if background else None)
     most = 0
     for offset in range(400):
         add(log, offset)
-        caretaker.tend()
+        maintenance.run_due()
         until = time.monotonic() + 30
         while background and len(log.files) > 90 and time.monotonic() < until:
-            caretaker.tend()  # a real writer pauses between commits: the thread gets its turn
+            maintenance.run_due()  # a real writer pauses between commits: the thread gets its turn
         most = max(most, len(log.files))
-    caretaker.close()
+    maintenance.close()
     assert most <= 100
-    rows = Snapshot.open(settings.bronze).arrow()
+    rows = tables.snapshot(settings, BRONZE).arrow()
     assert sorted(rows["offset"].to_pylist()) == list(range(400))
     assert positions(settings.bronze) == {("T", 0): 399}
     assert DeltaTable(settings.bronze).to_pyarrow_table().num_rows == 400
@@ -65,37 +69,37 @@ def test_many_tiny_commits_leave_few_files_and_every_row(settings: Settings, bac
 
 def test_merges_wait_for_the_end_of_a_backlog(settings: Settings) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log)
+    maintenance = maintenance_of(settings, BRONZE, log)
     for offset in range(100):
         add(log, offset)
-        caretaker.tend(BACKLOG)
+        maintenance.run_due(BACKLOG)
     assert len(log.files) == 100
-    caretaker.tend()  # nothing came: the backlog is done
+    maintenance.run_due()  # nothing came: the backlog is done
     assert len(log.files) == 2  # one a day
-    assert Snapshot.open(settings.bronze).rows == 100
+    assert tables.snapshot(settings, BRONZE).rows == 100
 
 
 def test_a_backlog_without_end_is_merged_all_the_same(settings: Settings) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log)
+    maintenance = maintenance_of(settings, BRONZE, log)
     most = 0
     for offset in range(400):
         add(log, offset)
-        caretaker.tend(10 * BACKLOG)
+        maintenance.run_due(10 * BACKLOG)
         most = max(most, len(log.files))
-    assert 20 * (PATIENCE - 1) < most < 20 * (PATIENCE + 1)
+    assert 20 * (BACKLOG_FACTOR - 1) < most < 20 * (BACKLOG_FACTOR + 1)
 
 
 def test_the_result_of_a_merge_is_committed_while_nothing_comes(settings: Settings) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log, one_worker())
+    maintenance = maintenance_of(settings, BRONZE, log, one_worker())
     for offset in range(20):
         add(log, offset)
     until = time.monotonic() + 30
     while len(log.files) > 2 and time.monotonic() < until:
-        caretaker.tend()
+        maintenance.run_due()
     assert len(log.files) == 2
-    caretaker.close()
+    maintenance.close()
 
 
 def _log_lines(path: Path) -> list[str]:
@@ -104,20 +108,20 @@ def _log_lines(path: Path) -> list[str]:
 
 def test_a_merge_keeps_rows_statistics_and_order(settings: Settings) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log)
+    maintenance = maintenance_of(settings, BRONZE, log)
     for offset in range(40):
         add(log, offset)
-    caretaker.tend()
+    maintenance.run_due()
     assert len(log.files) == 2  # one a day
     for file in log.files.values():
         assert file.rows == 20
         low, high = file.bounds("offset") or (None, None)
         assert (low, high) in {(0, 38), (1, 39)}
-    assert Snapshot.open(settings.bronze, version=40).rows == 40  # the files before the merge are still there
+    assert tables.snapshot(settings, BRONZE, version=40).rows == 40  # the files before the merge are still there
 
 
 def test_rows_are_rewritten_a_few_times_only() -> None:
-    """A year of tiny commits, merged as the caretaker would: bytes rewritten stay a small multiple of bytes written."""
+    """A year of tiny commits, merged as maintenance would: bytes rewritten stay a small multiple of those written."""
     live: list[DataFile] = []
     rewrites: Counter[str] = Counter()
     written = 0
@@ -197,9 +201,9 @@ def test_what_the_kept_history_needs_stays(
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: MIDNIGHT + 55.0)
     log, path = _replaced_table(settings, made, removed)
-    Sweeper(settings, log.path).sweep(set(log.files))
+    Vacuum(log.path, settings.maintenance.history_hours * 3600).run(set(log.files))
     assert path.exists() == kept
-    assert Snapshot.open(log.path).arrow().num_rows == 1
+    assert Snapshot.open(log.path, BRONZE).arrow().num_rows == 1
 
 
 def test_files_that_no_commit_names_go_when_old(settings: Settings) -> None:
@@ -209,35 +213,35 @@ def test_files_that_no_commit_names_go_when_old(settings: Settings) -> None:
     for orphan in orphans:
         orphan.write_bytes(b"x")
     _age(orphans[0], 7 * 3600)
-    assert Sweeper(settings, log.path).sweep(set(log.files)) == 1
+    assert Vacuum(log.path, settings.maintenance.history_hours * 3600).run(set(log.files)) == 1
     assert [orphan.exists() for orphan in orphans] == [False, True]
 
 
 def test_the_log_is_trimmed_up_to_a_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vacuum, "MOST_COMMITS", 30)
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log)
+    maintenance = maintenance_of(settings, BRONZE, log)
     for offset in range(100):
         add(log, offset)
-        caretaker.tend()
-    caretaker._sweeper.sweep(set(log.files))
+        maintenance.run_due()
+    maintenance._vacuum.run(set(log.files))
     kept = sorted(int(file.name[:20]) for file in (settings.bronze / "_delta_log").glob("*.json"))
     assert 30 <= len(kept) <= 60
     assert kept == list(range(kept[0], log.version + 1))
-    assert Snapshot.open(settings.bronze, version=kept[0]).version == kept[0]
-    assert Snapshot.open(settings.bronze).rows == 100
+    assert tables.snapshot(settings, BRONZE, version=kept[0]).version == kept[0]
+    assert tables.snapshot(settings, BRONZE).rows == 100
     assert DeltaTable(settings.bronze).to_pyarrow_table().num_rows == 100
 
 
 def test_a_reader_goes_on_while_files_are_merged(settings: Settings) -> None:
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log, one_worker())
+    maintenance = maintenance_of(settings, BRONZE, log, one_worker())
     for offset in range(60):
         add(log, offset)
-        caretaker.tend()
-        snapshot = Snapshot.open(settings.bronze)
+        maintenance.run_due()
+        snapshot = tables.snapshot(settings, BRONZE)
         assert snapshot.arrow().num_rows == snapshot.rows == offset + 1
-    caretaker.close()
+    maintenance.close()
 
 
 def test_the_past_is_read_at_a_full_minute_once_it_is_old(settings: Settings) -> None:
@@ -250,7 +254,7 @@ def test_the_past_is_read_at_a_full_minute_once_it_is_old(settings: Settings) ->
     _age(settings.bronze / "_delta_log" / f"{0:020d}.json", 7200)
     now = datetime.now(timezone.utc)
     asked = now - timedelta(seconds=3600)
-    snapshot = Snapshot.open(settings.bronze, as_of=asked)
+    snapshot = tables.snapshot(settings, BRONZE, as_of=asked)
     minute = asked.replace(second=0, microsecond=0)
     wanted = sum(now - timedelta(seconds=age) <= minute for age in ages)
     assert snapshot.version == wanted
@@ -267,12 +271,12 @@ def test_a_listing_with_a_gap_is_read_again_and_never_ends_the_writer(
             raise left.pop()
         return DeltaTable(path)
 
-    monkeypatch.setattr(tables, "DeltaTable", opened)
+    monkeypatch.setattr(create, "DeltaTable", opened)
     log = Log.open(settings.bronze)
-    caretaker = Caretaker(settings, BRONZE, log)
-    for offset in range(maintenance.CHECKPOINT_EVERY):
+    maintenance = maintenance_of(settings, BRONZE, log)
+    for offset in range(CHECKPOINT_EVERY):
         add(log, offset)
-    caretaker.tend()
+    maintenance.run_due()
     made = bool(list((log.path / "_delta_log").glob("*.checkpoint.parquet")))
     assert made == (failures == 2)
     assert ("no checkpoint at version" in caplog.text) == (failures != 2)

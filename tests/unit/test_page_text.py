@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import time
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -53,8 +52,6 @@ def test_equal_names_stay_two_bars_and_numbers_stay_names() -> None:
 def test_money_and_age() -> None:
     assert text.money(Decimal("1234567.005"), "$") == "$1,234,567.01"
     assert text.money(Decimal("-2"), "EUR") == "-2.00 EUR"
-    assert text.age(timedelta(seconds=4)) == "4 s"
-    assert text.age(timedelta(hours=5)) == "5 h"
 
 
 def service(name: str, **changes: object) -> ServiceStatus:
@@ -88,7 +85,7 @@ def test_jobs_with_the_same_trouble_share_a_line() -> None:
 
 
 def test_a_job_that_is_behind_is_amber() -> None:
-    found = freshness.verdict(answer(service("silver", lag_messages=5000, lag_seconds=90.0)))
+    found = freshness.verdict(answer(service("silver", lag_messages=5000, lag_seconds=150.0)))
     assert found.level == "warn"
     assert "5,000 messages (2 min) behind" in found.problems[0][1]
 

@@ -16,9 +16,10 @@ from harness.silver_run import settings_of
 from ventes.contract.dialect import fragment
 from ventes.contract.tables import BRONZE, REJETS
 from ventes.deltalog import commit
+from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
-from ventes.deltalog.snapshot import Snapshot, connect
-from ventes.engines.lot_range import plan
+from ventes.deltalog.snapshot import Snapshot
+from ventes.engines.lot_range import next_lot_range
 from ventes.lake import tables
 from ventes.lake.positions import behind, merge, of_log, positions
 
@@ -32,7 +33,7 @@ def bronze(tmp_path: Path) -> Path:
 
 def add(path: Path, version: int, *keys: tuple[str, int, int], **more: Any) -> None:
     sales = [{"topic_id": t, "partition": p, "offset": o} | more for t, p, o in keys]
-    commit.append(path, BRONZE, bronze_rows(sales), "job", version)
+    commit.append(Log.open(path), BRONZE, bronze_rows(sales), "job", version)
 
 
 def test_missing_table_has_no_position(tmp_path: Path) -> None:
@@ -50,7 +51,7 @@ def test_clear_and_mixed_files_and_files_without_statistics(bronze: Path) -> Non
     stripped = "\n".join(line if not line.startswith('{"add"') else _without_stats(line) for line in text.splitlines())
     (bronze / "_delta_log" / f"{3:020d}.json").write_text(stripped)
     assert positions(bronze) == {("A", 0): 2, ("A", 1): 71, ("B", 0): 5}
-    assert Snapshot.open(bronze).rows == 6
+    assert Snapshot.open(bronze, BRONZE).rows == 6
 
 
 def _without_stats(line: str) -> str:
@@ -69,7 +70,7 @@ def test_only_lots_up_to_one(tmp_path: Path) -> None:
             | {"topic_id": "A", "partition": 0, "offset": version * 10 + n, "lot": lot}
             for n, lot in enumerate(lots)
         ]
-        commit.append(path, REJETS, pa.Table.from_pylist(rows, schema=REJETS.schema), "job", version)
+        commit.append(Log.open(path), REJETS, pa.Table.from_pylist(rows, schema=REJETS.schema), "job", version)
     assert positions(path) == {("A", 0): 31}
     assert positions(path, max_lot=3) == {("A", 0): 21}
     assert positions(path, max_lot=2) == {("A", 0): 20}
@@ -81,40 +82,42 @@ def test_merge_and_distance() -> None:
     assert behind({("A", 0): 3}, {("A", 0): 5, ("A", 1): 0}) == 3
 
 
-def test_spans_share_partitions_and_skip_gaps(bronze: Path) -> None:
+def test_ranges_share_partitions_and_skip_gaps(bronze: Path) -> None:
     add(bronze, 1, *(("A", 0, n) for n in range(1000, 1010)))
     add(bronze, 2, *(("A", 1, n) for n in range(4)))
     log = Log.open(bronze)
     files = list(log.files.values())
     head = of_log(log)
-    first = plan({}, head, files, 8, log.version)
+    first = next_lot_range({}, head, files, 8)
     assert first is not None
     assert first.after == {("A", 0): 999, ("A", 1): -1}
     assert first.upto == {("A", 0): 1003, ("A", 1): 3}
-    second = plan(merge({}, first.upto), head, files, 8, log.version)
+    second = next_lot_range(merge({}, first.upto), head, files, 8)
     assert second is not None
     assert second.upto == {("A", 0): 1009}
-    assert plan(head, head, files, 8, log.version) is None
+    assert next_lot_range(head, head, files, 8) is None
 
 
 def test_a_topic_made_anew_comes_after_the_one_before_it(bronze: Path) -> None:
     add(bronze, 1, ("Z-first", 0, 0), kafka_ts=START)
     add(bronze, 2, ("A-second", 0, 0), kafka_ts=START + timedelta(hours=1))
     log = Log.open(bronze)
-    span = plan({}, of_log(log), log.files.values(), 100, log.version)
-    assert span is not None
-    assert span.upto == {("Z-first", 0): 0}
+    lot_range = next_lot_range({}, of_log(log), log.files.values(), 100)
+    assert lot_range is not None
+    assert lot_range.upto == {("Z-first", 0): 0}
 
 
-def test_a_span_selects_its_rows_and_only_its_files(bronze: Path) -> None:
+def test_a_range_selects_its_rows_and_only_its_files(bronze: Path) -> None:
     for start in range(0, 30, 10):
         add(bronze, start + 1, *(("A", 0, n) for n in range(start, start + 10)))
     log = Log.open(bronze)
-    span = plan({("A", 0): 12}, of_log(log), log.files.values(), 5, log.version)
-    assert span is not None
-    snapshot = Snapshot.open(bronze)
-    assert len(snapshot.paths(span.holds)) == 1
+    lot_range = next_lot_range({("A", 0): 12}, of_log(log), log.files.values(), 5)
+    assert lot_range is not None
+    snapshot = Snapshot.open(bronze, BRONZE)
+    assert len(snapshot.paths(lot_range.holds)) == 1
     with connect() as con:
-        where = fragment(span.predicate()).sql("duckdb")
-        rows = con.execute(f'SELECT "offset" FROM ({snapshot.select(span.holds)}) WHERE {where} ORDER BY 1').fetchall()
+        where = fragment(lot_range.predicate()).sql("duckdb")
+        rows = con.execute(
+            f'SELECT "offset" FROM ({snapshot.select(lot_range.holds)}) WHERE {where} ORDER BY 1'
+        ).fetchall()
     assert [offset for (offset,) in rows] == [13, 14, 15, 16, 17]

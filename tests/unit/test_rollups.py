@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from harness import expected
 from harness.silver_engine import START
-from harness.silver_run import in_order, settings_of, stored_rollups
+from harness.silver_run import in_order, publisher_of, settings_of, stored_rollups
 from ventes.config import Settings
 from ventes.contract.tables import CLEAN, PAR_MINUTE, PAR_PAYS, ROLLUPS
 from ventes.deltalog import commit
+from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
-from ventes.deltalog.snapshot import connect
 from ventes.errors import LakeDamaged
 from ventes.lake import rollups, tables
-from ventes.lake.rollups import APP, Publisher, partials_of
+from ventes.lake.rollups import APP, partials_of
 
 CENTS = st.one_of(st.integers(1, 3), st.integers(1, 100_000), st.just(999_999_999_999))
 SALE = st.fixed_dictionaries(
@@ -78,10 +78,9 @@ def config(tmp_path: Path) -> Settings:
 def test_any_sales_in_any_lots(lots: list[list[dict[str, Any]]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = settings_of(Path(folder))
-        publisher = Publisher(config)
+        publisher = publisher_of(config)
         for number, lot in enumerate(lots, 1):
             publisher.publish(partials(clean_rows(lot, number)), number)
-        publisher.close()
         assert_equal_to_recomputation(config, lots)
 
 
@@ -99,7 +98,7 @@ def test_sums_stay_exact_when_many_files_are_touched(config: Settings, monkeypat
         ]
         for lot in range(1, 6)
     ]
-    publisher = Publisher(config)
+    publisher = publisher_of(config)
     for number, lot in enumerate(lots, 1):
         publisher.publish(partials(clean_rows(lot, number)), number)
     files = Log.open(tables.path_of(config, PAR_MINUTE)).files.values()
@@ -111,7 +110,7 @@ def test_sums_stay_exact_when_many_files_are_touched(config: Settings, monkeypat
 def test_a_lot_published_twice_counts_once(config: Settings) -> None:
     lot = [_sale(1), _sale(2)]
     for _ in range(2):
-        rollups.publish(config, partials(clean_rows(lot, 1)), 1)
+        publisher_of(config).publish(partials(clean_rows(lot, 1)), 1)
     assert_equal_to_recomputation(config, [lot])
 
 
@@ -119,12 +118,12 @@ def test_tables_that_lag_are_completed_from_ventes_clean(config: Settings) -> No
     tables.ensure(config, CLEAN)
     clean = Log.open(tables.path_of(config, CLEAN))
     lots = [[_sale(n), _sale(n + 1)] for n in range(1, 5)]
-    publisher = Publisher(config)
+    publisher = publisher_of(config)
     for number, lot in enumerate(lots, 1):
         commit.append(clean, CLEAN, clean_rows(lot, number), APP, number)
         if number == 1:
             publisher.publish(partials(clean_rows(lot, number)), number)
-    publisher = Publisher(config)
+    publisher = publisher_of(config)
     assert publisher.complete(clean, 4) == [table.name for table in ROLLUPS]
     assert publisher.complete(clean, 4) == []
     assert_equal_to_recomputation(config, lots)
@@ -136,14 +135,14 @@ def test_a_rollup_ahead_of_ventes_clean_is_refused(config: Settings) -> None:
     tables.ensure(config, CLEAN)
     clean = Log.open(tables.path_of(config, CLEAN))
     commit.append(clean, CLEAN, clean_rows([_sale(1)], 1), APP, 1)
-    publisher = Publisher(config)
+    publisher = publisher_of(config)
     publisher.publish(partials(clean_rows([_sale(1)], 2)), 2)
     with pytest.raises(LakeDamaged, match="holds lot 2, ventes_clean only 1"):
         publisher.complete(clean, 1)
 
 
 def test_only_the_day_concerned_is_rewritten(config: Settings) -> None:
-    publisher = Publisher(config)
+    publisher = publisher_of(config)
     days = [_sale(1) | {"timestamp": START + timedelta(days=day)} for day in range(5)]
     for number, sale in enumerate(days, 1):
         publisher.publish(partials(clean_rows([sale], number)), number)
@@ -155,7 +154,7 @@ def test_only_the_day_concerned_is_rewritten(config: Settings) -> None:
 
 
 def test_files_of_a_small_table_stay_few(config: Settings) -> None:
-    publisher = Publisher(config)
+    publisher = publisher_of(config)
     for number in range(1, 40):
         publisher.publish(partials(clean_rows([_sale(number)], number)), number)
         assert all(len(log.files) <= 2 * rollups.SMALL_FILES for log in publisher.logs.values())

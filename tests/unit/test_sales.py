@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -31,7 +32,7 @@ GROWTH = {
 }
 
 
-def events(population: int = 300, **options: float | int) -> Events:
+def events(population: int = 300, **options: Any) -> Events:
     return Events(Options(rate=1, **options), population, timedelta(minutes=10))
 
 

@@ -52,8 +52,8 @@ class FakeClient:
         self._answers.append((count, error))
 
     def poll(self, timeout: float) -> int:
-        for error in self.errors:
-            self.config["error_cb"](error)
+        for trouble in self.errors:
+            self.config["error_cb"](trouble)
         self.errors.clear()
         answers, self._answers = self._answers, []
         for count, error in answers:

@@ -17,16 +17,15 @@ import pytest
 
 from harness import expected
 from harness.silver_engine import START, PlainEngine, bronze_rows, random_sales
-from harness.silver_run import UntilIdle, in_order, rows_of, run, settings_of, stored_rollups
+from harness.silver_run import UntilIdle, in_order, loop_of, rows_of, run, settings_of, stored_rollups
 from ventes.config import PROJECT, Settings
 from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_PAYS, REJETS, ROLLUPS
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
-from ventes.deltalog.snapshot import Snapshot
 from ventes.engines import silver_loop
-from ventes.engines.silver_loop import SilverLoop
 from ventes.errors import AlreadyRunning, LakeDamaged
 from ventes.lake import tables
+from ventes.lake.open_tables import OpenTables
 from ventes.lake.rollups import APP
 from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
@@ -51,12 +50,12 @@ def settings(tmp_path: Path) -> Settings:
 
 def fill_bronze(settings: Settings, seed: int = 1, count: int = 300, first: int = 0, partitions: int = 1) -> None:
     rows = bronze_rows(random_sales(seed, count, first, partitions))
-    commit.append(settings.bronze, BRONZE, rows, "test", first + 1)
+    commit.append(Log.open(settings.bronze), BRONZE, rows, "test", first + 1)
 
 
 def assert_exact(settings: Settings) -> None:
     """Silver = Bronze split row for row, and every aggregate equal to a recomputation from the clean rows."""
-    bronze = Snapshot.open(settings.bronze).arrow()
+    bronze = tables.snapshot(settings, BRONZE).arrow()
     clean, rejected = expected.split(bronze)
     stored = rows_of(settings, CLEAN)
     assert [(row["vente_id"], row["offset"]) for row in stored] == sorted((r["vente_id"], r["offset"]) for r in clean)
@@ -85,7 +84,8 @@ def test_partitions_are_taken_together(settings: Settings) -> None:
 def test_files_are_merged_while_nothing_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(tmp_path, maintenance={"compact_every": 5})
     tables.ensure(settings, BRONZE)
-    commit.append(settings.bronze, BRONZE, bronze_rows([{"offset": n, "vente_id": n} for n in range(5)]), "test", 1)
+    rows = bronze_rows([{"offset": n, "vente_id": n} for n in range(5)])
+    commit.append(Log.open(settings.bronze), BRONZE, rows, "test", 1)
     monkeypatch.setattr(silver_loop, "BEAT_SECONDS", 0.0)
     until = time.monotonic() + 30
 
@@ -95,8 +95,7 @@ def test_files_are_merged_while_nothing_comes(tmp_path: Path, monkeypatch: pytes
                 self.stop()
             return super().wait(seconds)
 
-    loop = SilverLoop(settings, PlainEngine(settings), UntilMerged(), Reporter(settings.state, "silver"), max_rows=1)
-    assert loop.run() == 0
+    assert loop_of(settings, stopper=UntilMerged(), max_rows=1).run() == 0
     assert len(Log.open(path_of(settings, CLEAN)).files) == 1
     assert_exact(settings)
 
@@ -173,7 +172,7 @@ def test_duplicates_conflicts_and_late_sales(settings: Settings) -> None:
         {"offset": 3, **sale, "vente_id": 6, "kafka_ts": START + timedelta(minutes=10, microseconds=1)},
         {"offset": 4, **sale, "kafka_ts": START + timedelta(minutes=12), "_extra": '{"a":1}'},
     ]
-    commit.append(settings.bronze, BRONZE, bronze_rows(sales), "test", 1)
+    commit.append(Log.open(settings.bronze), BRONZE, bronze_rows(sales), "test", 1)
     run(settings, max_rows=2)  # repeats within a lot and across lots
     assert [(row["vente_id"], row["en_retard"]) for row in rows_of(settings, CLEAN)] == [(5, False), (6, True)]
     assert [(row["offset"], row["motifs"]) for row in rows_of(settings, REJETS)] == [
@@ -186,7 +185,7 @@ def test_duplicates_conflicts_and_late_sales(settings: Settings) -> None:
 def test_unit_prices_are_rounded_half_up(settings: Settings) -> None:
     cases = [("10.00", 3, "3.33"), ("0.01", 2, "0.01"), ("0.05", 2, "0.03"), ("9999999999.99", 1_000_000, "10000.00")]
     sales = [{"offset": n, "montant": Decimal(m), "quantite": q} for n, (m, q, _) in enumerate(cases)]
-    commit.append(settings.bronze, BRONZE, bronze_rows(sales), "test", 1)
+    commit.append(Log.open(settings.bronze), BRONZE, bronze_rows(sales), "test", 1)
     run(settings)
     assert [row["prix_unitaire"] for row in rows_of(settings, CLEAN)] == [Decimal(price) for _, _, price in cases]
 
@@ -232,7 +231,7 @@ def reason_to_wait(settings: Settings) -> str:
             return super().wait(seconds)
 
     reporter = Reporter(settings.state, "silver")
-    assert SilverLoop(settings, PlainEngine(settings), Note(), reporter, max_rows=10).run() == 0
+    assert loop_of(settings, stopper=Note(), reporter=reporter, max_rows=10).run() == 0
     return seen[0]
 
 
@@ -253,4 +252,4 @@ def test_pauses_when_the_disk_is_nearly_full(tmp_path: Path) -> None:
 
 def test_a_second_instance_is_refused(settings: Settings) -> None:
     with WriterLock(lock_path(settings, "silver")), pytest.raises(AlreadyRunning):
-        PlainEngine(settings).lock()
+        PlainEngine(settings, OpenTables(settings)).lock()

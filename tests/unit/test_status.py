@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ventes.check.lag import Lag
 from ventes.check.status import Seen, ServiceStatus, Status, judge
 from ventes.cli import status_text
+from ventes.runtime.durations import in_words
 from ventes.runtime.heartbeat import Heartbeat
 from ventes.supervise import services, states
 from ventes.supervise.service_records import Entry
@@ -36,7 +38,7 @@ def seen(**changes: object) -> Seen:
     return replace(Seen(entry(), record(), pid=4711, started=NOW - 3600), **changes)  # type: ignore[arg-type]
 
 
-def judged(what: Seen, answer: tuple[bool, str] = YES, behind: Lag = CAUGHT_UP, **options: bool) -> ServiceStatus:
+def judged(what: Seen, answer: tuple[bool, str] = YES, behind: Lag = CAUGHT_UP, **options: Any) -> ServiceStatus:
     return judge(services.BRONZE, what, answer, behind, NOW, **options)
 
 
@@ -156,4 +158,4 @@ def test_as_json_it_holds_the_same() -> None:
     [(-3, "0 s"), (1.4, "1 s"), (119, "119 s"), (180, "3 min"), (7500, "2 h 5 min"), (350_000, "4 d 1 h")],
 )
 def test_durations_are_short(seconds: float, words: str) -> None:
-    assert status_text.duration(seconds) == words
+    assert in_words(seconds) == words

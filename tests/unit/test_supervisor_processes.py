@@ -15,8 +15,9 @@ import pytest
 
 from ventes import config
 from ventes.config import PROJECT
+from ventes.runtime import log_files
 from ventes.runtime.heartbeat import same_process, start_of
-from ventes.supervise import orphans, processes, service_records, services, states
+from ventes.supervise import orphans, service_records, services, states
 from ventes.supervise.processes import lives
 from ventes.supervise.service_records import Entry
 from ventes.supervise.supervisor import engine_request, lock_path
@@ -75,7 +76,7 @@ class Small:
         return all(
             self.entry(name).state == states.RUNNING
             and self.entry(name).process() is not None
-            and name in processes.last_line(services.output(self.settings, name))
+            and name in log_files.last_message(services.output(self.settings, name))
             for name in services.BY_NAME
         )
 
@@ -213,7 +214,7 @@ def test_nothing_is_signalled_whose_start_time_or_command_differs(tmp_path: Path
 def test_the_output_of_a_chatty_service_is_cut_to_its_newest_lines(tmp_path: Path) -> None:
     path = tmp_path / "bronze.out"
     path.write_bytes(b"".join(b"line %d\n" % number for number in range(600_000)))
-    processes.trim(path)
-    assert path.stat().st_size <= processes.OUTPUT_KEPT
-    assert processes.last_line(path) == "line 599999"
+    log_files.trim(path)
+    assert path.stat().st_size <= log_files.KEPT
+    assert log_files.last_message(path) == "line 599999"
     assert path.read_bytes().startswith(b"line ")

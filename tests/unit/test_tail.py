@@ -7,21 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from ventes.cli.follow_logs import Tail, follow, last
+from ventes.cli.follow_logs import Tail, follow
+from ventes.runtime.log_files import last_lines
 
 
 def test_the_last_lines_of_a_large_file(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("".join(f"line {number} {'x' * 90}\n" for number in range(5000)), encoding="utf-8")
-    assert [line.split()[1] for line in last(path, 3)] == ["4997", "4998", "4999"]
-    assert len(last(path, 9999)) == 5000
-    assert last(path, 0) == last(tmp_path / "none.log", 5) == []
+    assert [line.split()[1] for line in last_lines(path, 3)] == ["4997", "4998", "4999"]
+    assert len(last_lines(path, 9999)) == 5000
+    assert last_lines(path, 0) == last_lines(tmp_path / "none.log", 5) == []
 
 
 def test_every_line_comes_once_through_many_rotations(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=300, backupCount=50, encoding="utf-8")
-    tail, came = Tail(path), []
+    tail = Tail(path)
+    came: list[str] = []
     for number in range(200):
         handler.emit(logging.LogRecord("x", 20, "", 0, f"line {number}", None, None))
         came += tail.lines()

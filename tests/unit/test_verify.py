@@ -14,7 +14,8 @@ from harness import sample_lake
 from ventes.check.verify import Report, Verification
 from ventes.cli import app, mount
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, PAR_PAYS, REJETS, Table
+from ventes.contract.tables import BRONZE, CLEAN, PAR_PAYS, REJETS
+from ventes.deltalog.table import Table
 from ventes.lake.tables import path_of
 
 

@@ -24,7 +24,8 @@ from ventes.config import Settings
 from ventes.errors import ConfigError, InstallError, LakeDamaged, VentesError
 from ventes.install import class_archive, jars
 from ventes.install.java import Java, find_java
-from ventes.supervise.services import from_project
+from ventes.runtime.files import write_if_changed
+from ventes.runtime.project import from_project
 
 _LOG4J = Path(__file__).resolve().parent / "log4j2.xml"
 _JVM = (
@@ -68,10 +69,10 @@ def prepare(settings: Settings) -> None:
     home = folder(settings)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.log("broker").parent.mkdir(parents=True, exist_ok=True)
-    _write(home / "jvm.options", _lines(_jvm_options(settings, java)))
+    write_if_changed(home / "jvm.options", _lines(_jvm_options(settings, java)))
     if cluster_id(settings) is None:
         _format(settings, java)
-    _write(home / "server.properties", _properties(settings, home / "data"))
+    write_if_changed(home / "server.properties", _properties(settings, home / "data"))
 
 
 def cluster_id(settings: Settings) -> str | None:
@@ -160,7 +161,7 @@ def _format(settings: Settings, java: Java) -> None:
         )
     shutil.rmtree(new, ignore_errors=True)
     properties = home / "format.properties"
-    _write(properties, _properties(settings, new))
+    write_if_changed(properties, _properties(settings, new))
     tool = ["kafka.tools.StorageTool", "format", "--cluster-id", _new_identity(), "--config", str(properties)]
     done = subprocess.run(
         [str(java.bin), f"@{home / 'jvm.options'}", *tool], capture_output=True, text=True, check=False, timeout=120
@@ -264,12 +265,3 @@ def _loopback(host: str) -> bool:
 
 def _lines(lines: list[str]) -> str:
     return "\n".join(lines) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.touch(mode=0o600)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

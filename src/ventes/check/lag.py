@@ -17,11 +17,12 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, CLEAN, REJETS
-from ventes.deltalog.log import DataFile
-from ventes.deltalog.snapshot import Snapshot, connect
+from ventes.deltalog.actions import DataFile
+from ventes.deltalog.database import connect
+from ventes.deltalog.snapshot import Snapshot
 from ventes.engines import source
 from ventes.errors import VentesError
-from ventes.lake import accepted_gaps
+from ventes.lake import accepted_gaps, tables
 from ventes.lake.positions import Position, merge, positions
 from ventes.lake.tables import path_of
 
@@ -53,7 +54,7 @@ def of_bronze(settings: Settings, now: float) -> Lag:
 def of_silver(settings: Settings, now: float) -> Lag:
     """Bronze's rows beyond Silver. Reads the tables only; `now` in Unix seconds."""
     try:
-        bronze = Snapshot.open(path_of(settings, BRONZE))
+        bronze = tables.snapshot(settings, BRONZE)
     except VentesError as error:
         return Lag(None, None, str(error))
     try:

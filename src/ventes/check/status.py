@@ -18,10 +18,10 @@ import psutil
 from ventes.check import lag
 from ventes.check.lag import Lag
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS, Table
-from ventes.deltalog.snapshot import Snapshot
+from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.deltalog.table import Table
 from ventes.errors import VentesError
-from ventes.lake.tables import path_of
+from ventes.lake import tables
 from ventes.runtime import heartbeat
 from ventes.runtime.heartbeat import Heartbeat
 from ventes.supervise import service_records, services, states
@@ -281,6 +281,6 @@ def _lag_of_bronze(settings: Settings, now: float, broker: Future[services.Answe
 
 def _rows(settings: Settings, table: Table) -> int | None:
     try:
-        return Snapshot.open(path_of(settings, table)).rows
+        return tables.snapshot(settings, table).rows
     except VentesError:
         return None

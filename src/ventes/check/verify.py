@@ -25,11 +25,11 @@ import pyarrow as pa
 from ventes.check import recompute, topic_read
 from ventes.check.protocol import checkpoint_complaints, log_complaints
 from ventes.config import Settings
-from ventes.contract import tables
-from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, ROLLUPS, SILVER
 from ventes.deltalog.snapshot import Snapshot, TableMissing
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.judging.judge_batch import judged
+from ventes.lake import tables
 from ventes.lake.tables import path_of
 
 SILVER_APP = "ventes-silver"
@@ -116,12 +116,12 @@ class Verification:
     def _open(self, con: duckdb.DuckDBPyConnection) -> int | None:
         """Views of all tables as they were when lot L was complete; returns L (None: Silver is empty)."""
         found: dict[str, Snapshot | None] = {}
-        for table in tables.SILVER:
+        for table in SILVER:
             try:
-                found[table.name] = Snapshot.open(path_of(self.settings, table))
+                found[table.name] = tables.snapshot(self.settings, table)
             except TableMissing:
                 found[table.name] = None
-        counted = (CLEAN, *tables.ROLLUPS)
+        counted = (CLEAN, *ROLLUPS)
         lots = {t.name: s.transactions.get(SILVER_APP) if (s := found[t.name]) else None for t in counted}
         lot = None if None in lots.values() else min(value for value in lots.values() if value is not None)
         missing = [name for name, value in lots.items() if value is None]
@@ -129,18 +129,18 @@ class Verification:
             self._add(
                 "I6 protocol", 0, f"no lot yet in {', '.join(missing)}", ["start the silver job: it completes them"]
             )
-        for table in tables.SILVER:
+        for table in SILVER:
             snapshot = found[table.name]
             if snapshot is None:
                 con.register(f"_{table.name}", table.schema.empty_table())
                 con.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM _{table.name}")
                 continue
-            if lot is not None and table in tables.ROLLUPS:
+            if lot is not None and table in ROLLUPS:
                 snapshot = _as_of_lot(snapshot, lot)
             snapshot.view(con, f"all_{table.name}")
             until = f" WHERE lot <= {-1 if lot is None else lot}" if table in (CLEAN, REJETS) else ""
             con.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM all_{table.name}{until}")
-        self._bronze = Snapshot.open(self.settings.bronze)
+        self._bronze = tables.snapshot(self.settings, BRONZE)
         self._bronze.view(con, "all_bronze")
         con.execute(
             """
@@ -291,7 +291,7 @@ class Verification:
     def _aggregates(self, con: duckdb.DuckDBPyConnection) -> None:
         self.progress("recomputing the aggregates")
         con.execute(recompute.aggregates(self.settings.rules))
-        for table in tables.ROLLUPS:
+        for table in ROLLUPS:
             complaints = self._both_ways(con, table.name)
             rows = _count(con, table.name)
             self._add(
@@ -307,7 +307,7 @@ class Verification:
     def _protocol(self) -> None:
         self.progress("checking logs and checkpoints")
         complaints, files = [], 0
-        for table in tables.ALL:
+        for table in ALL:
             path = path_of(self.settings, table)
             if (path / "_delta_log").is_dir():
                 found, count = log_complaints(path)
@@ -348,7 +348,7 @@ def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
 def _as_of_lot(snapshot: Snapshot, lot: int) -> Snapshot:
     """The roll-up as it was with `lot`: it may have a later one already that another roll-up still lacks."""
     while snapshot.transactions[SILVER_APP] > lot:
-        snapshot = Snapshot.open(snapshot.path, version=snapshot.version - 1)
+        snapshot = Snapshot.open(snapshot.path, snapshot.table, version=snapshot.version - 1)
     return snapshot
 
 

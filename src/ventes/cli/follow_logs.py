@@ -7,28 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from ventes.runtime.log_files import BLOCK
+
 POLL_SECONDS = 0.25
-BLOCK = 65_536
 LINE_LIMIT = 64_000
 """A longer line is given in parts."""
-
-
-def last(path: Path, count: int) -> list[str]:
-    """The last `count` lines of a file, reading only its end; [] if there is no file."""
-    if count <= 0:
-        return []
-    try:
-        with path.open("rb") as file:
-            position = file.seek(0, os.SEEK_END)
-            data = b""
-            while position > 0 and data.count(b"\n") <= count:
-                step = min(BLOCK, position)
-                position -= step
-                file.seek(position)
-                data = file.read(step) + data
-    except FileNotFoundError:
-        return []
-    return data.decode("utf-8", "replace").splitlines()[-count:]
 
 
 class Tail:

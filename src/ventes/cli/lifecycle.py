@@ -114,7 +114,8 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of each to begin with.")] = 10,
 ) -> None:
     """Show the services' logs, each line after its service's name."""
-    from ventes.cli import follow_logs
+
+    from ventes.runtime.log_files import last_lines
 
     settings = config.load()
     for name in services or ():
@@ -123,7 +124,7 @@ def logs(
     files = {name: settings.log(name) for name in services or LOG_NAMES}
     width = max(map(len, files)) + 1 if len(files) > 1 else 0
     for name, path in files.items():
-        for line in follow_logs.last(path, lines):
+        for line in last_lines(path, lines):
             print(_prefixed(name, width, line))
     if services and not follow and not any(path.exists() for path in files.values()):
         raise VentesError(f"no log yet: {', '.join(map(str, files.values()))}", "ventes start")

@@ -121,13 +121,13 @@ def replay(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def _tables(settings: Settings) -> dict[str, Snapshot]:
     """Every table that is there. Raises LakeDamaged for one that cannot be read."""
     from ventes.contract.tables import ALL
-    from ventes.deltalog.snapshot import Snapshot, TableMissing
-    from ventes.lake.tables import path_of
+    from ventes.deltalog.snapshot import TableMissing
+    from ventes.lake import tables
 
     found = {}
     for table in ALL:
         try:
-            found[table.name] = Snapshot.open(path_of(settings, table))
+            found[table.name] = tables.snapshot(settings, table)
         except TableMissing:
             continue
     return found
@@ -135,7 +135,7 @@ def _tables(settings: Settings) -> dict[str, Snapshot]:
 
 def _rejected(condition: str, values: list[Any], limit: int) -> list[dict[str, Any]]:
     from ventes.contract.tables import REJETS
-    from ventes.deltalog.snapshot import connect
+    from ventes.deltalog.database import connect
 
     tables = _tables(config.load())
     if REJETS.name not in tables:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from ventes.check.status import ServiceStatus, Status
+from ventes.runtime.durations import in_words
 from ventes.runtime.logs import printable
 
 
@@ -35,7 +36,7 @@ def _lines(status: Status) -> Iterator[str]:
 
 def _headline(service: ServiceStatus, now: float) -> str:
     if service.running:
-        since = f"pid {service.pid} since {clock(service.since, now)} ({duration(now - (service.since or now))})"
+        since = f"pid {service.pid} since {clock(service.since, now)} ({in_words(now - (service.since or now))})"
         by_hand = ", started by hand" if service.by_hand else ""
         verdict = "ready" if service.ready else "NOT ready"
         head = f"{service.name:10}{service.state}, {verdict} · {since}{by_hand}"
@@ -48,7 +49,7 @@ def _headline(service: ServiceStatus, now: float) -> str:
 def _details(service: ServiceStatus, now: float) -> Iterator[str]:
     parts = []
     if service.running and service.batch_at is not None:
-        ago = f"{duration(now - service.batch_at)} ago"
+        ago = f"{in_words(now - service.batch_at)} ago"
         if service.batch_rows is None:  # the producer's: one sale at a time
             parts.append(f"last sale {ago}")
         else:
@@ -63,7 +64,7 @@ def _details(service: ServiceStatus, now: float) -> Iterator[str]:
     if parts:
         yield " · ".join(parts)
     if service.last_error:
-        when = f", {duration(now - service.last_error_at)} ago" if service.last_error_at is not None else ""
+        when = f", {in_words(now - service.last_error_at)} ago" if service.last_error_at is not None else ""
         yield f"last error{when}: {printable(service.last_error)}"
 
 
@@ -72,7 +73,7 @@ def lag_words(service: ServiceStatus) -> str:
     if not service.lag_messages:
         return "caught up"
     plural = "s" if service.lag_messages != 1 else ""
-    oldest = f", the oldest {duration(service.lag_seconds)} old" if service.lag_seconds is not None else ""
+    oldest = f", the oldest {in_words(service.lag_seconds)} old" if service.lag_seconds is not None else ""
     return f"{service.lag_messages:,} message{plural} to do{oldest}"
 
 
@@ -90,18 +91,3 @@ def clock(moment: float | None, now: float) -> str:
         return "?"
     there, here = (datetime.fromtimestamp(value, timezone.utc) for value in (moment, now))
     return f"{there:%H:%M:%S}" if there.date() == here.date() else f"{there:%Y-%m-%d %H:%M:%S}"
-
-
-def duration(seconds: float) -> str:
-    """'2 s', '3 min', '2 h 5 min', '4 d 1 h'; never negative."""
-    whole = max(0, round(seconds))
-    if whole < 120:
-        return f"{whole} s"
-    minutes = whole // 60
-    if minutes < 120:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h"

@@ -7,9 +7,9 @@ Data names are French: they are the contract with the people who use the tables.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pyarrow as pa
+
+from ventes.deltalog.table import Table
 
 UTC = pa.timestamp("us", tz="UTC")
 MONEY = pa.decimal128(12, 2)
@@ -37,17 +37,6 @@ EVENT_FIELDS = (
 
 POSITION = ("topic_id", "partition", "offset")
 """What identifies a Kafka message for ever."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A Delta table. `stats` are the columns whose minimum and maximum the log keeps a file."""
-
-    name: str
-    schema: pa.Schema
-    key: tuple[str, ...]
-    partition_by: tuple[str, ...] = ()
-    stats: tuple[str, ...] = ()
 
 
 BRONZE = Table(

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from ventes.contract.tables import CLEAN, REJETS
 from ventes.dashboard.filters import Filters
-from ventes.deltalog.log import DataFile
+from ventes.deltalog.actions import DataFile
 from ventes.deltalog.snapshot import Snapshot
 
 KEPT = 32

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 import streamlit as st
 
@@ -20,6 +20,7 @@ from ventes.dashboard import text
 from ventes.dashboard.as_of import Version
 from ventes.dashboard.sidebar import Choices
 from ventes.dashboard.view import View
+from ventes.runtime.durations import in_words
 
 ASK_SECONDS = 3.0
 """Between two askings."""
@@ -113,7 +114,7 @@ def _problem(service: ServiceStatus) -> tuple[str, str] | None:
         return level, f" – {service.state}: {reason}"
     if service.lag_seconds is not None and service.lag_seconds > BEHIND_SECONDS and service.lag_messages:
         return "warn", (
-            f" – {service.lag_messages:,} messages ({text.age(timedelta(seconds=service.lag_seconds))}) "
+            f" – {service.lag_messages:,} messages ({in_words(service.lag_seconds)}) "
             "behind; it is catching up, or too slow: `ventes status` shows its batches"
         )
     return None
@@ -176,7 +177,7 @@ def _newest(view: View, now: datetime) -> str:
     if newest.tzinfo is None:
         newest = newest.replace(tzinfo=timezone.utc)
     local = newest.astimezone(view.settings.business_zone)
-    return f"Newest sale **{local:%Y-%m-%d %H:%M:%S}**, {text.age(now - newest)} ago"
+    return f"Newest sale **{local:%Y-%m-%d %H:%M:%S}**, {in_words((now - newest).total_seconds())} ago"
 
 
 def _lag(name: str, service: ServiceStatus) -> str:
@@ -184,7 +185,7 @@ def _lag(name: str, service: ServiceStatus) -> str:
         return f":gray[{name}: lag not known]"
     if service.lag_messages == 0:
         return f":gray[{name} up to date]"
-    since = f" ({text.age(timedelta(seconds=service.lag_seconds))})" if service.lag_seconds else ""
+    since = f" ({in_words(service.lag_seconds)})" if service.lag_seconds else ""
     return f":gray[{name} {service.lag_messages:,} behind{since}]"
 
 

@@ -20,12 +20,14 @@ from typing import Any, TypeVar
 import duckdb
 
 from ventes.config import Settings
-from ventes.contract.tables import ALL, Table
+from ventes.contract.tables import ALL
 from ventes.dashboard import as_of
 from ventes.dashboard.as_of import Past, Version
 from ventes.dashboard.cache import Shared
 from ventes.dashboard.file_cache import PerFile
-from ventes.deltalog.snapshot import Snapshot, TableMissing, VersionGone, Watcher, connect, version_at
+from ventes.deltalog.database import connect
+from ventes.deltalog.snapshot import Snapshot, TableMissing, VersionGone, Watcher, version_at
+from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
 from ventes.lake.tables import path_of
 
@@ -96,7 +98,7 @@ class Lake:
         self.results = Shared()
         self.perfile = PerFile()
         self._old = Shared(64)
-        self._watchers = {table.name: Watcher(path_of(settings, table)) for table in ALL}
+        self._watchers = {table.name: Watcher(path_of(settings, table), table) for table in ALL}
         self._database = connect(MEMORY_MB, rereads=True)
         self._kept: dict[str, Any] = {}
         self._guard = threading.Lock()
@@ -210,7 +212,7 @@ class Lake:
     def _opened(self, name: str, watcher: Watcher, version: int, newest: Snapshot) -> Snapshot:
         """The table at an earlier version. Raises VersionGone, also if its files were removed."""
         snapshot = self._old.get(
-            (name, version, newest.path, newest.table), lambda: Snapshot.open(watcher.path, version=version)
+            (name, version, newest.path, newest.table), lambda: Snapshot.open(watcher.path, watcher.table, version)
         )
         if not all(os.path.exists(path) for path in snapshot.paths()):
             raise VersionGone(f"files of version {version} of {watcher.path} were removed", "choose another")

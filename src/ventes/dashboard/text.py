@@ -8,7 +8,7 @@ puts data into a string that a renderer reads.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from ventes.runtime.logs import printable
@@ -52,15 +52,6 @@ def money(amount: Decimal, currency: str, cents: bool = True) -> str:
     rounded = amount.quantize(Decimal("0.01") if cents else Decimal(1), ROUND_HALF_UP)
     sign = "-" if rounded < 0 else ""
     return f"{sign}{currency}{abs(rounded):,}" if len(currency) == 1 else f"{rounded:,} {currency}"
-
-
-def age(span: timedelta) -> str:
-    """`4 s`, `12 min`, `3 h`, `5 days`."""
-    seconds = max(0.0, span.total_seconds())
-    for limit, divisor, unit in ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / divisor:.0f} {unit}"
-    return f"{seconds / 86400:.0f} days"
 
 
 def clock(moment: datetime) -> str:

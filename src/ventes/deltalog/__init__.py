@@ -1,0 +1,16 @@
+"""The Delta log as a small library: read a table, commit to it, compact it, vacuum it. It knows nothing of sales.
+
+table         what a table shall be
+actions       add, remove, txn: the lines of a commit
+log           the state of a table, and the next commit
+data_files    Parquet files: written, flushed, described by statistics
+commit        rows in, one version out, each transaction once
+create        how a table comes into being, and gets new columns
+compaction    which small files are worth merging, and the merge
+vacuum        which files nobody can ask for any more
+maintenance   when a writer compacts, writes checkpoints and vacuums
+snapshot      a table at one version, for readers
+database      DuckDB connections for readers and writers
+
+Imports nothing else of this project but `ventes.errors` and `ventes.runtime.files`.
+"""

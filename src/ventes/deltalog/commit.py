@@ -1,4 +1,4 @@
-"""Idempotent, durable commits: rows in, one version of the table out.
+"""Idempotent, durable appends and replacements: rows or files in, one version of the table out.
 
 Each commit carries an application transaction (app_id, version). One that the table already has, or a later one,
 changes nothing, so a job may repeat whatever it is not sure of. Data files reach the disk before the log names them.
@@ -7,65 +7,63 @@ changes nothing, so a job may repeat whatever it is not sure of. Data files reac
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 import pyarrow as pa
-from deltalake import DeltaTable
 
-from ventes.contract.tables import Table
 from ventes.deltalog import data_files
-from ventes.deltalog.log import DataFile, Log, transaction
+from ventes.deltalog.actions import DataFile, transaction
+from ventes.deltalog.log import Log
+from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
 
-Target = Path | DeltaTable | Log
-"""A table to write to. A Log kept by the caller spares reading the table anew each time."""
+
+def has(log: Log, app_id: str, version: int) -> bool:
+    """Whether the table has the transaction (app_id, version), or a later one of `app_id`. Reads new commits first."""
+    log.refresh()
+    return log.transactions.get(app_id, -1) >= version
 
 
-def log_of(target: Target) -> Log:
-    if isinstance(target, Log):
-        target.refresh()
-        return target
-    path = target if isinstance(target, Path) else Path(target.table_uri.removeprefix("file://"))
-    return Log.open(path)
-
-
-def append(target: Target, table: Table, rows: pa.Table, app_id: str, version: int) -> int | None:
+def append(log: Log, table: Table, rows: pa.Table, app_id: str, version: int) -> int | None:
     """Append `rows` under the transaction (app_id, version); no rows still record the transaction.
 
-    `rows` has the contract's columns and types, in any order. Returns the table's new version, or None where the
+    `rows` has the table's columns and types, in any order. Returns the table's new version, or None where the
     transaction was there already. A process killed in here leaves at most files that no commit names (vacuumed later).
     """
-    log = log_of(target)
-    if log.transactions.get(app_id, -1) >= version:
+    if has(log, app_id, version):
         return None
-    new = data_files.write(log.path, table, conform(table, rows))
-    return log.commit([transaction(app_id, version), *(file.add(True) for file in new)], "WRITE")
+    return append_files(log, data_files.write(log.path, table, in_table_order(table, rows)), {app_id: version})
+
+
+def append_files(log: Log, new: Sequence[DataFile], transactions: dict[str, int]) -> int:
+    """Commit files that are on the disk under `transactions` (app_id → version); returns the table's new version.
+
+    It is for the caller to ask `has` first. Raises LakeDamaged if another writer committed one of them meanwhile.
+    """
+    stamps = [transaction(app_id, version) for app_id, version in transactions.items()]
+    return log.commit([*stamps, *(file.add(True) for file in new)], "WRITE")
 
 
 def replace(
-    target: Target,
+    log: Log,
     table: Table,
     old: Collection[DataFile],
     rows: Sequence[pa.Table],
     app_id: str | None = None,
     version: int = 0,
-    data_change: bool = True,
 ) -> list[DataFile]:
     """Put the files of `rows` (one each, of a table without partitions) in the place of `old`, in one commit.
 
     The commit carries the transaction (app_id, version), or none: a repair outside the count of lots. It is not checked
-    whether the table has that transaction. Returns the new files. `data_change` False: same rows, other files.
+    whether the table has that transaction. Returns the new files.
     """
-    log = log_of(target)
-    new = [data_files.write_one(log.path, table, conform(table, part), {}) for part in rows]
+    new = [data_files.write_one(log.path, table, in_table_order(table, part), {}) for part in rows]
     stamp = [] if app_id is None else [transaction(app_id, version)]
-    operation = "MERGE" if data_change else "OPTIMIZE"
-    log.commit([*stamp, *(f.remove(data_change) for f in old), *(f.add(data_change) for f in new)], operation)
+    log.commit([*stamp, *(file.remove(True) for file in old), *(file.add(True) for file in new)], "MERGE")
     return new
 
 
-def conform(table: Table, rows: pa.Table) -> pa.Table:
-    """`rows` in the contract's column order; refuses other columns or types."""
+def in_table_order(table: Table, rows: pa.Table) -> pa.Table:
+    """`rows` in the table's column order. Raises LakeDamaged for other columns or types."""
     if rows.schema.equals(table.schema):
         return rows
     try:
@@ -75,7 +73,7 @@ def conform(table: Table, rows: pa.Table) -> pa.Table:
     except KeyError:
         pass
     raise LakeDamaged(
-        f"rows for {table.name} have the columns {_short(rows.schema)}, the contract has {_short(table.schema)}",
+        f"rows for {table.name} have the columns {_short(rows.schema)}, the table has {_short(table.schema)}",
         "correct the query that made them",
     )
 

@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ventes.contract.tables import Table
-from ventes.deltalog.log import DataFile, sync_folder
+from ventes.deltalog.actions import DataFile
+from ventes.deltalog.table import Table
+from ventes.runtime.files import sync_folder
 
 ROW_GROUP = 16_384
 """Rows a row group at most: a merge holds one of them in memory, 12 MB of Bronze. DuckDB's own measure, 122,880, made
@@ -58,6 +59,15 @@ def write_stream(
         target.unlink(missing_ok=True)
         raise
     return DataFile(relative, size, partition, int(time.time() * 1000), json.dumps(gathered.delta()))
+
+
+def with_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """`rows` with the columns and types of `schema`, in its order; a column that `rows` lacks is NULL."""
+    columns = [
+        rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _new_name(path: Path, partition: Mapping[str, str | None]) -> tuple[Path, str]:

@@ -15,24 +15,21 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ventes.deltalog.actions import Action, DataFile
 from ventes.errors import LakeDamaged
+from ventes.runtime.files import sync_folder
 
 ENGINE = "ventes"
-_PATH_SAFE = "/=-_.~+:,@!$&'()*"
 _READER_VERSION = 1
 """Tables are created with reader version 1: plain Parquet files, no deletion vectors, no column mapping."""
-
-Action = dict[str, Any]
 
 
 class TableMissing(LakeDamaged):
@@ -41,60 +38,6 @@ class TableMissing(LakeDamaged):
 
 class VersionGone(LakeDamaged):
     """The version asked for was vacuumed, or does not exist yet."""
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """One live Parquet file. `path` is relative to the table; `modified` is Unix milliseconds."""
-
-    path: str
-    size: int
-    partition: Mapping[str, str | None]
-    modified: int
-    raw_stats: str | None = None
-
-    @cached_property
-    def stats(self) -> Mapping[str, Any]:
-        """numRecords, minValues, maxValues, nullCount as Delta has them; {} if the writer left none."""
-        return json.loads(self.raw_stats) if self.raw_stats else {}
-
-    @property
-    def rows(self) -> int | None:
-        return self.stats.get("numRecords")
-
-    def bounds(self, column: str) -> tuple[Any, Any] | None:
-        """(smallest, largest) value of `column` as in the log, or None if the log does not know."""
-        low = self.stats.get("minValues", {}).get(column)
-        high = self.stats.get("maxValues", {}).get(column)
-        return None if low is None or high is None else (low, high)
-
-    def add(self, data_change: bool) -> Action:
-        return {
-            "add": {
-                "path": quote(self.path, safe=_PATH_SAFE),
-                "partitionValues": dict(self.partition),
-                "size": self.size,
-                "modificationTime": self.modified,
-                "dataChange": data_change,
-                "stats": self.raw_stats,
-            }
-        }
-
-    def remove(self, data_change: bool) -> Action:
-        return {
-            "remove": {
-                "path": quote(self.path, safe=_PATH_SAFE),
-                "deletionTimestamp": int(time.time() * 1000),
-                "dataChange": data_change,
-                "extendedFileMetadata": True,
-                "partitionValues": dict(self.partition),
-                "size": self.size,
-            }
-        }
-
-
-def transaction(app_id: str, version: int) -> Action:
-    return {"txn": {"appId": app_id, "version": version, "lastUpdated": int(time.time() * 1000)}}
 
 
 @dataclass
@@ -268,15 +211,6 @@ class Log:
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in `folder` to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _last_checkpoint(folder: Path, version: int | None) -> int | None:

@@ -2,7 +2,7 @@
 
 `Watcher` says cheaply whether there is something new (one stat call) and holds the newest `Snapshot`; a Snapshot is
 frozen: the same files, rows and version however long one looks at it. Its files stay on disk for
-settings.maintenance.history_hours after a later version dropped them.
+the kept history (vacuum.py) after a later version dropped them.
 """
 
 from __future__ import annotations
@@ -21,56 +21,17 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ventes.contract.tables import ALL, Table
-from ventes.deltalog.log import DataFile, Log, TableMissing, VersionGone
+from ventes.deltalog.actions import DataFile
+from ventes.deltalog.create import WIDENED
+from ventes.deltalog.database import connect
+from ventes.deltalog.log import Log, TableMissing, VersionGone
+from ventes.deltalog.table import Table
 from ventes.deltalog.vacuum import MINUTE, RECENT
 from ventes.errors import LakeDamaged
-from ventes.lake.tables import WIDENED
 
-__all__ = ["Renewed", "Snapshot", "TableMissing", "VersionGone", "Watcher", "connect"]
+__all__ = ["Snapshot", "TableMissing", "VersionGone", "Watcher"]
 
-_BY_NAME = {table.name: table for table in ALL}
 _SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "int32": "INTEGER", "bool": "BOOLEAN", "binary": "BLOB"}
-
-
-def connect(memory_mb: int = 256, threads: int = 2, *, rereads: bool = False) -> duckdb.DuckDBPyConnection:
-    """A private in-memory DuckDB in UTC, bounded in memory; its cursors too.
-
-    `rereads`: what is read is kept in memory, for a connection that reads the same files again and again. A job reads
-    each file once, ten a second: 50 kB of each would stay, up to `memory_mb`.
-    """
-    con = duckdb.connect(config={"memory_limit": f"{memory_mb}MB", "threads": threads})
-    kept = str(rereads).lower()
-    for setting in ("TimeZone = 'UTC'", f"parquet_metadata_cache = {kept}", f"enable_external_file_cache = {kept}"):
-        con.execute(f"SET GLOBAL {setting}")
-    return con
-
-
-class Renewed:
-    """A DuckDB as `connect` makes it, replaced by a new one every USES pieces of work: for a job that never ends.
-
-    DuckDB 1.5 keeps up to 4 kB of each aggregate and join until 10,000 have been run, 45 MB a database in all, and
-    gives them back only when it is closed. A new one takes 10 ms.
-    """
-
-    USES = 100
-
-    def __init__(self, memory_mb: int, threads: int = 2) -> None:
-        self._memory_mb = memory_mb
-        self._threads = threads
-        self._used = 0
-        self.con = connect(memory_mb, threads)
-
-    def begin(self) -> None:
-        """Call before each piece of work: `con` may be another one afterwards, without the views of the last."""
-        if self._used >= self.USES:
-            self.con.close()
-            self.con = connect(self._memory_mb, self._threads)
-            self._used = 0
-        self._used += 1
-
-    def close(self) -> None:
-        self.con.close()
 
 
 @dataclass(frozen=True)
@@ -88,17 +49,21 @@ class Snapshot:
     _widened: bool = False
 
     @classmethod
-    def open(cls, path: Path, version: int | None = None, as_of: datetime | None = None) -> Snapshot:
-        """The newest state, that of `version`, or the last one committed not after `as_of` (aware).
+    def open(cls, path: Path, table: Table, version: int | None = None, as_of: datetime | None = None) -> Snapshot:
+        """The newest state of `table`, that of `version`, or the last one committed not after `as_of` (aware).
 
         Raises TableMissing, VersionGone (cleaned up, or before the table began), LakeDamaged.
         """
         if as_of is not None:
             version = version_at(path, as_of)
-        return cls.of_log(Log.open(path, version))
+        return cls.of_log(Log.open(path, version), table)
 
     @classmethod
-    def of_log(cls, log: Log) -> Snapshot:
+    def of_log(cls, log: Log, table: Table) -> Snapshot:
+        """`table` as `log` has it now. Raises LakeDamaged if the log is another table's."""
+        name = log.metadata.get("name")
+        if name is not None and name != table.name:
+            raise LakeDamaged(f"{log.path} is named {name!r}, not {table.name!r}", "move the folder away")
         fields = json.loads(log.metadata["schemaString"])["fields"]
         return cls(
             path=log.path,
@@ -107,7 +72,7 @@ class Snapshot:
             files=tuple(log.files.values()),
             transactions=dict(log.transactions),
             columns=tuple(field["name"] for field in fields),
-            table=_table(log),
+            table=table,
             _widened=(log.metadata.get("configuration") or {}).get(WIDENED) == "true",
         )
 
@@ -165,8 +130,9 @@ class Snapshot:
 class Watcher:
     """The newest snapshot of a table, followed. Threads may share one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, table: Table) -> None:
         self.path = path
+        self.table = table
         self._log: Log | None = None
         self._snapshot: Snapshot | None = None
         self._guard = threading.Lock()
@@ -184,15 +150,8 @@ class Watcher:
                 self._snapshot = None
             if self._snapshot is None or self._log.newer():
                 self._log.refresh()
-                self._snapshot = Snapshot.of_log(self._log)
+                self._snapshot = Snapshot.of_log(self._log, self.table)
             return self._snapshot
-
-
-def _table(log: Log) -> Table:
-    name = log.metadata.get("name") or log.path.name
-    if name not in _BY_NAME:
-        raise LakeDamaged(f"{log.path} is named {name!r}, which is no table of this pipeline", "move the folder away")
-    return _BY_NAME[name]
 
 
 def version_at(path: Path, moment: datetime) -> int:

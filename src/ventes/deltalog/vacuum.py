@@ -1,6 +1,6 @@
-"""Deleting what no one can ask for any more: data files and log files that the kept history does not need.
+"""Deleting data files and log files that the kept history does not need.
 
-History reaches back settings.maintenance.history_hours, at most MOST_COMMITS commits. Every version of the last RECENT
+History reaches back `history_seconds`, at most MOST_COMMITS commits. Every version of the last RECENT
 seconds can be read; before that, the table as it was at each full minute: a file that came and went within one minute
 is deleted once RECENT has passed. Without that rule five lots a second would leave half a million files in six hours.
 """
@@ -14,8 +14,6 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from urllib.parse import unquote
 
-from ventes.config import Settings
-
 RECENT = 10 * 60.0
 """Seconds during which every single version stays readable."""
 MINUTE = 60.0
@@ -28,16 +26,16 @@ MOST_COMMITS = 12_000
 CHECKPOINT_BLOCK = 500
 """Of older checkpoints one in so many versions is kept, for reading the past."""
 EVERY = 300.0
-"""Seconds between two sweeps. The first reads every kept log file, the later ones only the new."""
+"""Seconds between two runs. The first reads every kept log file, the later ones only the new."""
 
 
-class Sweeper:
-    """Sweeps one table. Holds the lock-holder's right to delete; not thread-safe, one sweep at a time."""
+class Vacuum:
+    """Vacuums one table, on behalf of the process that holds its writer lock. Not thread-safe."""
 
-    def __init__(self, settings: Settings, path: Path) -> None:
+    def __init__(self, path: Path, history_seconds: float) -> None:
         self._path = path
         self._log = path / "_delta_log"
-        self._history = settings.maintenance.history_hours * 3600.0
+        self._history = history_seconds
         self._due = time.monotonic() + EVERY
         self._scanned = -1
         self._removed: dict[str, float] = {}
@@ -46,7 +44,7 @@ class Sweeper:
     def due(self) -> bool:
         return time.monotonic() >= self._due
 
-    def sweep(self, live: Set[str], keep_also: Set[str] = frozenset()) -> int:
+    def run(self, live: Set[str], keep_also: Set[str] = frozenset()) -> int:
         """Delete what is not needed; `live` files of the newest version and `keep_also` stay. Returns files deleted."""
         self._due = time.monotonic() + EVERY
         now = time.time()
@@ -87,7 +85,7 @@ class Sweeper:
                         yield os.path.relpath(entry.path, self._path), entry.stat().st_mtime
 
     def _read_removals(self) -> None:
-        """Learn from the commits since the last sweep which files were removed when."""
+        """Learn from the commits since the last run which files were removed when."""
         with os.scandir(self._log) as entries:
             names = sorted(e.name for e in entries if e.name.endswith(".json") and e.name[:20].isdigit())
         for name in names:

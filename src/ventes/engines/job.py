@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 
 from ventes.config import Settings
 from ventes.errors import AlreadyRunning, BrokerUnavailable, VentesError
@@ -25,8 +24,18 @@ class Crashed(Exception):
     """This process cannot go on, a new one can; the message says why. No traceback is logged."""
 
 
-Body = Callable[[Settings, logging.Logger, Reporter, Stopper], int | None]
-"""The work. An exit code that it returns means that it has told the heartbeat how it ended."""
+@dataclass(frozen=True)
+class Job:
+    """What every part of a running job is given."""
+
+    settings: Settings
+    log: logging.Logger
+    reporter: Reporter
+    stopper: Stopper
+
+
+Body = Callable[[Job], int | None]
+"""The work. An exit code that it returns means that the heartbeat says already how the job ended."""
 
 
 def run(settings: Settings, service: str, engine: str, body: Body) -> int:
@@ -45,7 +54,7 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
     reporter.update(phase="starting", reason="")
     log.info("%s starts, engine %s, lake %s", service, engine, settings.lake)
     try:
-        code = body(settings, log, reporter, stopper)
+        code = body(Job(settings, log, reporter, stopper))
     except AlreadyRunning as error:
         return _refused(log, service, error)
     except VentesError as error:
@@ -89,14 +98,3 @@ def _refused(log: logging.Logger, service: str, error: AlreadyRunning) -> int:
     log.error("%s: %s", service, error)
     print(f"{service}: {error}", file=sys.stderr)
     return NEEDS_A_PERSON
-
-
-def disk_shortage(settings: Settings, folder: Path) -> str:
-    """Why nothing may be written to the disk of `folder` now; empty if it may."""
-    free = shutil.disk_usage(folder).free // 1_000_000
-    if free >= settings.maintenance.min_free_mb:
-        return ""
-    return (
-        f"the disk of {folder} has {free} MB free, less than maintenance.min_free_mb = "
-        f"{settings.maintenance.min_free_mb}: free some space, it goes on by itself"
-    )

@@ -1,21 +1,25 @@
-"""Which Bronze rows make the next lot. Pure: positions in, a span out."""
+"""Which Bronze rows make the next lot. Pure: positions in, a range out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ventes.deltalog.log import DataFile
+from ventes.deltalog.actions import DataFile
 from ventes.lake.positions import Position
 
 
 @dataclass(frozen=True)
-class Span:
+class LotRange:
     """The Bronze rows of a lot: `after` < offset ≤ `upto`, for each (topic_id, partition) in `upto`."""
 
     after: Position
     upto: Position
-    bronze_version: int
+
+    @property
+    def messages(self) -> int:
+        """Offsets in the range: at least as many as it has rows."""
+        return sum(upto - self.after.get(key, -1) for key, upto in self.upto.items())
 
     def predicate(self) -> str:
         """The rows as a condition on Bronze's columns, in Spark's dialect (contract.dialect makes DuckDB's of it)."""
@@ -27,7 +31,7 @@ class Span:
         return "(" + " OR ".join(parts) + ")"
 
     def holds(self, file: DataFile) -> bool:
-        """Whether a Bronze file may hold rows of the span, by its statistics: for `Snapshot.select(span.holds)`."""
+        """Whether a Bronze file may hold rows of this range, by its statistics: for `Snapshot.select(holds)`."""
         topics, partitions, offsets = file.bounds("topic_id"), file.bounds("partition"), file.bounds("offset")
         if topics is None or partitions is None or offsets is None:
             return True
@@ -40,8 +44,8 @@ class Span:
         )
 
 
-def plan(position: Position, head: Position, files: Iterable[DataFile], max_rows: int, version: int) -> Span | None:
-    """The next span of at most `max_rows` offsets, or None if `position` has reached `head`.
+def next_lot_range(position: Position, head: Position, files: Iterable[DataFile], max_rows: int) -> LotRange | None:
+    """The next range of at most `max_rows` offsets, or None if `position` has reached `head`.
 
     One topic_id at a time, the one with the oldest messages first (a topic created anew comes after the one before it);
     its partitions share the lot evenly. Offsets that no file can hold are skipped, so a gap costs no empty lots.
@@ -62,7 +66,7 @@ def plan(position: Position, head: Position, files: Iterable[DataFile], max_rows
         after[key] = _skip_gap(key, position.get(key, -1), files)
         upto[key] = min(head[key], after[key] + share)
         left -= upto[key] - after[key]
-    return Span(after, upto, version)
+    return LotRange(after, upto)
 
 
 def _oldest(topic: str, files: Iterable[DataFile]) -> str:

@@ -1,19 +1,18 @@
 """Silver, whichever engine runs it: a loop over Bronze's positions.
 
-There is no checkpoint. A lot takes the Bronze rows of a Span and is committed in this order:
+There is no checkpoint. A lot takes the Bronze rows of a LotRange and is committed in this order:
 
     ventes_rejets (if any) → ventes_clean (always: its transaction is the lot's commit point) → the five roll-ups
 
-Each commit carries ("ventes-silver", lot), so what a crash interrupted is found and mended on start (`lots.recover`):
-rejects of a lot whose clean rows never came are deleted, roll-ups that lag are completed from ventes_clean. Silver
-stands at max(offset) over ventes_clean and ventes_rejets. See docs/decisions/0001-silver-without-checkpoint.md.
+Each commit carries ("ventes-silver", lot), so what a crash interrupted is found and mended on start
+(`silver_recovery.recover`): rejects of a lot whose clean rows never came are deleted, roll-ups that lag are completed
+from ventes_clean. Silver stands at max(offset) over ventes_clean and ventes_rejets. See
+docs/decisions/0001-silver-without-checkpoint.md.
 """
 
 from __future__ import annotations
 
 import errno
-import logging
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,25 +20,27 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from ventes.config import Settings
 from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
+from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.log import Log, TableMissing
-from ventes.deltalog.maintenance import Caretaker, caretakers
-from ventes.engines.lot_range import Span, plan
+from ventes.deltalog.maintenance import TableMaintenance
+from ventes.engines.job import Job
+from ventes.engines.lot_range import LotRange, next_lot_range
 from ventes.errors import LakeDamaged
-from ventes.lake import silver_recovery, tables
+from ventes.lake import silver_recovery
+from ventes.lake.open_tables import OpenTables
 from ventes.lake.positions import Position, behind, merge, of_log
 from ventes.lake.rollups import Publisher
+from ventes.lake.tables import path_of
+from ventes.runtime import disk
 from ventes.runtime.failpoints import failpoint
-from ventes.runtime.heartbeat import Reporter
-from ventes.runtime.stop import Stopper
 
 BEAT_SECONDS = 5.0
 """How often an idle loop renews its heartbeat."""
 
 
 @dataclass(frozen=True)
-class Taken:
+class LotResult:
     """What a lot came to: rows written to ventes_clean and ventes_rejets, and the partial roll-ups of the clean ones.
 
     `partials`: "clients", "products", "minutes" → the result of lake/sql/partiels_<name>.sql.
@@ -54,12 +55,14 @@ class SilverEngine(Protocol):
     """What Spark and the embedded engine each do their own way."""
 
     name: str
+    database: RecycledDatabase
+    """Where the loop publishes the roll-ups, between two lots of the engine."""
 
     def lock(self) -> None:
         """Take <lake>/locks/silver.lock in the process that commits, or raise AlreadyRunning. `close` frees it."""
 
-    def take(self, span: Span, lot: int) -> Taken:
-        """Split the span's rows and commit them: ventes_rejets if there are any, then ventes_clean, always.
+    def take(self, lot_range: LotRange, lot: int) -> LotResult:
+        """Split the rows of `lot_range` and commit them: ventes_rejets if there are any, then ventes_clean, always.
 
         Passes the failpoints silver.before_rejets, silver.after_rejets, silver.after_clean. Repeating a lot that is
         committed changes nothing.
@@ -74,32 +77,35 @@ class SilverLoop:
 
     def __init__(
         self,
-        settings: Settings,
+        job: Job,
         engine: SilverEngine,
-        stopper: Stopper,
-        reporter: Reporter,
+        tables: OpenTables,
         *,
         max_rows: int,
         poll_seconds: float = 0.02,
         idle_seconds: float = 0.25,
     ) -> None:
-        """`max_rows` Kafka messages a lot at most. Bronze is looked at every `poll_seconds` (one stat call) after a
-        lot, less and less often up to `idle_seconds` while nothing comes; both equal make a fixed rhythm."""
-        self._settings = settings
+        """`tables` are those that `engine` writes through. `max_rows` Kafka messages per lot at most.
+
+        Bronze is looked at every `poll_seconds` (one stat call) after a lot, less and less often up to `idle_seconds`
+        while nothing comes; both equal make a fixed rhythm.
+        """
+        self._settings = job.settings
         self._engine = engine
-        self._stopper = stopper
-        self._reporter = reporter
+        self._tables = tables
+        self._stopper = job.stopper
+        self._reporter = job.reporter
+        self._log = job.log
         self._max_rows = max_rows
         self._poll = poll_seconds
         self._idle = max(idle_seconds, poll_seconds)
-        self._log = logging.getLogger("ventes.silver")
         self._pause = poll_seconds
         self._bronze: Log | None = None
         self._head: Position = {}
         self._position: Position = {}
         self._lot = 0
         self._publisher: Publisher | None = None
-        self._caretakers: list[Caretaker] = []
+        self._maintenance: list[TableMaintenance] = []
         self._room_known_until = 0.0
 
     # -- the story ----------------------------------------------------------------------------
@@ -137,33 +143,33 @@ class SilverLoop:
         bronze = self._look()
         if bronze is None:
             return False
-        span = plan(self._position, self._head, bronze.files.values(), self._max_rows, bronze.version)
-        if span is None:
+        lot_range = next_lot_range(self._position, self._head, bronze.files.values(), self._max_rows)
+        if lot_range is None:
             self._idle_beat()
             return False
-        self._take(span, self._publisher)
+        self._take(lot_range, self._publisher)
         return True
 
-    def _take(self, span: Span, publisher: Publisher) -> None:
+    def _take(self, lot_range: LotRange, publisher: Publisher) -> None:
         began = time.monotonic()
         lot = self._lot + 1
-        taken = self._engine.take(span, lot)
-        publisher.publish(taken.partials, lot)
+        result = self._engine.take(lot_range, lot)
+        publisher.publish(result.partials, lot)
         failpoint("silver.after_lot")
         self._lot = lot
-        self._position = merge(self._position, span.upto)
+        self._position = merge(self._position, lot_range.upto)
         lag = behind(self._position, self._head)
-        self._tend(lag)
-        self._report(taken, time.monotonic() - began, lag)
+        self._maintain(lag)
+        self._report(result, time.monotonic() - began, lag)
 
-    def _tend(self, lag: int) -> None:
-        for caretaker in self._caretakers:
-            caretaker.tend(lag)
+    def _maintain(self, lag: int) -> None:
+        for table in self._maintenance:
+            table.run_due(lag)
 
-    def _report(self, taken: Taken, seconds: float, lag: int) -> None:
-        rows = taken.clean + taken.rejected
+    def _report(self, result: LotResult, seconds: float, lag: int) -> None:
+        rows = result.clean + result.rejected
         self._log.info(
-            f"lot {self._lot}: {rows} rows = {taken.clean} clean + {taken.rejected} rejected"
+            f"lot {self._lot}: {rows} rows = {result.clean} clean + {result.rejected} rejected"
             f" in {seconds:.3f} s, lag {lag}"
         )
         self._reporter.update(
@@ -182,28 +188,31 @@ class SilverLoop:
 
     def _recover(self) -> Publisher:
         """Make the Silver tables agree with the last lot of ventes_clean, and learn where to go on."""
-        publisher = Publisher(self._settings)
-        state = silver_recovery.recover(self._settings, publisher)
+        publisher = Publisher(self._settings, self._tables, self._engine.database)
+        state = silver_recovery.recover(self._tables, publisher)
         for line in state.mended:
             self._log.warning(f"recovered: {line}")
         self._lot, self._position = state.last_used, state.position
-        self._caretakers = caretakers(self._settings, (CLEAN, REJETS, *ROLLUPS), publisher.logs)
+        self._maintenance = self._tables.maintenance((CLEAN, REJETS), kept_small=ROLLUPS)
         self._log.info(f"{self._engine.name} engine goes on after lot {self._lot}")
         return publisher
 
     def _look(self) -> Log | None:
         """Bronze as it is now, or None while there is no such table."""
-        path = tables.path_of(self._settings, BRONZE)
+        before = None if self._bronze is None else self._bronze.version
         try:
-            if self._bronze is None or not self._bronze.valid():
-                self._bronze = Log.open(path)
-                self._head = self._checked(of_log(self._bronze))
-            elif self._bronze.refresh():
-                self._head = of_log(self._bronze)
+            bronze = self._tables.log(BRONZE)
         except TableMissing:
             self._bronze = None
+            path = path_of(self._settings, BRONZE)
             self._wait_for(f"{path} does not exist yet: the bronze job makes it")
-        return self._bronze
+            return None
+        if bronze is not self._bronze:
+            self._head = self._checked(of_log(bronze))
+        elif bronze.version != before:
+            self._head = of_log(bronze)
+        self._bronze = bronze
+        return bronze
 
     def _checked(self, head: Position) -> Position:
         """`head` of a Bronze that was opened anew. Raises LakeDamaged where it holds less than Silver has taken."""
@@ -220,10 +229,8 @@ class SilverLoop:
         now = time.monotonic()
         if now < self._room_known_until:
             return True
-        lake, least = self._settings.lake, self._settings.maintenance.min_free_mb
-        free = shutil.disk_usage(lake).free // 1_000_000
-        if free < least:
-            self._wait_for(f"{lake} has less than {least} MB free; it goes on by itself once there is space")
+        if shortage := disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
+            self._wait_for(shortage)
             return False
         self._room_known_until = now + 1.0
         return True
@@ -242,16 +249,14 @@ class SilverLoop:
         record = self._reporter.record
         if record.phase != "running" or time.time() - record.beat > BEAT_SECONDS:
             self._reporter.update(phase="running", reason="", lag=0)
-            self._tend(0)
+            self._maintain(0)
 
     def _rest(self) -> None:
         self._stopper.wait(self._pause)
         self._pause = min(self._pause * 1.5, self._idle)
 
     def _release(self) -> None:
-        for caretaker in self._caretakers:
-            caretaker.close()
-        self._caretakers = []
-        if self._publisher is not None:
-            self._publisher.close()
-            self._publisher = None
+        for table in self._maintenance:
+            table.close()
+        self._maintenance = []
+        self._publisher = None

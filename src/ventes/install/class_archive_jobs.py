@@ -10,12 +10,14 @@ from collections.abc import Callable
 
 from ventes import kafka
 from ventes.config import Settings
+from ventes.engines.job import Job
 from ventes.engines.silver_loop import SilverLoop
 from ventes.engines.spark.bronze import Bronze
+from ventes.engines.spark.frames import FEW
 from ventes.engines.spark.session import Session, open_session
 from ventes.engines.spark.silver import SparkSilver
-from ventes.engines.spark.sink import FEW
 from ventes.errors import VentesError
+from ventes.lake.open_tables import OpenTables
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -63,12 +65,14 @@ def _bronze(settings: Settings, session: Session, send: Callable[[int], object])
     reporter = Reporter(settings.state, "bronze", "spark")
     stopper = UntilDone(reporter, LARGE + 10, few_more)
     with kafka.Admin(settings) as admin:
-        Bronze(settings, session, admin, logging.getLogger("ventes.bronze"), reporter, stopper).run()
+        Bronze(Job(settings, logging.getLogger("ventes.bronze"), reporter, stopper), session, admin).run()
 
 
 def _silver(settings: Settings, session: Session) -> None:
     reporter = Reporter(settings.state, "silver", "spark")
     stopper = UntilDone(reporter, LARGE + 10)
-    code = SilverLoop(settings, SparkSilver(settings, session), stopper, reporter, max_rows=LARGE).run()
+    tables = OpenTables(settings)
+    job = Job(settings, logging.getLogger("ventes.silver"), reporter, stopper)
+    code = SilverLoop(job, SparkSilver(settings, tables, session), tables, max_rows=LARGE).run()
     if code:
         raise VentesError(f"Silver did not run through: {reporter.record.reason}", "ventes doctor")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ventes.errors import InstallError
 from ventes.install import network
+from ventes.runtime.files import write_atomically
 
 _HERE = Path(__file__).resolve().parent
 LOCK = _HERE / "jars.sha256"
@@ -100,7 +101,7 @@ def install(folder: Path, cache: Path, java: Path, say: Say) -> None:
             say(f"jars: fetching {len(bad)} of {len(wanted)} for {jar_set}")
             _fetch(folder, cache, java, jar_set, bad, say)
         _remove_strangers(folder / jar_set, {jar.name for jar in wanted})
-    _write(folder / STAMP, json.dumps(_stamp(folder, jars)))
+    write_atomically(folder / STAMP, json.dumps(_stamp(folder, jars)))
 
 
 def _fetch(folder: Path, cache: Path, java: Path, jar_set: str, bad: list[Jar], say: Say) -> None:
@@ -228,9 +229,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="ascii")
-    os.replace(temporary, path)

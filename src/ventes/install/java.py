@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from ventes.errors import InstallError
 from ventes.install import network
+from ventes.runtime.files import write_if_changed
 
 if TYPE_CHECKING:
     from ventes.config import Settings
@@ -199,10 +200,5 @@ def _write_wrapper(folder: Path, home: Path) -> None:
             trust = Path()
     flag = f" {shlex.quote(f'-Djavax.net.ssl.trustStore={trust}')}" if trust != Path() else ""
     text = _WRAPPER.format(java=shlex.quote(str(home / "bin" / "java")), trust=flag)
-    if script.is_file() and script.read_text(encoding="utf-8") == text:
-        return
     script.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = script.with_name(f".java.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.chmod(0o700)
-    os.replace(temporary, script)
+    write_if_changed(script, text, 0o700)

@@ -6,7 +6,6 @@ are defaults for the hand, and leave nothing in the folder where they are run. S
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from ventes.errors import InstallError
 from ventes.install.java import Java
+from ventes.runtime.files import write_if_changed
 
 
 def write(jars: Path, scratch: Path, java: Java) -> None:
@@ -23,12 +23,13 @@ def write(jars: Path, scratch: Path, java: Java) -> None:
         raise InstallError("pyspark is not installed", "bash start_pipeline.sh installs it")
     home = Path(spec.submodule_search_locations[0])
     scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write(home / "conf" / "spark-defaults.conf", _defaults(jars / "spark", scratch))
-    _write(home / "conf" / "log4j2.properties", _LOG4J)
+    (home / "conf").mkdir(exist_ok=True)
+    write_if_changed(home / "conf" / "spark-defaults.conf", _defaults(jars / "spark", scratch), 0o644)
+    write_if_changed(home / "conf" / "log4j2.properties", _LOG4J, 0o644)
     # Each of Spark's commands sources this file to find its home. pyspark's own version asks the first python3 on
     # PATH, which knows no pyspark unless .venv is activated, and no Java that came as a wheel. (conf/spark-env.sh
     # would be the place for the latter, but Spark sources it unquoted: it fails in a path with a space.)
-    _write(Path(sys.executable).parent / "find-spark-home", _home(home, java), mode=0o755)
+    write_if_changed(Path(sys.executable).parent / "find-spark-home", _home(home, java), 0o755)
 
 
 def _defaults(jars: Path, scratch: Path) -> str:
@@ -83,13 +84,3 @@ appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
 logger.native.name = org.apache.hadoop.util.NativeCodeLoader
 logger.native.level = error
 """
-
-
-def _write(path: Path, text: str, mode: int = 0o644) -> None:
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.chmod(mode)
-    temporary.replace(path)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from ventes.errors import InstallError, VentesError
 from ventes.install import jars, java, spark_defaults
+from ventes.runtime.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[3]
 VENV = ROOT / ".venv"
@@ -91,9 +92,7 @@ class Stamps:
         self._write()
 
     def _write(self) -> None:
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(self._done, indent=1), encoding="utf-8")
-        temporary.replace(self._path)
+        write_atomically(self._path, json.dumps(self._done, indent=1))
 
 
 def say(text: str) -> None:
@@ -258,7 +257,7 @@ def _require_python() -> None:
 
 
 def _require_space() -> None:
-    free = shutil.disk_usage(ROOT).free // 1_000_000
+    free = shutil.disk_usage(ROOT).free // 1_000_000  # not runtime.disk: it needs psutil, which may not be here yet
     if free < NEEDED_MB:
         raise InstallError(
             f"{ROOT} has {free} MB free, the installation needs {NEEDED_MB} MB", "make room, then run it again"

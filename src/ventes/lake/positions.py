@@ -12,7 +12,8 @@ from pathlib import Path
 
 import duckdb
 
-from ventes.deltalog.log import DataFile, Log, TableMissing
+from ventes.deltalog.actions import DataFile
+from ventes.deltalog.log import Log, TableMissing
 
 Position = dict[tuple[str, int], int]
 """(topic_id, partition) → last offset present."""

@@ -22,13 +22,16 @@ import pyarrow.parquet as pq
 
 from ventes.config import Rules, Settings
 from ventes.contract.dialect import sql
-from ventes.contract.tables import AGGREGES, PAR_MINUTE, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, ROLLUPS, Table
+from ventes.contract.tables import AGGREGES, CLEAN, PAR_MINUTE, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, ROLLUPS
 from ventes.deltalog import commit, data_files
-from ventes.deltalog.log import DataFile, Log
-from ventes.deltalog.snapshot import Renewed, Snapshot
+from ventes.deltalog.actions import DataFile
+from ventes.deltalog.database import RecycledDatabase
+from ventes.deltalog.log import Log
+from ventes.deltalog.snapshot import Snapshot
+from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
-from ventes.lake import tables
 from ventes.lake.distinct_customers import Reach
+from ventes.lake.open_tables import OpenTables
 from ventes.runtime.failpoints import failpoint
 
 APP = "ventes-silver"
@@ -95,12 +98,10 @@ class Publisher:
     After an exception make a new one: its memory may be ahead of the tables.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._database = Renewed(settings.embedded.memory_mb, threads=1)
-        for table in ROLLUPS:
-            tables.ensure(settings, table)
-        self.logs = {table.name: Log.open(tables.path_of(settings, table)) for table in ROLLUPS}
+    def __init__(self, settings: Settings, tables: OpenTables, database: RecycledDatabase) -> None:
+        """`database` is the engine's: used by one at a time, and recycled by the engine between two lots."""
+        self._database = database
+        self.logs = {table.name: tables.ensure(table) for table in ROLLUPS}
         self._reach: Reach | None = None
         self._recent: dict[str, dict[str, pa.Table]] = {table.name: {} for table in ROLLUPS}
         """Table → path → rows, of the files written last: the next lot most likely touches the same."""
@@ -111,7 +112,6 @@ class Publisher:
 
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
         """Merge the partial tables of `lot` into the five tables. A table that has the lot is left as it is."""
-        self._database.begin()
         self._know(partials[CLIENTS])
         for table in ROLLUPS:
             spec = _SPECS[table.name]
@@ -140,9 +140,6 @@ class Publisher:
             done.append(table.name)
         self._reach = None
         return done
-
-    def close(self) -> None:
-        self._database.close()
 
     # -- one table ----------------------------------------------------------------------------
 
@@ -193,9 +190,11 @@ class Publisher:
     def _known(self) -> Reach:
         if self._reach is None:
             self._reach = Reach()
-            Snapshot.of_log(self.logs[AGGREGES.name]).view(self._database.con, "connus")
+            Snapshot.of_log(self.logs[AGGREGES.name], AGGREGES).view(self._database.con, "known_clients")
             self._reach.add(
-                self._database.con.execute("SELECT DISTINCT client_id, pays, segment FROM connus").to_arrow_table()
+                self._database.con.execute(
+                    "SELECT DISTINCT client_id, pays, segment FROM known_clients"
+                ).to_arrow_table()
             )
         return self._reach
 
@@ -211,25 +210,13 @@ class Publisher:
             lots = file.bounds("lot")
             return lots is None or (lots[1] > after and lots[0] <= upto)
 
-        source = Snapshot.of_log(clean).select(keep)
-        self._database.con.execute(
-            f"CREATE OR REPLACE TEMP VIEW clean AS {source} WHERE lot > {after} AND lot <= {upto}"
-        )
-        return partial(self._database.con, name)
-
-
-def publish(settings: Settings, partials: Mapping[str, pa.Table], lot: int) -> None:
-    """Merge one lot's partials with a publisher of its own. A loop keeps a Publisher instead."""
-    publisher = Publisher(settings)
-    try:
-        publisher.publish(partials, lot)
-    finally:
-        publisher.close()
-
-
-def last_lot(log: Log) -> int | None:
-    """The lot a Silver table holds last, None if none."""
-    return log.transactions.get(APP)
+        source = Snapshot.of_log(clean, CLEAN).select(keep)
+        con = self._database.con
+        con.execute(f"CREATE OR REPLACE TEMP VIEW clean AS {source} WHERE lot > {after} AND lot <= {upto}")
+        try:
+            return partial(con, name)
+        finally:
+            con.execute("DROP VIEW clean")
 
 
 def _touched(spec: _Rollup, log: Log, delta: pa.Table) -> list[DataFile]:

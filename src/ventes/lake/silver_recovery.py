@@ -11,12 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ventes.config import Settings
 from ventes.contract.tables import CLEAN, REJETS
 from ventes.deltalog import commit
-from ventes.deltalog.log import Log
+from ventes.deltalog.log import Log, TableMissing
 from ventes.errors import LakeDamaged
-from ventes.lake import tables
+from ventes.lake.open_tables import OpenTables
 from ventes.lake.positions import Position, merge, of_log
 from ventes.lake.rollups import APP, Publisher
 
@@ -32,22 +31,19 @@ class State:
     """What had to be put right, one sentence each."""
 
 
-def recover(settings: Settings, publisher: Publisher) -> State:
+def recover(tables: OpenTables, publisher: Publisher) -> State:
     """Drop what an interrupted lot left, complete what it owed, and say where to go on. Needs the Silver lock.
 
     Raises LakeDamaged where tables contradict each other in a way that no crash explains.
     """
-    tables.ensure(settings, CLEAN)
-    clean = Log.open(tables.path_of(settings, CLEAN))
+    clean = tables.ensure(CLEAN)
     committed = clean.transactions.get(APP, 0)
     used = [log.transactions.get(APP, 0) for log in publisher.logs.values()]
     if not committed and any(used):
         raise LakeDamaged(f"{clean.path} holds no lot, but the aggregates do", "ventes rebuild silver")
-    path = tables.path_of(settings, REJETS)
-    if committed and not (path / "_delta_log").is_dir():  # not made anew here: its rows would be missing for ever
-        raise LakeDamaged(f"{path} is gone, ventes_clean has {committed} lots", "ventes rebuild silver")
-    tables.ensure(settings, REJETS)
-    rejets = Log.open(path)
+    if committed:
+        _require_rejects(tables, committed)
+    rejets = tables.ensure(REJETS)
     mended = []
     dropped = _drop_after(rejets, committed)
     if dropped:
@@ -56,6 +52,14 @@ def recover(settings: Settings, publisher: Publisher) -> State:
         mended += [f"{name} completed up to lot {committed}" for name in publisher.complete(clean, committed)]
     last_used = max(committed, rejets.transactions.get(APP, 0), *used)
     return State(last_used, merge(of_log(clean), of_log(rejets)), mended)
+
+
+def _require_rejects(tables: OpenTables, committed: int) -> None:
+    """Raise LakeDamaged if ventes_rejets is gone: made anew it would lack its rows for ever."""
+    try:
+        tables.log(REJETS)
+    except TableMissing as error:
+        raise LakeDamaged(f"{error.message}, but ventes_clean has {committed} lots", "ventes rebuild silver") from None
 
 
 def _drop_after(rejets: Log, committed: int) -> int:

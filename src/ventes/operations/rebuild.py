@@ -25,18 +25,18 @@ import psutil
 
 import ventes
 from ventes.config import Settings
-from ventes.contract.tables import CLEAN, REJETS
-from ventes.deltalog.log import sync_folder
-from ventes.deltalog.snapshot import Snapshot
-from ventes.engines import job
+from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.engines.embedded.silver import EmbeddedSilver
+from ventes.engines.job import Job, wait_for_predecessor
 from ventes.engines.silver_loop import SilverLoop
 from ventes.errors import LakeDamaged, VentesError
-from ventes.lake import writer_lock
+from ventes.lake import tables, writer_lock
+from ventes.lake.open_tables import OpenTables
 from ventes.lake.positions import Position, behind, merge, positions
 from ventes.lake.tables import path_of
 from ventes.operations.swap_folders import exchange
 from ventes.runtime.failpoints import failpoint
+from ventes.runtime.files import sync_folder
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 from ventes.supervise import processes, service_records, services, states
@@ -102,7 +102,7 @@ def _stop_job(settings: Settings, say: Say) -> psutil.Process | None:
     if process is not None:
         say("stopping the Silver job for the time of the rebuild; readers keep the old tables")
         processes.end(process, services.SILVER.stop_seconds)
-    job.wait_for_predecessor(settings, "silver")
+    wait_for_predecessor(settings, "silver")
     return supervisor if wanted else None
 
 
@@ -190,12 +190,14 @@ def _judge(staging: Settings, progress: Say, stopper: Stopper) -> bool:
     What Bronze gets meanwhile may be missing: the Silver job takes it afterwards.
     """
     wanted = positions(staging.bronze)
-    reporter = _Progress(staging, Snapshot.open(staging.bronze).rows, progress)
+    reporter = _Progress(staging, tables.snapshot(staging, BRONZE).rows, progress)
     while True:
         before = reporter.record.total
         until = _UntilDone(stopper, reporter, max(1, behind(_position(staging), wanted)))
-        engine = EmbeddedSilver(staging, rejudge=True)
-        SilverLoop(staging, engine, until, reporter, max_rows=staging.embedded.max_rows_per_batch).run()
+        opened = OpenTables(staging)
+        engine = EmbeddedSilver(staging, opened, rejudge=True)
+        job = Job(staging, _log, reporter, until)
+        SilverLoop(job, engine, opened, max_rows=staging.embedded.max_rows_per_batch).run()
         if stopper.stopping:
             return False
         if not behind(_position(staging), wanted):
@@ -214,7 +216,7 @@ def _position(settings: Settings) -> Position:
 def _count(settings: Settings) -> tuple[int, int] | None:
     """(clean, rejected) rows of Silver; None if there is none, or it cannot be read."""
     try:
-        clean, rejected = (Snapshot.open(path_of(settings, table)).rows for table in (CLEAN, REJETS))
+        clean, rejected = (tables.snapshot(settings, table).rows for table in (CLEAN, REJETS))
     except LakeDamaged:  # also a reason to rebuild
         return None
     return clean, rejected

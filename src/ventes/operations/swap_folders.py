@@ -7,7 +7,7 @@ import errno
 import os
 from pathlib import Path
 
-from ventes.deltalog.log import sync_folder
+from ventes.runtime.files import sync_folder
 
 _AT_FDCWD = -100
 _EXCHANGE = 2

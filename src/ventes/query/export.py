@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
-from ventes.deltalog.snapshot import Snapshot, connect
+from ventes.deltalog.database import connect
+from ventes.deltalog.snapshot import Snapshot
 
 Format = Literal["csv", "parquet"]
 BATCH = 50_000

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from ventes.runtime.files import write_atomically
+
 
 @dataclass
 class Heartbeat:
@@ -81,9 +83,7 @@ class Reporter:
                 raise AttributeError(f"a heartbeat has no field {name!r}")
             setattr(self.record, name, value)
         self.record.beat = time.time()
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(asdict(self.record)), encoding="utf-8")
-        temporary.replace(self._path)
+        write_atomically(self._path, json.dumps(asdict(self.record)))
 
     def error(self, message: str) -> None:
         self.update(last_error=message, last_error_at=time.time())

@@ -6,13 +6,10 @@ Each refusal names the value, who is in the way, and the key of ventes.toml that
 from __future__ import annotations
 
 import os
-import shutil
-from pathlib import Path
-
-import psutil
 
 from ventes.config import Settings
 from ventes.errors import InstallError, VentesError
+from ventes.runtime import disk
 from ventes.supervise import orphans, ports, services
 
 
@@ -37,10 +34,10 @@ def _folders(settings: Settings) -> None:
             raise VentesError(f"{key} = {folder} cannot be made: {error.strerror}", _move(settings, key)) from None
         if not os.access(folder, os.W_OK | os.X_OK):
             raise VentesError(f"{key} = {folder} cannot be written by this user", _move(settings, key))
-        free = shutil.disk_usage(folder).free // 1_000_000
+        free = disk.free_mb(folder)
         if free < settings.maintenance.min_free_mb:
             raise VentesError(
-                f"{key} = {folder}: its disk ({_mount(folder)}) has {free} MB free, "
+                f"{key} = {folder}: its disk ({disk.mount_of(folder)}) has {free} MB free, "
                 f"maintenance.min_free_mb asks for {settings.maintenance.min_free_mb}",
                 f"free some space, or {_move(settings, key)}",
             )
@@ -85,8 +82,3 @@ def _java(settings: Settings) -> None:
 
 def _move(settings: Settings, key: str) -> str:
     return f"set another {key} in {settings.config_file}"
-
-
-def _mount(folder: Path) -> str:
-    inside = [part.mountpoint for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
-    return max(inside, key=len, default="/")

@@ -18,10 +18,6 @@ import psutil
 
 from ventes.runtime.heartbeat import Heartbeat, start_of
 
-OUTPUT_LIMIT = 4_000_000
-OUTPUT_KEPT = 200_000
-"""Bytes of a service's output: beyond the limit only the newest are kept."""
-
 
 class Child:
     """A process of ours, and its session."""
@@ -153,26 +149,3 @@ def wait_until_gone(processes: Sequence[psutil.Process], seconds: float) -> bool
             return False
         time.sleep(0.05)
     return True
-
-
-def trim(path: Path) -> None:
-    """Cut a service's output down to its newest lines once it has grown too large."""
-    with suppress(FileNotFoundError), path.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size > OUTPUT_LIMIT:
-            file.seek(size - OUTPUT_KEPT)
-            kept = file.read()
-            file.truncate(0)  # the service appends, so its next line lands at the new end
-            file.seek(0)
-            file.write(kept.partition(b"\n")[2])
-
-
-def last_line(path: Path) -> str:
-    """The last line of a service's output that says something, at most 300 characters; '' if there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")

@@ -7,13 +7,13 @@ or None. It outlives the supervisor, so that the next one can end what a killed 
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
 
+from ventes.runtime.files import write_atomically
 from ventes.runtime.heartbeat import same_process
 from ventes.supervise import states
 
@@ -81,6 +81,4 @@ def write(state: Path, ledger: Ledger) -> None:
     ledger.written = time.time()
     path = path_of(state)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(asdict(ledger), indent=1), encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(path, json.dumps(asdict(ledger), indent=1))

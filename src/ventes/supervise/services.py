@@ -19,6 +19,7 @@ import psutil
 
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
 from ventes.runtime import heartbeat
+from ventes.runtime.project import from_project, own_python
 from ventes.supervise import ports
 
 Answer = tuple[bool, str]
@@ -44,15 +45,6 @@ class Service:
 
 def _python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
-
-
-def from_project(path: Path) -> str:
-    """`path` relative to the project: the guide's pkill must not hit more than it names in ~/streamlit-demo/."""
-    return f"./{path.relative_to(PROJECT)}" if path.is_relative_to(PROJECT) else str(path)
-
-
-def own_python() -> str:
-    return from_project(Path(sys.executable))
 
 
 def _broker_argv(settings: Settings) -> list[str]:

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from ventes import kafka
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
 from ventes.contract.tables import CLEAN, REJETS
-from ventes.deltalog.snapshot import Snapshot, TableMissing
+from ventes.deltalog.snapshot import TableMissing
 from ventes.errors import BrokerUnavailable, VentesError
-from ventes.lake import accepted_gaps
+from ventes.lake import accepted_gaps, tables
 from ventes.lake.positions import Position, merge, positions
 from ventes.lake.tables import path_of
-from ventes.runtime import heartbeat
+from ventes.runtime import heartbeat, log_files
+from ventes.runtime.project import own_python
 from ventes.supervise import orphans, preflight, processes, service_records, services, shutdown, states
 from ventes.supervise.services import Service
 from ventes.supervise.supervisor import engine_request
@@ -123,7 +124,7 @@ def launch(settings: Settings) -> subprocess.Popen[bytes]:
         environment[CONFIG_VARIABLE] = str(settings.config_file)
     with output.open("wb") as file:
         return subprocess.Popen(
-            [services.own_python(), "-m", "ventes.supervise.supervisor"],
+            [own_python(), "-m", "ventes.supervise.supervisor"],
             cwd=PROJECT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -192,7 +193,7 @@ class Watch:
         book = service_records.read(self._settings.state)
         gone = self._child.poll() is not None if self._child is not None else book.supervisor() is None
         if gone:
-            said = processes.last_line(services.output(self._settings, "supervisor"))
+            said = log_files.last_message(services.output(self._settings, "supervisor"))
             raise StartFailed(f"the supervisor ended: {said or 'it said nothing'}", self._look("supervisor"))
         if book.supervisor_pid != self._supervisor:
             return
@@ -279,7 +280,7 @@ class Visible:
 def sales(settings: Settings) -> int:
     """Rows of ventes_clean now."""
     try:
-        return Snapshot.open(path_of(settings, CLEAN)).rows
+        return tables.snapshot(settings, CLEAN).rows
     except TableMissing:
         return 0
 
@@ -287,10 +288,7 @@ def sales(settings: Settings) -> int:
 def last_lines(settings: Settings, name: str, count: int = 8) -> list[str]:
     """The newest lines of a service's log, or of its raw output if it died before it could log."""
     for path in (settings.log(name), services.output(settings, name)):
-        try:
-            lines = [line for line in path.read_text("utf-8", "replace").splitlines() if line.strip()]
-        except OSError:
-            continue
+        lines = [line for line in log_files.last_lines(path, 4 * count) if line.strip()]
         if lines:
             return [line[:300] for line in lines[-count:]]
     return []

@@ -23,7 +23,7 @@ from ventes import config
 from ventes.config import Settings
 from ventes.errors import VentesError
 from ventes.lake.writer_lock import WriterLock
-from ventes.runtime import heartbeat, logs
+from ventes.runtime import heartbeat, log_files, logs
 from ventes.supervise import orphans, processes, service_records, services, states
 from ventes.supervise.service_records import Entry, Ledger
 from ventes.supervise.service_state import IDLE, SOON, Unit, World
@@ -142,7 +142,7 @@ class Main:
                 looked = time.monotonic()
                 self._reporter.update()
                 for name in self._supervisor.units:
-                    processes.trim(services.output(self.settings, name))
+                    log_files.trim(services.output(self.settings, name))
         self._reporter.update(phase="stopping", reason="ventes stop")
         self._stop(services.STOP_ORDER)
         self._reporter.update(phase="stopped", reason="stopped on purpose")
@@ -198,7 +198,7 @@ class Main:
                 return record.reason
             if record.last_error:
                 return record.last_error
-        return processes.last_line(services.output(self.settings, service.name))
+        return log_files.last_message(services.output(self.settings, service.name))
 
     def _changed(self, entry: Entry) -> None:
         again = f", again in {entry.again_at - entry.since:.0f} s" if entry.again_at else ""

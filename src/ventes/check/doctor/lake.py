@@ -18,11 +18,13 @@ from deltalake.exceptions import DeltaError
 from ventes.check.doctor.finding import Finding, bad, ok, warn
 from ventes.check.protocol import log_complaints
 from ventes.config import Settings
-from ventes.contract.tables import ALL, BRONZE, Table
+from ventes.contract.tables import ALL, BRONZE
+from ventes.deltalog.create import open_with_deltalake
 from ventes.deltalog.log import Log, TableMissing
+from ventes.deltalog.table import Table
 from ventes.engines.spark import checkpoint
 from ventes.errors import AlreadyRunning, LakeDamaged
-from ventes.lake.tables import as_others_see, path_of
+from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
 
 _COMMIT = re.compile(r"(\d{20})\.json")
@@ -52,7 +54,7 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
         if complaints:
             return bad(name, "; ".join(complaints), _lost(table))
         log = Log.open(path)
-        as_others_see(path)
+        open_with_deltalake(path)
     except TableMissing as error:
         return bad(name, error.message, _lost(table))
     except (LakeDamaged, DeltaError) as error:

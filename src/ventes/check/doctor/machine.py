@@ -5,20 +5,18 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-import psutil
-
 from ventes.check.doctor.finding import Finding, bad, ok, warn
 from ventes.check.status import Status
 from ventes.config import PROJECT, Settings
 from ventes.errors import InstallError
 from ventes.install import jars, java
+from ventes.runtime import disk
 from ventes.supervise import ports, services
 
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
@@ -132,10 +130,9 @@ def _disks(settings: Settings) -> Iterator[Finding]:
     least = settings.maintenance.min_free_mb
     for there, labels in disks.values():
         name = f"disk of {', '.join(labels)}"
-        usage = shutil.disk_usage(there)
-        free = usage.free // 1_000_000
+        free = disk.free_mb(there)
         inodes = os.statvfs(there)
-        text = f"{mount_of(there)} has {free:,} MB free"
+        text = f"{disk.mount_of(there)} has {free:,} MB free"
         if free < least:
             yield bad(
                 name,
@@ -143,7 +140,9 @@ def _disks(settings: Settings) -> Iterator[Finding]:
                 "free some space: it goes on by itself",
             )
         elif inodes.f_files and inodes.f_favail < 10_000:
-            yield bad(name, f"{mount_of(there)} has room for {inodes.f_favail} more files only", "remove some files")
+            yield bad(
+                name, f"{disk.mount_of(there)} has room for {inodes.f_favail} more files only", "remove some files"
+            )
         elif free < 4 * least:
             yield warn(name, f"{text}; ingestion pauses below {least}", "free some space before that")
         else:
@@ -209,10 +208,3 @@ def _nearest(folder: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
     return folder
-
-
-def mount_of(folder: Path) -> str:
-    """The mount point that holds `folder`."""
-    real = folder.resolve()
-    inside = [part.mountpoint for part in psutil.disk_partitions(all=True) if real.is_relative_to(part.mountpoint)]
-    return max(inside, key=len, default="/")

@@ -8,7 +8,6 @@ again.
 from __future__ import annotations
 
 import errno
-import logging
 import time
 from datetime import datetime, timezone
 
@@ -18,19 +17,18 @@ from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit, data_files
-from ventes.deltalog.log import Log, transaction
-from ventes.deltalog.maintenance import Caretaker, one_worker
-from ventes.deltalog.snapshot import connect
-from ventes.engines import job, source
+from ventes.deltalog.database import connect
+from ventes.engines import source
 from ventes.engines.embedded.intake import Batch, Intake, Interrupted
+from ventes.engines.job import Job
+from ventes.engines.job import run as run_job
 from ventes.errors import BrokerUnavailable
 from ventes.judging.judge_batch import judged
 from ventes.lake import accepted_gaps, positions
-from ventes.lake.tables import ensure
+from ventes.lake.open_tables import OpenTables
 from ventes.lake.writer_lock import WriterLock, lock_path
+from ventes.runtime import disk
 from ventes.runtime.failpoints import failpoint
-from ventes.runtime.heartbeat import Reporter
-from ventes.runtime.stop import Stopper
 
 PACE_SECONDS = 0.1
 """Shortest time from one commit to the next. A sale that comes after a pause is committed at once; at 1,000/s this
@@ -50,12 +48,12 @@ QUIET_SECONDS = 1.0
 
 def run(settings: Settings) -> int:
     """Run the job until SIGTERM or SIGINT; the process's exit code (engines.job)."""
-    return job.run(settings, "bronze", "embedded", _body)
+    return run_job(settings, "bronze", "embedded", _body)
 
 
-def _body(settings: Settings, log: logging.Logger, reporter: Reporter, stopper: Stopper) -> None:
-    with WriterLock(lock_path(settings, "bronze")):
-        ingestion = Ingestion(settings, log, reporter, stopper)
+def _body(job: Job) -> None:
+    with WriterLock(lock_path(job.settings, "bronze")):
+        ingestion = Ingestion(job)
         try:
             ingestion.run()
         finally:
@@ -65,21 +63,21 @@ def _body(settings: Settings, log: logging.Logger, reporter: Reporter, stopper: 
 class Ingestion:
     """The job itself; the caller holds Bronze's lock."""
 
-    def __init__(self, settings: Settings, log: logging.Logger, reporter: Reporter, stopper: Stopper) -> None:
-        self._settings = settings
-        self._log = log
-        self._reporter = reporter
-        self._stopper = stopper
-        ensure(settings, BRONZE)
-        self._table = Log.open(settings.bronze)
-        self._database = connect(settings.embedded.memory_mb)
-        self._caretaker = Caretaker(settings, BRONZE, self._table, one_worker())
-        self._told = Told()
+    def __init__(self, job: Job) -> None:
+        self._settings = job.settings
+        self._log = job.log
+        self._reporter = job.reporter
+        self._stopper = job.stopper
+        tables = OpenTables(job.settings)
+        self._bronze = tables.ensure(BRONZE)
+        self._database = connect(job.settings.embedded.memory_mb)
+        (self._maintenance,) = tables.maintenance([BRONZE])
+        self._progress = Progress()
 
     def run(self) -> None:
         """Ingest until told to stop. Raises SourceChanged where a person must decide."""
         with kafka.Admin(self._settings) as admin:
-            while (resume := self._settle(admin)) is not None:
+            while (resume := self._wait_for_topic(admin)) is not None:
                 with Intake(
                     self._settings, resume.topic_id, resume.offsets, self._settings.embedded.max_rows_per_batch
                 ) as intake:
@@ -87,15 +85,15 @@ class Ingestion:
                         self._ingest(intake, resume, admin)
                     except (Interrupted, BrokerUnavailable) as trouble:
                         self._wait_for(trouble.message)
-        self._tell()
+        self._report()
 
     def close(self) -> None:
-        self._caretaker.close()
+        self._maintenance.close()
         self._database.close()
 
     # -- where to read --------------------------------------------------------------------------
 
-    def _settle(self, admin: kafka.Admin) -> source.Resume | None:
+    def _wait_for_topic(self, admin: kafka.Admin) -> source.Resume | None:
         """Wait until broker and topic are there, and compare them with the table; None when told to stop."""
         attempt = 0
         while not self._stopper.stopping:
@@ -106,10 +104,10 @@ class Ingestion:
                 self._stopper.wait(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
                 attempt += 1
                 continue
-            self._table.refresh()
+            self._bronze.refresh()
             now = datetime.now(timezone.utc)
             ledger = accepted_gaps.read(self._settings.lake)
-            resume = source.resume(topic, positions.of_log(self._table), ledger, now)
+            resume = source.resume(topic, positions.of_log(self._bronze), ledger, now)
             if resume.unrecorded:
                 accepted_gaps.record(self._settings.lake, resume.unrecorded)
             self._log.info("reading topic %s (%s) from %s", topic.name, resume.topic_id, dict(resume.offsets))
@@ -137,10 +135,10 @@ class Ingestion:
                 self._same(resume, admin)
                 self._store(batch, resume)
                 self._stopper.wait(PACE_SECONDS - (time.monotonic() - began))
-            elif self._told.waiting or began - beaten >= BEAT_SECONDS:
-                self._tell()
-                if not job.disk_shortage(self._settings, self._settings.lake):
-                    self._caretaker.tend()
+            elif self._progress.pending or began - beaten >= BEAT_SECONDS:
+                self._report()
+                if not disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
+                    self._maintenance.run_due()
                 beaten = began
             if began - looked >= LOOK_SECONDS:
                 self._same(resume, admin)
@@ -156,22 +154,20 @@ class Ingestion:
             self._wait_for(shortage)
             if self._stopper.wait(DISK_SECONDS):
                 return
-        self._caretaker.tend(batch.behind)
-        self._told.add(batch, time.monotonic() - began)
-        if self._told.due or self._reporter.record.phase != "running":
-            self._tell()
+        self._maintenance.run_due(batch.behind)
+        self._progress.add(batch, time.monotonic() - began)
+        if self._progress.due or self._reporter.record.phase != "running":
+            self._report()
 
     def _commit(self, rows: pa.Table, batch: Batch, resume: source.Resume) -> str:
         """Commit the rows; returns why the disk does not allow it, or nothing."""
-        if shortage := job.disk_shortage(self._settings, self._settings.lake):
+        if shortage := disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
             return shortage
         failpoint("bronze.before_commit")
-        stamps = [
-            transaction(f"ventes-bronze:{resume.topic_id}:{partition}", last) for partition, last in batch.last.items()
-        ]
+        transactions = {f"ventes-bronze:{resume.topic_id}:{number}": last for number, last in batch.last.items()}
         try:
-            written = data_files.write(self._table.path, BRONZE, commit.conform(BRONZE, rows))
-            self._table.commit([*stamps, *(file.add(True) for file in written)], "WRITE")
+            written = data_files.write(self._bronze.path, BRONZE, rows)
+            commit.append_files(self._bronze, written, transactions)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -179,36 +175,36 @@ class Ingestion:
         failpoint("bronze.after_commit")
         return ""
 
-    # -- telling --------------------------------------------------------------------------------
+    # -- reporting --------------------------------------------------------------------------------
 
     def _wait_for(self, reason: str) -> None:
         if (self._reporter.record.phase, self._reporter.record.reason) != ("waiting", reason):
             self._log.warning("waiting: %s", reason)
         self._reporter.update(phase="waiting", reason=reason)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Write the heartbeat, and one line about the batches since the last one."""
-        if line := self._told.line():
+        if line := self._progress.line():
             self._log.info(line)
-        self._reporter.update(phase="running", reason="", **self._told.record())
+        self._reporter.update(phase="running", reason="", **self._progress.record())
 
 
-class Told:
-    """What was done and not said yet: under load one line sums up a second's batches."""
+class Progress:
+    """Batches that were done and not logged yet: under load one line sums up a second's batches."""
 
     def __init__(self) -> None:
-        self._said_at = 0.0
+        self._logged_at = 0.0
         self._number = self._total = self._rows = self._behind = 0
         self._took = self._at = 0.0
         self._pending: list[tuple[int, float]] = []
 
     @property
-    def waiting(self) -> bool:
+    def pending(self) -> bool:
         return bool(self._pending)
 
     @property
     def due(self) -> bool:
-        return time.monotonic() - self._said_at >= QUIET_SECONDS
+        return time.monotonic() - self._logged_at >= QUIET_SECONDS
 
     def add(self, batch: Batch, took: float) -> None:
         self._number += 1
@@ -223,7 +219,7 @@ class Told:
         first = self._number - len(self._pending) + 1
         name = f"batch {self._number}" if first == self._number else f"batches {first}-{self._number}"
         rows, took = (sum(values) for values in zip(*self._pending, strict=True))
-        self._pending, self._said_at = [], time.monotonic()
+        self._pending, self._logged_at = [], time.monotonic()
         return f"{name}: {rows} rows in {took:.3f} s, lag {self._behind}"
 
     def record(self) -> dict[str, int | float]:

@@ -1,4 +1,4 @@
-"""Bronze's rows of a span, read piece by piece: however large messages are, little of them is in memory at a time.
+"""Bronze's rows of a range, read piece by piece: however large messages are, little of them is in memory at a time.
 
 pyarrow reads them, not DuckDB, which decodes 2,048 rows at once: of 10 MB each, if somebody sends such messages. For
 the few rows of a small lot it is also four times as quick.
@@ -16,40 +16,40 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ventes.contract.tables import BRONZE, POSITION
-from ventes.deltalog.log import DataFile
-from ventes.deltalog.maintenance import conform
+from ventes.deltalog.actions import DataFile
+from ventes.deltalog.data_files import with_columns
 from ventes.deltalog.snapshot import Snapshot
-from ventes.engines.lot_range import Span
+from ventes.engines.lot_range import LotRange
 
 PIECE_BYTES = 16_000_000
 """Of a piece, before compression."""
 MOST_ROWS = 65_536
 
 
-def pieces(bronze: Snapshot, span: Span, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The span's rows with topic_id, partition, offset and `columns`, about PIECE_BYTES at a time."""
+def pieces(bronze: Snapshot, lot_range: LotRange, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """the range's rows with topic_id, partition, offset and `columns`, about PIECE_BYTES at a time."""
     names = [*POSITION, *columns]
     stored = [name for name in names if name not in BRONZE.partition_by]
-    for data_file in filter(span.holds, bronze.files):
+    for data_file in filter(lot_range.holds, bronze.files):
         jour = pa.scalar(_day(data_file), pa.date32())
         with pq.ParquetFile(bronze.path / data_file.path) as file:
             for number in range(file.num_row_groups):
                 group = file.metadata.row_group(number)
-                if not _may_hold(span, group):
+                if not _may_hold(lot_range, group):
                     continue
                 for batch in file.iter_batches(_rows_a_piece(group, stored), row_groups=[number], columns=stored):
                     read = pa.Table.from_batches([batch]).append_column("jour", pa.repeat(jour, batch.num_rows))
-                    rows = conform(read, pa.schema([BRONZE.schema.field(name) for name in names]))
-                    mask = _inside(span, rows)
+                    rows = with_columns(read, pa.schema([BRONZE.schema.field(name) for name in names]))
+                    mask = _inside(lot_range, rows)
                     if mask.any():
                         yield rows if mask.all() else rows.filter(pa.array(mask))
 
 
-def with_values(rows: pa.Table, bronze: Snapshot, span: Span) -> Iterator[pa.Table]:
-    """`rows`, each of which stands in the span, with `value` filled in; in pieces, in Bronze's order."""
+def with_values(rows: pa.Table, bronze: Snapshot, lot_range: LotRange) -> Iterator[pa.Table]:
+    """`rows`, each of which stands in the range, with `value` filled in; in pieces, in Bronze's order."""
     places = _Places(rows)
     column = rows.schema.get_field_index("value")
-    for piece in pieces(bronze, span, ("value",)):
+    for piece in pieces(bronze, lot_range, ("value",)):
         found = places.of(piece)
         wanted = found >= 0
         if wanted.any():
@@ -89,21 +89,24 @@ def _parts(rows: pa.Table) -> Iterator[tuple[tuple[str, int], npt.NDArray[np.boo
         yield (topic, partition), same.to_numpy()
 
 
-def _inside(span: Span, rows: pa.Table) -> npt.NDArray[np.bool_]:
+def _inside(lot_range: LotRange, rows: pa.Table) -> npt.NDArray[np.bool_]:
     result = np.zeros(rows.num_rows, dtype=np.bool_)
     offsets = rows["offset"].to_numpy()
     for part, mask in _parts(rows):
-        if part in span.upto:
-            result |= mask & (offsets > span.after.get(part, -1)) & (offsets <= span.upto[part])
+        if part in lot_range.upto:
+            result |= mask & (offsets > lot_range.after.get(part, -1)) & (offsets <= lot_range.upto[part])
     return result
 
 
-def _may_hold(span: Span, group: pq.RowGroupMetaData) -> bool:
-    """Whether a row group may hold rows of the span, by its offsets."""
+def _may_hold(lot_range: LotRange, group: pq.RowGroupMetaData) -> bool:
+    """Whether a row group may hold rows of the range, by its offsets."""
     statistics = _column(group, "offset").statistics
     if statistics is None or not statistics.has_min_max:
         return True
-    return any(statistics.max > span.after.get(part, -1) and statistics.min <= upto for part, upto in span.upto.items())
+    return any(
+        statistics.max > lot_range.after.get(part, -1) and statistics.min <= upto
+        for part, upto in lot_range.upto.items()
+    )
 
 
 def _rows_a_piece(group: pq.RowGroupMetaData, columns: Collection[str]) -> int:

@@ -24,19 +24,7 @@ from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import HEADERS, UTC
 from ventes.errors import VentesError
-
-RAW = pa.schema(
-    [
-        ("key", pa.binary()),
-        ("value", pa.binary()),
-        ("headers", HEADERS),
-        ("topic_id", pa.string()),
-        ("partition", pa.int32()),
-        ("offset", pa.int64()),
-        ("kafka_ts", UTC),
-    ]
-)
-"""A message as it was, and where it stood."""
+from ventes.judging.messages import RAW
 
 CHUNK = 5_000
 """Messages asked of librdkafka at a time under load; more than that made no difference."""

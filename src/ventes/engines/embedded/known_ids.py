@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from ventes.deltalog.log import DataFile
+from ventes.deltalog.actions import DataFile
 
 Ids = npt.NDArray[np.int64]
 Part = tuple[str, int]

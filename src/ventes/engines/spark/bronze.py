@@ -8,7 +8,6 @@ the job.
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -21,19 +20,19 @@ from pyspark.sql.streaming.query import StreamingQuery
 from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
-from ventes.deltalog.maintenance import Caretaker, one_worker
-from ventes.engines import job, source
+from ventes.deltalog.log import Log
+from ventes.engines import source
+from ventes.engines.job import Crashed, Job
+from ventes.engines.job import run as run_job
 from ventes.engines.spark import checkpoint, kafka_source
 from ventes.engines.spark.jvm_lock import JvmLock
-from ventes.engines.spark.micro_batch import Ingest, Stopping
+from ventes.engines.spark.micro_batch import MicroBatches, Stopping
 from ventes.engines.spark.session import Session, open_session
-from ventes.engines.spark.sink import Sink
 from ventes.errors import BrokerUnavailable, VentesError
-from ventes.lake import accepted_gaps, tables
-from ventes.lake.positions import positions
+from ventes.lake import accepted_gaps
+from ventes.lake.open_tables import OpenTables
+from ventes.lake.positions import of_log
 from ventes.lake.writer_lock import lock_path
-from ventes.runtime.heartbeat import Reporter
-from ventes.runtime.stop import Stopper
 
 LOOK_SECONDS = 0.2
 """How often the query and the stop signal are looked at."""
@@ -47,19 +46,20 @@ HEALTHY_SECONDS = 60.0
 
 def run(settings: Settings) -> int:
     """Run the Bronze job until SIGTERM; its exit code (see engines.job.run)."""
-    return job.run(settings, "bronze", "spark", _body)
+    return run_job(settings, "bronze", "spark", _body)
 
 
-def _body(settings: Settings, log: logging.Logger, reporter: Reporter, stopper: Stopper) -> None:
+def _body(job: Job) -> None:
+    settings = job.settings
     with kafka.Admin(settings) as admin:
         session = open_session(settings, "bronze")
         try:
-            reporter.update(children=[session.jvm_pid])
+            job.reporter.update(children=[session.jvm_pid])
             lock = JvmLock(session.jvm, lock_path(settings, "bronze"))
-            lock.acquire()  # until the JVM is gone: it may still commit when Python is through
+            lock.acquire()  # until the JVM is gone: it may still commit after Python has ended
             for remark in session.remarks:
-                log.warning("this Spark was started otherwise: %s", remark)
-            Bronze(settings, session, admin, log, reporter, stopper).run()
+                job.log.warning("this Spark was started otherwise: %s", remark)
+            Bronze(job, session, admin).run()
         finally:
             session.close()
 
@@ -77,34 +77,28 @@ class Standing:
         return source.lag(self.topic, self.resume.offsets)
 
 
-def compare(settings: Settings, admin: kafka.Admin) -> Standing:
+def compare(settings: Settings, bronze: Log, admin: kafka.Admin) -> Standing:
     """Where the job stands. Raises BrokerUnavailable, or SourceChanged where a person must decide."""
     topic = source.look(settings, admin)
     newest = checkpoint.newest(settings.checkpoints / "bronze", topic.name)
-    table, ledger = positions(settings.bronze), accepted_gaps.read(settings.lake)
-    resume = source.resume(topic, table, ledger, datetime.now(timezone.utc), checkpoint.seen(newest))
+    gaps = accepted_gaps.read(settings.lake)
+    resume = source.resume(topic, of_log(bronze), gaps, datetime.now(timezone.utc), checkpoint.seen(newest))
     return Standing(topic, newest, resume)
 
 
 class Bronze:
     """The loop around the query."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        session: Session,
-        admin: kafka.Admin,
-        log: logging.Logger,
-        reporter: Reporter,
-        stopper: Stopper,
-    ) -> None:
-        self._settings = settings
+    def __init__(self, job: Job, session: Session, admin: kafka.Admin) -> None:
+        self._job = job
+        self._settings = job.settings
         self._session = session
         self._admin = admin
-        self._log = log
-        self._reporter = reporter
-        self._stopper = stopper
-        self._epochs = settings.checkpoints / "bronze"
+        self._log = job.log
+        self._reporter = job.reporter
+        self._stopper = job.stopper
+        self._tables = OpenTables(job.settings)
+        self._epochs = job.settings.checkpoints / "bronze"
 
     def run(self) -> None:
         """Until stopped. Raises VentesError for what a person must mend."""
@@ -118,7 +112,7 @@ class Bronze:
                 pause = first  # waiting for a broker is no failure of ours: ask again soon
             except (PySparkException, Py4JError, OSError) as error:
                 if not self._session.usable:  # only a new process gets a new one
-                    raise job.Crashed(self._session.obituary) from None
+                    raise Crashed(self._session.exit_reason) from None
                 reason = _first_line(error.__cause__ or error)
                 self._reporter.error(reason)
                 self._wait(f"the query failed: {reason}; it starts again by itself")
@@ -129,31 +123,21 @@ class Bronze:
 
     def _run_query(self) -> None:
         """Decide where to go on, run the query until it fails or the process shall stop."""
-        tables.ensure(self._settings, BRONZE)
-        standing = compare(self._settings, self._admin)
+        bronze = self._tables.ensure(BRONZE)
+        standing = compare(self._settings, bronze, self._admin)
         resume = standing.resume
         accepted_gaps.record(self._settings.lake, resume.unrecorded)
         epoch = self._enter(checkpoint.decide(self._epochs, standing.newest, resume))
-        sink = Sink(self._settings.bronze, BRONZE)
-        with contextlib.closing(Caretaker(self._settings, BRONZE, sink.log, one_worker())) as caretaker:
-            ingest = Ingest(
-                self._settings,
-                self._admin,
-                resume,
-                epoch,
-                sink,
-                caretaker,
-                self._log,
-                self._reporter,
-                self._stopper,
-            )
-            query = self._start(ingest, resume, epoch)
+        (maintenance,) = self._tables.maintenance([BRONZE])
+        with contextlib.closing(maintenance):
+            batches = MicroBatches(self._job, self._admin, resume, epoch, bronze, maintenance)
+            query = self._start(batches, resume, epoch)
             try:
                 self._reporter.update(phase="running", reason="", lag=standing.lag)
-                self._watch(query, ingest, resume)
+                self._watch(query, batches, resume)
             finally:
                 query.stop()
-                ingest.close()
+                batches.close()
 
     def _enter(self, decision: checkpoint.Continue | checkpoint.NewEpoch) -> Path:
         if isinstance(decision, checkpoint.NewEpoch):
@@ -165,17 +149,17 @@ class Bronze:
             self._log.info("%s goes on%s", decision.path.name, again)
         return decision.path
 
-    def _start(self, ingest: Ingest, resume: source.Resume, epoch: Path) -> StreamingQuery:
+    def _start(self, batches: MicroBatches, resume: source.Resume, epoch: Path) -> StreamingQuery:
         options = kafka_source.options(self._settings, resume.offsets)
         messages = self._session.spark.readStream.format("kafka").options(**options).load()
         return (
-            messages.writeStream.foreachBatch(ingest)
+            messages.writeStream.foreachBatch(batches)
             .option("checkpointLocation", str(epoch))
             .trigger(processingTime=f"{self._settings.spark.bronze_trigger_seconds:g} seconds")
             .start()
         )
 
-    def _watch(self, query: StreamingQuery, ingest: Ingest, resume: source.Resume) -> None:
+    def _watch(self, query: StreamingQuery, batches: MicroBatches, resume: source.Resume) -> None:
         """Return when the process shall stop or the topic is another; raise what ended the query."""
         asked = time.monotonic()
         while query.isActive:
@@ -184,15 +168,15 @@ class Bronze:
                 return
             if time.monotonic() - asked >= ASK_SECONDS:
                 asked = time.monotonic()
-                if not self._still(ingest, resume):
+                if not self._still(batches, resume):
                     return
-        if isinstance(ingest.failure, Stopping):
+        if isinstance(batches.failure, Stopping):
             return
-        if isinstance(ingest.failure, VentesError):
-            raise ingest.failure
+        if isinstance(batches.failure, VentesError):
+            raise batches.failure
         error = query.exception()
         if error is not None:
-            raise error from ingest.failure
+            raise error from batches.failure
 
     def _finish(self, query: StreamingQuery) -> None:
         """Let the running batch commit in table and checkpoint."""
@@ -201,7 +185,7 @@ class Bronze:
         while query.isActive and query.status["isTriggerActive"] and time.monotonic() < until:
             time.sleep(LOOK_SECONDS / 2)
 
-    def _still(self, ingest: Ingest, resume: source.Resume) -> bool:
+    def _still(self, batches: MicroBatches, resume: source.Resume) -> bool:
         """Tell the heartbeat how far behind the job is; False if the topic is not the same any more."""
         try:
             topic = source.look(self._settings, self._admin)
@@ -210,7 +194,7 @@ class Bronze:
             return True  # the query waits for the broker too
         if self._reporter.record.phase == "waiting":
             self._log.info("the broker answers again")
-        self._reporter.update(phase="running", reason="", lag=source.lag(topic, ingest.following))
+        self._reporter.update(phase="running", reason="", lag=source.lag(topic, batches.following))
         return topic.kafka_id == resume.kafka_id
 
     def _wait(self, reason: str) -> None:

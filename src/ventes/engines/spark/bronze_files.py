@@ -23,10 +23,10 @@ from pyspark.sql import functions as F
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog import data_files
-from ventes.deltalog.log import DataFile
-from ventes.deltalog.snapshot import connect
-from ventes.engines.embedded.intake import RAW
+from ventes.deltalog.actions import DataFile
+from ventes.deltalog.database import connect
 from ventes.judging.judge_batch import judged
+from ventes.judging.messages import RAW
 
 JUDGE_ROWS, JUDGE_BYTES = 16_384, 8_000_000
 """Messages judged at a time; more was no faster."""

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 from pyspark.sql import DataFrame
 
 from ventes import kafka
-from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit, data_files
-from ventes.deltalog.log import DataFile
-from ventes.deltalog.maintenance import Caretaker
-from ventes.deltalog.snapshot import connect
-from ventes.engines import job, source
-from ventes.engines.embedded.intake import RAW
+from ventes.deltalog.actions import DataFile
+from ventes.deltalog.database import connect
+from ventes.deltalog.log import Log
+from ventes.deltalog.maintenance import TableMaintenance
+from ventes.engines import source
+from ventes.engines.job import Job
 from ventes.engines.spark import bronze_files, checkpoint
-from ventes.engines.spark.sink import FEW, Appended, Sink, collect
+from ventes.engines.spark.frames import FEW, collect
 from ventes.errors import BrokerUnavailable, SourceChanged
 from ventes.judging.judge_batch import judged
+from ventes.judging.messages import RAW
+from ventes.runtime import disk
 from ventes.runtime.failpoints import failpoint
-from ventes.runtime.heartbeat import Reporter
-from ventes.runtime.stop import Stopper
 
 DISK_SECONDS = 2.0
 """How often a full disk is looked at again."""
@@ -35,31 +34,28 @@ class Stopping(Exception):
     """The process shall end: a batch that has not begun its work does not begin it."""
 
 
-class Ingest:
-    """The function that foreachBatch calls for one query: epoch, topic and sink stay the same."""
+class MicroBatches:
+    """The function that foreachBatch calls for one query: epoch, topic and table stay the same."""
 
     def __init__(
         self,
-        settings: Settings,
+        job: Job,
         admin: kafka.Admin,
         resume: source.Resume,
         epoch: Path,
-        sink: Sink,
-        caretaker: Caretaker,
-        log: logging.Logger,
-        reporter: Reporter,
-        stopper: Stopper,
+        bronze: Log,
+        maintenance: TableMaintenance,
     ) -> None:
-        self._settings = settings
+        self._settings = job.settings
+        self._log = job.log
+        self._reporter = job.reporter
+        self._stopper = job.stopper
         self._admin = admin
         self._resume = resume
         self._epoch = epoch
-        self._sink = sink
-        self._caretaker = caretaker
-        self._log = log
-        self._reporter = reporter
-        self._stopper = stopper
-        self._database = connect(settings.embedded.memory_mb)
+        self._bronze = bronze
+        self._maintenance = maintenance
+        self._database = connect(job.settings.embedded.memory_mb)
         self._app_id = ""
         self.following: Mapping[int, int] = resume.offsets
         """partition → first offset that Bronze does not hold."""
@@ -83,17 +79,17 @@ class Ingest:
         if planned == self.following:
             return  # Spark begins an epoch with a batch, even of nothing
         messages = sum(end - self.following.get(partition, 0) for partition, end in planned.items())
-        added = Appended(0, None)
-        if not self._sink.has(self._transaction(), batch):
+        made: Sequence[DataFile] = ()
+        if not commit.has(self._bronze, self._transaction(), batch):
             made = self._files(frame, messages)
             failpoint("bronze.before_commit")
             self._same_topic(self._admin.topic_id())  # asked after the reading: it vouches for all that was read
-            added = self._sink.add(made, self._transaction(), batch)
+            commit.append_files(self._bronze, made, {self._transaction(): batch})
             failpoint("bronze.after_commit")
         self.following = planned
         lag = self._look_after()
-        self._report(batch, added, time.monotonic() - began, lag)
-        self._caretaker.tend()  # also in a backlog: its commits are few and of many files
+        self._report(batch, made, time.monotonic() - began, lag)
+        self._maintenance.run_due()  # also in a backlog: its commits are few and of many files
         if batch > 0:  # a batch of this epoch is committed in table and checkpoint: older epochs are history
             checkpoint.retire(self._epoch.parent, self._epoch)
 
@@ -104,7 +100,7 @@ class Ingest:
         if few is None:
             return bronze_files.write(frame, topic_id, self._settings, now)
         rows = judged(self._database, few, self._settings, now)
-        return data_files.write(self._settings.bronze, BRONZE, commit.conform(BRONZE, rows))
+        return data_files.write(self._settings.bronze, BRONZE, rows)
 
     def _transaction(self) -> str:
         """The application id of this query's commits: Spark's query id stands in the checkpoint once it runs."""
@@ -114,7 +110,7 @@ class Ingest:
 
     def _wait_for_disk(self) -> None:
         waited = False
-        while shortage := job.disk_shortage(self._settings, self._settings.lake):
+        while shortage := disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
             if self._stopper.stopping:
                 break
             if not waited:
@@ -144,18 +140,26 @@ class Ingest:
                 source.RECOVER,
             )
 
-    def _report(self, batch: int, added: Appended, seconds: float, lag: int | None) -> None:
+    def _report(self, batch: int, made: Sequence[DataFile], seconds: float, lag: int | None) -> None:
         now = time.time()
-        age = f", newest {now - added.newest.timestamp():.1f} s old" if added.newest else ""
+        rows = sum(file.rows or 0 for file in made)
+        newest = _newest(made)
+        age = f", newest {now - newest.timestamp():.1f} s old" if newest else ""
         behind = "unknown" if lag is None else f"{lag} messages"
-        self._log.info("batch %d: %d rows in %.2f s, lag %s%s", batch, added.rows, seconds, behind, age)
+        self._log.info("batch %d: %d rows in %.2f s, lag %s%s", batch, rows, seconds, behind, age)
         self._reporter.update(
             phase="running",
             reason="",
             batch=batch,
             batch_at=now,
-            rows=added.rows,
+            rows=rows,
             duration=seconds,
-            total=self._reporter.record.total + added.rows,
+            total=self._reporter.record.total + rows,
             lag=lag,
         )
+
+
+def _newest(made: Sequence[DataFile]) -> datetime | None:
+    """The latest kafka_ts in these files, to the millisecond; None for no rows."""
+    tops = [bounds[1] for file in made if (bounds := file.bounds("kafka_ts"))]
+    return datetime.fromisoformat(max(tops).replace("Z", "+00:00")) if tops else None

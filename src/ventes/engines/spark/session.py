@@ -72,7 +72,7 @@ class Session:
             return False
 
     @property
-    def obituary(self) -> str:
+    def exit_reason(self) -> str:
         """Why `usable` is False, in words."""
         what = "was thrown out by its cluster" if self.alive else "died"
         return f"Spark (JVM pid {self.jvm_pid}) {what}"

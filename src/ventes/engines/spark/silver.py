@@ -10,7 +10,6 @@ a job of its own after each commit, which for a small lot is most of the time.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from datetime import datetime, timezone
 
@@ -24,43 +23,48 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS, Table
+from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.deltalog import commit
-from ventes.deltalog.log import DataFile, Log
-from ventes.deltalog.snapshot import Renewed, Snapshot
-from ventes.engines import job
-from ventes.engines.lot_range import Span
-from ventes.engines.silver_loop import SilverLoop, Taken
+from ventes.deltalog.actions import DataFile
+from ventes.deltalog.database import RecycledDatabase
+from ventes.deltalog.log import Log
+from ventes.deltalog.snapshot import Snapshot
+from ventes.deltalog.table import Table
+from ventes.engines.job import Crashed, Job
+from ventes.engines.job import run as run_job
+from ventes.engines.lot_range import LotRange
+from ventes.engines.silver_loop import LotResult, SilverLoop
+from ventes.engines.spark import frames
+from ventes.engines.spark.frames import FEW, collect
 from ventes.engines.spark.jvm_lock import JvmLock
 from ventes.engines.spark.session import Session, open_session
-from ventes.engines.spark.sink import FEW, Sink, collect
 from ventes.engines.spark.split_in_spark import Census, may_hold, parts
 from ventes.engines.split_in_duckdb import split as split_few
-from ventes.lake import tables
+from ventes.lake.open_tables import OpenTables
 from ventes.lake.rollups import APP, partials_of
+from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import lock_path
 from ventes.runtime.failpoints import failpoint
-from ventes.runtime.heartbeat import Reporter
-from ventes.runtime.stop import Stopper
 
 
 def run(settings: Settings) -> int:
     """Run the Silver job until SIGTERM; its exit code (see engines.job.run)."""
-    return job.run(settings, "silver", "spark", _body)
+    return run_job(settings, "silver", "spark", _body)
 
 
-def _body(settings: Settings, log: logging.Logger, reporter: Reporter, stopper: Stopper) -> int:
+def _body(job: Job) -> int:
+    settings = job.settings
     session = open_session(settings, "silver")
     try:
-        reporter.update(children=[session.jvm_pid])
+        job.reporter.update(children=[session.jvm_pid])
         for remark in session.remarks:
-            log.warning("this Spark was started otherwise: %s", remark)
+            job.log.warning("this Spark was started otherwise: %s", remark)
         rhythm = settings.spark.silver_trigger_seconds
+        tables = OpenTables(settings)
         loop = SilverLoop(
-            settings,
-            SparkSilver(settings, session),
-            stopper,
-            reporter,
+            job,
+            SparkSilver(settings, tables, session),
+            tables,
             max_rows=settings.spark.max_rows_per_batch,
             poll_seconds=rhythm,
             idle_seconds=rhythm,
@@ -75,36 +79,37 @@ class SparkSilver:
 
     name = "spark"
 
-    def __init__(self, settings: Settings, session: Session) -> None:
+    def __init__(self, settings: Settings, tables: OpenTables, session: Session) -> None:
         self._settings = settings
+        self._tables = tables
         self._session = session
         self._spark = session.spark
         self._lock = JvmLock(session.jvm, lock_path(settings, "silver"))
-        self._database = Renewed(settings.embedded.memory_mb)
+        self.database = RecycledDatabase(settings.embedded.memory_mb)
 
     def lock(self) -> None:
         self._lock.acquire()
 
     def close(self) -> None:
-        self._database.close()
+        self.database.close()
         if self._session.alive:
             self._lock.release()
 
-    def take(self, span: Span, lot: int) -> Taken:
+    def take(self, lot_range: LotRange, lot: int) -> LotResult:
         """See SilverEngine. The tables exist: the loop has recovered them."""
         try:
-            return self._take(span, lot)
+            return self._take(lot_range, lot)
         except (PySparkException, Py4JError, OSError):
             if self._session.usable:
                 raise
-            raise job.Crashed(self._session.obituary) from None
+            raise Crashed(self._session.exit_reason) from None
 
-    def _take(self, span: Span, lot: int) -> Taken:
-        self._database.begin()
-        bronze = Log.open(tables.path_of(self._settings, BRONZE), span.bronze_version)
-        rows = self._read(BRONZE, filter(span.holds, bronze.files.values())).where(span.predicate())
+    def _take(self, lot_range: LotRange, lot: int) -> LotResult:
+        self.database.begin()
+        bronze = self._tables.log(BRONZE)
+        rows = self._read(BRONZE, filter(lot_range.holds, bronze.files.values())).where(lot_range.predicate())
         now = datetime.now(timezone.utc)
-        if sum(upto - span.after.get(key, -1) for key, upto in span.upto.items()) <= FEW:
+        if lot_range.messages <= FEW:
             few = collect(rows, BRONZE.schema)
             if few is not None:
                 return self._take_few(few, lot, now)
@@ -112,56 +117,62 @@ class SparkSilver:
 
     # -- a lot that fits one Arrow table ------------------------------------------------------------------------------
 
-    def _take_few(self, rows: pa.Table, lot: int, now: datetime) -> Taken:
-        clean = Log.open(tables.path_of(self._settings, CLEAN))
+    def _take_few(self, rows: pa.Table, lot: int, now: datetime) -> LotResult:
+        clean = self._tables.log(CLEAN)
         valid = rows.filter(pc.equal(pc.list_value_length(rows["motifs"]), 0))
         ids = np.unique(valid["vente_id"].to_numpy())
-        self._database.con.register("ids", pa.table({"vente_id": ids}))
-        candidates = Snapshot.of_log(clean).select(lambda file: may_hold(file, ids))
-        known_rows = self._database.con.execute(
+        self.database.con.register("ids", pa.table({"vente_id": ids}))
+        candidates = Snapshot.of_log(clean, CLEAN).select(lambda file: may_hold(file, ids))
+        known_rows = self.database.con.execute(
             f"SELECT * FROM ({candidates}) SEMI JOIN ids USING (vente_id)"
         ).to_arrow_table()
-        self._database.con.unregister("ids")
-        split = split_few(self._database.con, rows, known_rows, self._settings, lot, now)
+        self.database.con.unregister("ids")
+        split = split_few(self.database.con, rows, known_rows, self._settings, lot, now)
         failpoint("silver.before_rejets")
         if split.rejets.num_rows:
-            commit.append(tables.path_of(self._settings, REJETS), REJETS, split.rejets, APP, lot)
+            commit.append(self._tables.log(REJETS), REJETS, split.rejets, APP, lot)
         failpoint("silver.after_rejets")
         commit.append(clean, CLEAN, split.clean, APP, lot)
         failpoint("silver.after_clean")
-        return Taken(split.clean.num_rows, split.rejets.num_rows, split.partials)
+        return LotResult(split.clean.num_rows, split.rejets.num_rows, split.partials)
 
     # -- a large lot --------------------------------------------------------------------------------------------------
 
-    def _take_many(self, rows: DataFrame, lot: int, now: datetime) -> Taken:
-        clean = Sink(tables.path_of(self._settings, CLEAN), CLEAN)
+    def _take_many(self, rows: DataFrame, lot: int, now: datetime) -> LotResult:
+        clean = self._tables.log(CLEAN)
         census = Census.of(rows)
-        candidates = self._read(CLEAN, (file for file in clean.log.files.values() if may_hold(file, census.ids)))
+        candidates = self._read(CLEAN, (file for file in clean.files.values() if may_hold(file, census.ids)))
         wanted = self._spark.createDataFrame(pa.table({"vente_id": census.ids}))
         known_rows = candidates.join(F.broadcast(wanted), "vente_id", "left_semi")
         try:
-            split = parts(self._spark, self._database.con, rows, census, known_rows, self._settings, lot, now)
+            split = parts(self._spark, self.database.con, rows, census, known_rows, self._settings, lot, now)
             failpoint("silver.before_rejets")
             if split.rejected_rows:
-                rejets = Sink(tables.path_of(self._settings, REJETS), REJETS)
-                rejets.append(split.rejets, APP, lot)
+                self._append_rejects(split.rejets, lot)
             failpoint("silver.after_rejets")
-            added = clean.append(split.clean, APP, lot)
+            added = frames.append(clean, CLEAN, split.clean, APP, lot)
             failpoint("silver.after_clean")
         finally:
             self._spark.catalog.clearCache()
-        return Taken(split.clean_rows, split.rejected_rows, self._partials(clean.log, added.paths))
+        return LotResult(split.clean_rows, split.rejected_rows, self._partials(clean, added))
+
+    def _append_rejects(self, rows: DataFrame | pa.Table, lot: int) -> None:
+        log = self._tables.log(REJETS)
+        if isinstance(rows, pa.Table):
+            commit.append(log, REJETS, rows, APP, lot)
+        else:
+            frames.append(log, REJETS, rows, APP, lot)
 
     def _partials(self, clean: Log, paths: frozenset[str]) -> dict[str, pa.Table]:
         """What the files just written add to the roll-ups: DuckDB groups 400,000 rows in a tenth of a second."""
-        Snapshot.of_log(clean).view(self._database.con, "clean", lambda file: file.path in paths)
-        found = partials_of(self._database.con)
-        self._database.con.execute("DROP VIEW clean")
+        Snapshot.of_log(clean, CLEAN).view(self.database.con, "clean", lambda file: file.path in paths)
+        found = partials_of(self.database.con)
+        self.database.con.execute("DROP VIEW clean")
         return found
 
     def _read(self, table: Table, files: Iterable[DataFile]) -> DataFrame:
         """The rows of some of a table's files, with the contract's columns."""
-        path = tables.path_of(self._settings, table)
+        path = path_of(self._settings, table)
         schema = from_arrow_schema(table.schema)
         paths = [str(path / file.path) for file in files]
         if not paths:

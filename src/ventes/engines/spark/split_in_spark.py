@@ -22,8 +22,8 @@ from pyspark.sql import functions as F
 from ventes.config import Settings
 from ventes.contract.dialect import sql
 from ventes.contract.tables import BRONZE, REJETS
-from ventes.deltalog.log import DataFile
-from ventes.engines.spark.sink import FEW, collect
+from ventes.deltalog.actions import DataFile
+from ventes.engines.spark.frames import FEW, collect
 from ventes.engines.split_in_duckdb import split, watermark_us
 
 Ids = npt.NDArray[np.int64]

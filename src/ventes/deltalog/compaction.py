@@ -1,0 +1,81 @@
+"""Compaction: which small files are worth merging, and the merge itself. Nothing is committed here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ventes.deltalog import data_files
+from ventes.deltalog.actions import DataFile
+from ventes.deltalog.table import Table
+
+TIERS = ((512 << 10, 2), (8 << 20, 32), (64 << 20, 8))
+"""(size below which a file belongs to the tier, files of a tier and below that are worth merging). A row is rewritten
+about once a tier, so the work stays proportional to the rows, not to rows × commits. 32, because that many files of a
+backlog, of 2 to 3 MB each, make one that is above all tiers: those rows are rewritten once."""
+MOST_BYTES = 128 << 20
+"""Input of one merge at most."""
+
+
+def mergeable(live: Iterable[DataFile]) -> list[list[DataFile]]:
+    """Groups of files, each of one partition and at most MOST_BYTES, that are worth merging now."""
+    by_partition: dict[tuple[str | None, ...], list[DataFile]] = defaultdict(list)
+    for file in live:
+        by_partition[tuple(file.partition.values())].append(file)
+    return [group for members in by_partition.values() for group in _cut(_worth_merging(members))]
+
+
+def _worth_merging(members: list[DataFile]) -> list[DataFile]:
+    """The files of the largest tier that has gathered enough, with every smaller one."""
+    group: list[DataFile] = []
+    floor = 0
+    for limit, enough in TIERS:
+        if sum(floor <= file.size < limit for file in members) >= enough:
+            group = [file for file in members if file.size < limit]
+        floor = limit
+    return group
+
+
+def _cut(group: list[DataFile]) -> Iterator[list[DataFile]]:
+    """The group in parts of at most MOST_BYTES, each of neighbouring offsets; no parts of a single file."""
+    part: list[DataFile] = []
+    for file in sorted(group, key=_place):
+        if part and sum(one.size for one in part) + file.size > MOST_BYTES:
+            if len(part) > 1:
+                yield part
+            part = []
+        part.append(file)
+    if len(part) > 1:
+        yield part
+
+
+def _place(file: DataFile) -> tuple[tuple[int, int], str]:
+    return file.bounds("offset") or (0, 0), file.path
+
+
+def merge(path: Path, table: Table, group: Sequence[DataFile]) -> DataFile:
+    """Write the rows of `group`, in the order of their offsets, as one file; nothing is committed."""
+    ordered = sorted(group, key=_place)
+    kept = [field for field in table.schema if field.name not in table.partition_by]
+    schema = pa.schema(kept)
+    return data_files.write_stream(path, table, schema, _pieces(path, schema, ordered), group[0].partition)
+
+
+def _pieces(path: Path, schema: pa.Schema, group: Sequence[DataFile]) -> Iterator[pa.Table]:
+    """The rows of the files in pieces of at most a row group: small files together, large ones in parts."""
+    held: list[pa.Table] = []
+    rows = 0
+    for file in group:
+        with pq.ParquetFile(path / file.path) as source:
+            for batch in source.iter_batches(data_files.ROW_GROUP, use_threads=False):  # each thread would keep memory
+                if rows + batch.num_rows > data_files.ROW_GROUP and held:
+                    yield pa.concat_tables(held)
+                    held, rows = [], 0
+                held.append(data_files.with_columns(pa.Table.from_batches([batch]), schema))
+                rows += batch.num_rows
+    if held:
+        yield pa.concat_tables(held)

@@ -1,0 +1,96 @@
+"""Creating a table, and widening one that lacks columns. Through deltalake: it happens once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from deltalake import DeltaTable, Field, Schema
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from ventes.deltalog.table import Table
+from ventes.errors import LakeDamaged
+
+LISTINGS = 5
+"""How often a log is listed before a gap in it is believed."""
+WIDENED = "ventes.widened"
+"""Property of a table that got columns which its older files lack."""
+
+
+def open_with_deltalake(path: Path) -> DeltaTable:
+    """A table through deltalake, also while somebody commits to it. Raises what DeltaTable raises.
+
+    A folder that is listed while it grows may come without one commit and with the next one, which deltalake calls a
+    gap. A later listing has both.
+    """
+    for _ in range(LISTINGS - 1):
+        with contextlib.suppress(DeltaError):
+            return DeltaTable(path)
+    return DeltaTable(path)
+
+
+def ensure(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTable:
+    """The table at `path`: created with `properties` if it is not there, widened if it lacks columns.
+
+    Raises LakeDamaged if something else stands at its path.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        existing = DeltaTable(path)
+    except TableNotFoundError:
+        return _create(path, table, properties)
+    except DeltaError as error:
+        raise LakeDamaged(f"{path} cannot be read: {error}", "ventes doctor") from None
+    return _widen(existing, table, path)
+
+
+def _create(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTable:
+    strangers = [entry.name for entry in path.iterdir() if entry.name.endswith(".parquet")]
+    if strangers:
+        raise LakeDamaged(f"{path} holds {strangers[0]} but no Delta log", "move the folder away, or `ventes reset`")
+    return DeltaTable.create(
+        path,
+        schema=table.schema,
+        mode="ignore",
+        partition_by=list(table.partition_by),
+        name=table.name,
+        configuration=dict(properties),
+    )
+
+
+def _widen(existing: DeltaTable, table: Table, path: Path) -> DeltaTable:
+    wanted = {field.name: field for field in Schema.from_arrow(table.schema).fields}
+    found = {field.name: field for field in existing.schema().fields}
+    for name, field in wanted.items():
+        if name in found and _kind(found[name]) != _kind(field):
+            raise LakeDamaged(
+                f"column {name} of {path} is {_kind(found[name])}, expected {_kind(field)}",
+                "it is not a table of this pipeline: move it away, or `ventes reset`",
+            )
+    partitions = tuple(existing.metadata().partition_columns)
+    if partitions != table.partition_by or not set(wanted) & set(found):
+        raise LakeDamaged(
+            f"{path} has columns {', '.join(found)} partitioned by {partitions or 'nothing'}",
+            "it is not a table of this pipeline: move it away, or `ventes reset`",
+        )
+    missing = [field for name, field in wanted.items() if name not in found]
+    if missing:
+        existing.alter.add_columns(missing)
+        existing.alter.set_table_properties({WIDENED: "true"}, raise_if_not_exists=False)
+        existing = DeltaTable(path)
+    return existing
+
+
+def _kind(field: Field) -> str:
+    """The type of a field, without what writers may say differently (nullability of list elements, metadata)."""
+    return str(_plain(json.loads(field.type.to_json())))
+
+
+def _plain(kind: object) -> object:
+    if isinstance(kind, dict):
+        return {key: _plain(kind[key]) for key in ("elementType", "fields", "name", "type") if key in kind}
+    if isinstance(kind, list):
+        return [_plain(item) for item in kind]
+    return kind

@@ -1,0 +1,18 @@
+"""What a Delta table shall be: its name, columns, key, partition and statistics. No behaviour, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Delta table. `stats` are the columns whose minimum and maximum the log keeps for each file."""
+
+    name: str
+    schema: pa.Schema
+    key: tuple[str, ...]
+    partition_by: tuple[str, ...] = ()
+    stats: tuple[str, ...] = ()

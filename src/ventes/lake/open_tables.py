@@ -1,0 +1,51 @@
+"""The tables of one lake as one process follows them: each log is read once, then only its new commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ventes.config import Settings
+from ventes.deltalog.log import Log
+from ventes.deltalog.maintenance import Policy, TableMaintenance, one_worker
+from ventes.deltalog.snapshot import Snapshot
+from ventes.deltalog.table import Table
+from ventes.lake import tables
+
+
+class OpenTables:
+    """One Log for each table of a lake. For one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._logs: dict[str, Log] = {}
+
+    def log(self, table: Table) -> Log:
+        """The table's log as it is now: the same object as before, unless the table was replaced meanwhile.
+
+        Raises TableMissing, LakeDamaged.
+        """
+        known = self._logs.get(table.name)
+        if known is not None and known.valid():
+            known.refresh()
+            return known
+        self._logs.pop(table.name, None)
+        opened = Log.open(tables.path_of(self._settings, table))
+        self._logs[table.name] = opened
+        return opened
+
+    def ensure(self, table: Table) -> Log:
+        """The log of a table that is created, or widened, if need be. Raises LakeDamaged."""
+        tables.ensure(self._settings, table)
+        return self.log(table)
+
+    def snapshot(self, table: Table) -> Snapshot:
+        """The table as it is now. Raises TableMissing, LakeDamaged."""
+        return Snapshot.of_log(self.log(table), table)
+
+    def maintenance(self, compacted: Iterable[Table], kept_small: Iterable[Table] = ()) -> list[TableMaintenance]:
+        """Maintenance of these tables, one worker for all. `kept_small`: not compacted, their writer does it."""
+        worker = one_worker()
+        history = self._settings.maintenance.history_hours * 3600.0
+        every = [(table, self._settings.maintenance.compact_every) for table in compacted]
+        every += [(table, 0) for table in kept_small]
+        return [TableMaintenance(table, self.log(table), Policy(count, history), worker) for table, count in every]

@@ -1,0 +1,33 @@
+"""Free disk space: how much there is, and the sentence for when it is too little."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import psutil
+
+MEGABYTE = 1_000_000
+
+
+def free_mb(folder: Path) -> int:
+    """Free megabytes (10^6 bytes) on the disk of `folder`. Raises OSError if it does not exist."""
+    return shutil.disk_usage(folder).free // MEGABYTE
+
+
+def shortage(folder: Path, least_mb: int) -> str:
+    """Why nothing may be written to the disk of `folder` now, as a sentence; '' if `least_mb` or more is free."""
+    free = free_mb(folder)
+    if free >= least_mb:
+        return ""
+    return (
+        f"the disk of {folder} has {free} MB free, less than maintenance.min_free_mb = {least_mb}: "
+        "free some space, it goes on by itself"
+    )
+
+
+def mount_of(folder: Path) -> str:
+    """The mount point that holds `folder`."""
+    real = folder.resolve()
+    inside = [part.mountpoint for part in psutil.disk_partitions(all=True) if real.is_relative_to(part.mountpoint)]
+    return max(inside, key=len, default="/")

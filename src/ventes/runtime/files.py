@@ -1,0 +1,40 @@
+"""Small files written so that a reader sees the old or the new content, never a part. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
+    """Replace `path` by a file that holds `text` (UTF-8) with the permissions `mode`. Raises OSError.
+
+    The new file is not synced: after power loss `path` may be the old one, or empty.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
+            os.fchmod(file.fileno(), mode)  # whatever the umask, and whatever an interrupted write left
+            file.write(text.encode("utf-8"))
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_if_changed(path: Path, text: str, mode: int = 0o600) -> bool:
+    """Bring `path` to hold `text`; True if it had to be written. Raises OSError."""
+    if path.is_file() and path.read_bytes() == text.encode("utf-8"):
+        return False
+    write_atomically(path, text, mode)
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the directory entries of `folder` to the disk. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
