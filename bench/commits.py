@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import pyarrow as pa
 
 from ventes import config
-from ventes.contract.tables import CLEAN, ROLLUPS
+from ventes.contract.tables import CLEAN, ROLLUPS, SILVER_APP
 from ventes.deltalog import commit
 from ventes.deltalog.database import (
     RecycledDatabase,
@@ -36,7 +36,7 @@ from ventes.deltalog.database import (
 from ventes.deltalog.log import Log
 from ventes.deltalog.maintenance import TableMaintenance
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollups import APP, Publisher, partials_of
+from ventes.lake.rollups import Publisher, partials_of
 from ventes.lake.tables import path_of
 
 CLIENTS, PRODUCTS, COUNTRIES = 300, 40, ("France", "Espagne", "Italie", "Maroc", "Canada")
@@ -108,7 +108,7 @@ def main() -> None:
     print(f"{'lots':>7} {'append ms':>10} {'max':>7} {'publish ms':>11} {'max':>7} {'care ms':>8} {'max':>7}")
     for lot in range(1, asked.commits + 1):
         rows = sales(rng, lot, asked.rows, asked.seconds)
-        timed(lambda rows=rows, lot=lot: commit.append(clean, CLEAN, rows, APP, lot), append)  # type: ignore[misc]
+        timed(lambda rows=rows, lot=lot: commit.append(clean, CLEAN, rows, SILVER_APP, lot), append)  # type: ignore[misc]
         if not asked.appends_only:
             con.register("clean", rows)
             partials = partials_of(con)

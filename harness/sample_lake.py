@@ -17,11 +17,11 @@ import pyarrow as pa
 from harness.silver_run import publisher_of
 from ventes.config import Settings
 from ventes.contract.dialect import sql
-from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS
+from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, SILVER_APP
 from ventes.deltalog.commit import append
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
-from ventes.lake import rollups, tables
+from ventes.lake import tables
 from ventes.lake.rollups import partials_of
 
 COUNTRIES = (
@@ -183,7 +183,7 @@ def _take(settings: Settings, bronze: pa.Table) -> None:
         clean = con.execute(sql("engines/sql/clean", "duckdb", watermark_us=600_000_000, **taken)).to_arrow_table()
     clean = _treated(clean.cast(CLEAN.schema))
     append(Log.open(tables.path_of(settings, REJETS)), REJETS, _treated(rejets), APP, version)
-    append(Log.open(tables.path_of(settings, CLEAN)), CLEAN, clean, rollups.APP, version)
+    append(Log.open(tables.path_of(settings, CLEAN)), CLEAN, clean, SILVER_APP, version)
     publisher_of(settings).publish(_partials(clean), version)
 
 

@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from ventes.config import Settings
 from ventes.contract.dialect import fragment, sql
-from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.contract.tables import BRONZE, CLEAN, REJETS, SILVER_APP
 from ventes.deltalog import commit
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.lot_range import LotRange
 from ventes.engines.silver_loop import LotResult
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollups import APP, partials_of
+from ventes.lake.rollups import partials_of
 from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.failpoints import failpoint
 
@@ -55,9 +55,9 @@ class PlainEngine:
         rejets = con.execute(sql("engines/sql/rejected", "duckdb", **params)).to_arrow_table().cast(REJETS.schema)
         failpoint("silver.before_rejets")
         if rejets.num_rows:
-            commit.append(self._tables.log(REJETS), REJETS, rejets, APP, lot)
+            commit.append(self._tables.log(REJETS), REJETS, rejets, SILVER_APP, lot)
         failpoint("silver.after_rejets")
-        commit.append(clean_log, CLEAN, clean.cast(CLEAN.schema), APP, lot)
+        commit.append(clean_log, CLEAN, clean.cast(CLEAN.schema), SILVER_APP, lot)
         failpoint("silver.after_clean")
         con.register("clean", clean)
         partials = partials_of(con)

@@ -8,8 +8,10 @@ Relative paths are taken from the folder of the ventes.toml that was read.
 from __future__ import annotations
 
 import os
+import sys
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +23,14 @@ from pydantic_settings import (
 )
 
 from ventes.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The checkout: the guide's scripts, ventes.toml and .venv live here."""
@@ -38,6 +48,9 @@ def _known_zone(name: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
+
+Money = Annotated[Decimal, Field(ge=0, max_digits=28, decimal_places=6, allow_inf_nan=False)]
+"""An amount, as it is written in ventes.toml: never a float."""
 
 HostName = Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$|^[0-9A-Fa-f:]+$")]
 """dash.example.com, *.example.com, an IP address. Not `*`: any web site could then speak to the page."""
@@ -109,13 +122,13 @@ class Rules(_Section):
     """The zone whose midnight begins a `jour`."""
     watermark_minutes: int = Field(10, ge=0)
     loyal_from: int = Field(2, ge=1)
-    standard_from: float = Field(100, ge=0)
-    premium_from: float = Field(500, ge=0)
+    standard_from: Money = Decimal(100)
+    premium_from: Money = Decimal(500)
 
     @model_validator(mode="after")
     def _ordered(self) -> Rules:
         if self.premium_from < self.standard_from:
-            raise ValueError(f"premium_from = {self.premium_from:g} is below standard_from = {self.standard_from:g}")
+            raise ValueError(f"premium_from = {self.premium_from} is below standard_from = {self.standard_from}")
         return self
 
 
@@ -179,6 +192,14 @@ class Logs(_Section):
     keep: int = Field(3, ge=1)
 
 
+class _TomlFile(TomlConfigSettingsSource):
+    """ventes.toml, with numbers as the decimals that are written there."""
+
+    def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
+        read: dict[str, Any] = tomllib.loads(file_path.read_text(encoding="utf-8"), parse_float=Decimal)
+        return read
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="VENTES_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
@@ -207,7 +228,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = TomlConfigSettingsSource(settings_cls, toml_file=config_path())
+        file = _TomlFile(settings_cls, toml_file=config_path())
         return init_settings, env_settings, file
 
     # -- places -------------------------------------------------------------------------------

@@ -18,13 +18,13 @@ from harness import expected
 from harness.silver_engine import START
 from harness.silver_run import in_order, publisher_of, settings_of, stored_rollups
 from ventes.config import Settings
-from ventes.contract.tables import CLEAN, PAR_MINUTE, PAR_PAYS, ROLLUPS
+from ventes.contract.tables import CLEAN, PAR_MINUTE, PAR_PAYS, ROLLUPS, SILVER_APP
 from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.errors import LakeDamaged
 from ventes.lake import rollups, tables
-from ventes.lake.rollups import APP, partials_of
+from ventes.lake.rollups import partials_of
 
 CENTS = st.one_of(st.integers(1, 3), st.integers(1, 100_000), st.just(999_999_999_999))
 SALE = st.fixed_dictionaries(
@@ -120,7 +120,7 @@ def test_tables_that_lag_are_completed_from_ventes_clean(config: Settings) -> No
     lots = [[_sale(n), _sale(n + 1)] for n in range(1, 5)]
     publisher = publisher_of(config)
     for number, lot in enumerate(lots, 1):
-        commit.append(clean, CLEAN, clean_rows(lot, number), APP, number)
+        commit.append(clean, CLEAN, clean_rows(lot, number), SILVER_APP, number)
         if number == 1:
             publisher.publish(partials(clean_rows(lot, number)), number)
     publisher = publisher_of(config)
@@ -134,7 +134,7 @@ def test_tables_that_lag_are_completed_from_ventes_clean(config: Settings) -> No
 def test_a_rollup_ahead_of_ventes_clean_is_refused(config: Settings) -> None:
     tables.ensure(config, CLEAN)
     clean = Log.open(tables.path_of(config, CLEAN))
-    commit.append(clean, CLEAN, clean_rows([_sale(1)], 1), APP, 1)
+    commit.append(clean, CLEAN, clean_rows([_sale(1)], 1), SILVER_APP, 1)
     publisher = publisher_of(config)
     publisher.publish(partials(clean_rows([_sale(1)], 2)), 2)
     with pytest.raises(LakeDamaged, match="holds lot 2, ventes_clean only 1"):

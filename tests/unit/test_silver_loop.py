@@ -19,14 +19,13 @@ from harness import expected
 from harness.silver_engine import START, PlainEngine, bronze_rows, random_sales
 from harness.silver_run import UntilIdle, in_order, loop_of, rows_of, run, settings_of, stored_rollups
 from ventes.config import PROJECT, Settings
-from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_PAYS, REJETS, ROLLUPS
+from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_PAYS, REJETS, ROLLUPS, SILVER_APP
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
 from ventes.engines import silver_loop
 from ventes.errors import AlreadyRunning, LakeDamaged
 from ventes.lake import tables
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollups import APP
 from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.heartbeat import Reporter
@@ -126,7 +125,7 @@ def test_a_lot_number_is_never_used_twice(settings: Settings, tmp_path: Path) ->
         cwd=PROJECT,
         check=False,
     )
-    assert Log.open(tables.path_of(settings, REJETS)).transactions[APP] == 1
+    assert Log.open(tables.path_of(settings, REJETS)).transactions[SILVER_APP] == 1
     run(settings)
     assert {row["lot"] for row in rows_of(settings, CLEAN)} == {2, 3, 4}
     assert {row["lot"] for row in rows_of(settings, REJETS)} == {2, 3, 4}

@@ -36,6 +36,7 @@ def test_a_consistent_lake_is_green_and_says_how_much_it_compared(lake: Settings
     assert report.lot is not None
     assert [check.invariant for check in report.checks] == [
         "I1 positions",
+        "I3 payload",
         "I4 silver",
         *["I5 aggregates"] * 5,
         "I6 protocol",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 
 import duckdb
 import pyarrow as pa
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from ventes import kafka
 from ventes.config import Settings
+from ventes.contract.tables import HEADERS, UTC
 from ventes.errors import BrokerUnavailable
 from ventes.lake import accepted_gaps
 
@@ -20,8 +22,21 @@ POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 20.0
 """How long a partition may stay silent before its end before the read is given up."""
 
-_SCHEMA = pa.schema([("partition", pa.int32()), ("offset", pa.int64()), ("key", pa.binary()), ("value", pa.binary())])
-_FINGERPRINT = """md5(coalesce(md5("key"), '-') || coalesce(md5("value"), '-'))"""
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SCHEMA = pa.schema(
+    [
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+        ("headers", HEADERS),
+        ("kafka_ts", UTC),
+    ]
+)
+_FINGERPRINT = """md5(concat_ws('|', coalesce(md5("key"), '-'), coalesce(md5("value"), '-'), epoch_ms(kafka_ts),
+    coalesce(list_aggregate(list_transform(headers, lambda h: md5(h."key") || coalesce(md5(h."value"), '-')),
+                            'string_agg', ','), '')))"""
+"""Of key, value, headers and time of a message."""
 
 
 def load(settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress: Callable[[str], None]) -> int | None:
@@ -108,7 +123,7 @@ def _consume(
                 assert offset is not None
                 end = ranges[partition][1]
                 if offset <= end:
-                    rows.append((partition, offset, message.key(), message.value()))
+                    rows.append((partition, offset, message.key(), message.value(), _headers(message), _time(message)))
                 if offset >= end:
                     open_partitions.discard(partition)
             if rows:
@@ -124,3 +139,12 @@ def _consume(
     finally:
         consumer.close()
     return count
+
+
+def _headers(message: Message) -> list[dict[str, object]] | None:
+    headers: list[tuple[str, bytes | None]] = message.headers() or []  # type: ignore[assignment]  # never a dict here
+    return [{"key": key, "value": value} for key, value in headers] or None
+
+
+def _time(message: Message) -> datetime:
+    return _EPOCH + timedelta(milliseconds=message.timestamp()[1])

@@ -25,14 +25,14 @@ import pyarrow as pa
 from ventes.check import recompute, topic_read
 from ventes.check.protocol import checkpoint_complaints, log_complaints
 from ventes.config import Settings
-from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, ROLLUPS, SILVER
+from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, ROLLUPS, SILVER, SILVER_APP
 from ventes.deltalog.snapshot import Snapshot, TableMissing
+from ventes.deltalog.table import Table
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.judging.judge_batch import judged
 from ventes.lake import tables
 from ventes.lake.tables import path_of
 
-SILVER_APP = "ventes-silver"
 CHUNK = 200_000
 """Messages judged at a time: about 100 MB."""
 SHOWN = 5
@@ -92,6 +92,7 @@ class Verification:
         self.progress = progress
         self.read_topic = read_topic
         self.checks: list[Check] = []
+        self._snapshots: dict[str, Snapshot | None] = {}
 
     def run(self) -> Report:
         began = time.monotonic()
@@ -104,6 +105,7 @@ class Verification:
             self._judge_anew(con)
             self._expect_silver(con)
             self._positions(con)
+            self._bronze_fields(con)
             self._payload(con)
             self._silver(con)
             self._aggregates(con)
@@ -131,6 +133,7 @@ class Verification:
             )
         for table in SILVER:
             snapshot = found[table.name]
+            self._snapshots[table.name] = snapshot
             if snapshot is None:
                 con.register(f"_{table.name}", table.schema.empty_table())
                 con.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM _{table.name}")
@@ -239,6 +242,14 @@ class Verification:
             complaints,
         )
 
+    def _bronze_fields(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Bronze's typed fields against the raw bytes beside them."""
+        self.progress("comparing Bronze's fields with its raw bytes")
+        con.execute(recompute.BRONZE_FIELDS)
+        rows = _count(con, "bronze")
+        complaints = self._unexpected_columns(BRONZE, self._bronze) + self._both_ways(con, BRONZE.name)
+        self._add("I3 payload", rows, f"{rows:,} messages: the typed fields are those of the raw bytes", complaints)
+
     def _payload(self, con: duckdb.DuckDBPyConnection) -> None:
         """Bronze against a read of the topic, as far as the topic still has the messages."""
         if not self.read_topic:
@@ -263,14 +274,19 @@ class Verification:
                     """SELECT "partition", "offset" FROM this_topic ANTI JOIN topic USING ("partition", "offset")""",
                 ),
                 (
-                    "other bytes",
+                    "other key, value, headers or time",
                     """SELECT "partition", "offset" FROM topic t JOIN this_topic b USING ("partition", "offset")
                        WHERE t.fingerprint <> b.fingerprint""",
                 ),
             )
             for row in _rows(con, query)
         ]
-        self._add("I3 payload", copy, f"{copy:,} messages of the topic: key, value and offset as in Bronze", complaints)
+        self._add(
+            "I3 payload",
+            copy,
+            f"{copy:,} messages of the topic: key, value, headers, time and offset as in Bronze",
+            complaints,
+        )
 
     def _silver(self, con: duckdb.DuckDBPyConnection) -> None:
         self.progress("comparing Silver's messages")
@@ -278,8 +294,10 @@ class Verification:
         doubled = _rows(con, "SELECT vente_id, count(*) FROM ventes_clean GROUP BY ALL HAVING count(*) > 1")
         complaints = [f"vente_id twice in ventes_clean: {row}" for row in doubled]
         con.execute(recompute.silver(self.settings.rules.watermark_minutes))
-        for what in ("ventes_clean", "ventes_rejets", "raw"):
-            complaints += self._both_ways(con, what)
+        for table in (CLEAN, REJETS):
+            complaints += self._unexpected_columns(table, self._snapshots[table.name])
+            complaints += self._both_ways(con, table.name)
+        complaints += self._both_ways(con, "raw")
         rejected = _count(con, "ventes_rejets")
         self._add(
             "I4 silver",
@@ -292,7 +310,8 @@ class Verification:
         self.progress("recomputing the aggregates")
         con.execute(recompute.aggregates(self.settings.rules))
         for table in ROLLUPS:
-            complaints = self._both_ways(con, table.name)
+            complaints = self._unexpected_columns(table, self._snapshots[table.name])
+            complaints += self._both_ways(con, table.name)
             rows = _count(con, table.name)
             self._add(
                 "I5 aggregates", rows, f"{table.name}: {rows:,} rows recomputed from Bronze, both ways", complaints
@@ -301,8 +320,7 @@ class Verification:
     def _figures(self, con: duckdb.DuckDBPyConnection) -> Figures:
         row = con.execute(recompute.FIGURES).fetchone()
         assert row is not None  # an aggregate without GROUP BY has one row
-        cents = None if row[3] is None else Decimal(row[3]).scaleb(-2)
-        return Figures(_count(con, "all_bronze"), row[0], row[1], row[2], cents)
+        return Figures(_count(con, "all_bronze"), *row)
 
     def _protocol(self) -> None:
         self.progress("checking logs and checkpoints")
@@ -320,15 +338,28 @@ class Verification:
 
     # -- helpers --------------------------------------------------------------------------------
 
+    def _unexpected_columns(self, table: Table, snapshot: Snapshot | None) -> list[str]:
+        """A sentence for each stored column that nothing is expected of: it would pass unseen."""
+        stored = set(snapshot.columns) if snapshot is not None else set()
+        known = set(table.schema.names)
+        return [f"{table.name} has a column {name!r} that no release wrote" for name in sorted(stored - known)]
+
     def _both_ways(self, con: duckdb.DuckDBPyConnection, what: str) -> list[str]:
-        """Rows of expected_<what> that stored_<what> lacks, and the other way round."""
-        left, right = f"expected_{what}", f"stored_{what}"
-        columns = [row[0] for row in con.execute(f"SELECT column_name FROM (DESCRIBE {left})").fetchall()]
-        listed = ", ".join(f'"{name}"' for name in columns)
+        """Rows of expected_<what> that <what> lacks, and the other way round, over every column that is compared."""
+        exempt = recompute.NOT_COMPARED.get(what, {})
+        stored = [name for name in _columns(con, what) if name not in exempt]
+        expected = _columns(con, f"expected_{what}")
+        if set(stored) != set(expected):
+            odd = ", ".join(sorted(set(stored) ^ set(expected)))
+            return [f"{what}: column(s) {odd} are either stored or expected, not both: a mistake in this program"]
+        listed = ", ".join(f'"{name}"' for name in expected)
         found = []
-        for label, these, those in (("missing or other", left, right), ("not expected", right, left)):
+        for label, these, those in (
+            ("missing or other", f"expected_{what}", what),
+            ("not expected", what, f"expected_{what}"),
+        ):
             query = f"SELECT {listed} FROM {these} EXCEPT ALL SELECT {listed} FROM {those}"
-            found += [f"{what}: {label}: {dict(zip(columns, row, strict=True))}" for row in _rows(con, query)]
+            found += [f"{what}: {label}: {dict(zip(expected, row, strict=True))}" for row in _rows(con, query)]
         return found
 
     def _add(self, invariant: str, rows: int, compared: str, complaints: list[str]) -> None:
@@ -337,6 +368,10 @@ class Verification:
 
 def _rows(con: duckdb.DuckDBPyConnection, query: str) -> list[tuple[object, ...]]:
     return con.execute(f"SELECT * FROM ({query}) LIMIT {SHOWN}").fetchall()
+
+
+def _columns(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
+    return [row[0] for row in con.execute(f"SELECT column_name FROM (DESCRIBE {relation})").fetchall()]
 
 
 def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:

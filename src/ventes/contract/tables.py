@@ -39,6 +39,9 @@ POSITION = ("topic_id", "partition", "offset")
 """What identifies a Kafka message for ever."""
 
 
+SILVER_APP = "ventes-silver"
+"""The application id of every commit to a Silver table; its version is the lot."""
+
 BRONZE = Table(
     name="bronze",
     key=POSITION,

@@ -1,3 +1,4 @@
+-- Run by DuckDB, in both engines.
 -- The fast path: sales that need no second look, typed. `proven` = contract.verdict.judge would find the row valid,
 -- with exactly these values. Never NULL; false decides nothing, the row then goes to `judge`.
 --

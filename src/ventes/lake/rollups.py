@@ -12,17 +12,17 @@ columns), so a lot of today's sales rewrites today's file, however many days the
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ventes.config import Rules, Settings
-from ventes.contract.dialect import sql
-from ventes.contract.tables import AGGREGES, CLEAN, PAR_MINUTE, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, ROLLUPS
+from ventes.contract.arithmetic import mean_sql
+from ventes.contract.dialect import Value, fragment, sql
+from ventes.contract.tables import AGGREGES, CLEAN, PAR_MINUTE, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, ROLLUPS, SILVER_APP
 from ventes.deltalog import commit, data_files
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.database import RecycledDatabase
@@ -33,9 +33,6 @@ from ventes.errors import LakeDamaged
 from ventes.lake.distinct_customers import Reach
 from ventes.lake.open_tables import OpenTables
 from ventes.runtime.failpoints import failpoint
-
-APP = "ventes-silver"
-"""The application id of every Silver commit; its version is the lot."""
 
 CHUNK = 8192
 """Rows a file: rewriting one costs about 10 ms (ventes_aggreges), the largest share of a lot's price."""
@@ -73,13 +70,24 @@ _SPECS = {
 }
 
 
-def thresholds(rules: Rules) -> dict[str, int | Decimal]:
-    """The parameters of ventes_aggreges.sql."""
-    return {
+def rollup_sql(name: str, rules: Rules) -> str:
+    """The statement that makes the aggregate table `name` from its partial rows."""
+    parameters = _PARAMETERS[name](rules) if name in _PARAMETERS else {}
+    return sql(f"lake/sql/{name}", "duckdb", **parameters)
+
+
+_MEAN_SALE = fragment(mean_sql("revenue_total", "total_transactions"))
+_PARAMETERS: Mapping[str, Callable[[Rules], dict[str, Value]]] = {
+    AGGREGES.name: lambda rules: {
+        "mean": fragment(mean_sql("total_depense", "nb_achats")),
         "loyal_from": rules.loyal_from,
-        "standard_from": Decimal(repr(rules.standard_from)),
-        "premium_from": Decimal(repr(rules.premium_from)),
-    }
+        "standard_from": rules.standard_from,
+        "premium_from": rules.premium_from,
+    },
+    PAR_PAYS.name: lambda _: {"mean": _MEAN_SALE},
+    PAR_SEGMENT.name: lambda _: {"mean": _MEAN_SALE},
+}
+"""Table → the parameters of its statement."""
 
 
 def partial(con: duckdb.DuckDBPyConnection, name: str) -> pa.Table:
@@ -105,10 +113,7 @@ class Publisher:
         self._reach: Reach | None = None
         self._recent: dict[str, dict[str, pa.Table]] = {table.name: {} for table in ROLLUPS}
         """Table → path → rows, of the files written last: the next lot most likely touches the same."""
-        params = thresholds(settings.rules)
-        self._sql = {
-            name: sql(f"lake/sql/{name}", "duckdb", **(params if name == AGGREGES.name else {})) for name in _SPECS
-        }
+        self._sql = {name: rollup_sql(name, settings.rules) for name in _SPECS}
 
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
         """Merge the partial tables of `lot` into the five tables. A table that has the lot is left as it is."""
@@ -127,7 +132,7 @@ class Publisher:
         for table in ROLLUPS:  # ventes_aggreges first: the distinct counts of the others come from it
             log = self.logs[table.name]
             log.refresh()
-            last = log.transactions.get(APP)
+            last = log.transactions.get(SILVER_APP)
             if last is not None and last > lot:
                 raise LakeDamaged(
                     f"{table.name} holds lot {last}, ventes_clean only {lot}", "ventes rebuild silver makes them agree"
@@ -145,10 +150,10 @@ class Publisher:
 
     def _merge(self, spec: _Rollup, delta: pa.Table, lot: int, anew: bool = False) -> None:
         log = self.logs[spec.table.name]
-        if not anew and log.transactions.get(APP, -1) >= lot:
+        if not anew and log.transactions.get(SILVER_APP, -1) >= lot:
             return
         if delta.num_rows == 0 and not anew:
-            commit.append(log, spec.table, spec.table.schema.empty_table(), APP, lot)
+            commit.append(log, spec.table, spec.table.schema.empty_table(), SILVER_APP, lot)
             return
         if spec.sums:
             delta = delta.select(list(spec.sums.values())).rename_columns(list(spec.sums))
@@ -160,7 +165,7 @@ class Publisher:
         gathered = [] if anew else _small(log, touched)
         kept = pa.concat_tables([self._rows(log, spec.table, file) for file in gathered]) if gathered else None
         chunks = [*_chunks(spec, merged, log), *(_chunks(spec, kept, log) if kept is not None else [])]
-        new = commit.replace(log, spec.table, [*touched, *gathered], chunks, APP, lot)
+        new = commit.replace(log, spec.table, [*touched, *gathered], chunks, SILVER_APP, lot)
         self._recent[spec.table.name] = {file.path: rows for file, rows in zip(new, chunks, strict=True)}
 
     def _final(self, spec: _Rollup, partials: pa.Table) -> pa.Table:

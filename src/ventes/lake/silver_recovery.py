@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ventes.contract.tables import CLEAN, REJETS
+from ventes.contract.tables import CLEAN, REJETS, SILVER_APP
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log, TableMissing
 from ventes.errors import LakeDamaged
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.positions import Position, merge, of_log
-from ventes.lake.rollups import APP, Publisher
+from ventes.lake.rollups import Publisher
 
 
 @dataclass
@@ -37,8 +37,8 @@ def recover(tables: OpenTables, publisher: Publisher) -> State:
     Raises LakeDamaged where tables contradict each other in a way that no crash explains.
     """
     clean = tables.ensure(CLEAN)
-    committed = clean.transactions.get(APP, 0)
-    used = [log.transactions.get(APP, 0) for log in publisher.logs.values()]
+    committed = clean.transactions.get(SILVER_APP, 0)
+    used = [log.transactions.get(SILVER_APP, 0) for log in publisher.logs.values()]
     if not committed and any(used):
         raise LakeDamaged(f"{clean.path} holds no lot, but the aggregates do", "ventes rebuild silver")
     if committed:
@@ -50,7 +50,7 @@ def recover(tables: OpenTables, publisher: Publisher) -> State:
         mended.append(f"{dropped} rows of ventes_rejets belonged to a lot that was not finished; it is taken again")
     if committed:
         mended += [f"{name} completed up to lot {committed}" for name in publisher.complete(clean, committed)]
-    last_used = max(committed, rejets.transactions.get(APP, 0), *used)
+    last_used = max(committed, rejets.transactions.get(SILVER_APP, 0), *used)
     return State(last_used, merge(of_log(clean), of_log(rejets)), mended)
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, POSITION, REJETS
+from ventes.contract.tables import BRONZE, CLEAN, POSITION, REJETS, SILVER_APP
 from ventes.deltalog import commit, data_files
 from ventes.deltalog.data_files import with_columns
 from ventes.deltalog.database import RecycledDatabase
@@ -31,7 +31,6 @@ from ventes.errors import LakeDamaged
 from ventes.judging.judge_batch import judged
 from ventes.judging.messages import RAW
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollups import APP
 from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.failpoints import failpoint
@@ -87,7 +86,7 @@ class EmbeddedSilver:
         if parts.rejets.num_rows:
             self._commit_rejects(parts.rejets, bronze, lot_range, lot)
         failpoint("silver.after_rejets")
-        commit.append(clean, CLEAN, parts.clean, APP, lot)
+        commit.append(clean, CLEAN, parts.clean, SILVER_APP, lot)
         failpoint("silver.after_clean")
         return LotResult(parts.clean.num_rows, parts.rejets.num_rows, parts.partials)
 
@@ -128,14 +127,14 @@ class EmbeddedSilver:
     def _commit_rejects(self, rows: pa.Table, bronze: Snapshot, lot_range: LotRange, lot: int) -> None:
         """Append the rejected rows with their raw bytes, which come from Bronze in pieces."""
         log = self._tables.log(REJETS)
-        if commit.has(log, APP, lot):
+        if commit.has(log, SILVER_APP, lot):
             return
         file = data_files.write_stream(log.path, REJETS, REJETS.schema, with_values(rows, bronze, lot_range), {})
         if file.rows != rows.num_rows:
             raise LakeDamaged(
                 f"Bronze gave the raw bytes of {file.rows} rejected rows of {rows.num_rows}", "ventes verify says which"
             )
-        commit.append_files(log, [file], {APP: lot})
+        commit.append_files(log, [file], {SILVER_APP: lot})
 
 
 def _together(parts: Iterable[pa.Table]) -> pa.Table:

@@ -23,7 +23,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.contract.tables import BRONZE, CLEAN, REJETS, SILVER_APP
 from ventes.deltalog import commit
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.database import RecycledDatabase
@@ -41,7 +41,7 @@ from ventes.engines.spark.session import Session, open_session
 from ventes.engines.spark.split_in_spark import Census, may_hold, parts
 from ventes.engines.split_in_duckdb import split as split_few
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollups import APP, partials_of
+from ventes.lake.rollups import partials_of
 from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import lock_path
 from ventes.runtime.failpoints import failpoint
@@ -130,9 +130,9 @@ class SparkSilver:
         split = split_few(self.database.con, rows, known_rows, self._settings, lot, now)
         failpoint("silver.before_rejets")
         if split.rejets.num_rows:
-            commit.append(self._tables.log(REJETS), REJETS, split.rejets, APP, lot)
+            commit.append(self._tables.log(REJETS), REJETS, split.rejets, SILVER_APP, lot)
         failpoint("silver.after_rejets")
-        commit.append(clean, CLEAN, split.clean, APP, lot)
+        commit.append(clean, CLEAN, split.clean, SILVER_APP, lot)
         failpoint("silver.after_clean")
         return LotResult(split.clean.num_rows, split.rejets.num_rows, split.partials)
 
@@ -150,7 +150,7 @@ class SparkSilver:
             if split.rejected_rows:
                 self._append_rejects(split.rejets, lot)
             failpoint("silver.after_rejets")
-            added = frames.append(clean, CLEAN, split.clean, APP, lot)
+            added = frames.append(clean, CLEAN, split.clean, SILVER_APP, lot)
             failpoint("silver.after_clean")
         finally:
             self._spark.catalog.clearCache()
@@ -159,9 +159,9 @@ class SparkSilver:
     def _append_rejects(self, rows: DataFrame | pa.Table, lot: int) -> None:
         log = self._tables.log(REJETS)
         if isinstance(rows, pa.Table):
-            commit.append(log, REJETS, rows, APP, lot)
+            commit.append(log, REJETS, rows, SILVER_APP, lot)
         else:
-            frames.append(log, REJETS, rows, APP, lot)
+            frames.append(log, REJETS, rows, SILVER_APP, lot)
 
     def _partials(self, clean: Log, paths: frozenset[str]) -> dict[str, pa.Table]:
         """What the files just written add to the roll-ups: DuckDB groups 400,000 rows in a tenth of a second."""

@@ -1,3 +1,4 @@
+-- Run by Spark and by DuckDB: keep to what both understand.
 -- The rows of ventes_clean, from the relation `judged_rows`.
 -- :watermark_us  lateness in microseconds from which a sale is en_retard
 -- :processed_at    when the lot is taken (UTC), :lot its number

@@ -1,3 +1,4 @@
+-- Run by DuckDB, under either engine.
 -- What the relation `clean` (rows of ventes_clean) adds to ventes_aggreges, ventes_par_pays and ventes_par_segment.
 SELECT client_id, client_nom, pays, segment, jour,
        CAST(sum(quantite) AS BIGINT) AS total_quantite,

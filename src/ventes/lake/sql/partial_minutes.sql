@@ -1,3 +1,4 @@
+-- Run by DuckDB, under either engine.
 -- What the relation `clean` adds to ventes_par_minute.
 SELECT date_trunc('MINUTE', horodatage) AS minute,
        count(*) AS total_transactions,

@@ -1,3 +1,4 @@
+-- Run by DuckDB, under either engine.
 -- What the relation `clean` adds to ventes_par_produit.
 SELECT produit_id, produit_nom, categorie,
        CAST(sum(quantite) AS BIGINT) AS quantite_totale,

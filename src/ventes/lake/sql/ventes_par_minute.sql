@@ -1,3 +1,4 @@
+-- Run by DuckDB, under either engine.
 -- ventes_par_minute from `partials`: any number of rows of partial_minutes for each minute.
 SELECT minute,
        CAST(sum(total_transactions) AS BIGINT) AS total_transactions,

@@ -1,5 +1,6 @@
+-- Run by DuckDB, under either engine.
 -- ventes_par_pays from `partials` (pays, total_transactions, revenue_total, items_sold; any number a country) and
--- `distinct_counts` (pays, unique_customers). The average as in ventes_aggreges.sql.
+-- `distinct_counts` (pays, unique_customers). :mean = revenue_total / total_transactions.
 WITH sums AS (
   SELECT pays,
          CAST(sum(total_transactions) AS BIGINT) AS total_transactions,
@@ -7,12 +8,8 @@ WITH sums AS (
          CAST(sum(items_sold) AS BIGINT) AS items_sold
   FROM partials
   GROUP BY pays
-),
-scaled AS (
-  SELECT *, CAST(revenue_total * 200 AS DECIMAL(38, 0)) + total_transactions AS t FROM sums
 )
 SELECT d.pays, d.total_transactions, d.revenue_total,
-       CAST(CAST(CAST((t - t % (2 * total_transactions)) / (2 * total_transactions) AS BIGINT) AS DECIMAL(16, 0))
-            * CAST('0.01' AS DECIMAL(2, 2)) AS DECIMAL(18, 2)) AS transaction_moyenne,
+       :mean AS transaction_moyenne,
        d.items_sold, CAST(u.unique_customers AS BIGINT) AS unique_customers
-FROM scaled AS d JOIN distinct_counts AS u ON d.pays = u.pays
+FROM sums AS d JOIN distinct_counts AS u ON d.pays = u.pays

@@ -1,3 +1,4 @@
+-- Run by DuckDB, under either engine.
 -- ventes_par_produit from `partials`: any number of rows of partial_products for each key.
 SELECT produit_id, produit_nom, categorie,
        CAST(sum(quantite_totale) AS BIGINT) AS quantite_totale,

@@ -1,0 +1,37 @@
+"""The one arithmetic of money: sums are exact decimals, means are rounded half up to cents, shares to 0.1 %.
+
+Tables, page and command line compute means and shares here and nowhere else. `verify` has a rendering of its own
+(check/recompute.py), and tests use plain Decimal division: both would show a mistake in this file.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+CENT = Decimal("0.01")
+PERMILLE = Decimal("0.001")
+_EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
+"""A quotient of a sum below 10^38 by a count below 10^19 that is no tie differs from one by more than 10^-60: rounding
+it to 60 digits first changes nothing."""
+
+
+def mean(total: Decimal, count: int) -> Decimal | None:
+    """`total` / `count`, half up to cents; None for no row. `total` has at most 2 decimals."""
+    return _EXACT.quantize(_EXACT.divide(total, Decimal(count)), CENT) if count else None
+
+
+def share(part: Decimal | int, whole: Decimal | int) -> Decimal | None:
+    """`part` / `whole` as a fraction, half up to 0.001 (0.1 %); None where `whole` is 0."""
+    return _EXACT.quantize(_EXACT.divide(Decimal(part), Decimal(whole)), PERMILLE) if whole else None
+
+
+def mean_sql(total: str, count: str) -> str:
+    """The SQL expression of `mean`, DECIMAL(18, 2), in the dialect of the project's .sql files.
+
+    `total` (DECIMAL(28, 2), not negative) and `count` (a whole number, not 0) are column names or expressions. With c
+    the total in cents and n the count, 2c + n is made a multiple of 2n before it is divided: the quotient is a whole
+    number below 2^53 and exact in every engine, whatever type the engine divides decimals in.
+    """
+    doubled = f"(CAST(CAST({total} AS DECIMAL(28, 2)) * 200 AS DECIMAL(38, 0)) + {count})"
+    cents = f"CAST(({doubled} - {doubled} % (2 * {count})) / (2 * {count}) AS BIGINT)"
+    return f"CAST(CAST({cents} AS DECIMAL(16, 0)) * CAST('0.01' AS DECIMAL(2, 2)) AS DECIMAL(18, 2))"
