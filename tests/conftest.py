@@ -1,9 +1,10 @@
-"""What holds for all tests: on a build server (CI=true) nothing is skipped."""
+"""What holds for all tests: on a build server (CI=true) nothing is skipped; the end says what each layer took."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections import defaultdict
 from collections.abc import Generator
 
 import pytest
@@ -36,3 +37,19 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse(report)
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The time of each layer: the folder below tests/."""
+    seconds: dict[str, float] = defaultdict(float)
+    tests: dict[str, int] = defaultdict(int)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                layer = report.nodeid.split("/")[1] if report.nodeid.startswith("tests/") else "other"
+                seconds[layer] += report.duration
+                tests[layer] += report.when == "call"
+    if len(seconds) > 1:
+        terminalreporter.section("time of each layer")
+        for layer in sorted(seconds, key=seconds.__getitem__, reverse=True):
+            terminalreporter.write_line(f"{layer:10} {seconds[layer]:7.1f} s {tests[layer]:6} tests")

@@ -37,8 +37,6 @@ class Event:
     source_zone: str
     business_zone: str
     kafka_ts: datetime
-    arrival_matters: bool
-    """The verdict holds for this kafka_ts only: not for a message that a real broker stamps."""
 
     @property
     def default_zones(self) -> bool:
@@ -63,7 +61,6 @@ def _event(line: dict[str, Any]) -> Event:
         source_zone=line.get("source_zone", "UTC"),
         business_zone=line.get("business_zone", "UTC"),
         kafka_ts=_moment(line["kafka_ts"]) if "kafka_ts" in line else ARRIVAL,
-        arrival_matters=line.get("arrival_matters", False),
     )
 
 

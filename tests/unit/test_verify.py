@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Field
+from deltalake.schema import PrimitiveType
 from typer.testing import CliRunner
 
 from harness import sample_lake
+from harness.ingested import ingest, sale
+from harness.silver_run import loop_of, rows_of, settings_of
+from ventes.check.recompute import NOT_COMPARED
 from ventes.check.verify import Report, Verification
 from ventes.cli import app, mount
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, PAR_PAYS, REJETS
+from ventes.contract.tables import AGGREGES, ALL, BRONZE, CLEAN, PAR_PAYS, REJETS
 from ventes.deltalog.table import Table
+from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.lake.tables import path_of
 
 
+@pytest.fixture(scope="module")
+def whole_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    sample_lake.make(sample_lake.settings_at(folder), 2_000)
+    return folder
+
+
 @pytest.fixture
-def lake(tmp_path: Path) -> Settings:
-    settings = sample_lake.settings_at(tmp_path)
-    sample_lake.make(settings, 2_000)
-    return settings
+def lake(whole_lake: Path, tmp_path: Path) -> Settings:
+    """A copy of the lake, to be damaged."""
+    shutil.copytree(whole_lake, tmp_path, dirs_exist_ok=True)
+    return sample_lake.settings_at(tmp_path)
 
 
 def verified(settings: Settings) -> Report:
@@ -85,6 +98,19 @@ def _empty_the_last_log_entry(settings: Settings) -> None:
     newest.with_name(f"{int(newest.stem) + 1:020d}.json").touch()
 
 
+def _change_a_field_of_bronze(settings: Settings) -> None:
+    _table(settings, BRONZE).update(predicate="offset = 7", updates={"client_nom": "'Somebody Else'"})
+
+
+def _change_an_average(settings: Settings) -> None:
+    updates = {"transaction_moyenne": "transaction_moyenne + 0.01"}
+    _table(settings, PAR_PAYS).update(predicate="pays = 'France'", updates=updates)
+
+
+def _add_a_column(settings: Settings) -> None:
+    _table(settings, PAR_PAYS).alter.add_columns([Field("remise", PrimitiveType("long"))])
+
+
 @pytest.mark.parametrize(
     ("damage", "invariant"),
     [
@@ -94,6 +120,9 @@ def _empty_the_last_log_entry(settings: Settings) -> None:
         (_lose_a_country, "I5 aggregates"),
         (_lose_a_rejected_message, "I1 positions"),
         (_double_a_bronze_row, "I1 positions"),
+        (_change_a_field_of_bronze, "I3 payload"),
+        (_change_an_average, "I5 aggregates"),
+        (_add_a_column, "I5 aggregates"),
     ],
 )
 def test_each_damage_is_found_where_it_is(lake: Settings, damage: Callable[[Settings], None], invariant: str) -> None:
@@ -124,3 +153,18 @@ def test_an_empty_log_entry_is_named(lake: Settings) -> None:
     _empty_the_last_log_entry(lake)
     with pytest.raises(Exception, match="is empty"):
         verified(lake)
+
+
+def test_every_stored_column_is_expected_or_says_why_not() -> None:
+    """The tables' columns, what `verify` expects and what it exempts must stay the same sets."""
+    for table in ALL:
+        assert set(NOT_COMPARED.get(table.name, {})) <= set(table.schema.names), table.name
+
+
+@pytest.mark.parametrize(("spent", "level"), [("499.99", "Standard"), ("500.00", "Premium")])
+def test_a_threshold_between_two_cents_means_the_same_to_job_and_verify(tmp_path: Path, spent: str, level: str) -> None:
+    settings = settings_of(tmp_path, rules={"premium_from": "499.994"})
+    ingest(settings, [sale(1, montant=float(spent))])
+    assert loop_of(settings, EmbeddedSilver).run() == 0
+    assert [row["segment_depense"] for row in rows_of(settings, AGGREGES)] == [level]
+    assert verified(settings).ok
