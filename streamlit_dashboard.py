@@ -11,7 +11,7 @@ import streamlit as st  # noqa: F401 - for what you add below
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
-from ventes.dashboard import page
+from ventes.cli import page
 
 board = page.render(own_tabs=["Custom"])
 spark = board.spark

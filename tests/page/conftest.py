@@ -24,6 +24,9 @@ from harness import sample_lake
 from ventes.config import PROJECT, Settings
 
 SCRIPT = PROJECT / "streamlit_dashboard.py"
+"""The page, as people start it by hand."""
+SERVER = PROJECT / "streamlit_server.py"
+"""The page as `ventes start` runs it: with downloads."""
 PORTS = iter(range(19850, 19900))
 DESKTOP: ViewportSize = {"width": 1400, "height": 1000}
 BROWSER_FLAGS = [
@@ -65,8 +68,8 @@ class Site:
 
 
 @contextmanager
-def serve(folder: Path, script: Path = SCRIPT, *flags: str) -> Iterator[Site]:
-    """`streamlit run` as a person would, until it answers."""
+def serve(folder: Path, script: Path = SERVER, *flags: str) -> Iterator[Site]:
+    """`streamlit run` of `script`, until it answers."""
     config = folder / "ventes.toml"
     port = next(PORTS)
     with (folder / "page.out").open("wb") as out:

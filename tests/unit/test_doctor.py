@@ -13,7 +13,6 @@ from deltalake import DeltaTable
 from harness.pipeline import free_ports
 from ventes.check.doctor import lake, machine, troubleshooting
 from ventes.check.doctor.troubleshooting import Load
-from ventes.check.status import ServiceStatus, Status
 from ventes.config import Kafka, Page, Paths, Settings
 from ventes.contract.tables import BRONZE, PAR_PAYS
 from ventes.deltalog.commit import append
@@ -21,6 +20,7 @@ from ventes.deltalog.log import Log
 from ventes.install import jars
 from ventes.lake import tables
 from ventes.lake.writer_lock import WriterLock, lock_path
+from ventes.runtime.pipeline_status import ServiceStatus, Status
 
 CALM = Load(average=0.1, cores=2, free_mb=8000)
 

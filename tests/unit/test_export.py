@@ -44,6 +44,11 @@ def test_bytes_and_lists_are_text_and_harmless_too() -> None:
     assert rows == [["'=1+1", '["=x"]'], ["\\xff\\xfe", "[]"], ["", ""]]
 
 
+def test_ids_are_exact_in_a_column_with_gaps() -> None:
+    table = pa.table({"vente_id": pa.array([502424218828802, None, 9007199254740993], pa.int64())})
+    assert read(as_csv(table))[1:] == [["502424218828802"], [], ["9007199254740993"]]
+
+
 def test_lists_without_any_element() -> None:
     table = pa.table({"l": pa.array([[], None], pa.list_(pa.string())), "n": [1, 2]})
     assert read(as_csv(table))[1:] == [["[]", "1"], ["", "2"]]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -14,9 +15,10 @@ import pytest
 from harness import sample_lake
 from harness.maintaining import maintenance_of
 from ventes.contract.tables import BRONZE, CLEAN, REJETS
-from ventes.dashboard import figures, file_cache, query_sources
+from ventes.dashboard import figures, file_cache, query_sources, text
 from ventes.dashboard.filters import Filters, period
-from ventes.dashboard.source import Lake, Moment, NotReadable
+from ventes.dashboard.newest_rows import newest_files
+from ventes.dashboard.source import LiveTables, NotReadable
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 
@@ -36,10 +38,10 @@ FILTERS = {
 
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def live(tmp_path_factory: pytest.TempPathFactory) -> LiveTables:
     settings = sample_lake.settings_at(tmp_path_factory.mktemp("lake"))
     sample_lake.make(settings, 3000, sample_lake.Shape(days=14), now=NOW, lots=5)
-    return Lake(settings)
+    return LiveTables(settings)
 
 
 @pytest.fixture(params=FILTERS, scope="module")
@@ -48,16 +50,16 @@ def filters(request: pytest.FixtureRequest) -> Filters:
 
 
 @pytest.fixture(scope="module")
-def views(lake: Lake, filters: Filters) -> Iterator[duckdb.DuckDBPyConnection]:
-    with query_sources.narrowed(lake.moment(), filters, "clients", "products", "minutes") as con:
+def views(live: LiveTables, filters: Filters) -> Iterator[duckdb.DuckDBPyConnection]:
+    with query_sources.narrowed(live.read(), filters, "clients", "products", "minutes") as con:
         yield con
 
 
 @pytest.fixture(scope="module")
-def truth(lake: Lake, filters: Filters) -> Iterator[duckdb.DuckDBPyConnection]:
+def truth(live: LiveTables, filters: Filters) -> Iterator[duckdb.DuckDBPyConnection]:
     """The view `v`: the rows of ventes_clean that pass, by a filter written a second time."""
     with connect() as con:
-        lake.moment()[CLEAN.name].view(con, "clean")
+        live.read()[CLEAN.name].view(con, "clean")
         conditions = [
             f"jour >= DATE '{filters.since}'" if filters.since else "true",
             f"jour <= DATE '{filters.until}'" if filters.until else "true",
@@ -79,21 +81,100 @@ def test_headline(views: duckdb.DuckDBPyConnection, truth: duckdb.DuckDBPyConnec
     ).fetchall()[0]
     assert sales > 0
     assert (found.sales, found.clients, found.products, found.revenue) == (sales, clients, products, revenue)
-    assert found.average == figures.average(revenue, sales)
+    assert found.average == half_up(revenue / sales)
     assert (day.sales, day.clients, day.revenue) == truth.execute(
         "SELECT count(*), count(DISTINCT client_id), coalesce(sum(montant), 0) FROM v WHERE jour = DATE '2026-03-05'"
     ).fetchall()[0]
 
 
+def half_up(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+def sums(truth: duckdb.DuckDBPyConnection, *key: str) -> dict[tuple[Any, ...], list[Any]]:
+    """Key → revenue, sales, items, different clients of the sales that pass, added up one by one in Python."""
+    found: dict[tuple[Any, ...], list[Any]] = {}
+    columns = ", ".join(key)
+    for *values, amount, items, client in truth.execute(
+        f"SELECT {columns}, montant, quantite, client_id FROM v"
+    ).fetchall():
+        entry = found.setdefault(tuple(values), [Decimal(0), 0, 0, set()])
+        entry[0] += amount
+        entry[1] += 1
+        entry[2] += items
+        entry[3].add(client)
+    return found
+
+
 def test_countries(views: duckdb.DuckDBPyConnection, truth: duckdb.DuckDBPyConnection) -> None:
+    wanted = [
+        (country, revenue, sales, items, len(clients), half_up(revenue / sales))
+        for (country,), (revenue, sales, items, clients) in sums(truth, "pays").items()
+    ]
     found = [tuple(row.values()) for row in figures.countries(views).to_pylist()]
-    assert (
-        found
-        == truth.execute(
-            "SELECT pays, sum(montant) AS revenue, count(*), sum(quantite), count(DISTINCT client_id), "
-            "CAST(round(sum(montant) / count(*), 2) AS DECIMAL(18, 2)) FROM v GROUP BY 1 ORDER BY revenue DESC, pays"
-        ).fetchall()
+    assert found == sorted(wanted, key=lambda row: (-row[1], row[0]))
+
+
+def test_best_clients(views: duckdb.DuckDBPyConnection, truth: duckdb.DuckDBPyConnection) -> None:
+    wanted = [
+        (*key, sales, revenue, half_up(revenue / sales))
+        for key, (revenue, sales, _, _) in sums(truth, "client_id", "client_nom", "pays", "segment").items()
+    ]
+    found = [tuple(row.values())[:-1] for row in figures.best_clients(views, 20).to_pylist()]
+    assert found == sorted(wanted, key=lambda row: (-row[5], row[0]))[:20]
+
+
+def clients_view(con: duckdb.DuckDBPyConnection, rows: list[tuple[int, str, int]]) -> None:
+    """The view `clients` with (client_id, total_depense, nb_achats)."""
+    con.execute(
+        "CREATE TEMP TABLE clients AS SELECT id::BIGINT AS client_id, 'n' AS client_nom, 'France' AS pays, "
+        "'s' AS segment, DATE '2026-03-01' AS jour, bought::BIGINT AS total_quantite, "
+        "spent::DECIMAL(28, 2) AS total_depense, bought::BIGINT AS nb_achats "
+        f"FROM (VALUES {', '.join(map(str, rows))}) AS v(id, spent, bought)"
     )
+    con.execute("CREATE TEMP TABLE products (produit_id BIGINT)")
+
+
+@pytest.mark.parametrize(
+    ("revenue", "sales", "average"),
+    [
+        ("0.29", 2, "0.15"),  # 0.145 is a tie, and a float below it
+        ("0.15", 2, "0.08"),
+        ("1.01", 2, "0.51"),
+        ("10.00", 3, "3.33"),
+        ("90071992547409.93", 2, "45035996273704.97"),
+        ("79999999999999.99", 1, "79999999999999.99"),
+    ],
+)
+def test_every_average_is_half_up_from_exact_sums(revenue: str, sales: int, average: str) -> None:
+    with connect() as con:
+        clients_view(con, [(1, revenue, sales)])
+        total, day = figures.headline(con, date(2026, 3, 1))
+        tables = (figures.countries(con), figures.segments(con), figures.best_clients(con))
+    assert [total.average, day.average, *(table["average"][0].as_py() for table in tables)] == [Decimal(average)] * 5
+
+
+@pytest.mark.parametrize("premium", ["499.994", "499.990001", "500", "5E+2"])
+def test_a_threshold_is_the_decimal_of_the_settings(premium: str) -> None:
+    spent = ["499.98", "499.99", "500.00", "500.01", "99999999999999999999999999.99"]
+    with connect() as con:
+        clients_view(con, [(number, amount, 1) for number, amount in enumerate(spent)])
+        levels = figures.spending(con, Decimal("499.98"), Decimal(premium)).to_pylist()
+    assert levels[0]["clients"] == sum(Decimal(amount) >= Decimal(premium) for amount in spent)
+    assert sum(level["clients"] for level in levels) == len(spent)
+
+
+def test_no_sale_has_no_average_and_no_share() -> None:
+    assert figures.Headline(0, 0, 0, Decimal(0)).average is None
+    nobody = figures.Loyalty(0, 0, Decimal(0), Decimal(0))
+    assert (nobody.share_of_clients, nobody.share_of_revenue) == (None, None)
+
+
+def test_shares_are_half_up_to_a_tenth_of_a_percent() -> None:
+    loyalty = figures.Loyalty(8000, 1, Decimal("2000.00"), Decimal("1001.00"))
+    assert text.percent(loyalty.share_of_clients) == "0.0%"
+    assert text.percent(loyalty.share_of_revenue) == "50.1%"  # 0.5005
+    assert text.percent(None) == "–"
 
 
 def test_products_ranked(views: duckdb.DuckDBPyConnection, truth: duckdb.DuckDBPyConnection) -> None:
@@ -116,8 +197,8 @@ def test_timeline_counts_every_sale_once(views: duckdb.DuckDBPyConnection, truth
     assert rows[0]["start"] <= first.replace(tzinfo=None) < rows[0]["start"] + timedelta(minutes=timeline.step_minutes)
 
 
-def test_timeline_in_the_business_zone(lake: Lake) -> None:
-    with query_sources.narrowed(lake.moment(), Filters(), "minutes") as con:
+def test_timeline_in_the_business_zone(live: LiveTables) -> None:
+    with query_sources.narrowed(live.read(), Filters(), "minutes") as con:
         utc = figures.timeline(con, "UTC").points["start"][0].as_py()
         paris = figures.timeline(con, "Europe/Paris").points["start"][0].as_py()
     assert paris - utc == timedelta(hours=1)
@@ -138,18 +219,12 @@ def test_loyalty_and_spending(views: duckdb.DuckDBPyConnection, truth: duckdb.Du
     ]
 
 
-def test_average_is_half_up_from_exact_sums() -> None:
-    assert figures.average(Decimal("0.15"), 2) == Decimal("0.08")
-    assert figures.average(Decimal("10.00"), 3) == Decimal("3.33")
-    assert figures.average(Decimal(0), 0) is None
-
-
-def test_reconciliation_accounts_for_every_message(lake: Lake) -> None:
-    moment = lake.moment()
-    with lake.connection() as con:
-        answer = lake.perfile.ask(con, moment[REJETS.name], file_cache.REASONS)
+def test_reconciliation_accounts_for_every_message(live: LiveTables) -> None:
+    snapshots = live.read()
+    with live.connection() as con:
+        answer = live.file_cache.answer(con, snapshots[REJETS.name], file_cache.REASONS)
         con.register("motifs", answer["motifs"])
-        book = figures.reconciliation(moment[BRONZE.name].rows, moment[CLEAN.name].rows, answer["kinds"])
+        book = figures.reconciliation(snapshots[BRONZE.name].rows, snapshots[CLEAN.name].rows, answer["kinds"])
         reasons = figures.reasons(con).to_pylist()
     assert book.messages == 3000
     assert book.rejected > 0
@@ -163,29 +238,29 @@ def test_reconciliation_adds_repeated_keys() -> None:
     assert (book.invalid, book.duplicates, book.conflicts, book.waiting) == (5, 1, 0, 1)
 
 
-def test_last_messages_are_the_newest_of_the_table(lake: Lake) -> None:
-    moment = lake.moment()
-    found = query_sources.last_messages(moment, 100)["offset"].to_pylist()
-    with moment.open(BRONZE.name) as con:
+def test_last_messages_are_the_newest_of_the_table(live: LiveTables) -> None:
+    snapshots = live.read()
+    found = query_sources.last_messages(snapshots, 100)["offset"].to_pylist()
+    with snapshots.open(BRONZE.name) as con:
         assert found == [
             row[0] for row in con.execute('SELECT "offset" FROM bronze ORDER BY kafka_ts DESC, "offset" DESC LIMIT 100')
             .fetchall()
         ]  # fmt: skip
 
 
-def test_last_messages_reads_few_files(lake: Lake) -> None:
-    moment = lake.moment()
-    chosen = query_sources.newest(moment[BRONZE.name], "kafka_ts", 100)
-    assert len(chosen) < len(moment[BRONZE.name].files) / 2
+def test_last_messages_reads_few_files(live: LiveTables) -> None:
+    snapshots = live.read()
+    chosen = newest_files(snapshots[BRONZE.name], 100)
+    assert len(chosen) < len(snapshots[BRONZE.name].files) / 2
 
 
-def test_trend_slices_hold_all_recent_sales(lake: Lake) -> None:
-    recent = query_sources.recent_sales(lake.moment(), Filters(), 500)
+def test_trend_slices_hold_all_recent_sales(live: LiveTables) -> None:
+    recent = query_sources.recent_sales(live.read(), Filters(), 500)
     trend = figures.trend(recent)
     assert sum(trend.sales) == 500
     assert len(trend.sales) == len(trend.average) == 24
     assert sum(trend.revenue) == pytest.approx(float(sum(recent["montant"].to_pylist())))
-    with lake.connection() as con:
+    with live.connection() as con:
         con.register("recent", recent)
         ((first, last),) = con.execute("SELECT epoch_ms(min(kafka_ts)), epoch_ms(max(kafka_ts)) FROM recent").fetchall()
         wanted = con.execute(
@@ -197,11 +272,11 @@ def test_trend_slices_hold_all_recent_sales(lake: Lake) -> None:
         assert (trend.sales[i], trend.clients[i], trend.products[i]) == (sales, clients, products)
 
 
-def test_recent_sales_are_the_newest_that_pass_the_filters(lake: Lake) -> None:
-    moment = lake.moment()
-    everything = moment[CLEAN.name].arrow().sort_by([("kafka_ts", "descending")]).slice(0, 500).to_pylist()
+def test_recent_sales_are_the_newest_that_pass_the_filters(live: LiveTables) -> None:
+    snapshots = live.read()
+    everything = snapshots[CLEAN.name].arrow().sort_by([("kafka_ts", "descending")]).slice(0, 500).to_pylist()
     mode = [row["kafka_ts"] for row in everything if row["categorie"] == "Mode"]
-    assert query_sources.recent_sales(moment, Filters(categories=("Mode",)), 500)["kafka_ts"].to_pylist() == mode
+    assert query_sources.recent_sales(snapshots, Filters(categories=("Mode",)), 500)["kafka_ts"].to_pylist() == mode
     assert 0 < len(mode) < 500
 
 
@@ -209,32 +284,32 @@ def test_newest_rows_stay_true_while_files_are_added_and_merged(tmp_path: Path) 
     """Only files that are new are read, and a merge doubles nothing."""
     settings = sample_lake.settings_at(tmp_path, maintenance={"compact_every": 2})
     sample_lake.make(settings, 60, sample_lake.Shape(days=1), now=NOW, lots=1)
-    lake = Lake(settings)
+    live = LiveTables(settings)
     for step in range(1, 7):
         sample_lake.add(settings, sample_lake.messages(40 + 20 * step, 20, NOW + timedelta(hours=step)))
         if step == 4:
             maintenance = maintenance_of(settings, BRONZE, Log.open(settings.bronze, version=0))
             maintenance.run_due()
-        moment = lake.moment()
-        found = query_sources.last_messages(moment, 50)["offset"].to_pylist()
+        snapshots = live.read()
+        found = query_sources.last_messages(snapshots, 50)["offset"].to_pylist()
         assert found == list(range(59 + 20 * step, 9 + 20 * step, -1))
-        clean = moment[CLEAN.name].arrow().sort_by([("kafka_ts", "descending")])["kafka_ts"].slice(0, 50)
-        assert query_sources.recent_sales(moment, Filters(), 50)["kafka_ts"].to_pylist() == clean.to_pylist()
-    assert len(moment[BRONZE.name].files) < 7  # some were merged
+        clean = snapshots[CLEAN.name].arrow().sort_by([("kafka_ts", "descending")])["kafka_ts"].slice(0, 50)
+        assert query_sources.recent_sales(snapshots, Filters(), 50)["kafka_ts"].to_pylist() == clean.to_pylist()
+    assert len(snapshots[BRONZE.name].files) < 7  # some were merged
 
 
 def test_a_filter_reads_only_files_that_are_new(tmp_path: Path) -> None:
     settings = sample_lake.settings_at(tmp_path)
     sample_lake.make(settings, 500, sample_lake.Shape(days=2), now=NOW, lots=2)
-    lake = Lake(settings)
+    live = LiveTables(settings)
     only = Filters(categories=("Mode",))
     seen: list[str] = []
 
     def sales() -> int:
-        moment = lake.moment()
-        snapshot = moment[CLEAN.name]
-        with lake.connection() as con:
-            answer = lake.perfile.ask(con, snapshot, file_cache.sales(only))
+        snapshots = live.read()
+        snapshot = snapshots[CLEAN.name]
+        with live.connection() as con:
+            answer = live.file_cache.answer(con, snapshot, file_cache.sales(only))
         seen[:] = snapshot.paths()
         return sum(answer["clients"]["nb_achats"].to_pylist())
 
@@ -247,27 +322,27 @@ def test_a_filter_reads_only_files_that_are_new(tmp_path: Path) -> None:
         if Path(f"{path}.away").exists():
             Path(f"{path}.away").rename(path)
     assert after > before
-    with lake.moment().open(CLEAN.name) as con:
+    with live.read().open(CLEAN.name) as con:
         assert con.execute("SELECT count(*) FROM ventes_clean WHERE categorie = 'Mode'").fetchall() == [(after,)]
 
 
 def test_as_of_is_the_page_as_it_was(tmp_path: Path) -> None:
     settings = sample_lake.settings_at(tmp_path)
     sample_lake.make(settings, 300, now=NOW, lots=1)
-    lake = Lake(settings)
+    live = LiveTables(settings)
     between = datetime.now(timezone.utc)
     sample_lake.add(settings, sample_lake.messages(300, 50, NOW + timedelta(hours=1)))
-    assert lake.moment()[BRONZE.name].rows == 350
-    assert lake.moment(between)[BRONZE.name].rows == 300
-    long_ago = lake.moment(between - timedelta(days=1))
+    assert live.read()[BRONZE.name].rows == 350
+    assert live.read(between)[BRONZE.name].rows == 300
+    long_ago = live.read(between - timedelta(days=1))
     with pytest.raises(NotReadable, match="later time"):
         long_ago[BRONZE.name]
 
 
 def test_no_table_is_a_sentence(tmp_path: Path) -> None:
-    moment: Moment = Lake(sample_lake.settings_at(tmp_path)).moment()
+    snapshots = LiveTables(sample_lake.settings_at(tmp_path)).read()
     with pytest.raises(NotReadable, match="not there yet"):
-        moment[BRONZE.name]
+        snapshots[BRONZE.name]
 
 
 def test_period_choices() -> None:

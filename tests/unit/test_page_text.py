@@ -11,8 +11,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from harness.sample_lake import HOSTILE
-from ventes.check.status import ServiceStatus, Status
 from ventes.dashboard import charts, commands, diagram, freshness, text
+from ventes.runtime.pipeline_status import ServiceStatus, Status
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -68,24 +68,24 @@ def answer(*services: ServiceStatus) -> Status:
 
 
 def test_green_only_on_an_answer() -> None:
-    assert freshness.verdict(None).level == "unknown"
-    assert freshness.verdict(answer(service("bronze"), service("silver"))).level == "ok"
+    assert freshness.health_of(None).level == "unknown"
+    assert freshness.health_of(answer(service("bronze"), service("silver"))).level == "ok"
 
 
 def test_a_job_that_is_down_is_red_with_cause_and_next_step() -> None:
     down = service("bronze", state="failed", running=False, ready=False, reason="topic re-created; ventes recover")
-    found = freshness.verdict(answer(down, service("silver")))
+    found = freshness.health_of(answer(down, service("silver")))
     assert found.level == "bad"
     assert found.problems == (("bad", "Bronze job – failed: topic re-created; ventes recover"),)
 
 
 def test_jobs_with_the_same_trouble_share_a_line() -> None:
     down = [service(name, state="stopped", running=False, ready=False, reason="x") for name in ("bronze", "silver")]
-    assert freshness.verdict(answer(*down)).problems == (("bad", "Bronze job and silver job – stopped: x"),)
+    assert freshness.health_of(answer(*down)).problems == (("bad", "Bronze job and silver job – stopped: x"),)
 
 
 def test_a_job_that_is_behind_is_amber() -> None:
-    found = freshness.verdict(answer(service("silver", lag_messages=5000, lag_seconds=150.0)))
+    found = freshness.health_of(answer(service("silver", lag_messages=5000, lag_seconds=150.0)))
     assert found.level == "warn"
     assert "5,000 messages (2 min) behind" in found.problems[0][1]
 

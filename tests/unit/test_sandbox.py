@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness import sample_lake
-from ventes.dashboard.source import Lake
+from ventes.dashboard.source import LiveTables
 from ventes.dashboard.spark import Result, offered
 from ventes.deltalog.snapshot import Snapshot
 from ventes.query import sandbox
@@ -37,7 +37,7 @@ GUIDE = """
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Snapshot]:
     settings = sample_lake.settings_at(tmp_path_factory.mktemp("lake"))
     sample_lake.make(settings, 400, now=datetime(2026, 3, 10, tzinfo=timezone.utc), lots=2)
-    return offered(Lake(settings).moment())
+    return offered(LiveTables(settings).read())
 
 
 def test_the_guides_query(tables: Mapping[str, Snapshot]) -> None:

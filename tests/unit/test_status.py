@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from ventes.check.lag import Lag
-from ventes.check.status import Seen, ServiceStatus, Status, judge
+from ventes.check.status import Seen, judge
 from ventes.cli import status_text
 from ventes.runtime.durations import in_words
 from ventes.runtime.heartbeat import Heartbeat
+from ventes.runtime.pipeline_status import ServiceStatus, Status
 from ventes.supervise import services, states
 from ventes.supervise.service_records import Entry
 
@@ -83,7 +84,7 @@ def test_a_job_that_runs_but_is_not_ready_says_why(
             "waits for Kafka broker",
         ),
         (Seen(entry(states.RUNNING), record()), "down", "has just ended"),
-        (Seen(None, record()), "down", "gone without a word (killed, or out of memory); `ventes start`"),
+        (Seen(None, record()), "down", "ended without an error message (killed, or out of memory); `ventes start`"),
         (Seen(None, record(phase="stopped", reason="SIGTERM")), "stopped", "ventes start"),
         (Seen(None, record(phase="failed", reason="topic re-created → ventes recover")), "failed", "ventes recover"),
         (Seen(None, None), "stopped", "ventes start"),

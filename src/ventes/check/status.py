@@ -8,10 +8,8 @@ with its age, and does not make a dead job look alive.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import psutil
 
@@ -24,80 +22,13 @@ from ventes.errors import VentesError
 from ventes.lake import tables
 from ventes.runtime import heartbeat
 from ventes.runtime.heartbeat import Heartbeat
+from ventes.runtime.pipeline_status import DOWN, ELSEWHERE, OFF, ServiceStatus, Status
 from ventes.supervise import service_records, services, states
 from ventes.supervise.service_records import Entry, Ledger
 from ventes.supervise.services import Service
 
 SILENT_SECONDS = 60.0
 """A job that says nothing for this long is not ready, whatever it said last. Jobs report every few seconds."""
-
-OFF = "off"
-ELSEWHERE = "elsewhere"
-DOWN = "down"
-
-
-@dataclass(frozen=True)
-class ServiceStatus:
-    """One service. Times are Unix seconds, durations seconds; None where there is nothing to say."""
-
-    name: str
-    title: str
-    state: str
-    """running, starting, waiting, stopped (on purpose), restarting, failed, down; off (not asked for by the settings);
-    elsewhere (a broker that is not ours)."""
-    running: bool
-    ready: bool
-    reason: str
-    """Why it is not ready, or what is odd; '' if all is well."""
-    pid: int | None
-    since: float | None
-    """When its process started; of a stopped one, when it ended, as far as is known."""
-    by_hand: bool
-    engine: str
-    reported: float | None
-    """When the job last wrote its own record; the fields from `batch` to `last_error_at` are that old."""
-    batch: int | None
-    batch_at: float | None
-    batch_rows: int | None
-    batch_seconds: float | None
-    total: int | None
-    """Rows, or sales of the producer, since the process started."""
-    last_error: str
-    last_error_at: float | None
-    lag_messages: int | None
-    lag_seconds: float | None
-    log: str
-
-    @property
-    def ok(self) -> bool:
-        return self.ready or self.state == OFF
-
-
-@dataclass(frozen=True)
-class Status:
-    """The whole pipeline at `asked_at` (Unix seconds)."""
-
-    asked_at: float
-    engine: str
-    config: str
-    url: str
-    supervisor_pid: int | None
-    supervisor_since: float | None
-    services: tuple[ServiceStatus, ...]
-    rows: Mapping[str, int | None]
-    """Rows of bronze, ventes_clean and ventes_rejets; None where the table is not there or cannot be read."""
-
-    @property
-    def ok(self) -> bool:
-        """Everything that the settings ask for runs and is ready."""
-        return all(service.ok for service in self.services)
-
-    def service(self, name: str) -> ServiceStatus:
-        return next(service for service in self.services if service.name == name)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {"ok": self.ok, **asdict(self)}
 
 
 def status(settings: Settings) -> Status:
@@ -270,7 +201,8 @@ def _dead(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, s
     if seen.record is not None and seen.record.phase == "failed":
         return states.FAILED, False, seen.record.reason
     if seen.record is not None and seen.record.service in REPORTING and seen.record.phase not in SAID_GOODBYE:
-        return DOWN, False, "its process is gone without a word (killed, or out of memory); `ventes start` starts it"
+        how = "its process ended without an error message (killed, or out of memory)"
+        return DOWN, False, f"{how}; `ventes start` starts it"
     return states.STOPPED, False, "`ventes start` starts it"
 
 

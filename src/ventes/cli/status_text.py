@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
-from ventes.check.status import ServiceStatus, Status
 from ventes.runtime.durations import in_words
 from ventes.runtime.logs import printable
+from ventes.runtime.pipeline_status import ServiceStatus, Status
 
 
 def render(status: Status) -> str:

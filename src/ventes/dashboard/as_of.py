@@ -1,4 +1,4 @@
-"""An earlier moment that a viewer asks for: a time, or a version of one table. In the address as `at`."""
+"""An earlier state of the tables that a viewer asks for: a time, or a version of one table. In the address as `at`."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 @dataclass(frozen=True)
 class Version:
-    """`table` as it was at its version `number`, the other tables as they were when that was the newest."""
+    """`table` at its version `number`, the other tables as they were while that was its newest version."""
 
     table: str
     number: int
 
 
-Past = datetime | Version
+AsOf = datetime | Version
 """Times are aware."""
 
 
-def address(past: Past) -> str:
+def to_address(as_of: AsOf) -> str:
     """`2026-03-01T12:00:00Z` or `ventes_clean@400`."""
-    if isinstance(past, Version):
-        return f"{past.table}@{past.number}"
-    return past.astimezone(timezone.utc).strftime(_TIME)
+    if isinstance(as_of, Version):
+        return f"{as_of.table}@{as_of.number}"
+    return as_of.astimezone(timezone.utc).strftime(_TIME)
 
 
-def parsed(text: str | None) -> Past | None:
-    """What `address` made; None for anything else."""
+def from_address(text: str | None) -> AsOf | None:
+    """What `to_address` made; None for anything else."""
     table, at, number = (text or "").partition("@")
     if at and table in {known.name for known in ALL} and number.isdecimal() and len(number) < 19:
         return Version(table, int(number))
@@ -42,7 +42,7 @@ def parsed(text: str | None) -> Past | None:
         return None
 
 
-def kept(path: Path) -> tuple[int, int] | None:
+def kept_versions(path: Path) -> tuple[int, int] | None:
     """The oldest and the newest version in the log of the table at `path`; None without one."""
     try:
         with os.scandir(path / "_delta_log") as entries:
@@ -52,8 +52,8 @@ def kept(path: Path) -> tuple[int, int] | None:
     return (min(numbers), max(numbers)) if numbers else None
 
 
-def committed(path: Path, version: int) -> datetime | None:
-    """When `version` was committed (UTC); None if the log does not keep it."""
+def committed_at(path: Path, version: int) -> datetime | None:
+    """When `version` of the table at `path` was committed (UTC); None if the log does not keep it."""
     try:
         stamp = (path / "_delta_log" / f"{version:020d}.json").stat().st_mtime
     except FileNotFoundError:

@@ -83,7 +83,7 @@ def columns(
     time_title: str,
     axis: Axis | None = None,
 ) -> Figure:
-    """One value a stretch of time."""
+    """One value per span of time."""
     trace = {
         "type": "bar",
         "x": list(times),
@@ -96,7 +96,7 @@ def columns(
 
 
 def stacked(rows: pa.Table, series: str, value: str, title: str, time_title: str) -> Figure:
-    """`value` a stretch of time (`start`), one colour for each value of the column `series`."""
+    """`value` per span of time (`start`), one colour for each value of the column `series`."""
     listed = rows.to_pylist()
     traces = []
     for index, name in enumerate(sorted({row[series] for row in listed})):

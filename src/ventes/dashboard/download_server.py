@@ -1,181 +1,192 @@
-"""CSV over HTTP while it is made: all rows, nothing held in memory and nothing on disk.
+"""CSV over HTTP while it is made: `<base>/csv/<ticket>`, an ASGI application inside the page's server.
 
-Streamlit's own download button holds the whole file in memory, and its other routes read a file whole before they send
-it. So this adds one route to the web server that Streamlit runs, `/csv/<ticket>`. A ticket stands for one table at one
-version or one query over such tables. It is a random number, handed out over the page's own connection (which checks
-who asks: server.allowedHosts) and it names nothing that is not on the page: no path, no table, no SQL is taken from the
-address. A slow reader slows the reading of the table; a reader who goes away ends it.
+Each file is written by a child process (query/csv_child.py), and what it writes is passed on as the browser takes it:
+the page holds nothing in memory or on disk, and goes on meanwhile. The child is killed when the reader leaves, at
+whatever moment, when the reader takes nothing for too long, and when the page ends. A file that fails midway is broken
+off, so that no browser takes a half for the whole.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
+import json
 import logging
-import secrets
-import threading
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Generator, Hashable
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import anyio
-import duckdb
-import streamlit as st
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+import anyio.to_thread
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
-from ventes.errors import VentesError
+from ventes.dashboard.download_links import Download, DownloadLinks, LinkRefused, Viewer
+from ventes.query import csv_child
 
-Chunks = Generator[bytes, None, None]
-
-AT_ONCE = 4
-"""Files that are made at the same time, each with some 100 MB; the others wait for their turn."""
-TICKETS = 512
-"""Links that work at the same time; the one that was not shown for longest leaves first."""
+PIECE = 64 << 10
+"""Bytes that are passed on at once: few, so that a slow reader is not taken for one that takes nothing."""
+CHILD = (sys.executable, "-I", str(Path(csv_child.__file__).resolve()))
 
 _log = logging.getLogger("ventes.page")
 
 
 @dataclass(frozen=True)
-class File:
-    """What a ticket stands for. `open` begins the reading; the file is what it yields."""
+class DownloadLimits:
+    """How many files at the same time, and how long the server waits."""
 
-    name: str
-    open: Callable[[], Chunks]
-
-
-class Tickets:
-    """Ticket → file. Threads may share it."""
-
-    def __init__(self) -> None:
-        self._files: OrderedDict[str, File] = OrderedDict()
-        self._of: dict[Hashable, str] = {}
-        self._guard = threading.Lock()
-
-    def issue(self, what: Hashable, file: File) -> str:
-        """The ticket for `what`: the same one as long as it is kept."""
-        with self._guard:
-            ticket = self._of.setdefault(what, secrets.token_urlsafe(24))
-            self._files[ticket] = file
-            self._files.move_to_end(ticket)
-            while len(self._files) > TICKETS:
-                gone, _ = self._files.popitem(last=False)
-                self._of = {key: kept for key, kept in self._of.items() if kept != gone}
-            return ticket
-
-    def file(self, ticket: str) -> File | None:
-        with self._guard:
-            return self._files.get(ticket)
+    in_all: int = 4
+    """Each takes some 250 MB and a core while it is made."""
+    of_a_viewer: int = 2
+    wait_seconds: float = 15.0
+    """For a place; then the answer is 429 (the viewer's own places are taken) or 503."""
+    stall_seconds: float = 60.0
+    """A reader that takes nothing for so long is dropped."""
 
 
-_tickets = Tickets()
-_guard = threading.Lock()
-_added = False
-"""Whether the server of this process has the route."""
+class DownloadServer:
+    """The application, for one event loop. `command`: the child's command line."""
 
+    def __init__(
+        self, links: DownloadLinks, limits: DownloadLimits | None = None, command: Sequence[str] = CHILD
+    ) -> None:
+        self._links = links
+        self._limits = limits or DownloadLimits()
+        self._command = command
+        self._places = anyio.Semaphore(self._limits.in_all)
+        self._places_of: WeakKeyDictionary[Viewer, anyio.Semaphore] = WeakKeyDictionary()
+        self._running: set[anyio.CancelScope] = set()
+        self._ending = False
 
-def prepare() -> bool:
-    """Add the route, once a process. False if this server cannot have it (a test without one)."""
-    return _route_added(_prefix())
-
-
-def link(what: Hashable, file: File) -> str | None:
-    """The address, on this server, from which the browser gets `file`; None if this server cannot have the route."""
-    return _prefix() + _tickets.issue(what, file) if prepare() else None
-
-
-def _prefix() -> str:
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{'/' + base if base else ''}/csv/"
-
-
-def _route_added(prefix: str) -> bool:
-    global _added
-    with _guard:
-        if _added:
-            return True
-        # Streamlit has no way to ask for its server, and one that is given routes of its own (st.App) runs what people
-        # paste into the script once more, outside of a session. So it is looked for, once.
-        server = next((one for one in gc.get_objects() if type(one) is Starlette and _is_streamlits(one)), None)
-        if server is None:
-            return False
-        server.router.routes = [Route(prefix + "{ticket}", _serve, methods=["GET"]), *server.router.routes]
-        _added = True
-        return True
-
-
-def _is_streamlits(server: Starlette) -> bool:
-    return any(str(getattr(route, "path", "")).endswith("/_stcore/health") for route in server.routes)
-
-
-class _Turns:
-    """AT_ONCE places, made in the server's event loop."""
-
-    def __init__(self) -> None:
-        self.places = asyncio.Semaphore(AT_ONCE)
-        self.threads = anyio.CapacityLimiter(AT_ONCE)
-
-
-_turns: _Turns | None = None
-
-
-async def _serve(request: Request) -> Response:
-    global _turns
-    file = _tickets.file(request.path_params["ticket"])
-    if file is None:
-        return PlainTextResponse("This link is no longer kept. Open the page again and take its new one.", 404)
-    headers = {
-        "Content-Disposition": f'attachment; filename="{file.name}"',
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Encoding": "identity",  # else Streamlit compresses it, which takes longer than making it
-    }
-    if request.method == "HEAD":
-        return Response(headers=headers, media_type="text/csv")
-    _turns = _turns or _Turns()
-    await _turns.places.acquire()
-    chunks = file.open()
-    try:
-        first = await _next(chunks, _turns)
-    except BaseException as error:
-        await _end(chunks, _turns)
-        if isinstance(error, VentesError):
-            return PlainTextResponse(f"{error.message}. Next step: {error.hint}.", 409)
-        if isinstance(error, duckdb.IOException):
-            return PlainTextResponse("These rows are no longer kept. Open the page again and take its new link.", 410)
-        raise
-    return _Stream(first, chunks, _turns, headers)
-
-
-async def _next(chunks: Chunks, turns: _Turns) -> bytes | None:
-    return await anyio.to_thread.run_sync(partial(next, chunks, None), limiter=turns.threads)
-
-
-async def _end(chunks: Chunks, turns: _Turns) -> None:
-    with anyio.CancelScope(shield=True):
-        await anyio.to_thread.run_sync(chunks.close, limiter=turns.threads)
-    turns.places.release()
-
-
-class _Stream(StreamingResponse):
-    """The file as it is made. Where that fails midway the connection breaks: no browser takes a half for the whole."""
-
-    def __init__(self, first: bytes | None, chunks: Chunks, turns: _Turns, headers: dict[str, str]) -> None:
-        self._chunks, self._turns = chunks, turns
-        super().__init__(self._body(first), headers=headers, media_type="text/csv")
-
-    async def _body(self, first: bytes | None) -> AsyncIterator[bytes]:
-        chunk = first
-        while chunk is not None:
-            yield chunk
-            chunk = await _next(self._chunks, self._turns)
+    def stop(self) -> None:
+        """End all downloads, and refuse new ones. To be called in the event loop."""
+        self._ending = True
+        for running in self._running:
+            running.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
-        finally:  # whether all was sent, the reader went away, or making it failed
-            await _end(self._chunks, self._turns)
+            if self._ending:
+                raise LinkRefused(503, "The page is ending.")
+            host = Headers(scope=scope).get("host", "")
+            viewer, download = self._links.find(scope["path_params"]["ticket"], host)
+        except LinkRefused as refused:
+            await _refusal(refused)(scope, receive, send)
+            return
+        if scope["method"] == "HEAD":
+            await Response(headers=_headers(download), media_type="text/csv")(scope, receive, send)
+            return
+        async with anyio.create_task_group() as group:
+            self._running.add(group.cancel_scope)
+            try:
+                group.start_soon(_cancel_when_gone, receive, group.cancel_scope)
+                await self._serve(viewer, download, scope, receive, send)
+            finally:
+                self._running.discard(group.cancel_scope)
+                group.cancel_scope.cancel()
+
+    async def _serve(self, viewer: Viewer, download: Download, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with self._place(viewer), self._child(download) as child:
+                await self._stream(child, download, send)
+        except LinkRefused as refused:  # before the first byte
+            await _refusal(refused)(scope, receive, send)
+
+    async def _stream(self, child: Process, download: Download, send: Send) -> None:
+        assert child.stdout is not None
+        said = json.loads(await child.stdout.readline() or b'{"status": 500, "message": "The file could not be made."}')
+        if said["status"] != 200:
+            raise LinkRefused(said["status"], said["message"])
+        headers = [*Response(headers=_headers(download), media_type="text/csv").raw_headers]
+        start = {"type": "http.response.start", "status": 200, "headers": [h for h in headers if h[0] != _LENGTH]}
+        try:
+            await self._send_in_time(send, start)
+            while piece := await child.stdout.read(PIECE):
+                await self._send_in_time(send, {"type": "http.response.body", "body": piece, "more_body": True})
+            if await child.wait() == 0:
+                await self._send_in_time(send, {"type": "http.response.body", "body": b""})
+            else:
+                _log.error("%s broke off: its process ended with code %s", download.name, child.returncode)
+        except TimeoutError:
+            _log.warning("%s broke off: its reader took nothing for %g s", download.name, self._limits.stall_seconds)
+
+    async def _send_in_time(self, send: Send, message: Message) -> None:
+        """Raises TimeoutError. The server's `send` waits while its buffer for this reader is full."""
+        with anyio.fail_after(self._limits.stall_seconds):
+            await send(message)
+
+    @asynccontextmanager
+    async def _place(self, viewer: Viewer) -> AsyncIterator[None]:
+        """Raises LinkRefused."""
+        limits = self._limits
+        own = self._places_of.setdefault(viewer, anyio.Semaphore(limits.of_a_viewer))
+        too_many = LinkRefused(429, f"{limits.of_a_viewer} of your downloads are running. Wait until one has ended.")
+        busy = LinkRefused(503, f"{limits.in_all} downloads are running. Try again in a few minutes.")
+        async with _taken(own, limits.wait_seconds, too_many), _taken(self._places, limits.wait_seconds, busy):
+            yield
+
+    @asynccontextmanager
+    async def _child(self, download: Download) -> AsyncIterator[Process]:
+        """The process that writes the file; killed at the end, whatever it is doing."""
+        task = await anyio.to_thread.run_sync(lambda: download.task().to_json())
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=PIPE,
+            stdout=PIPE,
+            env={"LANG": "C.UTF-8"},
+            cwd="/",
+            start_new_session=True,
+            limit=PIECE,
+        )
+        try:
+            assert process.stdin is not None
+            with suppress(ConnectionError):  # it died already: what it did not say is said for it
+                process.stdin.write(task)
+                await process.stdin.drain()
+            process.stdin.close()
+            yield process
+        finally:
+            with anyio.CancelScope(shield=True), suppress(ProcessLookupError):
+                process.kill()
+            with anyio.CancelScope(shield=True):
+                await process.communicate()  # to the end of its output: else the pipe would stay open
+
+
+async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+@asynccontextmanager
+async def _taken(places: anyio.Semaphore, seconds: float, refusal: LinkRefused) -> AsyncIterator[None]:
+    """One of the places, for as long as the block runs. Raises `refusal` if none becomes free within `seconds`."""
+    try:
+        with anyio.fail_after(seconds):
+            await places.acquire()
+    except TimeoutError:
+        raise refusal from None
+    try:
+        yield
+    finally:
+        places.release()
+
+
+_LENGTH = b"content-length"
+
+
+def _headers(download: Download) -> dict[str, str]:
+    return {
+        "Content-Disposition": f'attachment; filename="{download.name}"',
+        "Cache-Control": "no-store",
+        "Content-Encoding": "identity",  # else Streamlit compresses it, which takes longer than making it
+    }
+
+
+def _refusal(refused: LinkRefused) -> Response:
+    retry = {"Retry-After": "10"} if refused.status in (429, 503) else {}
+    return PlainTextResponse(str(refused), refused.status, {"Cache-Control": "no-store", **retry})

@@ -1,53 +1,61 @@
-"""Every table and every result as CSV, however large: streamed to the browser, or by a command."""
+"""Every table and every result as CSV, whatever its size: streamed to the browser, or written by a command."""
 
 from __future__ import annotations
 
 import html
 import shlex
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 
 import streamlit as st
 
 from ventes.contract.tables import ALL
-from ventes.dashboard import download_server
-from ventes.dashboard.download_server import Chunks, File
-from ventes.dashboard.source import Moment
-from ventes.deltalog.snapshot import Snapshot
-from ventes.query import export, sandbox
-from ventes.query.sandbox import Limits
-
-SQL_SECONDS = 3600.0
-"""A query whose rows are all asked for is ended after this; what a person looks at has settings.page.sql_seconds."""
+from ventes.dashboard.download_links import LINKS, Download, Viewer
+from ventes.dashboard.source import TableSnapshots
+from ventes.query.csv_child import CsvTask
+from ventes.query.readable import TableToRead
 
 
-def show(moment: Moment) -> None:
-    """A choice of table and its link."""
-    names = [table.name for table in ALL if moment.has(table.name)]
+def show(snapshots: TableSnapshots) -> None:
+    """A choice of table, its link and its command."""
+    names = [table.name for table in ALL if snapshots.has(table.name)]
     if not names:
         st.caption("There is no table yet.")
         return
     name = str(st.selectbox("Table", names, key="_download"))
-    snapshot = moment[name]
-    offer(f"CSV, all {snapshot.rows:,} rows", ("table", moment.key(name)), File(f"{name}.csv", lambda: _rows(snapshot)))
-    st.caption("Or on the command line, with progress:")
+    snapshot = snapshots[name]
+    offer(
+        f"CSV, all {snapshot.rows:,} rows",
+        ("table", snapshots.key(name)),
+        Download(f"{name}.csv", lambda: CsvTask({name: TableToRead.of(snapshot)})),
+    )
+    st.caption("On the command line, with progress:")
     st.code(f"ventes export {shlex.quote(name)} --format csv -o {name}.csv", language="bash", wrap_lines=True)
 
 
-def offer(label: str, what: Hashable, file: File) -> None:
-    """A link that downloads `file`. `what` tells it from other files."""
-    address = download_server.link(what, file)
-    if address is None:
-        st.caption("This server cannot stream files to the browser; the command does.")
-        return
+def offer(label: str, what: Hashable, download: Download) -> bool:
+    """Show a link, or say why there is none (False). `what` tells the file from others."""
+    if LINKS.prefix is None:
+        st.caption("Download links need the page that `ventes start` runs. The command does the same:")
+        return False
+    address = LINKS.issue(_viewer(), what, download)
     st.html(f'<a class="ventes-download" href="{html.escape(address)}" download>{html.escape(label)}</a>')
+    return True
 
 
-def of_query(query: str, tables: Mapping[str, Snapshot], memory_mb: int) -> Chunks:
-    """All rows of a query: it runs once more, without a limit of rows. Raises SqlRefused or SqlFailed."""
-    with sandbox.stream(query, tables, Limits(SQL_SECONDS, None, memory_mb, None)) as (schema, rows):
-        yield from export.csv_chunks(schema, rows)
+def keep_links() -> None:
+    """This session is there: its links stay valid. To be called in every run of the page."""
+    if LINKS.prefix is not None:
+        LINKS.keep(_viewer())
 
 
-def _rows(snapshot: Snapshot) -> Chunks:
-    with export.batches(snapshot) as (schema, rows):
-        yield from export.csv_chunks(schema, rows)
+def _viewer() -> Viewer:
+    viewer: Viewer = st.session_state.setdefault("_viewer", Viewer(st.context.headers.get("Host") or ""))
+    _connected(viewer)
+    return viewer
+
+
+@st.cache_resource(scope="session", on_release=lambda viewer: viewer.leave(), show_spinner=False)
+def _connected(_viewer: Viewer) -> Viewer:
+    """Streamlit empties the cache of a session when its browser disconnects: that tells when a viewer leaves."""
+    _viewer.connected = True
+    return _viewer

@@ -1,6 +1,7 @@
-"""The numbers of the page: functions over DuckDB relations, exact, no Streamlit.
+"""The numbers of the page: functions over DuckDB relations, no Streamlit.
 
-Each reads the views that `relations.narrowed` makes, whose rows are sums (keys may repeat):
+Sums of money are exact decimals; means and shares are those of contract/arithmetic.py. Each function reads the views
+that `query_sources.narrowed` makes, whose rows are sums (keys may repeat):
 
     clients    client_id, client_nom, pays, segment, jour, total_quantite, total_depense, nb_achats
     products   produit_id, produit_nom, categorie, quantite_totale, revenue_total, total_transactions
@@ -11,19 +12,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from ventes.contract.arithmetic import mean, mean_sql, share
+from ventes.contract.dialect import fragment
+
 Row = dict[str, Any]
 
-CENT = Decimal("0.01")
 POINTS = 400
-"""At most so many points in a line: more than a screen shows is noise."""
+"""At most so many points in a line: more than a screen can show."""
 STEPS = (1, 5, 15, 60, 360, 1440, 10080)
 """Minutes between two points, from which the finest that fits is taken."""
 
@@ -39,12 +42,12 @@ class Headline:
 
     @property
     def average(self) -> Decimal | None:
-        return average(self.revenue, self.sales)
+        """Of a sale, half up to cents; None for no sale."""
+        return mean(self.revenue, self.sales)
 
 
-def average(revenue: Decimal, sales: int) -> Decimal | None:
-    """Half up to cents; None for no sale."""
-    return (revenue / sales).quantize(CENT, ROUND_HALF_UP) if sales else None
+_AVERAGE = fragment(mean_sql("revenue", "sales")).sql("duckdb")
+"""Of a sale, from the columns revenue and sales."""
 
 
 def headline(con: duckdb.DuckDBPyConnection, day: date) -> tuple[Headline, Headline]:
@@ -62,13 +65,13 @@ def headline(con: duckdb.DuckDBPyConnection, day: date) -> tuple[Headline, Headl
 
 def countries(con: duckdb.DuckDBPyConnection) -> pa.Table:
     """pays, revenue, sales, items, customers, average; by revenue, largest first."""
-    return con.execute(_GROUPED.format(column="pays", more="")).to_arrow_table()
+    return con.execute(_GROUPED.format(column="pays", more="", average=_AVERAGE)).to_arrow_table()
 
 
 def segments(con: duckdb.DuckDBPyConnection) -> pa.Table:
     """segment, revenue, sales, items, customers, average, countries; by revenue, largest first."""
     more = ", count(DISTINCT pays) AS countries"
-    return con.execute(_GROUPED.format(column="segment", more=more)).to_arrow_table()
+    return con.execute(_GROUPED.format(column="segment", more=more, average=_AVERAGE)).to_arrow_table()
 
 
 _GROUPED = """
@@ -77,7 +80,7 @@ WITH sums AS (
          count(DISTINCT client_id) AS customers{more}
   FROM clients GROUP BY {column}
 )
-SELECT *, CAST(round(revenue / sales, 2) AS DECIMAL(18, 2)) AS average FROM sums ORDER BY revenue DESC, {column}
+SELECT *, {average} AS average FROM sums ORDER BY revenue DESC, {column}
 """
 
 
@@ -120,17 +123,20 @@ def timeline(con: duckdb.DuckDBPyConnection, zone: str, points: int = POINTS) ->
 
 
 def spending(con: duckdb.DuckDBPyConnection, standard_from: Decimal, premium_from: Decimal) -> pa.Table:
-    """Clients by what they spent in all: segment_depense, clients, revenue, sales. All three rows, richest first."""
+    """Clients by what they spent in all: segment_depense, clients, revenue, sales. All three rows, richest first.
+
+    The two thresholds have at most 6 decimals.
+    """
     return con.execute(
         "WITH each AS "
         "(SELECT client_id, sum(total_depense) AS spent, sum(nb_achats) AS bought FROM clients GROUP BY 1), "
-        "named AS (SELECT *, CASE WHEN spent >= ? THEN 'Premium' WHEN spent >= ? THEN 'Standard' ELSE 'Economy' END "
-        "AS segment_depense FROM each) "
+        "named AS (SELECT *, CASE WHEN spent >= CAST(? AS DECIMAL(34, 6)) THEN 'Premium' "
+        "WHEN spent >= CAST(? AS DECIMAL(34, 6)) THEN 'Standard' ELSE 'Economy' END AS segment_depense FROM each) "
         "SELECT s.segment_depense, count(client_id) AS clients, coalesce(sum(spent), 0) AS revenue, "
         "coalesce(sum(bought), 0)::BIGINT AS sales "
         "FROM (VALUES ('Premium', 1), ('Standard', 2), ('Economy', 3)) AS s(segment_depense, rank) "
         "LEFT JOIN named USING (segment_depense) GROUP BY s.segment_depense, rank ORDER BY rank",
-        [premium_from, standard_from],
+        [f"{premium_from:f}", f"{standard_from:f}"],  # as text: DuckDB takes Decimal("5E+2") for 5.00
     ).to_arrow_table()
 
 
@@ -142,6 +148,16 @@ class Loyalty:
     loyal: int
     revenue: Decimal
     loyal_revenue: Decimal
+
+    @property
+    def share_of_clients(self) -> Decimal | None:
+        """A fraction; None without clients."""
+        return share(self.loyal, self.clients)
+
+    @property
+    def share_of_revenue(self) -> Decimal | None:
+        """A fraction; None without revenue."""
+        return share(self.loyal_revenue, self.revenue)
 
 
 def loyalty(con: duckdb.DuckDBPyConnection, loyal_from: int) -> Loyalty:
@@ -158,9 +174,10 @@ def loyalty(con: duckdb.DuckDBPyConnection, loyal_from: int) -> Loyalty:
 def best_clients(con: duckdb.DuckDBPyConnection, limit: int = 20) -> pa.Table:
     """client_id, client_nom, pays, segment, sales, revenue, average, last_day; by revenue."""
     return con.execute(
-        "SELECT client_id, client_nom, pays, segment, sum(nb_achats)::BIGINT AS sales, sum(total_depense) AS revenue, "
-        "CAST(round(sum(total_depense) / sum(nb_achats), 2) AS DECIMAL(18, 2)) AS average, max(jour) AS last_day "
-        f"FROM clients GROUP BY ALL ORDER BY revenue DESC, client_id LIMIT {limit:d}"
+        "WITH sums AS (SELECT client_id, client_nom, pays, segment, sum(nb_achats)::BIGINT AS sales, "
+        "sum(total_depense) AS revenue, max(jour) AS last_day FROM clients GROUP BY ALL "
+        f"ORDER BY revenue DESC, client_id LIMIT {limit:d}) "
+        f"SELECT * EXCLUDE (last_day), {_AVERAGE} AS average, last_day FROM sums ORDER BY revenue DESC, client_id"
     ).to_arrow_table()
 
 
@@ -214,7 +231,10 @@ def reasons_over_time(con: duckdb.DuckDBPyConnection, zone: str, points: int = 1
 
 @dataclass(frozen=True)
 class Trend:
-    """One value a slice of time, oldest first, for the small lines beside the figures. Empty without sales."""
+    """One value per slice of time, oldest first, for the small lines beside the figures. Empty without sales.
+
+    Money is in floats: it only gives the height of a line.
+    """
 
     sales: list[int]
     clients: list[int]
@@ -239,14 +259,6 @@ def trend(recent: pa.Table, slices: int = 24) -> Trend:
 
     average = np.divide(revenue, sales, out=np.zeros(slices), where=sales > 0)
     return Trend(sales.tolist(), different("client_id"), different("produit_id"), revenue.tolist(), average.tolist())
-
-
-@dataclass(frozen=True)
-class Freshness:
-    """When the newest sale happened and arrived (UTC), if there is one."""
-
-    sold: datetime | None
-    arrived: datetime | None
 
 
 def delays(con: duckdb.DuckDBPyConnection, zone: str, points: int = 120) -> pa.Table:

@@ -1,7 +1,7 @@
 """Questions that no roll-up answers, asked of each data file once.
 
-Data files never change, so what a file contributes to a sum is computed once and kept: after an append only the new
-file is read, however large the table. After a compaction (files replaced) the answer is made anew.
+A data file never changes, so its part of a sum is computed once and kept: after an append only the new file is read,
+however large the table is. After a compaction (files replaced by one) the sum is computed anew.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from ventes.deltalog.actions import DataFile
 from ventes.deltalog.snapshot import Snapshot
 
 KEPT = 32
-"""Questions remembered, each with its small sums."""
+"""Questions whose answers are kept; the least recently asked one is dropped."""
 PIECES = 40
-"""Sums of single files kept apart before they are put together."""
+"""Answers of single files that are kept apart before they are summed up."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One sum over the view `narrowed`. Its keys may repeat in an answer, so whoever reads it adds up `sums`."""
+class GroupedSums:
+    """A SELECT over the view `narrowed`: sums for each key. Keys may repeat in an answer: its reader adds them up."""
 
     sql: str
     sums: tuple[str, ...]
+    """The columns to add up; all others are the key."""
 
 
 @dataclass(frozen=True)
@@ -40,33 +41,33 @@ class Question:
 
     name: Hashable
     table: str
-    parts: dict[str, Part]
+    parts: dict[str, GroupedSums]
     condition: str = "true"
     values: tuple[object, ...] = ()
     keep: Callable[[DataFile], bool] | None = None
-    """Which files may hold such rows."""
+    """Which files may hold such rows; None: any."""
 
 
 _SALES = {
-    "clients": Part(
+    "clients": GroupedSums(
         "SELECT client_id, client_nom, pays, segment, jour, CAST(sum(quantite) AS BIGINT) AS total_quantite, "
         "CAST(sum(montant) AS DECIMAL(28, 2)) AS total_depense, count(*) AS nb_achats FROM narrowed GROUP BY ALL",
         ("total_quantite", "total_depense", "nb_achats"),
     ),
-    "products": Part(
+    "products": GroupedSums(
         "SELECT produit_id, produit_nom, categorie, CAST(sum(quantite) AS BIGINT) AS quantite_totale, "
         "CAST(sum(montant) AS DECIMAL(28, 2)) AS revenue_total, count(*) AS total_transactions "
         "FROM narrowed GROUP BY ALL",
         ("quantite_totale", "revenue_total", "total_transactions"),
     ),
-    "minutes": Part(
+    "minutes": GroupedSums(
         "SELECT date_trunc('minute', horodatage) AS minute, count(*) AS total_transactions, "
         "CAST(sum(montant) AS DECIMAL(28, 2)) AS revenue_total, CAST(sum(quantite) AS BIGINT) AS items_sold "
         "FROM narrowed GROUP BY ALL",
         ("total_transactions", "revenue_total", "items_sold"),
     ),
 }
-"""In the shape of the roll-ups of the same nouns."""
+"""With the columns of the roll-ups of the same nouns."""
 
 
 def sales(filters: Filters) -> Question:
@@ -81,20 +82,20 @@ REASONS = Question(
     "reasons",
     REJETS.name,
     {
-        "kinds": Part(
+        "kinds": GroupedSums(
             "SELECT CASE WHEN list_contains(motifs, 'duplicate') THEN 'duplicate' "
             "WHEN list_contains(motifs, 'conflict') THEN 'conflict' ELSE 'invalid' END AS kind, count(*) AS messages "
             "FROM narrowed GROUP BY ALL",
             ("messages",),
         ),
-        "motifs": Part(
+        "motifs": GroupedSums(
             "SELECT motif, date_trunc('minute', kafka_ts) AS minute, count(*) AS messages "
             "FROM (SELECT unnest(motifs) AS motif, kafka_ts FROM narrowed) GROUP BY ALL",
             ("messages",),
         ),
     },
 )
-"""Why messages were rejected. A message with several reasons counts once in kinds, once a reason in motifs."""
+"""Why messages were rejected. A message with several reasons counts once in kinds, once per reason in motifs."""
 
 
 @dataclass
@@ -104,15 +105,15 @@ class _Answer:
     pieces: dict[str, list[pa.Table]] = field(default_factory=dict)
 
 
-class PerFile:
-    """The answers of one lake. Threads may share it."""
+class FileCache:
+    """The answers over the tables of one lake. Threads may share it."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
         self._guard = threading.Lock()
 
-    def ask(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, question: Question) -> dict[str, pa.Table]:
-        """Part → rows. Reads only files that this question has not seen."""
+    def answer(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, question: Question) -> dict[str, pa.Table]:
+        """Part of the question → its rows. Reads only files that this question has not seen."""
         live = {file.path for file in snapshot.files if question.keep is None or question.keep(file)}
         with self._guard:
             answer = self._answers.setdefault((question.name, snapshot.path), _Answer())
@@ -142,7 +143,7 @@ def _read(
     }
 
 
-def _summed(con: duckdb.DuckDBPyConnection, part: Part, pieces: list[pa.Table]) -> pa.Table:
+def _summed(con: duckdb.DuckDBPyConnection, part: GroupedSums, pieces: list[pa.Table]) -> pa.Table:
     """One table with each key once; columns and types unchanged."""
     rows = pa.concat_tables(pieces)
     con.register("pieces", rows)

@@ -19,10 +19,10 @@ RECENT = 2000
 
 def show(view: View) -> None:
     used = tables_for(view.filters, "clients", "products")
-    today = (view.moment.as_of or datetime.now(timezone.utc)).astimezone(view.settings.business_zone).date()
+    today = (view.snapshots.as_of or datetime.now(timezone.utc)).astimezone(view.settings.business_zone).date()
     total, day = view.shared(("headline", today), used, lambda: _headline(view, today))
     trend = view.shared("trend", (CLEAN.name,), lambda: _trend(view))
-    records = total.sales if view.filters.used else view.moment[BRONZE.name].rows
+    records = total.sales if view.filters.used else view.snapshots[BRONZE.name].rows
     about = (
         "Sales that match the filters."
         if view.filters.used
@@ -57,9 +57,9 @@ def _card(label: str, value: str, note: str, line: Sequence[float], about: str |
 
 
 def _headline(view: View, day: date) -> tuple[Headline, Headline]:
-    with narrowed(view.moment, view.filters, "clients", "products") as con:
+    with narrowed(view.snapshots, view.filters, "clients", "products") as con:
         return figures.headline(con, day)
 
 
 def _trend(view: View) -> Trend:
-    return figures.trend(recent_sales(view.moment, view.filters, RECENT))
+    return figures.trend(recent_sales(view.snapshots, view.filters, RECENT))

@@ -1,35 +1,25 @@
-"""Tabs of one's own: each *.py in the folder settings.page.tabs, picked up without editing the page.
+"""Tabs of one's own: each *.py in the folder settings.page.tabs is a tab, without editing the page.
 
-A file has `render(view)` and, if it likes, LABEL; docs/dashboard.md shows one. Files are read anew when they change.
-A file that cannot be loaded still is a tab: one that says why.
+A file has `render(view)` and may have LABEL and LIVE; docs/dashboard.md shows one. Files are read anew when they
+change. A file that cannot be loaded is a tab too: it says why.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
 from ventes.dashboard import text
+from ventes.dashboard.tabs import Tab
 from ventes.dashboard.view import View
-
-
-@dataclass(frozen=True)
-class Tab:
-    """What the page needs to know of a tab. `live`: drawn anew at each refresh, not only when somebody acts."""
-
-    label: str
-    render: Callable[[View], None]
-    live: bool = True
-
 
 _loaded: dict[Path, tuple[int, Tab]] = {}
 
 
-def found(folder: Path) -> list[Tab]:
+def tabs_of(folder: Path) -> list[Tab]:
     """The tabs of the folder, by file name. Names that begin with `_` are no tabs."""
     if not folder.is_dir():
         return []
@@ -53,7 +43,7 @@ def _load(path: Path) -> Tab:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return Tab(str(getattr(module, "LABEL", label)), module.render, bool(getattr(module, "LIVE", True)))
-    except Exception as error:  # somebody else's file: whatever it raises is shown in its tab
+    except Exception as error:  # not our file: whatever it raises is shown in its tab
         return Tab(label, _broken(path, f"{type(error).__name__}: {error}"))
 
 

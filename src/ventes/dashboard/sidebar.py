@@ -1,4 +1,4 @@
-"""The sidebar: refresh, filters, going back in time; diagram, commands and help."""
+"""The sidebar: refresh, filters, an earlier time or version; downloads, diagram, commands and help."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import streamlit as st
 
 from ventes.config import Settings
 from ventes.contract.tables import ALL, CLEAN, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT
-from ventes.dashboard import as_of, commands, diagram, downloads, text
-from ventes.dashboard.as_of import Past, Version
+from ventes.dashboard import commands, diagram, downloads, text
+from ventes.dashboard.as_of import AsOf, Version, committed_at, from_address, kept_versions, to_address
 from ventes.dashboard.filters import PERIODS, Filters, period
-from ventes.dashboard.source import Lake, NotReadable
+from ventes.dashboard.source import LiveTables, NotReadable
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the sidebar says."""
+    """What the viewer chose."""
 
     refresh_seconds: int
     paused: bool
-    as_of: Past | None
+    as_of: AsOf | None
     """None is now. Where the page is paused: since when."""
     filters: Filters
 
 
-def show(settings: Settings, lake: Lake) -> Choices:
+def show(settings: Settings, tables: LiveTables) -> Choices:
     with st.sidebar:
         refresh = int(
             st.slider(
@@ -35,17 +35,17 @@ def show(settings: Settings, lake: Lake) -> Choices:
             )
         )
         paused_at = _pause()
-        filters = _filters(settings, lake)
-        as_of = _as_of(settings, lake)
+        filters = _filters(settings, tables)
+        as_of = _as_of(settings, tables)
         st.divider()
-        st.fragment(_boxes)(settings, lake, as_of or paused_at)
+        st.fragment(_boxes)(settings, tables, as_of or paused_at)
     return Choices(refresh, paused_at is not None, as_of or paused_at, filters)
 
 
-def _boxes(settings: Settings, lake: Lake, as_of: Past | None) -> None:
-    """What is read now and then. A box is filled when it is opened: closed ones cost nothing."""
+def _boxes(settings: Settings, tables: LiveTables, as_of: AsOf | None) -> None:
+    """A box is filled when it is opened: closed ones cost nothing."""
     boxes: dict[str, tuple[str, Callable[[], None]]] = {
-        "Downloads": ("download", lambda: downloads.show(lake.moment(as_of))),
+        "Downloads": ("download", lambda: downloads.show(tables.read(as_of))),
         "System Architecture": ("account_tree", lambda: diagram.show(settings)),
         "Monitoring Commands": ("terminal", lambda: _commands(settings)),
         "Help & Troubleshooting": ("help", lambda: _help(settings)),
@@ -70,7 +70,7 @@ def _help(settings: Settings) -> None:
 
 
 def _pause() -> datetime | None:
-    """When the viewer stopped the clock, or None. Kept for the session; the link says only that it is paused."""
+    """Since when the page is paused, or None. Kept for the session; the link says only that it is paused."""
     paused = st.toggle("Pause", key="pause", bind="query-params", help="Keep the page as it is until switched off.")
     if not paused:
         st.session_state.pop("_paused_at", None)
@@ -79,7 +79,7 @@ def _pause() -> datetime | None:
     return stopped
 
 
-def _filters(settings: Settings, lake: Lake) -> Filters:
+def _filters(settings: Settings, tables: LiveTables) -> Filters:
     st.divider()
     today = datetime.now(settings.business_zone).date()
     choice = st.selectbox("Period", list(PERIODS), key="period", bind="query-params")
@@ -89,7 +89,7 @@ def _filters(settings: Settings, lake: Lake) -> Filters:
             "Days", (today - timedelta(days=6), today), key="days", bind="query-params", format="YYYY-MM-DD"
         )
         custom = picked if isinstance(picked, tuple) else (picked,)
-    countries, segments, categories = _known(lake)
+    countries, segments, categories = _choices_of_filters(tables)
     since, until = period(str(choice), today, custom)
     return Filters(
         since,
@@ -102,32 +102,31 @@ def _filters(settings: Settings, lake: Lake) -> Filters:
     )
 
 
-def _known(lake: Lake) -> tuple[list[str], list[str], list[str]]:
+def _choices_of_filters(tables: LiveTables) -> tuple[list[str], list[str], list[str]]:
     """The countries, segments and categories there are; empty lists before there is data."""
-    moment = lake.look()
+    snapshots = tables.read_shared()
     columns = {"pays": PAR_PAYS.name, "segment": PAR_SEGMENT.name, "categorie": PAR_PRODUIT.name}
-    tables = tuple(columns.values())
 
     def ask() -> tuple[list[str], list[str], list[str]]:
         lists = (
-            f"(SELECT list(DISTINCT {column}) FROM ({moment[table].select()}))" for column, table in columns.items()
+            f"(SELECT list(DISTINCT {column}) FROM ({snapshots[table].select()}))" for column, table in columns.items()
         )
-        with lake.connection() as con:
+        with tables.connection() as con:
             row = con.execute(f"SELECT {', '.join(lists)}").fetchone()
         assert row is not None
         countries, segments, categories = (sorted(names or []) for names in row)
         return countries, segments, categories
 
     try:
-        return moment.shared("known", tables, ask)
+        return snapshots.shared("choices of the filters", tuple(columns.values()), ask)
     except NotReadable:
         return [], [], []
 
 
-def _as_of(settings: Settings, lake: Lake) -> Past | None:
-    """An earlier moment, absolute, so that a link to it stays the same."""
+def _as_of(settings: Settings, tables: LiveTables) -> AsOf | None:
+    """An earlier time, absolute, so that a link to it stays the same; or a version."""
     hours = settings.maintenance.history_hours
-    chosen = as_of.parsed(st.query_params.get("at"))
+    chosen = from_address(st.query_params.get("at"))
 
     def move() -> None:
         minutes = int(st.session_state["_back"])
@@ -145,14 +144,14 @@ def _as_of(settings: Settings, lake: Lake) -> Past | None:
     box = st.expander("Exact time or version", icon=":material/history:", key="_exact", on_change="rerun")
     if box.open:
         with box:
-            _exact(settings, lake, chosen)
+            _exact(settings, tables, chosen)
     if chosen is not None:
-        st.caption(_said(settings, lake, chosen))
+        st.caption(_described(settings, tables, chosen))
         st.button("Back to now", on_click=_go_to, args=(None,), width="stretch", icon=":material/update:")
     return chosen
 
 
-def _exact(settings: Settings, lake: Lake, chosen: Past | None) -> None:
+def _exact(settings: Settings, tables: LiveTables, chosen: AsOf | None) -> None:
     """A time to the minute, or a version of a table."""
     zone = settings.business_zone
 
@@ -164,11 +163,11 @@ def _exact(settings: Settings, lake: Lake, chosen: Past | None) -> None:
         number = st.session_state["_at_version"]
         _go_to(Version(str(st.session_state["_at_table"]), int(number)) if number is not None else None, "_at_version")
 
-    kept = st.session_state  # a value given to the widget itself would fight with those that _go_to sets
+    kept = st.session_state  # a default given to the widget itself would conflict with the values that _go_to sets
     kept.setdefault("_at_time", chosen.astimezone(zone).replace(tzinfo=None) if isinstance(chosen, datetime) else None)
     zone_name = settings.rules.time_zone
     st.datetime_input(f"Time ({zone_name})", None, key="_at_time", step=60, on_change=to_time, format="YYYY-MM-DD")
-    names = [table.name for table in ALL if lake.look().has(table.name)]
+    names = [table.name for table in ALL if tables.read_shared().has(table.name)]
     if not names:
         return
     at = chosen if isinstance(chosen, Version) else None
@@ -178,30 +177,30 @@ def _exact(settings: Settings, lake: Lake, chosen: Past | None) -> None:
     kept.setdefault("_at_version", at.number if at else None)
     table = str(st.selectbox("Versions of", names, key="_at_table"))
     st.number_input("Version", min_value=0, value=None, step=1, key="_at_version", on_change=to_version)
-    first, last = as_of.kept(lake.path(table)) or (0, 0)
+    first, last = kept_versions(tables.path(table)) or (0, 0)
     st.caption(
         f"The log of {text.markdown(table)} has {first:,} to {last:,}. Each version of the last 10 minutes can be "
         "read; before that, the last one of each minute."
     )
 
 
-def _said(settings: Settings, lake: Lake, chosen: Past) -> str:
+def _described(settings: Settings, tables: LiveTables, chosen: AsOf) -> str:
     zone = settings.business_zone
     if isinstance(chosen, datetime):
         return f"As of {chosen.astimezone(zone):%Y-%m-%d %H:%M:%S} ({settings.rules.time_zone})"
-    committed = as_of.committed(lake.path(chosen.table), chosen.number)
+    committed = committed_at(tables.path(chosen.table), chosen.number)
     when = (
         f", committed {committed.astimezone(zone):%Y-%m-%d %H:%M:%S} ({settings.rules.time_zone})" if committed else ""
     )
     return f"Version {chosen.number:,} of {text.markdown(chosen.table)}{when}; the other tables as they were with it"
 
 
-def _go_to(target: Past | None, asked_by: str = "") -> None:
+def _go_to(target: AsOf | None, asked_by: str = "") -> None:
     """Put it into the address; the other ways to choose are emptied."""
     if target is None:
         st.query_params.pop("at", None)
     else:
-        st.query_params["at"] = as_of.address(target)
+        st.query_params["at"] = to_address(target)
     for key, empty in (("_back", 0), ("_at_time", None), ("_at_version", None)):
         if key != asked_by and key in st.session_state:
             st.session_state[key] = empty

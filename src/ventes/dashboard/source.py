@@ -1,7 +1,7 @@
-"""The tables as the page reads them: one consistent look, shared by all sessions, cached by version.
+"""The tables as the page reads them, and what it keeps of them for all sessions together.
 
-`Lake` follows every table (a stat call where nothing was committed). `Moment` is what one refresh sees: a frozen
-snapshot of each table that could be read, and a sentence for each that could not.
+`LiveTables` follows the log of every table (a stat call where nothing was committed). `TableSnapshots` is what one
+refresh sees: the snapshot of each table that could be read, and a sentence for each that could not.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import duckdb
 
 from ventes.config import Settings
 from ventes.contract.tables import ALL
-from ventes.dashboard import as_of
-from ventes.dashboard.as_of import Past, Version
-from ventes.dashboard.cache import Shared
-from ventes.dashboard.file_cache import PerFile
+from ventes.dashboard.as_of import AsOf, Version, committed_at, kept_versions
+from ventes.dashboard.file_cache import FileCache
+from ventes.dashboard.newest_rows import NewestRows
+from ventes.dashboard.result_cache import ResultCache
 from ventes.deltalog.database import connect
 from ventes.deltalog.snapshot import Snapshot, TableMissing, VersionGone, Watcher, version_at
 from ventes.deltalog.table import Table
@@ -38,9 +38,10 @@ _log = logging.getLogger("ventes.page")
 MEMORY_MB = 1024
 """For all queries of the page together."""
 
-SAME_LOOK = 0.05
-ONE_LOOKS = 1.0
-"""Seconds."""
+SHARED_SECONDS = 0.05
+"""How old snapshots may be that `read_shared` gives out again."""
+SHARED_WHILE_READING_SECONDS = 1.0
+"""The same, while another thread is reading."""
 
 BY_NAME: Mapping[str, Table] = {table.name: table for table in ALL}
 
@@ -50,160 +51,160 @@ class NotReadable(Exception):
 
 
 @dataclass(frozen=True)
-class Moment:
-    """The tables at one moment."""
+class TableSnapshots:
+    """One snapshot of each table that can be read, all taken together."""
 
-    lake: Lake
-    snapshots: Mapping[str, Snapshot]
+    tables: LiveTables
+    by_name: Mapping[str, Snapshot]
     absent: Mapping[str, str] = field(default_factory=dict)
     """Table → why it cannot be read, as a sentence."""
     as_of: datetime | None = None
-    """The time of an earlier moment; None is now."""
+    """The time they are of; None is now."""
 
     def __getitem__(self, name: str) -> Snapshot:
+        """The snapshot of the table `name`. Raises NotReadable."""
         try:
-            return self.snapshots[name]
+            return self.by_name[name]
         except KeyError:
             raise NotReadable(self.absent.get(name, f"The table {name} is not there.")) from None
 
     def has(self, *names: str) -> bool:
-        return all(name in self.snapshots for name in names)
+        return all(name in self.by_name for name in names)
 
     @property
     def versions(self) -> Mapping[str, int]:
-        return {name: snapshot.version for name, snapshot in self.snapshots.items()}
+        return {name: snapshot.version for name, snapshot in self.by_name.items()}
 
     def key(self, *names: str) -> Hashable:
-        """Identifies the state of the tables: equal keys, equal rows."""
+        """Identifies the state of the tables `names`: equal keys, equal rows. Raises NotReadable."""
         return tuple((name, self[name].version, self[name].committed_at) for name in names)
 
     def shared(self, what: Hashable, tables: tuple[str, ...], make: Callable[[], T]) -> T:
-        """`make()`, computed once for this state of `tables` and for `what`, for all sessions."""
-        return self.lake.results.get((what, self.key(*tables)), make)
+        """`make()`, computed once for this state of `tables` and for `what`, for all sessions. Raises NotReadable."""
+        return self.tables.results.get((what, self.key(*tables)), make)
 
     @contextmanager
     def open(self, *names: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection with a view of each table, under its name."""
-        with self.lake.connection() as con:
+        """A connection with a view of each of the tables `names`, under its name. Raises NotReadable."""
+        with self.tables.connection() as con:
             for name in names:
                 self[name].view(con, name)
             yield con
 
 
-class Lake:
-    """All tables of a pipeline, for as long as the page runs. Threads may share it."""
+class LiveTables:
+    """All tables of a pipeline, followed for as long as the page runs. Threads may share it.
+
+    `results`, `file_cache` and `newest_rows` are what was computed from them, for all sessions together.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.results = Shared()
-        self.perfile = PerFile()
-        self._old = Shared(64)
+        self.results = ResultCache()
+        self.file_cache = FileCache()
+        self.newest_rows = NewestRows()
+        self._earlier = ResultCache(64)
+        """Snapshots of earlier versions."""
         self._watchers = {table.name: Watcher(path_of(settings, table), table) for table in ALL}
         self._database = connect(MEMORY_MB, rereads=True)
-        self._kept: dict[str, Any] = {}
-        self._guard = threading.Lock()
-        self._looking = threading.Lock()
-        self._looked: tuple[float, Moment] | None = None
-
-    def keep(self, name: str, make: Callable[[], T]) -> T:
-        """One object of the page that lives as long as the lake does: made when first asked for."""
-        with self._guard:
-            if name not in self._kept:
-                self._kept[name] = make()
-            kept: T = self._kept[name]
-            return kept
+        self._reading = threading.Lock()
+        self._last: tuple[float, TableSnapshots] | None = None
+        """What `read_shared` read last, and when."""
 
     @contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection of its own to the page's database: its settings and views are private to it.
 
-        A file that was vacuumed between the look at the log and the reading is NotReadable, for this refresh.
+        Raises NotReadable, for this refresh, if a file was removed between reading the log and reading the file.
         """
         with self._database.cursor() as con:
             try:
                 yield con
             except duckdb.IOException as error:
                 _log.warning("a table could not be read: %s", error)
-                raise NotReadable("The tables are being tidied up; this comes back at the next refresh.") from None
+                raise NotReadable(
+                    "Files of a table were replaced while they were being read; the next refresh reads the new ones."
+                ) from None
 
-    def moment(self, at: Past | None = None) -> Moment:
-        """The tables now, or as they were then. Never raises: what cannot be read is in `absent`."""
+    def read(self, at: AsOf | None = None) -> TableSnapshots:
+        """The tables now, or as they were at `at`. Never raises: what cannot be read is in `absent`."""
         if isinstance(at, Version):
-            return self._moment_of(at)
-        return self._moment(at)
+            return self._at_version(at)
+        return self._at_time(at)
 
-    def look(self, at: Past | None = None) -> Moment:
-        """As `moment`, but of now at most SAME_LOOK old (ONE_LOOKS while somebody else is looking).
+    def read_shared(self, at: AsOf | None = None) -> TableSnapshots:
+        """As `read`, but now may be up to SHARED_SECONDS old (SHARED_WHILE_READING_SECONDS while another thread reads).
 
-        A page asks seven times while it is drawn: 50 sessions at once queue for 2,800 locks, each with a stat call
-        behind it. So they cost a quarter more CPU.
+        A page asks seven times while it is drawn: 50 sessions at once would queue for 2,800 locks, each with a stat
+        call behind it, and cost a quarter more CPU.
         """
         if at is not None:
-            return self.moment(at)
-        last = self._looked
-        if last is not None and time.monotonic() - last[0] < SAME_LOOK:
+            return self.read(at)
+        last = self._last
+        if last is not None and time.monotonic() - last[0] < SHARED_SECONDS:
             return last[1]
-        mine = self._looking.acquire(blocking=last is None or time.monotonic() - last[0] > ONE_LOOKS)
-        if not mine:
+        must_wait = last is None or time.monotonic() - last[0] > SHARED_WHILE_READING_SECONDS
+        if not self._reading.acquire(blocking=must_wait):
             assert last is not None
             return last[1]
         try:
-            if self._looked is last:  # else somebody looked while this one waited
+            if self._last is last:  # else another thread read while this one waited
                 began = time.monotonic()
-                self._looked = (began, self.moment())
-            assert self._looked is not None
-            return self._looked[1]
+                self._last = (began, self.read())
+            assert self._last is not None
+            return self._last[1]
         finally:
-            self._looking.release()
+            self._reading.release()
 
     def path(self, table: str) -> Path:
         """The folder of a table."""
         return self._watchers[table].path
 
-    def _moment(self, as_of: datetime | None, pinned: Mapping[str, Snapshot] | None = None) -> Moment:
+    def _at_time(self, as_of: datetime | None, given: Mapping[str, Snapshot] | None = None) -> TableSnapshots:
+        """All tables as of `as_of` (None is now), but for those that are `given`."""
         snapshots: dict[str, Snapshot] = {}
         absent: dict[str, str] = {}
         for name, watcher in self._watchers.items():
             try:
-                if pinned and name in pinned:
-                    snapshots[name] = pinned[name]
+                if given and name in given:
+                    snapshots[name] = given[name]
                 else:
-                    snapshots[name] = watcher.latest() if as_of is None else self._at(name, watcher, as_of)
+                    snapshots[name] = watcher.latest() if as_of is None else self._table_at(name, watcher, as_of)
             except TableMissing:
                 absent[name] = f"The table {name} is not there yet: it appears with the first sales."
             except VersionGone:
                 absent[name] = f"The table {name} is not kept for as long ago as that: choose a later time."
             except LakeDamaged as error:
                 absent[name] = f"The table {name} cannot be read: {error.message}. Next step: {error.hint}."
-        return Moment(self, snapshots, absent, as_of)
+        return TableSnapshots(self, snapshots, absent, as_of)
 
-    def _moment_of(self, at: Version) -> Moment:
-        """The last moment at which `at` was the newest version of its table: what followed from it is there too."""
+    def _at_version(self, at: Version) -> TableSnapshots:
+        """All tables at the last time at which `at` was the newest version of its table: its roll-ups are there too."""
         watcher = self._watchers[at.table]
         try:
             newest = watcher.latest()
             if at.number == newest.version:
-                return self._moment(datetime.now(timezone.utc), {at.table: newest})
+                return self._at_time(datetime.now(timezone.utc), {at.table: newest})
             snapshot = self._opened(at.table, watcher, at.number, newest)
-            after = as_of.committed(watcher.path, at.number + 1)
+            after = committed_at(watcher.path, at.number + 1)
             if after is None:
                 raise VersionGone(f"no version after {at.number}", "choose another")
         except VersionGone:
-            return Moment(self, {}, dict.fromkeys(BY_NAME, self._gone(at)))
+            return TableSnapshots(self, {}, dict.fromkeys(BY_NAME, self._why_gone(at)))
         except LakeDamaged:
-            return self._moment(None)  # which says what is wrong with the table
-        return self._moment(after - timedelta(milliseconds=1), {at.table: snapshot})
+            return self._at_time(None)  # which says what is wrong with the table
+        return self._at_time(after - timedelta(milliseconds=1), {at.table: snapshot})
 
-    def _gone(self, at: Version) -> str:
-        first, last = as_of.kept(self.path(at.table)) or (0, 0)
+    def _why_gone(self, at: Version) -> str:
+        first, last = kept_versions(self.path(at.table)) or (0, 0)
         if at.number > last:
             return f"The table {at.table} has no version {at.number:,} yet: its newest is {last:,}."
         return (
-            f"Version {at.number:,} of {at.table} is no longer kept: its files were removed. The log knows versions "
+            f"Version {at.number:,} of {at.table} is no longer kept: its files were removed. The log has versions "
             f"{first:,} to {last:,}; each of the last 10 minutes can be read, and before that the last of each minute."
         )
 
-    def _at(self, name: str, watcher: Watcher, as_of: datetime) -> Snapshot:
+    def _table_at(self, name: str, watcher: Watcher, as_of: datetime) -> Snapshot:
         newest = watcher.latest()
         if newest.committed_at <= as_of:
             return newest
@@ -211,7 +212,7 @@ class Lake:
 
     def _opened(self, name: str, watcher: Watcher, version: int, newest: Snapshot) -> Snapshot:
         """The table at an earlier version. Raises VersionGone, also if its files were removed."""
-        snapshot = self._old.get(
+        snapshot = self._earlier.get(
             (name, version, newest.path, newest.table), lambda: Snapshot.open(watcher.path, watcher.table, version)
         )
         if not all(os.path.exists(path) for path in snapshot.paths()):

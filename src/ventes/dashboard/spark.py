@@ -12,7 +12,7 @@ import pyarrow as pa
 import streamlit as st
 
 from ventes.contract.tables import BRONZE
-from ventes.dashboard.source import Moment
+from ventes.dashboard.source import TableSnapshots
 from ventes.deltalog.snapshot import Snapshot
 from ventes.errors import VentesError
 from ventes.query import sandbox
@@ -21,37 +21,37 @@ from ventes.query.sandbox import Answer, Limits, SqlFailed
 BRONZE_VIEW = "bronze_data"
 AT_ONCE = 2
 """Queries of all sessions that run at the same time; the others wait for their turn."""
-PATIENCE_SECONDS = 20.0
+WAIT_SECONDS = 20.0
 _turns = threading.BoundedSemaphore(AT_ONCE)
 
 
-def offered(moment: Moment) -> dict[str, Snapshot]:
+def offered(snapshots: TableSnapshots) -> dict[str, Snapshot]:
     """Name in SQL → table: bronze_data and the Silver tables that can be read."""
-    return {BRONZE_VIEW if name == BRONZE.name else name: table for name, table in moment.snapshots.items()}
+    return {BRONZE_VIEW if name == BRONZE.name else name: table for name, table in snapshots.by_name.items()}
 
 
-def tables_of(query: str, moment: Moment) -> tuple[str, ...]:
-    """The tables that the query reads, under the names that Moment has for them. Raises SqlRefused."""
-    used = sandbox.translated(query, frozenset(offered(moment))).tables
-    return tuple(BRONZE.name if name == BRONZE_VIEW else name for name in used)
+def tables_read(query: str, snapshots: TableSnapshots) -> dict[str, Snapshot]:
+    """Name in SQL → table, for the tables that the query reads. Raises SqlRefused."""
+    tables = offered(snapshots)
+    return {name: tables[name] for name in sandbox.translated(query, frozenset(tables)).tables}
 
 
-def ask(moment: Moment, query: str) -> Answer:
+def ask(snapshots: TableSnapshots, query: str) -> Answer:
     """Run one SELECT within the limits of settings.page; shared by all sessions. Raises SqlRefused or SqlFailed."""
-    page = moment.lake.settings.page
-    tables = offered(moment)
+    page = snapshots.tables.settings.page
+    tables = tables_read(query, snapshots)
     limits = Limits(page.sql_seconds, page.sql_rows, page.sql_memory_mb)
 
     def run() -> Answer:
         with _turn():
             return sandbox.run(query, tables, limits)
 
-    return moment.shared(("sql", query), tables_of(query, moment), run)
+    return snapshots.shared(("sql", query), tuple(read.table.name for read in tables.values()), run)
 
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    if not _turns.acquire(timeout=PATIENCE_SECONDS):
+    if not _turns.acquire(timeout=WAIT_SECONDS):
         raise SqlFailed("other queries are still running", "try again in a moment")
     try:
         yield
@@ -59,11 +59,19 @@ def _turn() -> Iterator[None]:
         _turns.release()
 
 
+_NULLABLE = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+}
+
+
 class Result:
     """What `spark.sql` gives back. Streamlit's charts and tables take it as it is.
 
     `toPandas()` has a plain index; for charts, leading columns of text become the index, so that they name the bars.
-    Decimals are exact in `collect()` and floats in pandas, which charts need.
+    Decimals are exact in `collect()` and floats in pandas, which charts need; integers are exact in both.
     """
 
     def __init__(self, table: pa.Table) -> None:
@@ -91,7 +99,11 @@ class Result:
             pa.field(field.name, pa.float64() if pa.types.is_decimal(field.type) else field.type)
             for field in self._table.schema
         ]
-        return self._table.cast(pa.schema(fields)).to_pandas()
+        with_gaps = {
+            column.type for column in self._table.columns if pa.types.is_integer(column.type) and column.null_count
+        }
+        nullable = {kind: dtype for kind, dtype in _NULLABLE.items() if kind in with_gaps}  # pandas would make floats
+        return self._table.cast(pa.schema(fields)).to_pandas(types_mapper=nullable.get)
 
     def to_pandas(self) -> pd.DataFrame:
         """What st.bar_chart and its like take."""
@@ -110,18 +122,18 @@ class Result:
 
 
 class Spark:
-    """What a snippet may ask. Reads bronze_data and the Silver tables as they are in this refresh."""
+    """What the guide's snippets call `spark`. Reads bronze_data and the Silver tables as they are in this refresh."""
 
-    def __init__(self, moment: Moment) -> None:
-        self._moment = moment
-        self.versions = moment.versions
+    def __init__(self, snapshots: TableSnapshots) -> None:
+        self._snapshots = snapshots
+        self.versions = snapshots.versions
         self.used = False
 
     def sql(self, query: str) -> Result:
         """One SELECT in Spark's dialect. What cannot be answered is said on the page, and the result is empty."""
         self.used = True
         try:
-            answer = ask(self._moment, query)
+            answer = ask(self._snapshots, query)
         except VentesError as error:
             st.error(f"spark.sql: {error.message}. Next step: {error.hint}.", icon=":material/database_off:")
             return Result(pa.table({}))

@@ -1,15 +1,14 @@
-"""Data shown as text, whatever it contains.
+"""Data shown as text, whatever it contains; numbers as people read them.
 
-Three renderers want to make something of a name: Markdown (links, directives, math), Plotly (HTML tags, MathJax,
-`%{…}`) and the eye (direction marks, control characters). Each gets its own escape; nothing else on the page
+A name from the data may hold what a renderer interprets: Markdown (links, directives, math), Plotly (HTML tags,
+MathJax, `%{…}`), or characters that hide or reorder text. Each renderer gets its own escape; nothing else on the page
 puts data into a string that a renderer reads.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 from ventes.runtime.logs import printable
 
@@ -47,12 +46,17 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def money(amount: Decimal, currency: str, cents: bool = True) -> str:
-    """`$1,234.50`: half up, thousands separated."""
-    rounded = amount.quantize(Decimal("0.01") if cents else Decimal(1), ROUND_HALF_UP)
+_DIGITS = Context(prec=60, rounding=ROUND_HALF_UP)
+"""Enough for every sum of the tables."""
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """`$1,234.50`: with cents (half up, exact for what has no more decimals), thousands separated."""
+    rounded = amount.quantize(Decimal("0.01"), context=_DIGITS)
     sign = "-" if rounded < 0 else ""
-    return f"{sign}{currency}{abs(rounded):,}" if len(currency) == 1 else f"{rounded:,} {currency}"
+    return f"{sign}{currency}{rounded.copy_abs():,}" if len(currency) == 1 else f"{rounded:,} {currency}"
 
 
-def clock(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+def percent(fraction: Decimal | None) -> str:
+    """`12.3%`; a dash where there is none."""
+    return "–" if fraction is None else f"{fraction:.1%}"

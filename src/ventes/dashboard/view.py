@@ -1,7 +1,7 @@
-"""What a tab is given: the tables of this refresh, what the viewer asked for, and calm ways to show things.
+"""What a tab is given: the tables of this refresh, what the viewer chose, and ways to show things.
 
-A tab never talks to Streamlit about keys, colours or formats where a method here does: that keeps zoom, sort and
-selection in place while data changes, and data as text.
+Where a method here shows something, a tab leaves keys, colours and formats to it: then zoom, sort and selection stay
+while data changes, and data is shown as text.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.dashboard import plot, text
+from ventes.dashboard import grid, plot, text
 from ventes.dashboard.filters import Filters
-from ventes.dashboard.source import Moment
+from ventes.dashboard.source import TableSnapshots
 
 if TYPE_CHECKING:
     from ventes.dashboard.spark import Spark
@@ -31,14 +31,19 @@ class View:
     """One refresh of one session."""
 
     settings: Settings
-    moment: Moment
+    snapshots: TableSnapshots
     filters: Filters
     spark: Spark
     """`spark.sql("SELECT … FROM bronze_data …")`, for tabs of your own."""
 
+    @property
+    def moment(self) -> TableSnapshots:
+        """The same as `snapshots`, under the name that tabs of earlier releases use."""
+        return self.snapshots
+
     def shared(self, what: Hashable, tables: tuple[str, ...], make: Callable[[], T]) -> T:
         """`make()`, computed once for these filters and this state of `tables`. Raises NotReadable."""
-        return self.moment.shared((what, self.filters), tables, make)
+        return self.snapshots.shared((what, self.filters), tables, make)
 
     def money(self, amount: Decimal | int | float | None) -> str:
         """An amount in the currency of ventes.toml, with cents."""
@@ -76,27 +81,19 @@ class View:
 
     def table(
         self,
-        rows: Sequence[Mapping[str, Any]],
+        rows: Sequence[Mapping[str, Any]] | pa.Table,
         key: str,
         money: Sequence[str] = (),
         height: int | Literal["auto"] = "auto",
         formats: Mapping[str, str] | None = None,
     ) -> None:
-        """Rows as a sortable, searchable table. Text must have gone through text.cell.
+        """Rows as a sortable, searchable table, every number exact. Text must have gone through text.cell.
 
         `money` columns are in the currency; `formats` are Streamlit's, by column, where the usual one is not meant.
         """
-        currency = self.settings.page.currency.replace("%", "%%")
-        pattern = f"{currency}%,.2f" if len(self.settings.page.currency) == 1 else f"%,.2f {currency}"
-        frame = pd.DataFrame(list(rows))
-        shown = {**dict.fromkeys(money, pattern), **(formats or {})}
-        st.dataframe(
-            frame,
-            key=f"table-{key}",
-            hide_index=True,
-            column_config={name: _column(name, frame[name], shown.get(name)) for name in frame.columns},
-            height=height,
-        )
+        arrow = rows if isinstance(rows, pa.Table) else grid.arrow_of(rows)
+        table, columns = grid.shown(arrow, self.settings.page.currency, money, formats or {})
+        st.dataframe(table, key=f"table-{key}", hide_index=True, column_config=columns, height=height)
 
     def choice(self, label: str, options: Sequence[str], key: str) -> str:
         """One of a few options, the first by default; kept in the URL."""
@@ -114,14 +111,3 @@ class View:
     def text(self, label: str, key: str, placeholder: str = "") -> str:
         """A line of text; kept in the URL."""
         return str(st.text_input(label, key=key, placeholder=placeholder, bind="query-params") or "")
-
-
-def _column(name: str, values: pd.Series, pattern: str | None) -> Any:
-    """Thousands separated, but in numbers that only name something; times without a zone as they are."""
-    if pattern is None and pd.api.types.is_integer_dtype(values):
-        pattern = "%d" if name.endswith("_id") or name in ("Client", "partition", "offset") else "%,d"
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return st.column_config.DatetimeColumn(name, format=pattern or "YYYY-MM-DD HH:mm:ss")
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return st.column_config.NumberColumn(name, format=pattern)
-    return st.column_config.Column(name)

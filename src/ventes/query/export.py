@@ -17,21 +17,21 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 from ventes.deltalog.database import connect
-from ventes.deltalog.snapshot import Snapshot
+from ventes.query.readable import Readable
 
 Format = Literal["csv", "parquet"]
 BATCH = 50_000
 PIECE = 10_000
-"""Rows of a piece of CSV: some MB, so that a slow reader holds up little."""
+"""Rows of a piece of CSV: some MB in memory for each reader."""
 _FORMULA = r"^[=+\-@\t\r]"
 
 
 @contextmanager
-def batches(snapshot: Snapshot) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+def batches(table: Readable) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
     """All rows of a table, all columns of the contract, as they stand in its files."""
     with connect() as con:
         con.execute("SET preserve_insertion_order = false")
-        reader = con.execute(snapshot.select()).to_arrow_reader(BATCH)
+        reader = con.execute(table.select()).to_arrow_reader(BATCH)
         yield reader.schema, iter(reader)
 
 
@@ -47,7 +47,7 @@ def csv_chunks(schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> Iterator[by
 def write_csv(
     schema: pa.Schema, rows: Iterable[pa.RecordBatch], out: IO[bytes], progress: Callable[[int], None] = lambda n: None
 ) -> int:
-    """Header and rows as UTF-8 CSV; returns the number of rows. `progress` hears the rows written so far."""
+    """Header and rows as UTF-8 CSV; returns the number of rows. `progress` is called with the rows written so far."""
     done = 0
 
     def counted() -> Iterator[pa.RecordBatch]:

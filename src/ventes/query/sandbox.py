@@ -27,8 +27,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from ventes.deltalog.snapshot import Snapshot
 from ventes.errors import UsageError, VentesError
+from ventes.query.readable import Readable
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it would log what people type
 
@@ -114,12 +114,12 @@ def _tables_used(statement: exp.Expr, tables: frozenset[str] | set[str]) -> set[
     return used
 
 
-def run(query: str, snapshots: Mapping[str, Snapshot], limits: Limits) -> Answer:
-    """Run `query` over `snapshots` (name in SQL → table). Raises SqlRefused or SqlFailed."""
+def run(query: str, tables: Mapping[str, Readable], limits: Limits) -> Answer:
+    """Run `query` over `tables` (by their name in SQL). Raises SqlRefused or SqlFailed."""
     started = time.monotonic()
     batches: list[pa.RecordBatch] = []
     rows = 0
-    with stream(query, snapshots, limits) as (schema, reader):
+    with stream(query, tables, limits) as (schema, reader):
         for batch in reader:
             batches.append(batch)
             rows += batch.num_rows
@@ -132,17 +132,17 @@ def run(query: str, snapshots: Mapping[str, Snapshot], limits: Limits) -> Answer
 
 @contextmanager
 def stream(
-    query: str, snapshots: Mapping[str, Snapshot], limits: Limits
+    query: str, tables: Mapping[str, Readable], limits: Limits
 ) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
     """The schema and the batches of the result as they come; memory stays bounded. Ends the child in any case.
 
-    Raises SqlRefused or SqlFailed, the latter also while batches are read. `limits.rows` is the caller's to keep.
+    Raises SqlRefused or SqlFailed, the latter also while batches are read. `limits.rows` is not applied here.
     """
-    ready = translated(query, frozenset(snapshots))
+    ready = translated(query, frozenset(tables))
     task = {
         "sql": ready.sql,
-        "views": {name: snapshots[name].select() for name in ready.tables},
-        "paths": [path for name in ready.tables for path in snapshots[name].paths()],
+        "views": {name: tables[name].select() for name in ready.tables},
+        "paths": [path for name in ready.tables for path in tables[name].paths()],
         "memory_mb": limits.memory_mb,
         "cpu_seconds": None if limits.seconds is None else math.ceil(limits.seconds * 2) + 5,
     }

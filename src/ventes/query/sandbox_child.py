@@ -1,8 +1,8 @@
-"""The child process that runs one query for lake.sandbox: started with `python -I`, imports nothing of ours.
+"""The child process that runs one query for sandbox.py: started with `python -I`, imports nothing of ours.
 
 Reads one JSON object from stdin, writes to stdout the byte R when it is ready to start and then the result as an Arrow
-IPC stream, and what went wrong to stderr (exit 1). Before the query is seen it has given up what it could do harm with:
-files other than those listed, writing at all, extensions, settings, memory beyond the limit, outliving its parent.
+IPC stream, and what went wrong to stderr (exit 1). Before it runs the query it gives up what a query could do harm
+with: files other than those listed, writing, extensions, settings, memory beyond the limit, outliving its parent.
 """
 
 import ctypes
@@ -40,8 +40,8 @@ def main() -> None:
 
 def confine(memory_mb: int, cpu_seconds: int | None) -> None:
     """Limits of the kernel, below DuckDB's own: they hold whatever the query does."""
+    end_with_parent()
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         with open("/proc/self/statm", encoding="ascii") as statm:
             used = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         limit = used + (memory_mb << 20) + SLACK
@@ -50,6 +50,12 @@ def confine(memory_mb: int, cpu_seconds: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if cpu_seconds is not None:
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def open_database(memory_mb: int, paths: list[str]) -> duckdb.DuckDBPyConnection:

@@ -78,7 +78,9 @@ def _reports(name: str) -> Callable[[Settings], Answer]:
     return ready
 
 
-PAGE_SCRIPT = "streamlit_dashboard.py"
+PAGE_SERVER = "streamlit_server.py"
+PAGE_SCRIPTS = (PAGE_SERVER, "streamlit_dashboard.py")
+"""The page's server, and the page itself, which is what people start by hand."""
 
 
 def page_url(settings: Settings) -> str:
@@ -108,7 +110,7 @@ def page_hosts(settings: Settings) -> list[str]:
 def _page_argv(settings: Settings) -> list[str]:
     options = [f"--server.address={settings.page.address}", f"--server.port={settings.page.port}"]
     options += [f"--server.allowedHosts={host}" for host in page_hosts(settings)]
-    return _python("-m", "streamlit", "run", PAGE_SCRIPT, *options)
+    return _python("-m", "streamlit", "run", PAGE_SERVER, *options)
 
 
 BROKER = Service("broker", "Kafka broker", _broker_argv, _broker_ready, stop_seconds=30, listens=_broker_listens)
@@ -157,7 +159,7 @@ def started_by_hand(settings: Settings, service: Service) -> ByHand | None:
 
 def _is_by_hand(process: psutil.Process) -> bool:
     try:
-        ours = any(PAGE_SCRIPT in argument for argument in process.cmdline())
+        ours = any(script in argument for argument in process.cmdline() for script in PAGE_SCRIPTS)
         return ours and "VENTES_SUPERVISED" not in process.environ()
     except psutil.Error:
         return False

@@ -12,11 +12,11 @@ from importlib import metadata
 from pathlib import Path
 
 from ventes.check.doctor.finding import Finding, bad, ok, warn
-from ventes.check.status import Status
 from ventes.config import PROJECT, Settings
 from ventes.errors import InstallError
 from ventes.install import jars, java
 from ventes.runtime import disk
+from ventes.runtime.pipeline_status import Status
 from ventes.supervise import ports, services
 
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)

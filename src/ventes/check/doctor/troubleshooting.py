@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import psutil
 
 from ventes.check.doctor.finding import Finding, bad, ok, warn
-from ventes.check.status import DOWN, OFF, ServiceStatus, Status
 from ventes.config import Settings
+from ventes.runtime.pipeline_status import DOWN, OFF, ServiceStatus, Status
 from ventes.supervise import states
 
 START = "bash start_pipeline.sh"

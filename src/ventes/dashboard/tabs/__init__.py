@@ -1,2 +1,17 @@
-"""The tabs, one module each. A module has LABEL and `render(view)`; a file of the same form in the folder
-settings.page.tabs adds a tab (docs/dashboard.md)."""
+"""One module for each tab: LABEL, `render(view)`, and LIVE = False where a refresh must not draw it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ventes.dashboard.view import View
+
+
+@dataclass(frozen=True)
+class Tab:
+    """What the page needs to know of a tab. `live`: drawn anew at each refresh, not only when somebody acts."""
+
+    label: str
+    render: Callable[[View], None]
+    live: bool = True

@@ -40,11 +40,11 @@ def render(view: View) -> None:
             [
                 {
                     "Country": text.cell(row["pays"]),
-                    "Revenue": float(row["revenue"]),
+                    "Revenue": row["revenue"],
                     "Sales": row["sales"],
                     "Items": row["items"],
                     "Clients": row["customers"],
-                    "Average": float(row["average"]),
+                    "Average": row["average"],
                 }
                 for row in rows
             ],
@@ -57,5 +57,5 @@ SHOWN = 25
 
 
 def _rows(view: View) -> list[Row]:
-    with narrowed(view.moment, view.filters, "clients") as con:
+    with narrowed(view.snapshots, view.filters, "clients") as con:
         return rows_of(figures.countries(con))

@@ -13,7 +13,7 @@ from ventes.dashboard.view import View
 
 LABEL = "Freshness"
 RECENT = 20_000
-"""Sales looked at: the newest, so that the answer costs the same however large the table."""
+"""Of the newest sales, so many are read: the cost does not grow with the table."""
 WAYS = {
     "total": "Kafka → Silver",
     "event": "Event → Kafka",
@@ -50,7 +50,7 @@ def render(view: View) -> None:
         zoom=True,
     )
     st.caption(
-        f"Over the newest {min(RECENT, view.moment[CLEAN.name].rows):,} sales; the figures above: the last stretch. "
+        f"Over the newest {min(RECENT, view.snapshots[CLEAN.name].rows):,} sales; above: the last point. "
         "Filters do not apply. A producer whose clock is wrong shows in Event → Kafka."
     )
 
@@ -60,7 +60,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _rows(view: View) -> list[Row]:
-    recent = recent_sales(view.moment, Filters(), RECENT)
-    with view.moment.lake.connection() as con:
+    recent = recent_sales(view.snapshots, Filters(), RECENT)
+    with view.snapshots.tables.connection() as con:
         con.register("recent", recent)
         return rows_of(figures.delays(con, view.settings.rules.time_zone))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import streamlit as st
 
 from ventes.dashboard import charts, figures, text
@@ -21,12 +19,10 @@ def render(view: View) -> None:
         view.nothing()
         return
     rules = view.settings.rules
-    share = loyalty.loyal / loyalty.clients
-    brought = loyalty.loyal_revenue / loyalty.revenue if loyalty.revenue else Decimal(0)
     first, second, third = st.columns(3, gap="small")
     first.metric("Loyal clients", text.count(loyalty.loyal), border=True, help=f"{rules.loyal_from} purchases or more.")
-    second.metric("Share of all clients", f"{share:.1%}", border=True)
-    third.metric("Share of revenue", f"{brought:.1%}", border=True)
+    second.metric("Share of all clients", text.percent(loyalty.share_of_clients), border=True)
+    third.metric("Share of revenue", text.percent(loyalty.share_of_revenue), border=True)
     left, right = st.columns(2)
     with left:
         st.subheader("Revenue by segment")
@@ -47,8 +43,8 @@ def render(view: View) -> None:
                 "Country": text.cell(row["pays"]),
                 "Segment": text.cell(row["segment"]),
                 "Purchases": row["sales"],
-                "Revenue": float(row["revenue"]),
-                "Average": float(row["average"]),
+                "Revenue": row["revenue"],
+                "Average": row["average"],
                 "Last day": row["last_day"],
             }
             for row in best
@@ -76,10 +72,10 @@ def _bars(view: View, rows: list[Row], name: str, clients: str) -> charts.Figure
 
 def _all(view: View) -> tuple[list[Row], list[Row], Loyalty, list[Row]]:
     rules = view.settings.rules
-    with narrowed(view.moment, view.filters, "clients") as con:
+    with narrowed(view.snapshots, view.filters, "clients") as con:
         return (
             rows_of(figures.segments(con)),
-            rows_of(figures.spending(con, Decimal(str(rules.standard_from)), Decimal(str(rules.premium_from)))),
+            rows_of(figures.spending(con, rules.standard_from, rules.premium_from)),
             figures.loyalty(con, rules.loyal_from),
             rows_of(figures.best_clients(con)),
         )

@@ -35,5 +35,5 @@ def render(view: View) -> None:
 
 
 def _rows(view: View, by: str) -> list[Row]:
-    with narrowed(view.moment, view.filters, "products") as con:
+    with narrowed(view.snapshots, view.filters, "products") as con:
         return rows_of(figures.products(con, by=by))

@@ -43,7 +43,7 @@ def _rows(view: View) -> list[dict[str, Any]]:
             "vente_id": row["vente_id"],
             "client_id": row["client_id"],
             "produit_id": row["produit_id"],
-            "montant": None if row["montant"] is None else float(row["montant"]),
+            "montant": row["montant"],
             "quantite": row["quantite"],
             "timestamp": view.local(row["timestamp"]),
             "client_nom": text.cell(row["client_nom"]),
@@ -58,5 +58,5 @@ def _rows(view: View) -> list[dict[str, Any]]:
             "jour": row["jour"],
             "value": text.raw(row["value"], 500),
         }
-        for row in last_messages(view.moment, ROWS).to_pylist()
+        for row in last_messages(view.snapshots, ROWS).to_pylist()
     ]

@@ -1,7 +1,8 @@
-"""Rejected messages: what became of every message, why some are not sales, and what they say."""
+"""Rejected messages: all messages counted, the reasons why some are not sales, and the messages themselves."""
 
 from __future__ import annotations
 
+import pyarrow as pa
 import streamlit as st
 
 from ventes.contract.tables import BRONZE, CLEAN, REJETS
@@ -28,7 +29,7 @@ def render(view: View) -> None:
         "reasons",
         alt="Rejected messages over time, by reason",
     )
-    st.subheader("Read them")
+    st.subheader("The messages")
     options = [EVERY, *(str(row["motif"]) for row in reasons)]
     counts = {str(row["motif"]): row["messages"] for row in reasons}
     chosen = st.selectbox(
@@ -59,20 +60,20 @@ def _reconciled(book: Reconciliation) -> None:
         st.caption(f"{book.waiting:,} more are in Bronze and on their way to Silver.")
 
 
-def _all(view: View):  # type: ignore[no-untyped-def]
-    rejects = view.moment[REJETS.name]
-    with view.moment.lake.connection() as con:
-        answer = view.moment.lake.perfile.ask(con, rejects, file_cache.REASONS)
+def _all(view: View) -> tuple[Reconciliation, list[Row], pa.Table]:
+    snapshots = view.snapshots
+    with snapshots.tables.connection() as con:
+        answer = snapshots.tables.file_cache.answer(con, snapshots[REJETS.name], file_cache.REASONS)
         con.register("motifs", answer["motifs"])
-        book = figures.reconciliation(view.moment[BRONZE.name].rows, view.moment[CLEAN.name].rows, answer["kinds"])
+        book = figures.reconciliation(snapshots[BRONZE.name].rows, snapshots[CLEAN.name].rows, answer["kinds"])
         over_time = figures.reasons_over_time(con, view.settings.rules.time_zone)
         return book, rows_of(figures.reasons(con)), over_time
 
 
 def _messages(view: View, reason: str | None) -> list[Row]:
-    rejects = view.moment[REJETS.name]
+    rejects = view.snapshots[REJETS.name]
     where, values = ("WHERE list_contains(motifs, ?)", [reason]) if reason else ("", [])
-    with view.moment.lake.connection() as con:
+    with view.snapshots.tables.connection() as con:
         found = con.execute(
             f'SELECT * FROM ({rejects.select()}) {where} ORDER BY kafka_ts DESC, "offset" DESC LIMIT {SHOWN}', values
         ).to_arrow_table()

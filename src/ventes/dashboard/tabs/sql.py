@@ -1,4 +1,7 @@
-"""One SELECT in Spark's dialect, over bronze_data and the Silver tables; the answer as table, chart and CSV."""
+"""One SELECT in Spark's dialect, over bronze_data and the Silver tables; the answer as table, chart and CSV.
+
+A query that came with the address waits for a click: a link to the page must not run what its author chose.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ import pyarrow as pa
 import streamlit as st
 
 from ventes.dashboard import downloads, text
-from ventes.dashboard.download_server import File
-from ventes.dashboard.spark import Result, ask, offered, tables_of
+from ventes.dashboard.download_links import Download
+from ventes.dashboard.spark import Result, ask, offered, tables_read
 from ventes.dashboard.view import View
 from ventes.errors import VentesError
+from ventes.query.csv_child import CsvTask
+from ventes.query.readable import TableToRead
 
 LABEL = "SQL"
 LIVE = False
@@ -21,7 +26,7 @@ LIVE = False
 EXAMPLES = {
     "Revenue by category": "SELECT categorie, COUNT(*) AS count, SUM(montant) AS revenue\n"
     "FROM bronze_data\nGROUP BY categorie\nORDER BY revenue DESC",
-    "Sales an hour of the day": "SELECT hour(horodatage) AS hour, COUNT(*) AS sales\n"
+    "Sales per hour of the day": "SELECT hour(horodatage) AS hour, COUNT(*) AS sales\n"
     "FROM ventes_clean\nGROUP BY hour(horodatage)\nORDER BY hour",
     "Best days of each country": "SELECT pays, jour, SUM(total_depense) AS revenue\nFROM ventes_aggreges\n"
     "GROUP BY pays, jour\nORDER BY revenue DESC\nLIMIT 20",
@@ -51,33 +56,48 @@ def render(view: View) -> None:
         height=160,
         bind="query-params",
         placeholder="SELECT … FROM bronze_data …",
+        on_change=_run,
     )
-    st.button("Run", type="primary", icon=":material/play_arrow:", help="Or press Ctrl+Enter in the text.")
+    st.button(
+        "Run", type="primary", icon=":material/play_arrow:", help="Or press Ctrl+Enter in the text.", on_click=_run
+    )
     st.caption(
-        f"Tables: {', '.join(f'`{name}`' for name in offered(view.moment))}. At most {page.sql_seconds:g} s, "
+        f"Tables: {', '.join(f'`{name}`' for name in offered(view.snapshots))}. At most {page.sql_seconds:g} s, "
         f"{page.sql_rows:,} rows, {page.sql_memory_mb} MB."
     )
     if not query or not query.strip():
         return
+    if st.session_state.get(_TO_RUN) != query:
+        st.info("This query came with the address. *Run* runs it.", icon=":material/play_arrow:")
+        return
     try:
         with st.spinner("Running …"):
-            answer = ask(view.moment, query)
+            answer = ask(view.snapshots, query)
     except VentesError as error:
         st.error(text.markdown(f"{error.message}. Next step: {error.hint}.", 600), icon=":material/database_off:")
         return
     _shown(view, query, answer.table, answer.truncated, answer.seconds)
 
 
+_TO_RUN = "_sql"
+"""In the session: the query that somebody here asked to run."""
+
+
+def _run() -> None:
+    st.session_state[_TO_RUN] = st.session_state.get("q")
+
+
 def _take_example() -> None:
     chosen = st.session_state.get("_example")
     if chosen in EXAMPLES:
         st.session_state["q"] = EXAMPLES[chosen]
+        _run()
 
 
 def _shown(view: View, query: str, table: pa.Table, truncated: bool, seconds: float) -> None:
     more = f"the first {table.num_rows:,} rows" if truncated else f"{table.num_rows:,} rows"
     st.caption(f"{more}, {seconds:.2f} s")
-    view.table(_cells(table), "sql", formats=_formats(table))
+    view.table(_for_the_grid(table), "sql", formats=_formats(table))
     numbers = [f.name for f in table.schema if _is_number(f.type)]
     if numbers and 1 < table.num_rows <= 1000:
         kind = view.choice("Chart", ("bar", "line", "none"), "chart")
@@ -87,41 +107,49 @@ def _shown(view: View, query: str, table: pa.Table, truncated: bool, seconds: fl
             st.bar_chart(frame, sort=False)  # in the order of the query
         elif kind == "line" and len(frame.columns):
             st.line_chart(frame)
-    tables = offered(view.moment)
-    memory_mb = view.settings.page.sql_memory_mb
-    downloads.offer(
-        "CSV, all rows" if truncated else f"CSV, all {table.num_rows:,} rows",
-        ("sql", query, view.moment.key(*tables_of(query, view.moment))),
-        File("ventes.csv", lambda: downloads.of_query(query, tables, memory_mb)),
+    _offer_file(view, query, table.num_rows, truncated)
+
+
+def _offer_file(view: View, query: str, rows: int, truncated: bool) -> None:
+    tables = tables_read(query, view.snapshots)
+
+    def task() -> CsvTask:
+        read = {name: TableToRead.of(table) for name, table in tables.items()}
+        return CsvTask(read, query, view.settings.page.sql_memory_mb)
+
+    linked = downloads.offer(
+        "CSV, all rows" if truncated else f"CSV, all {rows:,} rows",
+        ("sql", query, view.snapshots.key(*(table.table.name for table in tables.values()))),
+        Download("ventes.csv", task),
     )
-    if truncated:
-        st.caption("For all rows the query runs once more, for at most an hour. Or on the command line:")
+    if truncated or not linked:
+        if linked:
+            st.caption("For all rows the query runs once more, for at most an hour. Or on the command line:")
         st.code(f"ventes query {shlex.quote(query)} --format csv > result.csv", language="bash", wrap_lines=True)
 
 
 def _formats(table: pa.Table) -> dict[str, str]:
-    """Integers as they are (a year, an id), decimals with all their digits."""
-    formats = {field.name: "%d" for field in table.schema if pa.types.is_integer(field.type)}
-    exact = {field.name: f"%.{field.type.scale}f" for field in table.schema if pa.types.is_decimal(field.type)}
-    return {**formats, **exact}
+    """Integers as they are: a year, an id."""
+    return {field.name: "%d" for field in table.schema if pa.types.is_integer(field.type)}
 
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _cells(table: pa.Table) -> list[dict[str, Any]]:
-    names = list(dict.fromkeys(table.column_names))
-    return [{name: _cell(row[name]) for name in names} for row in table.to_pylist()]
+def _for_the_grid(table: pa.Table) -> pa.Table:
+    """Numbers and times as they are, all else as text that is safe to show."""
+    return pa.table(dict(zip(table.column_names, map(_safe, table.columns), strict=True)))
 
 
-def _cell(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, str):
-        return text.cell(value)
+def _safe(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    kind = column.type
+    if _is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return column
+    return pa.array([_text(value) for value in column.to_pylist()], pa.string())
+
+
+def _text(value: Any) -> str | None:
     if isinstance(value, bytes):
         return text.raw(value, 300)
-    if isinstance(value, list | dict):
-        return text.cell(str(value))
-    return float(value) if hasattr(value, "as_tuple") else value
+    return None if value is None else text.cell(str(value))

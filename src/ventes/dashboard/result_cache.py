@@ -1,6 +1,7 @@
-"""Results shared by all sessions: computed once for a key, by whoever asks first.
+"""Results shared by all sessions: each is computed once, by the session that asks first.
 
-Keys hold table versions, so a result never goes stale: a new commit is a new key.
+A key holds the versions of the tables that the result was computed from: after a commit the key is another one, so no
+result is ever out of date.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Shared:
-    """A bounded table key → result; least recently used leaves first. Threads asking for one key share the work."""
+class ResultCache:
+    """Key → result, for at most `entries` results; the least recently used one is dropped. Threads may share it."""
 
     def __init__(self, entries: int = 256) -> None:
         self._entries = entries
@@ -23,7 +24,10 @@ class Shared:
         self._guard = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The result of `make()` for `key`. An exception goes to all who wait for it and is not kept."""
+        """The result for `key`, from `make()` if there is none yet. Threads that ask meanwhile wait for it.
+
+        An exception of `make` is raised in every thread that waits, and is not kept.
+        """
         with self._guard:
             result = self._results.get(key)
             mine = result is None

@@ -1,0 +1,105 @@
+"""Who may download what: links of the page, each a random ticket that belongs to one session.
+
+A ticket names nothing: no path, no table and no SQL is taken from an address. It works while its session is connected
+(and comes back with it), for the host name under which that session opened the page, until it was not used for
+LIFETIME_SECONDS. Streamlit has compared that name with server.allowedHosts before the session began.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from ventes.query.csv_child import CsvTask
+
+LIFETIME_SECONDS = 600.0
+"""Without a run of the page in its session and without a download."""
+LINKS_OF_A_VIEWER = 16
+"""The one that was shown least recently is dropped."""
+
+
+class LinkRefused(Exception):
+    """`status` for HTTP; the message is a sentence for the viewer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Download:
+    """A CSV file: its name, and what the child process that writes it is told."""
+
+    name: str
+    task: Callable[[], CsvTask]
+
+
+class Viewer:
+    """One session of the page. `host`: the Host header under which its browser opened the page."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host.lower()
+        self.connected = True
+        self.used = 0.0
+
+    def leave(self) -> None:
+        self.connected = False
+
+
+@dataclass(frozen=True)
+class _Link:
+    ticket: str
+    viewer: Viewer
+    what: Hashable
+    download: Download
+
+
+class DownloadLinks:
+    """The links of all sessions. Threads may share it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.prefix: str | None = None
+        """Path before the ticket; None while this process has no server that answers there."""
+        self._clock = clock
+        self._links: dict[str, _Link] = {}
+        self._guard = threading.Lock()
+
+    def keep(self, viewer: Viewer) -> None:
+        """The viewer is there: its links stay valid. To be called in every run of the page."""
+        viewer.connected = True
+        viewer.used = self._clock()
+
+    def issue(self, viewer: Viewer, what: Hashable, download: Download) -> str:
+        """The address of `download`; the same one as long as its link is kept. `what` tells files apart."""
+        with self._guard:
+            viewer.used = self._clock()
+            self._links = {ticket: link for ticket, link in self._links.items() if not self._expired(link.viewer)}
+            mine = [link for link in self._links.values() if link.viewer is viewer]
+            known = next((link.ticket for link in mine if link.what == what), None)
+            for link in mine:
+                if link.ticket == known or (len(mine) >= LINKS_OF_A_VIEWER and link is mine[0]):
+                    del self._links[link.ticket]  # a known one goes to the end: it was shown just now
+            ticket = known or secrets.token_urlsafe(24)
+            self._links[ticket] = _Link(ticket, viewer, what, download)
+            return f"{self.prefix}{ticket}"
+
+    def find(self, ticket: str, host: str) -> tuple[Viewer, Download]:
+        """What `ticket` stands for. Raises LinkRefused."""
+        with self._guard:
+            link = self._links.get(ticket)
+            if link is None or not link.viewer.connected or self._expired(link.viewer):
+                raise LinkRefused(404, "This link is no longer valid. Open the page again and take its new one.")
+            if host.lower() != link.viewer.host:
+                raise LinkRefused(403, "This link belongs to another address of the page. Open the page there.")
+            link.viewer.used = self._clock()
+            return link.viewer, link.download
+
+    def _expired(self, viewer: Viewer) -> bool:
+        return self._clock() - viewer.used > LIFETIME_SECONDS
+
+
+LINKS = DownloadLinks()
+"""Those of this process: the server answers them, the page shows them."""

@@ -1,0 +1,94 @@
+"""Rows as a table that shows every number exactly.
+
+The browser holds a number as a double: a whole number beyond 2^53, or a decimal of more than 15 digits, would be shown
+as another one. A column that has one is sent as text. Columns are Arrow's, not pandas': pandas makes a float of every
+integer in a column with a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import streamlit as st
+
+from ventes.dashboard import text
+
+WHOLE = 2**53
+DIGITS = 15
+IDENTIFIERS = ("Client", "partition", "offset")
+"""Columns of whole numbers that only name something, beside those that end in `_id`: without thousands separators."""
+
+
+def arrow_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The rows, one column for each key that occurs. Values of different kinds in a column become text."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pa.table({name: _array([row.get(name) for row in rows]) for name in names})
+
+
+def shown(table: pa.Table, currency: str, money: Sequence[str], formats: Mapping[str, str]) -> tuple[pa.Table, Any]:
+    """The table as it is sent to the browser, and Streamlit's configuration of its columns.
+
+    `money` columns are in `currency`; `formats` are Streamlit's, by column, where the usual one is not meant.
+    """
+    columns, configuration = {}, {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kind = column.type
+        if _is_number(kind):
+            pattern = formats.get(name) or _pattern(name, kind, currency if name in money else None)
+            if _fits_a_double(column):
+                configuration[name] = st.column_config.NumberColumn(name, format=pattern)
+            else:
+                column = _as_text(column, pattern, currency if name in money else None)
+                configuration[name] = st.column_config.Column(name, alignment="right")
+        elif pa.types.is_timestamp(kind):
+            configuration[name] = st.column_config.DatetimeColumn(
+                name, format=formats.get(name) or "YYYY-MM-DD HH:mm:ss"
+            )
+        else:
+            configuration[name] = st.column_config.Column(name)
+        columns[name] = column
+    return pa.table(columns), configuration
+
+
+def _array(values: list[Any]) -> pa.Array:
+    try:
+        array = pa.array(values)
+    except (pa.ArrowException, OverflowError):
+        array = pa.array([None if value is None else str(value) for value in values])
+    return array.cast(pa.string()) if pa.types.is_null(array.type) else array
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _fits_a_double(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_floating(column.type):
+        return True
+    bounds = [Decimal(bound) for bound in pc.min_max(column).as_py().values() if bound is not None]
+    largest = max(map(abs, bounds), default=Decimal(0))
+    scale = column.type.scale if pa.types.is_decimal(column.type) else 0
+    return largest <= WHOLE if scale == 0 else largest < Decimal(10) ** (DIGITS - scale)
+
+
+def _pattern(name: str, kind: pa.DataType, currency: str | None) -> str | None:
+    """Thousands separated, but in numbers that only name something."""
+    if currency is not None:
+        safe = currency.replace("%", "%%")
+        return f"{safe}%,.2f" if len(currency) == 1 else f"%,.2f {safe}"
+    if pa.types.is_integer(kind):
+        return "%d" if name.endswith("_id") or name in IDENTIFIERS else "%,d"
+    return f"%.{kind.scale}f" if pa.types.is_decimal(kind) else None
+
+
+def _as_text(column: pa.ChunkedArray, pattern: str | None, currency: str | None) -> pa.Array:
+    def written(value: Decimal | int) -> str:
+        if currency is not None:
+            return text.money(Decimal(value), currency)
+        return f"{value:,}" if pattern == "%,d" else f"{Decimal(value):f}"
+
+    return pa.array([None if value is None else written(value) for value in column.to_pylist()], pa.string())

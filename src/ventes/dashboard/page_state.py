@@ -1,0 +1,62 @@
+"""What one pipeline's page keeps for as long as the process runs, for all sessions together.
+
+Streamlit runs the script anew for each session and interaction but keeps imported modules, so it is kept in this one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+from ventes.config import Settings, config_path, load
+from ventes.dashboard.page_heartbeat import PageHeartbeat
+from ventes.dashboard.source import LiveTables
+from ventes.dashboard.status_poller import StatusPoller
+from ventes.runtime.pipeline_status import Status
+
+AskStatus = Callable[[Settings], Status]
+"""Asks every service of a pipeline, now."""
+
+
+@dataclass(frozen=True)
+class PageState:
+    """The long-lived objects of the page of one pipeline."""
+
+    settings: Settings
+    tables: LiveTables
+    status: StatusPoller
+    heartbeat: PageHeartbeat
+
+
+_states: dict[str, PageState] = {}
+_guard = threading.Lock()
+
+
+def state_of(settings: Settings, ask_status: AskStatus) -> PageState:
+    """The state for these settings, made when first asked for."""
+    key = settings.model_dump_json()
+    with _guard:
+        if key not in _states:
+            _states[key] = PageState(
+                settings,
+                LiveTables(settings),
+                StatusPoller(partial(ask_status, settings)),
+                PageHeartbeat(settings.state),
+            )
+        return _states[key]
+
+
+def settings_in_force() -> Settings:
+    """The settings, read anew when their file or the environment changed. Raises ConfigError."""
+    path = config_path()
+    changed = path.stat().st_mtime if path.exists() else 0.0
+    return _loaded(path, changed, frozenset(item for item in os.environ.items() if item[0].startswith("VENTES_")))
+
+
+@lru_cache(maxsize=8)
+def _loaded(config: Path, changed: float, environment: frozenset[tuple[str, str]]) -> Settings:
+    return load()

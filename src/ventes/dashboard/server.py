@@ -1,0 +1,158 @@
+"""What the page's web server has beyond Streamlit's: downloads, security headers, an end within seconds.
+
+streamlit_server.py makes the server: `streamlit.starlette.App`, Streamlit's documented way to add routes, is given
+`options()`. `ventes start` runs that file. A page started by hand (`streamlit run streamlit_dashboard.py`) is the same
+page without what is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+from typing import Any
+
+import streamlit as st
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ventes.dashboard import page_state
+from ventes.dashboard.download_links import LINKS
+from ventes.dashboard.download_server import DownloadLimits, DownloadServer
+from ventes.errors import VentesError
+from ventes.runtime import logs
+
+HEADERS = {
+    "Content-Security-Policy": "frame-ancestors 'self'",  # no other site may show the page in a frame
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # the address holds filters and SQL
+}
+END_SECONDS = 3.0
+"""After SIGTERM connections have so long to close; the supervisor kills the page after 5 s."""
+END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_log = logging.getLogger("ventes.page")
+
+
+def options(limits: DownloadLimits | None = None) -> dict[str, Any]:
+    """The arguments of `streamlit.starlette.App`, beside the script. To be called once in a process."""
+    _begin_log()
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    prefix = f"/{base}/csv/" if base else "/csv/"
+    downloads = DownloadServer(LINKS, limits)
+
+    @asynccontextmanager
+    async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
+        if await _serves(app, f"{prefix}-"):
+            LINKS.prefix = prefix
+        else:
+            _log.error(
+                "the download links are off: Streamlit %s does not serve %s. "
+                "Next step: install the version in requirements/base.txt",
+                st.__version__, prefix,
+            )  # fmt: skip
+        with _ending_soon(downloads):
+            _log.info("the page runs, pid %d", os.getpid())
+            yield
+        _log.info("the page has ended")
+
+    return {
+        "lifespan": lifespan,
+        "routes": [Route(f"{prefix}{{ticket}}", downloads, methods=["GET"])],
+        "middleware": [Middleware(SecurityHeaders)],
+        "on_script_error": _log_script_error,
+    }
+
+
+class SecurityHeaders:
+    """Adds HEADERS to every HTTP response of `app`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+async def _serves(app: ASGIApp, path: str) -> bool:
+    """Whether `app` answers a download's address itself, in our words: the page's own check at its start."""
+    answer: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        answer.append(message)
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "GET",
+        "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 0), "server": ("127.0.0.1", 0),
+    }  # fmt: skip
+    await app(scope, receive, send)
+    start = answer[0]
+    sent = {name.lower() for name, _ in start.get("headers", ())}
+    return start["status"] == 404 and {name.lower().encode() for name in HEADERS} <= sent
+
+
+@contextmanager
+def _ending_soon(downloads: DownloadServer) -> Iterator[None]:
+    """While the block runs, SIGTERM and SIGINT end the downloads, and the process within END_SECONDS.
+
+    The server itself would wait without end for a reader that takes nothing. Its own handler is called too.
+    """
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in END_SIGNALS}
+
+    def end(number: int) -> None:
+        downloads.stop()
+        loop.call_later(END_SECONDS, _end_at_once, number)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(end, number)
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    for number in END_SIGNALS:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_at_once(number: int) -> None:
+    """The kernel closes what is still open."""
+    _log.warning("connections were still open %g s after %s", END_SECONDS, signal.Signals(number).name)
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+
+
+def _log_script_error(error: Exception) -> None:
+    """Streamlit shows the viewer that something failed; here is what."""
+    _log.error("the page's script failed", exc_info=error)
+
+
+def _begin_log() -> None:
+    """The page's log, with what the web server logs of errors in it."""
+    try:
+        logs.setup("page", page_state.settings_in_force())
+    except VentesError as error:  # the page says so too, and to everybody
+        _log.error("%s", error)
+        return
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            logging.getLogger("uvicorn.error").addHandler(handler)

@@ -1,0 +1,61 @@
+"""The pipeline's status, asked in the background by one thread for all sessions, while somebody has the page open."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from ventes.runtime.pipeline_status import Status
+
+PAUSE_SECONDS = 3.0
+"""Between an answer and the next question."""
+FRESH_SECONDS = 8.0
+"""An older answer is no answer."""
+IDLE_SECONDS = 45.0
+"""The thread ends when nobody has asked for the status for so long; a page refreshes every 30 s at the slowest."""
+FIRST_ANSWER_SECONDS = 2.5
+"""How long `latest` waits for the first answer."""
+
+_log = logging.getLogger("ventes.page")
+
+
+class StatusPoller:
+    """Calls `ask` again and again for as long as `latest` is called. Threads may share it."""
+
+    def __init__(self, ask: Callable[[], Status]) -> None:
+        self._ask = ask
+        self._guard = threading.Lock()
+        self._answered = threading.Event()
+        self._answer: Status | None = None
+        self._wanted = 0.0
+        self._thread: threading.Thread | None = None
+
+    def latest(self) -> Status | None:
+        """The last answer, at most FRESH_SECONDS old, or None."""
+        with self._guard:
+            self._wanted = time.monotonic()
+            if self._thread is None:
+                self._answered.clear()
+                self._thread = threading.Thread(target=self._poll, name="status", daemon=True)
+                self._thread.start()
+        self._answered.wait(FIRST_ANSWER_SECONDS)
+        answer = self._answer
+        return answer if answer is not None and time.time() - answer.asked_at <= FRESH_SECONDS else None
+
+    def _poll(self) -> None:
+        pause = threading.Event()
+        while True:
+            try:
+                self._answer = self._ask()
+            except Exception as error:  # the page says that nothing is known; the next may be answered
+                if isinstance(error, RuntimeError) and "shutdown" in str(error):
+                    return  # the process is ending
+                _log.exception("the status of the pipeline could not be asked")
+            self._answered.set()
+            pause.wait(PAUSE_SECONDS)
+            with self._guard:
+                if time.monotonic() - self._wanted > IDLE_SECONDS:
+                    self._thread = None
+                    return

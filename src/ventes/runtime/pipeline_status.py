@@ -1,0 +1,78 @@
+"""The answer to "what runs, right now?": what `ventes status --json`, the page and `ventes doctor` read.
+
+Shapes only: check/status.py asks the services and fills them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+OFF = "off"
+ELSEWHERE = "elsewhere"
+DOWN = "down"
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One service. Times are Unix seconds, durations seconds; None where there is nothing to say."""
+
+    name: str
+    title: str
+    state: str
+    """running, starting, waiting, stopped (on purpose), restarting, failed, down; off (not asked for by the settings);
+    elsewhere (a broker that is not ours)."""
+    running: bool
+    ready: bool
+    reason: str
+    """Why it is not ready, or what is odd; '' if all is well."""
+    pid: int | None
+    since: float | None
+    """When its process started; of a stopped one, when it ended, as far as is known."""
+    by_hand: bool
+    engine: str
+    reported: float | None
+    """When the job last wrote its own record; the fields from `batch` to `last_error_at` are that old."""
+    batch: int | None
+    batch_at: float | None
+    batch_rows: int | None
+    batch_seconds: float | None
+    total: int | None
+    """Rows, or sales of the producer, since the process started."""
+    last_error: str
+    last_error_at: float | None
+    lag_messages: int | None
+    lag_seconds: float | None
+    log: str
+
+    @property
+    def ok(self) -> bool:
+        return self.ready or self.state == OFF
+
+
+@dataclass(frozen=True)
+class Status:
+    """The whole pipeline at `asked_at` (Unix seconds)."""
+
+    asked_at: float
+    engine: str
+    config: str
+    url: str
+    supervisor_pid: int | None
+    supervisor_since: float | None
+    services: tuple[ServiceStatus, ...]
+    rows: Mapping[str, int | None]
+    """Rows of bronze, ventes_clean and ventes_rejets; None where the table is not there or cannot be read."""
+
+    @property
+    def ok(self) -> bool:
+        """Everything that the settings ask for runs and is ready."""
+        return all(service.ok for service in self.services)
+
+    def service(self, name: str) -> ServiceStatus:
+        return next(service for service in self.services if service.name == name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"ok": self.ok, **asdict(self)}

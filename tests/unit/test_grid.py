@@ -1,0 +1,93 @@
+"""Tables of the page show every number exactly: ids, amounts, sums, with and without gaps."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from ventes.dashboard import grid
+from ventes.dashboard.spark import Result
+
+LARGE = 502424218828802
+"""An id that a float of pandas' would still hold, but that the browser writes as 502424218828802.06 then."""
+HUGE = 9007199254740993
+"""2^53 + 1: no double."""
+
+
+def table(rows: list[dict[str, Any]], money: tuple[str, ...] = (), currency: str = "$") -> tuple[pa.Table, Any]:
+    return grid.shown(grid.arrow_of(rows), currency, money, {})
+
+
+def pattern(configuration: Any, name: str) -> str | None:
+    found: str | None = configuration[name]["type_config"].get("format")
+    return found
+
+
+def test_an_id_stays_an_integer_in_a_column_with_gaps() -> None:
+    found, configuration = table([{"vente_id": LARGE}, {"vente_id": None}])
+    assert found["vente_id"].type == pa.int64()
+    assert found["vente_id"].to_pylist() == [LARGE, None]
+    assert pattern(configuration, "vente_id") == "%d"
+
+
+def test_an_integer_that_no_double_holds_is_sent_as_text() -> None:
+    found, configuration = table([{"vente_id": HUGE, "sales": -HUGE}, {"vente_id": 1, "sales": None}])
+    assert found.to_pylist() == [
+        {"vente_id": "9007199254740993", "sales": "-9,007,199,254,740,993"}, {"vente_id": "1", "sales": None},
+    ]  # fmt: skip
+    assert configuration["vente_id"]["alignment"] == "right"
+
+
+@pytest.mark.parametrize(
+    ("amount", "sent"),
+    [
+        (Decimal("0.15"), Decimal("0.15")),
+        (Decimal("9999999999999.99"), Decimal("9999999999999.99")),
+        (Decimal("99999999999999.99"), "$99,999,999,999,999.99"),
+        (Decimal("-99999999999999999999999999.99"), "-$99,999,999,999,999,999,999,999,999.99"),
+    ],
+)
+def test_money_is_exact_as_shown(amount: Decimal, sent: Decimal | str) -> None:
+    found, configuration = table([{"Revenue": amount}, {"Revenue": None}], money=("Revenue",))
+    assert found["Revenue"].to_pylist() == [sent, None]
+    assert isinstance(sent, str) or pattern(configuration, "Revenue") == "$%,.2f"
+
+
+def test_a_currency_of_several_letters_stands_behind() -> None:
+    _, configuration = table([{"Revenue": Decimal("1.50")}], money=("Revenue",), currency="EUR")
+    assert pattern(configuration, "Revenue") == "%,.2f EUR"
+    found, _ = table([{"Revenue": Decimal("99999999999999.99")}], money=("Revenue",), currency="EUR")
+    assert found["Revenue"].to_pylist() == ["99,999,999,999,999.99 EUR"]
+
+
+def test_decimals_show_all_their_digits() -> None:
+    found, configuration = table([{"x": Decimal("1.230000")}])
+    assert pattern(configuration, "x") == "%.6f"
+    found, _ = table([{"x": Decimal("1234567890123.123456")}])
+    assert found["x"].to_pylist() == ["1234567890123.123456"]
+
+
+def test_counts_have_separators_and_names_have_none() -> None:
+    _, configuration = table([{"Sales": 1000, "client_id": 1000, "offset": 1000}])
+    assert [pattern(configuration, name) for name in ("Sales", "client_id", "offset")] == ["%,d", "%d", "%d"]
+
+
+def test_rows_may_lack_keys_and_a_column_may_mix_kinds() -> None:
+    found = grid.arrow_of([{"a": 1}, {"a": "x", "b": None}, {"a": 2**70}])
+    assert found.to_pylist() == [
+        {"a": "1", "b": None}, {"a": "x", "b": None}, {"a": "1180591620717411303424", "b": None},
+    ]  # fmt: skip
+    assert grid.arrow_of([]).num_rows == 0
+
+
+def test_spark_sql_gives_exact_integers_to_pandas_too() -> None:
+    """A person's own chart or table is made from this frame."""
+    result = Result(pa.table({"vente_id": pa.array([HUGE, None], pa.int64()), "n": pa.array([HUGE, 1], pa.int64())}))
+    frame = result.toPandas()
+    assert frame["vente_id"].tolist()[0] == frame["n"].tolist()[0] == HUGE
+    assert json.loads(frame.to_json(orient="records"))[0]["vente_id"] == HUGE
+    assert result.collect()[0]["vente_id"] == HUGE
