@@ -68,21 +68,22 @@ class Site:
 
 
 @contextmanager
-def serve(folder: Path, script: Path = SERVER, *flags: str) -> Iterator[Site]:
-    """`streamlit run` of `script`, until it answers."""
+def serve(folder: Path, script: Path = SERVER, *flags: str, base: str = "") -> Iterator[Site]:
+    """`streamlit run` of `script`, until it answers. `base`: the path under which the page is, ending in a slash."""
     config = folder / "ventes.toml"
     port = next(PORTS)
     with (folder / "page.out").open("wb") as out:
+        place = (f"--server.port={port}", f"--server.baseUrlPath={base}")
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}", *flags],
+            [sys.executable, "-m", "streamlit", "run", str(script), *place, *flags],
             cwd=PROJECT,
             env={**os.environ, "VENTES_CONFIG": str(config), "PYTHONPATH": str(PROJECT / "src")},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
         try:
-            _until_healthy(port, process, folder / "page.out")
-            yield Site(f"http://localhost:{port}/", port, process.pid, folder, sample_lake.settings_at(folder))
+            _until_healthy(f"{port}/{base}", process, folder / "page.out")
+            yield Site(f"http://localhost:{port}/{base}", port, process.pid, folder, sample_lake.settings_at(folder))
         finally:
             process.terminate()
             try:
@@ -92,12 +93,12 @@ def serve(folder: Path, script: Path = SERVER, *flags: str) -> Iterator[Site]:
                 process.wait()
 
 
-def _until_healthy(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _until_healthy(place: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert process.poll() is None, f"streamlit ended: {log.read_text(errors='replace')[-2000:]}"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
+            with urllib.request.urlopen(f"http://127.0.0.1:{place}_stcore/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)

@@ -14,19 +14,16 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
 from harness import sample_lake
-from harness.pipeline import wait_for
 from harness.sample_lake import HOSTILE
 from tests.page.conftest import SCRIPT, Site, serve, toml
 from ventes.contract.tables import ALL, BRONZE, CLEAN
 from ventes.dashboard import text
-from ventes.dashboard.download_server import AT_ONCE
 from ventes.deltalog.database import connect
 from ventes.deltalog.snapshot import Snapshot
 from ventes.lake import tables
@@ -266,71 +263,6 @@ def test_sql_runs_and_downloads(site: Site, opened: Open) -> None:
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("alert")).to_contain_text("not allowed")
     assert "root:" not in page.content()
-
-
-def test_download_of_a_table(site: Site, opened: Open) -> None:
-    page = opened(site.url)
-    page.get_by_text("Downloads").click()
-    with page.expect_download() as download:
-        page.get_by_role("link", name="CSV, all").click()
-    assert download.value.suggested_filename == "bronze.csv"
-    header, *rows = csv.reader(io.StringIO(Path(download.value.path()).read_text("utf-8"), newline=""))
-    assert header == BRONZE.schema.names
-    assert len(rows) == tables.snapshot(site.settings, BRONZE).rows
-    assert not [cell for row in rows for cell in row if cell[:1] in "=+@\t\r" and cell]
-
-
-def test_all_rows_of_a_query_beyond_what_is_shown(site: Site, opened: Open) -> None:
-    query = "SELECT vente_id, n FROM bronze_data CROSS JOIN (SELECT explode(sequence(1, 10)) AS n)"
-    page = opened(f"{site.url}?tab=SQL&q={quote(query)}")
-    expect(page.get_by_text("the first 10,000 rows")).to_be_visible(timeout=REFRESHED)
-    with page.expect_download() as download:
-        page.get_by_role("link", name="CSV, all rows").click()
-    _, *rows = Path(download.value.path()).read_text("utf-8").splitlines()
-    assert len(rows) == len(set(rows)) == 10 * tables.snapshot(site.settings, BRONZE).rows
-
-
-def test_a_download_is_streamed_and_ends_with_its_reader(site: Site, opened: Open) -> None:
-    """2 GB: a reader who stops reading costs the server no memory, and one who goes away no process."""
-    query = "SELECT repeat('x', 1000) AS x FROM bronze_data CROSS JOIN range(1000)"
-    page = opened(f"{site.url}?tab=SQL&q={quote(query)}")
-    address = page.get_by_role("link", name="CSV, all rows").get_attribute("href")
-    assert address is not None
-    server = psutil.Process(site.pid)
-    before = server.memory_info().rss
-    for number in range(AT_ONCE + 1):  # none keeps its place when it ends
-        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
-        connection.request("GET", address, headers={"Accept-Encoding": "gzip"})
-        answer = connection.getresponse()
-        assert answer.read(3_000_000)[:10] == b'"x"\n"xxxxx'
-        if number == 0:
-            wait_for(lambda: _blocked(server), "the server waits for its reader")
-            assert server.memory_info().rss - before < 200 << 20
-        answer.close()
-        connection.close()
-    wait_for(lambda: not server.children(), "the queries' processes have ended")
-
-
-def _blocked(server: psutil.Process) -> bool:
-    """Whether a query's process runs and waits for somebody to read what it has written."""
-    children = server.children()
-    used = [child.cpu_times() for child in children]
-    return bool(children) and server.cpu_percent(0.2) < 50 and used == [child.cpu_times() for child in children]
-
-
-def test_nothing_is_reached_without_a_link_of_the_page(site: Site, opened: Open) -> None:
-    page = opened(site.url)
-    page.get_by_text("Downloads").click()
-    expect(page.get_by_role("link", name="CSV, all")).to_be_visible()  # from now on the route is there
-    for address in ("csv/bronze", "csv/", "csv/..%2f..%2fetc%2fpasswd", "csv/%2fetc%2fpasswd"):
-        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
-        connection.request("GET", f"/{address}")
-        answer = connection.getresponse()
-        body = answer.read()
-        assert answer.getheader("Content-Disposition") is None  # at most the page itself
-        assert b"root:" not in body
-        assert b"vente_id" not in body
-        connection.close()
 
 
 def test_sidebar_boxes(site: Site, opened: Open) -> None:

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from harness import sample_lake
 from harness.maintaining import maintenance_of
 from tests.page.conftest import SCRIPT, toml
-from ventes.contract.tables import CLEAN, PAR_PAYS
+from ventes.contract.tables import BRONZE, CLEAN, PAR_PAYS
 from ventes.deltalog.log import Log
 from ventes.deltalog.vacuum import Vacuum
 from ventes.lake.tables import path_of
@@ -236,6 +236,44 @@ def test_the_guides_tab_recipe(run: Run, tmp_path: Path, lake: Path) -> None:
     assert "arrow_vega_lite_chart" in kinds(page) or "vega_lite_chart" in kinds(page)
 
 
+def test_a_script_of_an_earlier_release_has_all_that_it_had(run: Run, tmp_path: Path, lake: Path) -> None:
+    """It called the page's own module: the pipeline's status must not be missing."""
+    text = SCRIPT.read_text(encoding="utf-8").replace(
+        "from ventes.cli import page", "from ventes.dashboard import page"
+    )
+    script = _pasted(tmp_path, 'st.write("mine")', text)
+    shown = run(script=script)
+    assert "Not live" in said(shown)
+    assert "ventes start" in said(shown)
+    assert "mine" in said(shown)
+
+
+def test_a_query_from_the_address_waits_for_a_click(run: Run, lake: Path) -> None:
+    page = run("SQL", q="SELECT COUNT(*) AS n FROM bronze_data")
+    assert "came with the address" in said(page)
+    assert not page.dataframe
+    page.button[-1].click().run()
+    assert page.dataframe[0].value["n"].tolist() == [300]
+    page.text_area[0].set_value("SELECT 7 AS n").run()  # typed here: no click is needed
+    assert page.dataframe[0].value["n"].tolist() == [7]
+
+
+def test_ids_of_rejected_messages_are_exact_beside_messages_without_one(run: Run, lake: Path) -> None:
+    settings = sample_lake.settings_at(lake)
+    rows = sample_lake.messages(sample_lake.next_offset(settings), 2, NOW).to_pylist()
+    for row, vente_id in zip(rows, (502424218828802, None), strict=True):
+        row.update(vente_id=vente_id, motifs=["range:montant"])
+    sample_lake.add(settings, pa.Table.from_pylist(rows, BRONZE.schema))
+    sent = pa.ipc.open_stream(run("Rejected Messages").dataframe[0].proto.arrow_data.data).read_all()
+    assert sent["vente_id"].type == pa.int64()
+    assert {502424218828802, None} <= set(sent["vente_id"].to_pylist())
+
+
+def test_money_in_tables_is_a_decimal(run: Run, lake: Path) -> None:
+    sent = pa.ipc.open_stream(run("Raw Data").dataframe[0].proto.arrow_data.data).read_all()
+    assert pa.types.is_decimal(sent["montant"].type)
+
+
 def test_without_the_recipe_there_is_no_empty_tab(run: Run, lake: Path) -> None:
     assert [tab.label.replace("\\", "") for tab in run().tabs] == list(TABS)
 
@@ -245,12 +283,11 @@ def test_a_query_of_ones_own_that_fails_is_a_sentence(run: Run, tmp_path: Path, 
     assert "nope" in said(page)
 
 
-def _pasted(folder: Path, snippet: str) -> Path:
-    """The root script with `snippet` pasted at its end."""
+def _pasted(folder: Path, snippet: str, text: str | None = None) -> Path:
+    """The root script (or `text`) with `snippet` pasted at its end."""
     script = folder / "streamlit_dashboard.py"
-    text = SCRIPT.read_text(encoding="utf-8").replace(
-        "Path(__file__).resolve().parent", f"Path({str(SCRIPT.parent)!r})"
-    )
+    text = text or SCRIPT.read_text(encoding="utf-8")
+    text = text.replace("Path(__file__).resolve().parent", f"Path({str(SCRIPT.parent)!r})")
     script.write_text(text + snippet, encoding="utf-8")
     return script
 

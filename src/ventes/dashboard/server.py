@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ventes.dashboard import page_state
 from ventes.dashboard.download_links import LINKS
-from ventes.dashboard.download_server import DownloadLimits, DownloadServer
+from ventes.dashboard.download_server import DownloadServer
 from ventes.errors import VentesError
 from ventes.runtime import logs
 
@@ -40,12 +40,15 @@ END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger("ventes.page")
 
 
-def options(limits: DownloadLimits | None = None) -> dict[str, Any]:
-    """The arguments of `streamlit.starlette.App`, beside the script. To be called once in a process."""
+def options(downloads: DownloadServer | None = None) -> dict[str, Any]:
+    """The arguments of `streamlit.starlette.App`, beside the script. To be called once in a process.
+
+    `downloads` may be one with other limits than the usual.
+    """
     _begin_log()
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     prefix = f"/{base}/csv/" if base else "/csv/"
-    downloads = DownloadServer(LINKS, limits)
+    serving = downloads or DownloadServer(LINKS)
 
     @asynccontextmanager
     async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
@@ -57,14 +60,14 @@ def options(limits: DownloadLimits | None = None) -> dict[str, Any]:
                 "Next step: install the version in requirements/base.txt",
                 st.__version__, prefix,
             )  # fmt: skip
-        with _ending_soon(downloads):
+        with _ending_soon(serving):
             _log.info("the page runs, pid %d", os.getpid())
             yield
         _log.info("the page has ended")
 
     return {
         "lifespan": lifespan,
-        "routes": [Route(f"{prefix}{{ticket}}", downloads, methods=["GET"])],
+        "routes": [Route(f"{prefix}{{ticket}}", serving, methods=["GET"])],
         "middleware": [Middleware(SecurityHeaders)],
         "on_script_error": _log_script_error,
     }
@@ -146,13 +149,18 @@ def _log_script_error(error: Exception) -> None:
     _log.error("the page's script failed", exc_info=error)
 
 
+class _Forward(logging.Handler):
+    """Puts what another logger says into the page's log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _log.handle(record)
+
+
 def _begin_log() -> None:
-    """The page's log, with what the web server logs of errors in it."""
+    """The page's log, with the warnings and errors of the web server in it."""
     try:
         logs.setup("page", page_state.settings_in_force())
     except VentesError as error:  # the page says so too, and to everybody
         _log.error("%s", error)
         return
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.FileHandler):
-            logging.getLogger("uvicorn.error").addHandler(handler)
+    logging.getLogger("uvicorn.error").addHandler(_Forward(logging.WARNING))
