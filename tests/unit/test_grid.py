@@ -71,6 +71,13 @@ def test_decimals_show_all_their_digits() -> None:
     assert found["x"].to_pylist() == ["1234567890123.123456"]
 
 
+def test_a_long_number_among_short_ones_is_not_cut_off() -> None:
+    """The grid measures a column by its typical values."""
+    _, configuration = table([{"vente_id": 1, "offset": 1}, {"vente_id": LARGE, "offset": 2}])
+    assert configuration["vente_id"]["width"] >= 8 * len(str(LARGE))
+    assert configuration["offset"]["width"] is None
+
+
 def test_counts_have_separators_and_names_have_none() -> None:
     _, configuration = table([{"Sales": 1000, "client_id": 1000, "offset": 1000}])
     assert [pattern(configuration, name) for name in ("Sales", "client_id", "offset")] == ["%,d", "%d", "%d"]

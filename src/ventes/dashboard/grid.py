@@ -19,6 +19,8 @@ from ventes.dashboard import text
 
 WHOLE = 2**53
 DIGITS = 15
+LONG = 9
+"""Characters of a number from which its column gets a width."""
 IDENTIFIERS = ("Client", "partition", "offset")
 """Columns of whole numbers that only name something, beside those that end in `_id`: without thousands separators."""
 
@@ -38,12 +40,16 @@ def shown(table: pa.Table, currency: str, money: Sequence[str], formats: Mapping
     for name, column in zip(table.column_names, table.columns, strict=True):
         kind = column.type
         if _is_number(kind):
-            pattern = formats.get(name) or _pattern(name, kind, currency if name in money else None)
-            if _fits_a_double(column):
-                configuration[name] = st.column_config.NumberColumn(name, format=pattern)
+            unit = currency if name in money else None
+            pattern = formats.get(name) or _pattern(name, kind, unit)
+            bounds = _bounds(column)
+            width = _width([_written(bound, pattern, unit) for bound in bounds])
+            if _fits_a_double(kind, bounds):
+                configuration[name] = st.column_config.NumberColumn(name, format=pattern, width=width)
             else:
-                column = _as_text(column, pattern, currency if name in money else None)
-                configuration[name] = st.column_config.Column(name, alignment="right")
+                values = column.to_pylist()
+                column = pa.array([None if v is None else _written(v, pattern, unit) for v in values], pa.string())
+                configuration[name] = st.column_config.Column(name, alignment="right", width=width)
         elif pa.types.is_timestamp(kind):
             configuration[name] = st.column_config.DatetimeColumn(
                 name, format=formats.get(name) or "YYYY-MM-DD HH:mm:ss"
@@ -66,13 +72,23 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _fits_a_double(column: pa.ChunkedArray) -> bool:
+def _bounds(column: pa.ChunkedArray) -> list[Decimal]:
+    """The smallest and the largest value; empty for floats (which are what they are) and where there is none."""
     if pa.types.is_floating(column.type):
-        return True
-    bounds = [Decimal(bound) for bound in pc.min_max(column).as_py().values() if bound is not None]
+        return []
+    return [Decimal(bound) for bound in pc.min_max(column).as_py().values() if bound is not None]
+
+
+def _fits_a_double(kind: pa.DataType, bounds: list[Decimal]) -> bool:
     largest = max(map(abs, bounds), default=Decimal(0))
-    scale = column.type.scale if pa.types.is_decimal(column.type) else 0
+    scale = kind.scale if pa.types.is_decimal(kind) else 0
     return largest <= WHOLE if scale == 0 else largest < Decimal(10) ** (DIGITS - scale)
+
+
+def _width(texts: Sequence[str]) -> int | None:
+    """Pixels, for a column of long numbers: the grid takes one among short ones for an outlier and cuts it off."""
+    longest = max(map(len, texts), default=0)
+    return 24 + 8 * longest if longest > LONG else None
 
 
 def _pattern(name: str, kind: pa.DataType, currency: str | None) -> str | None:
@@ -85,10 +101,8 @@ def _pattern(name: str, kind: pa.DataType, currency: str | None) -> str | None:
     return f"%.{kind.scale}f" if pa.types.is_decimal(kind) else None
 
 
-def _as_text(column: pa.ChunkedArray, pattern: str | None, currency: str | None) -> pa.Array:
-    def written(value: Decimal | int) -> str:
-        if currency is not None:
-            return text.money(Decimal(value), currency)
-        return f"{value:,}" if pattern == "%,d" else f"{Decimal(value):f}"
-
-    return pa.array([None if value is None else written(value) for value in column.to_pylist()], pa.string())
+def _written(value: Decimal | int, pattern: str | None, currency: str | None) -> str:
+    """As the browser writes a number of this pattern, but exact."""
+    if currency is not None:
+        return text.money(Decimal(value), currency)
+    return f"{value:,}" if pattern == "%,d" else f"{Decimal(value):f}"
