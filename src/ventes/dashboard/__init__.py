@@ -36,3 +36,6 @@ Files
     download_server  CSV over HTTP while it is made
     server           what the page's web server has beyond Streamlit's
 """
+
+COMPOSED_BY = "ventes.cli.page"
+"""The module that puts this page together with what asks the pipeline's services. This package may not import it."""

@@ -28,8 +28,9 @@ from starlette.types import Message, Receive, Scope, Send
 from ventes.dashboard.download_links import Download, DownloadLinks, LinkRefused, Viewer
 from ventes.query import csv_child
 
-PIECE = 64 << 10
-"""Bytes that are passed on at once: few, so that a slow reader is not taken for one that takes nothing."""
+PIECE = 256 << 10
+"""Bytes that are passed on at once. A reader that takes less than this in `stall_seconds` counts as one that takes
+nothing."""
 CHILD = (sys.executable, "-I", str(Path(csv_child.__file__).resolve()))
 
 _log = logging.getLogger("ventes.page")

@@ -15,7 +15,7 @@ from typing import Any
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.dashboard import downloads, freshness, headline, page_state, sidebar, style, text
+from ventes.dashboard import COMPOSED_BY, downloads, freshness, headline, page_state, sidebar, style, text
 from ventes.dashboard.board import Board, OwnTab, tabs_to_show
 from ventes.dashboard.own_tabs import tabs_of
 from ventes.dashboard.page_state import AskStatus, PageState
@@ -31,8 +31,6 @@ LINE_SECONDS = 5
 """The line at the top is refreshed at least this often, however slowly the figures are."""
 IDLE_SECONDS = 60
 """A paused page runs this often: so that its download links stay valid."""
-COMPOSED_BY = "ventes.cli.page"
-"""The module that passes `ask_status` in."""
 
 
 def render(own_tabs: Sequence[str] = (), ask_status: AskStatus | None = None) -> Board:
@@ -78,7 +76,6 @@ def built_in(settings: Settings) -> list[Tab]:
 
 
 def _composed_ask_status() -> AskStatus:
-    """Found by name: this package may not import what asks, which knows the supervisor and the jobs."""
     ask: AskStatus = import_module(COMPOSED_BY).ask_status
     return ask
 

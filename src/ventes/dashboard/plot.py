@@ -1,7 +1,7 @@
 """Plotly charts that stay where they are while their data changes.
 
-Streamlit's own chart is taken down and built anew whenever its data changes (1.65 makes its identity from the data,
-key or not): with each sale a blink, and the viewer's zoom gone. This component hands the figure to Plotly.react, which
+Streamlit's own chart is removed and built anew whenever its data changes (1.65 makes its identity from the data, key or
+not): with each sale it blinks, and the viewer's zoom is lost. This component hands the figure to Plotly.react, which
 updates it in place. plotly.min.js is the one inside the plotly package, served by Streamlit's component route.
 """
 
@@ -28,17 +28,20 @@ def _plotly() -> Path:
     return Path(spec.origin).parent
 
 
-_FILES = declare_component("plotly_files", path=_plotly() / "package_data")
-"""Never drawn: it only makes the folder reachable, at /component/<name>/."""
-
 _SCRIPT = Path(__file__).with_name("plot.js").read_text(encoding="utf-8")
 _STYLE = ".sales-plot { width: 100%; } .sales-plot text { fill: var(--st-text-color) !important; }"
 
 
 @cache
-def _component(runtime: Runtime) -> ComponentRenderer:
-    """The component, made known to this runtime: there is one a process, but for tests."""
-    return st.components.v2.component("sales_plot", js=_SCRIPT, css=_STYLE, isolate_styles=False)
+def _component(runtime: Runtime) -> tuple[ComponentRenderer, str]:
+    """The component and the path of its files, made known to this runtime: there is one in a process, but for tests.
+
+    The files belong to a component that is never drawn: declaring it makes their folder reachable. To be called in a
+    session, where Streamlit registers it.
+    """
+    files = declare_component("plotly_files", path=_plotly() / "package_data")
+    plot = st.components.v2.component("sales_plot", js=_SCRIPT, css=_STYLE, isolate_styles=False)
+    return plot, f"component/{files.name}"
 
 
 def show(figure: Any, key: str, config: Mapping[str, Any], label: str) -> None:
@@ -47,8 +50,7 @@ def show(figure: Any, key: str, config: Mapping[str, Any], label: str) -> None:
     One `key`, one chart. `label` says what it shows to those who cannot see it.
     """
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    script = f"{'/' + base if base else ''}/component/{_FILES.name}/plotly.min.js"
+    draw, files = _component(get_instance())
+    script = f"{'/' + base if base else ''}/{files}/plotly.min.js"
     text = json.dumps(figure) if isinstance(figure, dict) else figure.to_json()
-    _component(get_instance())(
-        key=f"plot-{key}", data={"script": script, "figure": text, "config": config, "label": label}
-    )
+    draw(key=f"plot-{key}", data={"script": script, "figure": text, "config": config, "label": label})

@@ -11,8 +11,10 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
@@ -22,7 +24,8 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ventes.dashboard import page_state
+from ventes.config import load
+from ventes.dashboard import COMPOSED_BY
 from ventes.dashboard.download_links import LINKS
 from ventes.dashboard.download_server import DownloadServer
 from ventes.errors import VentesError
@@ -60,6 +63,8 @@ def options(downloads: DownloadServer | None = None) -> dict[str, Any]:
                 "Next step: install the version in requirements/base.txt",
                 st.__version__, prefix,
             )  # fmt: skip
+        # the first viewer need not wait for it
+        threading.Thread(target=import_module, args=(COMPOSED_BY,), name="preload", daemon=True).start()
         with _ending_soon(serving):
             _log.info("the page runs, pid %d", os.getpid())
             yield
@@ -159,7 +164,7 @@ class _Forward(logging.Handler):
 def _begin_log() -> None:
     """The page's log, with the warnings and errors of the web server in it."""
     try:
-        logs.setup("page", page_state.settings_in_force())
+        logs.setup("page", load())
     except VentesError as error:  # the page says so too, and to everybody
         _log.error("%s", error)
         return
