@@ -86,12 +86,17 @@ def test_sparks_dialect(tables: Mapping[str, Snapshot]) -> None:
         "SELECT * FROM system.information_schema.tables",
         "SELECT (SELECT max(x) FROM read_blob('/etc/passwd')) FROM bronze_data",
         "WITH t AS (SELECT * FROM secrets) SELECT * FROM t",
+        "SELECT * FROM (WITH secrets AS (SELECT 1) SELECT * FROM secrets) AS t, secrets",
+        "SELECT * FROM bronze_data, LATERAL read_text('/etc/passwd')",
+        "SELECT * FROM bronze_data AS b LEFT JOIN LATERAL read_blob('/etc/passwd') ON true",
+        "SELECT * FROM bronze_data LATERAL VIEW read_text('/etc/passwd') AS t",
+        "SELECT 1 -- " + "x" * 20_000,
         "(" * 3000 + "1" + ")" * 3000,
     ],
 )
 def test_refused_before_anything_runs(sql: str) -> None:
     with pytest.raises(SqlRefused):
-        sandbox.translated(sql, {"bronze_data"})
+        sandbox.translated(sql, frozenset({"bronze_data"}))
 
 
 @pytest.mark.parametrize(
@@ -113,6 +118,22 @@ def test_ends_as_a_sentence(tables: Mapping[str, Snapshot], sql: str, why: str) 
 def test_one_huge_cell_does_not_fill_the_reader(tables: Mapping[str, Snapshot]) -> None:
     with pytest.raises(SqlFailed, match="larger than 4 MB"):
         sandbox.run("SELECT repeat('x', 50000000)", tables, Limits(seconds=20, result_mb=4))
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("WITH s AS (SELECT 1 AS a) SELECT a FROM s WHERE a IN (SELECT a FROM s)", 1),
+        ("WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT n FROM t", 5),
+        ("SELECT m FROM ventes_rejets LATERAL VIEW explode(motifs) AS m LIMIT 1", 1),
+        ("SELECT c.pays FROM (SELECT DISTINCT pays FROM ventes_clean LIMIT 1) AS p JOIN LATERAL "
+         "(SELECT pays FROM ventes_clean WHERE pays = p.pays LIMIT 1) AS c ON true", 1),
+        ("SELECT * FROM generate_series(1, 4)", 4),
+        ("SELECT 1 AS n FROM bronze_data WHERE false UNION ALL SELECT 2", 1),
+    ],
+)  # fmt: skip
+def test_what_a_select_may_be_made_of(tables: Mapping[str, Snapshot], sql: str, rows: int) -> None:
+    assert sandbox.run(sql, tables, Limits(seconds=10)).table.num_rows == rows
 
 
 def test_rows_are_limited_and_it_says_so(tables: Mapping[str, Snapshot]) -> None:

@@ -16,11 +16,16 @@ T = TypeVar("T")
 
 
 class ResultCache:
-    """Key → result, for at most `entries` results; the least recently used one is dropped. Threads may share it."""
+    """Key → result; the least recently used ones are dropped. Threads may share it.
 
-    def __init__(self, entries: int = 256) -> None:
+    At most `entries` results and, of those that say their size (`nbytes`: Arrow tables, answers of SQL), `megabytes`.
+    """
+
+    def __init__(self, entries: int = 256, megabytes: int = 64) -> None:
         self._entries = entries
+        self._bytes = megabytes << 20
         self._results: OrderedDict[Hashable, Future[Any]] = OrderedDict()
+        self._sizes: dict[Hashable, int] = {}
         self._guard = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -33,17 +38,34 @@ class ResultCache:
             mine = result is None
             if result is None:
                 result = self._results[key] = Future()
-                while len(self._results) > self._entries:
-                    self._results.popitem(last=False)
+                self._drop()
             else:
                 self._results.move_to_end(key)
         if mine:
             try:
-                result.set_result(make())
+                made = make()
             except BaseException as error:
                 with self._guard:
                     if self._results.get(key) is result:
                         del self._results[key]
                 result.set_exception(error)
+            else:
+                result.set_result(made)
+                with self._guard:
+                    self._keep(key, result, int(getattr(made, "nbytes", 0)))
         value: T = result.result()
         return value
+
+    def _keep(self, key: Hashable, result: Future[Any], size: int) -> None:
+        if self._results.get(key) is not result:
+            return  # dropped meanwhile
+        if size > self._bytes:
+            del self._results[key]
+        else:
+            self._sizes[key] = size
+            self._drop()
+
+    def _drop(self) -> None:
+        while len(self._results) > self._entries or sum(self._sizes.values()) > self._bytes:
+            key, _ = self._results.popitem(last=False)
+            self._sizes.pop(key, None)

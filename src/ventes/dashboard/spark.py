@@ -39,14 +39,14 @@ def tables_read(query: str, snapshots: TableSnapshots) -> dict[str, Snapshot]:
 def ask(snapshots: TableSnapshots, query: str) -> Answer:
     """Run one SELECT within the limits of settings.page; shared by all sessions. Raises SqlRefused or SqlFailed."""
     page = snapshots.tables.settings.page
-    tables = tables_read(query, snapshots)
     limits = Limits(page.sql_seconds, page.sql_rows, page.sql_memory_mb)
 
     def run() -> Answer:
         with _turn():
-            return sandbox.run(query, tables, limits)
+            return sandbox.run(query, offered(snapshots), limits)
 
-    return snapshots.shared(("sql", query), tuple(read.table.name for read in tables.values()), run)
+    read = tuple(table.table.name for table in tables_read(query, snapshots).values())
+    return snapshots.shared(("sql", query), read, run)
 
 
 @contextmanager

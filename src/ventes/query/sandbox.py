@@ -1,6 +1,6 @@
 """SQL typed by a person: one SELECT in Spark's dialect, run by DuckDB in a child process that can do nothing else.
 
-Three fences, each enough for what it stops:
+Three barriers, independent of each other:
   1. the text: parsed, a single SELECT, over the tables that are offered and nothing else (`translated`);
   2. DuckDB: no file but the tables' own, no extension, no change of settings (sandbox_child.py);
   3. the process: no writing (RLIMIT_FSIZE 0), memory and CPU limits, an empty environment, killed when time is up.
@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from ventes.errors import UsageError, VentesError
 from ventes.query.readable import Readable
@@ -33,11 +35,14 @@ from ventes.query.readable import Readable
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it would log what people type
 
 CHILD = Path(__file__).with_name("sandbox_child.py")
+MAX_CHARACTERS = 20_000
+"""Of a query: the page parses some 70 kB per second, and everybody waits meanwhile."""
 START_SECONDS = 30.0
 """How long a child may take until it is ready, on a busy machine."""
 TABLE_FUNCTIONS = frozenset(
     {"RANGE", "EXPLODE", "EXPLODE_OUTER", "POSEXPLODE", "UNNEST", "GENERATE_SERIES", "SEQUENCE"}
 )
+"""What may stand in FROM, beside tables: functions that read no file."""
 _FORBIDDEN = (exp.Command, exp.DDL, exp.DML, exp.Into, exp.Set, exp.Pragma, exp.Attach, exp.Copy, exp.Use, exp.Drop)
 
 
@@ -68,6 +73,10 @@ class Answer:
     truncated: bool
     seconds: float
 
+    @property
+    def nbytes(self) -> int:
+        return int(self.table.nbytes)
+
 
 @dataclass(frozen=True)
 class Translated:
@@ -77,41 +86,53 @@ class Translated:
     tables: tuple[str, ...]
 
 
-def translated(query: str, tables: frozenset[str] | set[str]) -> Translated:
+@lru_cache(maxsize=64)
+def translated(query: str, tables: frozenset[str]) -> Translated:
     """`query` (Spark's dialect) for DuckDB, if it is one SELECT over `tables`. Raises SqlRefused."""
+    if len(query) > MAX_CHARACTERS:
+        raise SqlRefused(f"this has {len(query):,} characters", f"write it with at most {MAX_CHARACTERS:,}")
     try:
         statements = [statement for statement in sqlglot.parse(query, read="spark") if statement is not None]
-    except SqlglotError as error:
-        raise SqlRefused(f"this is not SQL: {_first_line(error)}", "correct it, for example: SELECT 1") from None
-    except RecursionError:
-        raise SqlRefused("this is nested too deeply", "write it with fewer brackets") from None
-    if len(statements) != 1:
-        raise SqlRefused(f"this holds {len(statements)} statements", "one SELECT is allowed")
-    (statement,) = statements
-    if not isinstance(statement, exp.Query) or statement.find(*_FORBIDDEN):
-        raise SqlRefused("only a SELECT is allowed", "the tables can be read, not changed")
-    used = _tables_used(statement, tables)
-    try:
+        if len(statements) != 1:
+            raise SqlRefused(f"this holds {len(statements)} statements", "one SELECT is allowed")
+        (statement,) = statements
+        if not isinstance(statement, exp.Query) or statement.find(*_FORBIDDEN):
+            raise SqlRefused("only a SELECT is allowed", "the tables can be read, not changed")
+        used = _tables_used(statement, tables)
         return Translated(statement.sql("duckdb", identify=True), tuple(sorted(used)))
     except SqlglotError as error:
-        raise SqlRefused(f"this cannot be run here: {_first_line(error)}", "write it more simply") from None
+        raise SqlRefused(f"this cannot be run here: {_first_line(error)}", "correct it, or write it simpler") from None
+    except RecursionError:
+        raise SqlRefused("this is nested too deeply", "write it with fewer brackets") from None
 
 
-def _tables_used(statement: exp.Expr, tables: frozenset[str] | set[str]) -> set[str]:
-    named = {cte.alias_or_name.lower() for cte in statement.find_all(exp.CTE)}
-    used = set()
-    for table in statement.find_all(exp.Table):
-        if not isinstance(table.this, exp.Identifier):
-            function = table.this.name if isinstance(table.this, exp.Anonymous) else table.this.key
+def _tables_used(statement: exp.Expr, tables: frozenset[str]) -> set[str]:
+    """Raises SqlRefused for a table that is not offered, and for a function in FROM that is not in TABLE_FUNCTIONS."""
+    for source in statement.find_all(exp.Table, exp.Lateral):
+        if isinstance(source.this, exp.Func):
+            function = source.this.name if isinstance(source.this, exp.Anonymous) else source.this.sql_name()
             if function.upper() not in TABLE_FUNCTIONS:
                 raise SqlRefused(f"the table function {function} is not allowed", f"there are {_listed(tables)}")
+    own = _names_of_own(statement)
+    used = set()
+    for table in statement.find_all(exp.Table):
+        if id(table) in own or isinstance(table.this, exp.Func):
             continue
         name = table.name.lower()
-        if table.db or table.catalog or (name not in tables and name not in named):
+        if table.db or table.catalog or name not in tables:
             raise SqlRefused(f"there is no table {table.sql('spark')}", f"there are {_listed(tables)}")
-        if name in tables:
-            used.add(name)
+        used.add(name)
     return used
+
+
+def _names_of_own(statement: exp.Expr) -> set[int]:
+    """Ids of the nodes that name no table but a WITH query of the statement, where they stand."""
+    return {
+        id(node)
+        for scope in traverse_scope(statement)
+        for node, source in scope.selected_sources.values()
+        if isinstance(source, Scope)
+    }
 
 
 def run(query: str, tables: Mapping[str, Readable], limits: Limits) -> Answer:
@@ -168,9 +189,9 @@ class _Child:
             cwd="/",
             start_new_session=True,
         )
-        self._complaint = b""
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        self._errors = b""
+        self._error_reader = threading.Thread(target=self._read_errors, daemon=True)
+        self._error_reader.start()
         self._timer = self._deadline(START_SECONDS)
         try:
             assert self._process.stdin is not None
@@ -179,9 +200,9 @@ class _Child:
         except BrokenPipeError:
             pass  # it died already: reading says why
 
-    def _listen(self) -> None:
+    def _read_errors(self) -> None:
         assert self._process.stderr is not None
-        self._complaint = self._process.stderr.read(100_000)
+        self._errors = self._process.stderr.read(100_000)
 
     def _deadline(self, seconds: float) -> threading.Timer:
         timer = threading.Timer(seconds, self._expire)
@@ -217,7 +238,7 @@ class _Child:
     def _failure(self) -> SqlFailed:
         self._process.stdout.close()  # type: ignore[union-attr]
         status = self._process.wait()
-        self._listener.join(5)
+        self._error_reader.join(5)
         if self._expired:
             return SqlFailed(
                 f"the query took longer than {self._limits.seconds:g} s and was ended"
@@ -225,7 +246,7 @@ class _Child:
                 else "the query could not be started in time",
                 "narrow it (a WHERE on jour helps), or export the table",
             )
-        said = self._complaint.decode("utf-8", "replace").strip()
+        said = self._errors.decode("utf-8", "replace").strip()
         if status < 0 or "Out of Memory" in said or "bad_alloc" in said or "std::" in said:
             return SqlFailed(
                 f"the query needs more than the {self._limits.memory_mb} MB it may use",
@@ -237,7 +258,7 @@ class _Child:
         self._timer.cancel()
         self._process.kill()
         self._process.wait()
-        self._listener.join(5)
+        self._error_reader.join(5)
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
