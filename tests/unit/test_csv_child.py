@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from harness import sample_lake
+from harness.pipeline import wait_for
 from ventes.contract.tables import BRONZE
 from ventes.dashboard.download_server import CHILD
 from ventes.deltalog.snapshot import Snapshot
@@ -82,6 +84,21 @@ def test_files_that_are_gone_are_said(bronze: Snapshot) -> None:
 def test_nothing_it_understands_is_an_error_that_shows_nothing() -> None:
     said, rows, code = written(b"{")
     assert (said["status"], rows, code) == (500, [], 1)
+
+
+def test_a_query_that_computes_ends_with_the_child() -> None:
+    """Killed before its first row, as when its reader leaves."""
+    endless = "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t"
+    with subprocess.Popen(CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/") as child:
+        assert child.stdin is not None
+        with child.stdin:
+            child.stdin.write(CsvTask({}, endless, 300).to_json())
+        process = psutil.Process(child.pid)
+        wait_for(lambda: bool(process.children()), "the query runs")
+        (query,) = process.children()
+        wait_for(lambda: query.cpu_times().user > 0.3, "it computes")
+        child.kill()
+    wait_for(lambda: not query.is_running() or query.status() == psutil.STATUS_ZOMBIE, "the query has ended", 2)
 
 
 def test_a_file_that_fails_midway_ends_with_an_error(tmp_path: Path) -> None:

@@ -38,4 +38,4 @@ Files
 """
 
 COMPOSED_BY = "ventes.cli.page"
-"""The module that puts this page together with what asks the pipeline's services. This package may not import it."""
+"""The module that gives this page the function that asks the pipeline's services. This package may not import it."""

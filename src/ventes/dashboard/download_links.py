@@ -31,7 +31,7 @@ class LinkRefused(Exception):
 
 @dataclass(frozen=True)
 class Download:
-    """A CSV file: its name, and what the child process that writes it is told."""
+    """A CSV file: its name, and the task of the child process that writes it."""
 
     name: str
     task: Callable[[], CsvTask]

@@ -3,7 +3,7 @@
 Each file is written by a child process (query/csv_child.py), and what it writes is passed on as the browser takes it:
 the page holds nothing in memory or on disk, and goes on meanwhile. The child is killed when the reader leaves, at
 whatever moment, when the reader takes nothing for too long, and when the page ends. A file that fails midway is broken
-off, so that no browser takes a half for the whole.
+off, so that no browser takes half a file for the whole.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class DownloadLimits:
     """How many files at the same time, and how long the server waits."""
 
     in_all: int = 4
-    """Each takes some 250 MB and a core while it is made."""
+    """Each takes some 300 MB and a core while it is made."""
     of_a_viewer: int = 2
     wait_seconds: float = 15.0
     """For a place; then the answer is 429 (the viewer's own places are taken) or 503."""
@@ -145,7 +145,7 @@ class DownloadServer:
         )
         try:
             assert process.stdin is not None
-            with suppress(ConnectionError):  # it died already: what it did not say is said for it
+            with suppress(ConnectionError):  # it has ended already, without its first line
                 process.stdin.write(task)
                 await process.stdin.drain()
             process.stdin.close()

@@ -56,7 +56,7 @@ def _listed(titles: list[str]) -> str:
 def _problem(service: ServiceStatus) -> tuple[Level, str] | None:
     """Level, and what is wrong, to be read after the service's name; equal for services with the same trouble."""
     if service.name == "page":
-        return None  # whoever reads this sees it
+        return None  # it runs: it shows this line
     if not service.ok:
         reason = service.reason or "no reason is known; `ventes doctor` looks for one"
         level: Level = "warn" if service.state in ("starting", "waiting", "restarting", "stopping") else "bad"

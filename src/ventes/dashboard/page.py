@@ -56,7 +56,7 @@ def render(own_tabs: Sequence[str] = (), ask_status: AskStatus | None = None) ->
         snapshots = state.tables.read_shared(choices.as_of)
         return View(settings, snapshots, choices.filters, Spark(snapshots))
 
-    line = st.container()  # filled last: asking the pipeline may take a moment, and the figures need not wait for it
+    line = st.container()  # filled last: the pipeline's status may take seconds, and the figures need not wait for it
     st.fragment(_figures, run_every=every, key="figures")(view)
     shown = _tabs(settings, own_tabs, every, view)
     with line:

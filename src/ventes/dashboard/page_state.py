@@ -19,7 +19,7 @@ from ventes.dashboard.status_poller import StatusPoller
 from ventes.runtime.pipeline_status import Status
 
 AskStatus = Callable[[Settings], Status]
-"""Asks every service of a pipeline, now."""
+"""Asks every service of the pipeline of these settings, and returns the answers."""
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def _log_script_error(error: Exception) -> None:
 
 
 class _Forward(logging.Handler):
-    """Puts what another logger says into the page's log."""
+    """Writes the records of another logger to the page's log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         _log.handle(record)
@@ -165,7 +165,7 @@ def _begin_log() -> None:
     """The page's log, with the warnings and errors of the web server in it."""
     try:
         logs.setup("page", load())
-    except VentesError as error:  # the page says so too, and to everybody
+    except VentesError as error:  # the page shows it too
         _log.error("%s", error)
         return
     logging.getLogger("uvicorn.error").addHandler(_Forward(logging.WARNING))

@@ -1,4 +1,4 @@
-"""The pipeline's status, asked in the background by one thread for all sessions, while somebody has the page open."""
+"""The pipeline's status, asked in the background by one thread for all sessions, while the page is open anywhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAUSE_SECONDS = 3.0
 FRESH_SECONDS = 8.0
 """An older answer is no answer."""
 IDLE_SECONDS = 45.0
-"""The thread ends when nobody has asked for the status for so long; a page refreshes every 30 s at the slowest."""
+"""The thread ends after so long without a call of `latest`; a page refreshes every 30 s at the slowest."""
 FIRST_ANSWER_SECONDS = 2.5
 """How long `latest` waits for the first answer."""
 
@@ -49,7 +49,7 @@ class StatusPoller:
         while True:
             try:
                 self._answer = self._ask()
-            except Exception as error:  # the page says that nothing is known; the next may be answered
+            except Exception as error:  # the status is shown as unknown; the next question may be answered
                 if isinstance(error, RuntimeError) and "shutdown" in str(error):
                     return  # the process is ending
                 _log.exception("the status of the pipeline could not be asked")

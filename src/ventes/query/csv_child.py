@@ -70,7 +70,7 @@ def main() -> int:
                 out.write(chunk)
                 out.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the page has ended: nobody reads, at exit neither
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the page has ended: Python flushes once more at exit
         return 1
     except Exception as error:
         print(printable(f"download: {type(error).__name__}: {error}"), file=sys.stderr)

@@ -113,7 +113,7 @@ def _column(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _lists(column: pa.Array) -> pa.Array:
-    """Lists as JSON. The empty ones are nearly all (most messages have no fault, no header): they are not looked at."""
+    """Lists as JSON. Nearly all are empty (most messages have no fault and no header) and need no encoding."""
     texts = pc.if_else(column.is_valid(), "[]", pa.scalar(None, pa.string()))
     filled = pc.fill_null(pc.greater(pc.list_value_length(column), 0), False)
     return pc.replace_with_mask(texts, filled, _texts(column.filter(filled)))

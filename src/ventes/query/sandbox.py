@@ -198,7 +198,7 @@ class _Child:
             with self._process.stdin as pipe:
                 pipe.write(json.dumps(task).encode())
         except BrokenPipeError:
-            pass  # it died already: reading says why
+            pass  # it has ended already; its stderr has the cause
 
     def _read_errors(self) -> None:
         assert self._process.stderr is not None

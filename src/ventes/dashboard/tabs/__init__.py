@@ -10,7 +10,7 @@ from ventes.dashboard.view import View
 
 @dataclass(frozen=True)
 class Tab:
-    """What the page needs to know of a tab. `live`: drawn anew at each refresh, not only when somebody acts."""
+    """What the page needs to know of a tab. `live`: drawn anew at each refresh, not only after an interaction."""
 
     label: str
     render: Callable[[View], None]

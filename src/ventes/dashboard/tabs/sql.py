@@ -80,7 +80,7 @@ def render(view: View) -> None:
 
 
 _TO_RUN = "_sql"
-"""In the session: the query that somebody here asked to run."""
+"""Key of the session's state: the query that the viewer asked to run."""
 
 
 def _run() -> None:
