@@ -68,6 +68,8 @@ def main() -> None:
                 sell()
                 page = browser.new_page(viewport=size, color_scheme=scheme, device_scale_factor=2)  # type: ignore[arg-type]
                 page.goto(url + query)
+                if "tab=SQL" in query:  # a query from the address waits for this
+                    page.get_by_role("button", name="Run").click()
                 _settle(page)
                 page.screenshot(path=str(options.to / f"{name}.png"))
                 page.close()

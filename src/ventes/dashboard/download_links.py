@@ -51,7 +51,6 @@ class Viewer:
 
 @dataclass(frozen=True)
 class _Link:
-    ticket: str
     viewer: Viewer
     what: Hashable
     download: Download
@@ -77,13 +76,12 @@ class DownloadLinks:
         with self._guard:
             viewer.used = self._clock()
             self._links = {ticket: link for ticket, link in self._links.items() if not self._expired(link.viewer)}
-            mine = [link for link in self._links.values() if link.viewer is viewer]
-            known = next((link.ticket for link in mine if link.what == what), None)
-            for link in mine:
-                if link.ticket == known or (len(mine) >= LINKS_OF_A_VIEWER and link is mine[0]):
-                    del self._links[link.ticket]  # a known one goes to the end: it was shown just now
-            ticket = known or secrets.token_urlsafe(24)
-            self._links[ticket] = _Link(ticket, viewer, what, download)
+            mine = [ticket for ticket, link in self._links.items() if link.viewer is viewer]
+            known = [ticket for ticket in mine if self._links[ticket].what == what]
+            ticket = known[0] if known else secrets.token_urlsafe(24)
+            for other in known or mine[: 1 - LINKS_OF_A_VIEWER]:
+                del self._links[other]
+            self._links[ticket] = _Link(viewer, what, download)  # at the end: shown most recently
             return f"{self.prefix}{ticket}"
 
     def find(self, ticket: str, host: str) -> tuple[Viewer, Download]:

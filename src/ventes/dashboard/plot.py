@@ -33,7 +33,7 @@ _STYLE = ".sales-plot { width: 100%; } .sales-plot text { fill: var(--st-text-co
 
 
 @cache
-def _component(runtime: Runtime) -> tuple[ComponentRenderer, str]:
+def _component(_runtime: Runtime) -> tuple[ComponentRenderer, str]:
     """The component and the path of its files, made known to this runtime: there is one in a process, but for tests.
 
     The files belong to a component that is never drawn: declaring it makes their folder reachable. To be called in a

@@ -165,7 +165,7 @@ def _begin_log() -> None:
     """The page's log, with the warnings and errors of the web server in it."""
     try:
         logs.setup("page", load())
-    except VentesError as error:  # the page shows it too
+    except (VentesError, OSError) as error:  # the page shows what is wrong with the settings
         _log.error("%s", error)
         return
     logging.getLogger("uvicorn.error").addHandler(_Forward(logging.WARNING))

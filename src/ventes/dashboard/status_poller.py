@@ -24,8 +24,12 @@ _log = logging.getLogger("ventes.page")
 class StatusPoller:
     """Calls `ask` again and again for as long as `latest` is called. Threads may share it."""
 
-    def __init__(self, ask: Callable[[], Status]) -> None:
+    def __init__(
+        self, ask: Callable[[], Status], pause_seconds: float = PAUSE_SECONDS, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
         self._ask = ask
+        self._pause = pause_seconds
+        self._idle = idle_seconds
         self._guard = threading.Lock()
         self._answered = threading.Event()
         self._answer: Status | None = None
@@ -54,8 +58,8 @@ class StatusPoller:
                     return  # the process is ending
                 _log.exception("the status of the pipeline could not be asked")
             self._answered.set()
-            pause.wait(PAUSE_SECONDS)
+            pause.wait(self._pause)
             with self._guard:
-                if time.monotonic() - self._wanted > IDLE_SECONDS:
+                if time.monotonic() - self._wanted > self._idle:
                     self._thread = None
                     return

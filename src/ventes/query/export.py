@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from ventes.deltalog.database import connect
 from ventes.query.readable import Readable
 
-Format = Literal["csv", "parquet"]
 BATCH = 50_000
 PIECE = 10_000
 """Rows of a piece of CSV: some MB in memory for each reader."""
