@@ -60,11 +60,11 @@ from ventes.deltalog.database import connect  # noqa: E402
 from ventes.deltalog.log import Log  # noqa: E402
 from ventes.engines.embedded.silver import EmbeddedSilver  # noqa: E402
 from ventes.engines.lot_range import next_lot_range  # noqa: E402
-from ventes.judging.judge_batch import judged  # noqa: E402
+from ventes.judging.judge_batch import judge_batch  # noqa: E402
 from ventes.judging.messages import RAW  # noqa: E402
 from ventes.lake import silver_recovery, tables  # noqa: E402
 from ventes.lake.open_tables import OpenTables  # noqa: E402
-from ventes.lake.positions import merge, of_log  # noqa: E402
+from ventes.lake.positions import furthest, of_log  # noqa: E402
 from ventes.lake.rollups import Publisher  # noqa: E402
 from ventes.producer.events import Events  # noqa: E402
 from ventes.producer.options import Options  # noqa: E402
@@ -159,7 +159,7 @@ class Jobs:
 
     def take(self, number: int, message: Message, at: datetime) -> None:
         began = time.perf_counter()
-        rows = judged(self._con, raw(number, message, at), self.settings, datetime.now(timezone.utc))
+        rows = judge_batch(self._con, raw(number, message, at), self.settings, datetime.now(timezone.utc))
         commit.append(self.bronze, BRONZE, rows, f"ventes-bronze:{TOPIC_ID}:0", number)
         self._bronze_maintenance.run_due()
         committed = time.perf_counter()
@@ -199,7 +199,7 @@ class Silver:
         result = self._engine.take(lot_range, self._lot)
         assert result.clean + result.rejected == 1
         self._publisher.publish(result.partials, self._lot)
-        self._position = merge(self._position, lot_range.upto)
+        self._position = furthest(self._position, lot_range.upto)
         for table in self._maintenance:
             table.run_due()
 

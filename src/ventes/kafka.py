@@ -159,10 +159,10 @@ class Admin:
                 if refused.code != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was quicker: fine
                     raise
             return self._appeared(deadline)
-        self._conform(wanted, timeout)
+        self._apply_settings(wanted, timeout)
         return self._appeared(deadline)
 
-    def _conform(self, wanted: Mapping[str, str], timeout: float) -> None:
+    def _apply_settings(self, wanted: Mapping[str, str], timeout: float) -> None:
         found = self.topic_settings(timeout)
         different = {name: value for name, value in wanted.items() if found.get(name) != value}
         if self._settings.kafka.managed:

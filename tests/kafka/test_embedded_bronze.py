@@ -23,7 +23,7 @@ from ventes.contract.tables import BRONZE
 from ventes.deltalog.log import Log
 from ventes.engines.embedded import bronze
 from ventes.engines.embedded.bronze import Ingestion
-from ventes.engines.embedded.intake import CHUNK, Batch, Intake
+from ventes.engines.embedded.kafka_reader import CHUNK, Batch, KafkaReader
 from ventes.engines.job import Job
 from ventes.lake import accepted_gaps, tables
 from ventes.lake.positions import positions
@@ -206,7 +206,7 @@ def test_a_full_disk_pauses_it_and_nothing_is_lost(
         wait_for(lambda: phase(settings) == "running", "the job says that it runs", 10)
 
 
-def taken(intake: Intake, rows: int) -> Iterator[Batch]:
+def taken(intake: KafkaReader, rows: int) -> Iterator[Batch]:
     while rows > 0:
         batch = intake.take(10)
         assert batch is not None, f"{rows} rows did not come"
@@ -214,8 +214,8 @@ def taken(intake: Intake, rows: int) -> Iterator[Batch]:
         yield batch
 
 
-def read_from(settings: Settings, **limits: int) -> Intake:
-    return Intake(settings, "label", {0: 0}, **{"max_rows": 10**9, **limits})
+def read_from(settings: Settings, **limits: int) -> KafkaReader:
+    return KafkaReader(settings, "label", {0: 0}, **{"max_rows": 10**9, **limits})
 
 
 def test_a_backlog_comes_in_bounded_batches_in_order(settings: Settings) -> None:

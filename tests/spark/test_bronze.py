@@ -171,7 +171,7 @@ def test_expired_messages_stop_the_job_until_a_person_decides(settings: Settings
             answer.result(20)
     with pytest.raises(SourceChanged, match=r"offsets 10\.\.24 expired"):
         run(settings, session)
-    found = recover.plan(settings, datetime.now(timezone.utc))
+    found = recover.compare(settings, datetime.now(timezone.utc))
     assert found.lost == 15
     recover.record(settings, found)
     run(settings, session)
@@ -198,7 +198,7 @@ def test_a_topic_created_anew_while_a_batch_is_read_is_not_mixed_in(
         run(settings, session)
     monkeypatch.undo()
     assert held(settings) == {(old, 0): list(range(10))}
-    recover.record(settings, recover.plan(settings, datetime.now(timezone.utc)))
+    recover.record(settings, recover.compare(settings, datetime.now(timezone.utc)))
     run(settings, session)
     new = str(kafka.topic_id(settings))
     assert held(settings) == {(old, 0): list(range(10)), (new, 0): list(range(50))}

@@ -18,8 +18,8 @@ from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog.log import Log
 from ventes.engines.spark import bronze_files
-from ventes.judging.judge_batch import judged
-from ventes.judging.judge_rows import JUDGED
+from ventes.judging.judge_batch import judge_batch
+from ventes.judging.judge_rows import VERDICT
 from ventes.lake import tables
 
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
@@ -55,8 +55,8 @@ def test_corpus_and_seeded_damage(spark: SparkSession, config: Settings) -> None
     ours = written(kafka_rows(spark, raw).repartition(2), config)
 
     with duckdb.connect() as con:
-        assert_same_rows(ours, judged(con, raw, config, INGESTED), values)
-    assert_same_rows(ours.select(JUDGED.names), expected(raw, config), values)
+        assert_same_rows(ours, judge_batch(con, raw, config, INGESTED), values)
+    assert_same_rows(ours.select(VERDICT.names), expected(raw, config), values)
     if config.source.time_zone == "UTC":
         for event, row in zip(load(), ours["motifs"].to_pylist(), strict=False):
             if event.default_zones and event.kafka_ts == ARRIVAL:

@@ -23,7 +23,7 @@ from ventes.deltalog.snapshot import Snapshot
 from ventes.engines import source
 from ventes.errors import VentesError
 from ventes.lake import accepted_gaps, tables
-from ventes.lake.positions import Position, merge, positions
+from ventes.lake.positions import Position, furthest, positions
 from ventes.lake.tables import path_of
 
 FETCH_SECONDS = 2.0
@@ -42,7 +42,7 @@ def of_bronze(settings: Settings, now: float) -> Lag:
     """What the topic holds beyond Bronze. Asks the broker; `now` in Unix seconds."""
     try:
         with kafka.Admin(settings) as admin:
-            topic = source.look(settings, admin)
+            topic = source.read_topic(settings, admin)
         resume = source.resume(topic, positions(settings.bronze), accepted_gaps.read(settings.lake), _moment(now))
         messages = source.lag(topic, resume.offsets)
         seconds = _age_of_oldest(settings, topic, resume.offsets, now) if messages else 0.0
@@ -58,7 +58,7 @@ def of_silver(settings: Settings, now: float) -> Lag:
     except VentesError as error:
         return Lag(None, None, str(error))
     try:
-        taken = merge(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
+        taken = furthest(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
     except VentesError as error:
         return Lag(None, None, str(error))
     return _beyond(bronze, taken, now)

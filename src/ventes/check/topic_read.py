@@ -50,8 +50,8 @@ def load(settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress
         if kafka_id is None:
             return None
         watermarks = admin.end_offsets()
-    ledger = accepted_gaps.read(settings.lake)
-    topic_id = ledger.label(kafka_id)
+    accepted = accepted_gaps.read(settings.lake)
+    topic_id = accepted.label(kafka_id)
     last = dict(
         con.execute(
             'SELECT "partition", max("offset") FROM all_bronze WHERE topic_id = ? GROUP BY 1', [topic_id]
@@ -59,7 +59,7 @@ def load(settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress
     )
     ranges = {}
     for partition, (low, high) in watermarks.items():
-        first = max(low, ledger.last(topic_id, partition) + 1)
+        first = max(low, accepted.last(topic_id, partition) + 1)
         final = min(high - 1, last.get(partition, -1))
         if first <= final:
             ranges[partition] = (first, final)

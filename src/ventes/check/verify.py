@@ -29,7 +29,7 @@ from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, ROLLUPS, SILVER, 
 from ventes.deltalog.snapshot import Snapshot, TableMissing
 from ventes.deltalog.table import Table
 from ventes.errors import BrokerUnavailable, VentesError
-from ventes.judging.judge_batch import judged
+from ventes.judging.judge_batch import judge_batch
 from ventes.lake import tables
 from ventes.lake.tables import path_of
 
@@ -175,7 +175,7 @@ class Verification:
         done = 0
         for batch in raw.to_arrow_reader(CHUNK):
             chunk = pa.Table.from_batches([batch])
-            verdicts = judged(
+            verdicts = judge_batch(
                 con.cursor(), chunk.drop_columns(["date_ingestion"]), self.settings, datetime.now(timezone.utc)
             )
             stored = chunk.select(["topic_id", "partition", "offset", "date_ingestion"])

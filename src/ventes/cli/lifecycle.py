@@ -140,7 +140,7 @@ def reset(yes: YesOption = False) -> None:
     from ventes.operations import reset as removal
 
     settings = config.load()
-    wanted = removal.plan(settings)
+    wanted = removal.what_to_remove(settings)
     if not wanted.paths and not wanted.topic:
         _say("there is nothing to remove")
         return

@@ -102,7 +102,7 @@ class TableMaintenance:
     def _work(self, live: dict[str, DataFile], compact: bool, checkpoint: bool, vacuum: bool) -> None:
         if compact:
             groups = compaction.mergeable(live.values())
-            self._merged = [(group, compaction.merge(self._log.path, self._table, group)) for group in groups]
+            self._merged = [(group, compaction.merge_files(self._log.path, self._table, group)) for group in groups]
         if checkpoint:
             self._checkpoint()
         if vacuum:

@@ -29,7 +29,7 @@ from ventes.engines.lot_range import LotRange, next_lot_range
 from ventes.errors import LakeDamaged
 from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.positions import Position, behind, merge, of_log
+from ventes.lake.positions import Position, behind, furthest, of_log
 from ventes.lake.rollups import Publisher
 from ventes.lake.tables import path_of
 from ventes.runtime import disk
@@ -157,7 +157,7 @@ class SilverLoop:
         publisher.publish(result.partials, lot)
         failpoint("silver.after_lot")
         self._lot = lot
-        self._position = merge(self._position, lot_range.upto)
+        self._position = furthest(self._position, lot_range.upto)
         lag = behind(self._position, self._head)
         self._maintain(lag)
         self._report(result, time.monotonic() - began, lag)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, EVENT_FIELDS
 from ventes.judging import fast_path
-from ventes.judging.judge_rows import JUDGED, judge_rows
+from ventes.judging.judge_rows import VERDICT, judge_rows
 
 _NAMES = ("client_nom", "produit_nom", "categorie", "pays", "segment")
 _OTHERS = tuple(field for field in EVENT_FIELDS if field not in _NAMES)
@@ -69,13 +69,16 @@ FEW = 100
 _TYPED = ", ".join("horodatage AS timestamp" if field == "timestamp" else field for field in EVENT_FIELDS)
 
 
-def judged(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, ingested_at: datetime) -> pa.Table:
+def judge_batch(
+    con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, ingested_at: datetime, few: int = FEW
+) -> pa.Table:
     """Messages as Bronze rows, in the same order, with exactly BRONZE's schema.
 
     `raw` has key, value, headers, topic_id, partition, offset and kafka_ts, typed as in BRONZE.
-    `con` is used by nobody else meanwhile; `ingested_at` (aware) becomes date_ingestion.
+    `con` is used by nobody else meanwhile; `ingested_at` (aware) becomes date_ingestion. Up to `few` messages are
+    judged without SQL.
     """
-    columns = _one_by_one(raw, settings) if raw.num_rows <= FEW else _mostly_fast(con, raw, settings, ingested_at.year)
+    columns = _one_by_one(raw, settings) if raw.num_rows <= few else _mostly_fast(con, raw, settings, ingested_at.year)
     stamped = pa.array([ingested_at], BRONZE.schema.field("date_ingestion").type)
     columns["date_ingestion"] = stamped.take(pa.array(np.zeros(raw.num_rows, dtype=np.int8)))
     for name in ("topic_id", "partition", "offset", "kafka_ts", "key", "value", "headers"):
@@ -85,7 +88,7 @@ def judged(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, in
 
 def _one_by_one(raw: pa.Table, settings: Settings) -> dict[str, pa.Array | pa.ChunkedArray]:
     judged_rows = judge_rows(raw["value"], raw["kafka_ts"], settings.source_zone, settings.business_zone)
-    return {name: judged_rows[name] for name in JUDGED.names}
+    return {name: judged_rows[name] for name in VERDICT.names}
 
 
 def _mostly_fast(
@@ -101,7 +104,7 @@ def _mostly_fast(
     slow = judge_rows(
         raw["value"].take(unproven), raw["kafka_ts"].take(unproven), settings.source_zone, settings.business_zone
     )
-    return {name: _replaced(columns[name], unproven, slow[name]) for name in JUDGED.names}
+    return {name: _replaced(columns[name], unproven, slow[name]) for name in VERDICT.names}
 
 
 def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, year: int) -> pa.Table:

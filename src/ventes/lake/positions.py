@@ -50,7 +50,7 @@ def of_log(log: Log, max_lot: int | None = None) -> Position:
     return result
 
 
-def merge(*parts: Position) -> Position:
+def furthest(*parts: Position) -> Position:
     """The furthest of each (topic_id, partition)."""
     result: Position = {}
     for part in parts:

@@ -30,7 +30,7 @@ from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
-from ventes.lake.distinct_customers import Reach
+from ventes.lake.distinct_customers import DistinctCustomers
 from ventes.lake.open_tables import OpenTables
 from ventes.runtime.failpoints import failpoint
 
@@ -110,7 +110,7 @@ class Publisher:
         """`database` is the engine's: used by one at a time, and recycled by the engine between two lots."""
         self._database = database
         self.logs = {table.name: tables.ensure(table) for table in ROLLUPS}
-        self._reach: Reach | None = None
+        self._reach: DistinctCustomers | None = None
         self._recent: dict[str, dict[str, pa.Table]] = {table.name: {} for table in ROLLUPS}
         """Table → path → rows, of the files written last: the next lot most likely touches the same."""
         self._sql = {name: rollup_sql(name, settings.rules) for name in _SPECS}
@@ -192,9 +192,9 @@ class Publisher:
 
     # -- the distinct counts ------------------------------------------------------------------
 
-    def _known(self) -> Reach:
+    def _known(self) -> DistinctCustomers:
         if self._reach is None:
-            self._reach = Reach()
+            self._reach = DistinctCustomers()
             Snapshot.of_log(self.logs[AGGREGES.name], AGGREGES).view(self._database.con, "known_clients")
             self._reach.add(
                 self._database.con.execute(

@@ -16,7 +16,7 @@ from ventes.deltalog import commit
 from ventes.deltalog.log import Log, TableMissing
 from ventes.errors import LakeDamaged
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.positions import Position, merge, of_log
+from ventes.lake.positions import Position, furthest, of_log
 from ventes.lake.rollups import Publisher
 
 
@@ -51,7 +51,7 @@ def recover(tables: OpenTables, publisher: Publisher) -> State:
     if committed:
         mended += [f"{name} completed up to lot {committed}" for name in publisher.complete(clean, committed)]
     last_used = max(committed, rejets.transactions.get(SILVER_APP, 0), *used)
-    return State(last_used, merge(of_log(clean), of_log(rejets)), mended)
+    return State(last_used, furthest(of_log(clean), of_log(rejets)), mended)
 
 
 def _require_rejects(tables: OpenTables, committed: int) -> None:

@@ -32,9 +32,9 @@ from ventes.engines.silver_loop import SilverLoop
 from ventes.errors import LakeDamaged, VentesError
 from ventes.lake import tables, writer_lock
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.positions import Position, behind, merge, positions
+from ventes.lake.positions import Position, behind, furthest, positions
 from ventes.lake.tables import path_of
-from ventes.operations.swap_folders import exchange
+from ventes.operations.swap_folders import swap_folders
 from ventes.runtime.failpoints import failpoint
 from ventes.runtime.files import sync_folder
 from ventes.runtime.heartbeat import Reporter
@@ -76,7 +76,7 @@ def rebuild(settings: Settings, say: Say, progress: Say, stopper: Stopper) -> Re
             if not _judge(staging, progress, stopper):
                 return None
             failpoint("rebuild.before_exchange")
-            exchange(staging.silver, settings.silver)
+            swap_folders(staging.silver, settings.silver)
             failpoint("rebuild.after_exchange")
             shutil.rmtree(staging.lake)
             after = _count(settings) or (0, 0)
@@ -210,7 +210,7 @@ def _judge(staging: Settings, progress: Say, stopper: Stopper) -> bool:
 
 
 def _position(settings: Settings) -> Position:
-    return merge(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
+    return furthest(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
 
 
 def _count(settings: Settings) -> tuple[int, int] | None:

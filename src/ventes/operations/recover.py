@@ -14,7 +14,7 @@ from ventes.lake.positions import positions
 
 
 @dataclass(frozen=True)
-class Plan:
+class Recovery:
     """What `ventes recover` found, and what it would record."""
 
     differences: tuple[source.Difference, ...]
@@ -36,7 +36,7 @@ class Plan:
         return found
 
 
-def plan(settings: Settings, now: datetime) -> Plan:
+def compare(settings: Settings, now: datetime) -> Recovery:
     """Compare topic, Bronze and checkpoint. Raises BrokerUnavailable, or UsageError while the Bronze job runs."""
     running = writer_lock.holder(writer_lock.lock_path(settings, "bronze"))
     if running is not None:
@@ -44,16 +44,16 @@ def plan(settings: Settings, now: datetime) -> Plan:
             f"the bronze job runs (pid {running}), so it reads the topic without trouble",
             "`ventes status` shows how it does",
         )
-    topic = source.look(settings)
+    topic = source.read_topic(settings)
     table = positions(settings.bronze)
-    ledger = accepted_gaps.read(settings.lake)
+    accepted = accepted_gaps.read(settings.lake)
     seen = checkpoint.seen(checkpoint.newest(settings.checkpoints / "bronze", topic.name))
-    return Plan(
-        tuple(source.differences(topic, table, ledger, seen)),
-        tuple(source.mend(topic, table, ledger, now, seen)),
+    return Recovery(
+        tuple(source.differences(topic, table, accepted, seen)),
+        tuple(source.gaps_to_accept(topic, table, accepted, now, seen)),
     )
 
 
-def record(settings: Settings, decided: Plan) -> None:
+def record(settings: Settings, decided: Recovery) -> None:
     """Write the gaps down; both engines go on from there at their next start."""
     accepted_gaps.record(settings.lake, decided.gaps)

@@ -21,7 +21,7 @@ from ventes.contract.tables import CLEAN, REJETS
 from ventes.deltalog.snapshot import TableMissing
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.lake import accepted_gaps, tables
-from ventes.lake.positions import Position, merge, positions
+from ventes.lake.positions import Position, furthest, positions
 from ventes.lake.tables import path_of
 from ventes.runtime import heartbeat, log_files
 from ventes.runtime.project import own_python
@@ -256,7 +256,7 @@ class Visible:
             return False  # the tables have not changed since they were asked
         self._asked = None if record is None else (record.pid, record.batch)
         recorded = accepted_gaps.read(self._settings.lake)
-        self._at = merge(*(positions(path_of(self._settings, table)) for table in (CLEAN, REJETS)))
+        self._at = furthest(*(positions(path_of(self._settings, table)) for table in (CLEAN, REJETS)))
         return all(
             max(self._at.get(key, -1), recorded.last(*key)) >= offset for key, offset in self._goal.items()
         ) and (not self._settings.producer.enabled or sales(self._settings) > 0)

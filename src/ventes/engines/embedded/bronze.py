@@ -19,11 +19,11 @@ from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit, data_files
 from ventes.deltalog.database import connect
 from ventes.engines import source
-from ventes.engines.embedded.intake import Batch, Intake, Interrupted
+from ventes.engines.embedded.kafka_reader import Batch, Interrupted, KafkaReader
 from ventes.engines.job import Job
 from ventes.engines.job import run as run_job
 from ventes.errors import BrokerUnavailable
-from ventes.judging.judge_batch import judged
+from ventes.judging.judge_batch import judge_batch
 from ventes.lake import accepted_gaps, positions
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.writer_lock import WriterLock, lock_path
@@ -78,7 +78,7 @@ class Ingestion:
         """Ingest until told to stop. Raises SourceChanged where a person must decide."""
         with kafka.Admin(self._settings) as admin:
             while (resume := self._wait_for_topic(admin)) is not None:
-                with Intake(
+                with KafkaReader(
                     self._settings, resume.topic_id, resume.offsets, self._settings.embedded.max_rows_per_batch
                 ) as intake:
                     try:
@@ -98,7 +98,7 @@ class Ingestion:
         attempt = 0
         while not self._stopper.stopping:
             try:
-                topic = source.look(self._settings, admin)
+                topic = source.read_topic(self._settings, admin)
             except BrokerUnavailable as error:
                 self._wait_for(str(error))
                 self._stopper.wait(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
@@ -106,8 +106,8 @@ class Ingestion:
                 continue
             self._bronze.refresh()
             now = datetime.now(timezone.utc)
-            ledger = accepted_gaps.read(self._settings.lake)
-            resume = source.resume(topic, positions.of_log(self._bronze), ledger, now)
+            accepted = accepted_gaps.read(self._settings.lake)
+            resume = source.resume(topic, positions.of_log(self._bronze), accepted, now)
             if resume.unrecorded:
                 accepted_gaps.record(self._settings.lake, resume.unrecorded)
             self._log.info("reading topic %s (%s) from %s", topic.name, resume.topic_id, dict(resume.offsets))
@@ -126,7 +126,7 @@ class Ingestion:
 
     # -- reading --------------------------------------------------------------------------------
 
-    def _ingest(self, intake: Intake, resume: source.Resume, admin: kafka.Admin) -> None:
+    def _ingest(self, intake: KafkaReader, resume: source.Resume, admin: kafka.Admin) -> None:
         looked = beaten = time.monotonic()
         while not self._stopper.stopping:
             batch = intake.take(LISTEN_SECONDS)
@@ -149,7 +149,7 @@ class Ingestion:
     def _store(self, batch: Batch, resume: source.Resume) -> None:
         """Judge and commit a batch. As long as the disk is too full for it, wait; only stopping gives it up then."""
         began = time.monotonic()
-        rows = judged(self._database, batch.raw, self._settings, datetime.now(timezone.utc))
+        rows = judge_batch(self._database, batch.raw, self._settings, datetime.now(timezone.utc))
         while shortage := self._commit(rows, batch, resume):
             self._wait_for(shortage)
             if self._stopper.wait(DISK_SECONDS):

@@ -26,9 +26,9 @@ from ventes.engines.job import Job
 from ventes.engines.job import run as run_job
 from ventes.engines.lot_range import LotRange
 from ventes.engines.silver_loop import LotResult, SilverLoop
-from ventes.engines.split_in_duckdb import split
+from ventes.engines.split_in_duckdb import split_in_duckdb
 from ventes.errors import LakeDamaged
-from ventes.judging.judge_batch import judged
+from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.tables import path_of
@@ -81,7 +81,7 @@ class EmbeddedSilver:
         bronze = self._tables.snapshot(BRONZE)
         clean = self._tables.log(CLEAN)
         rows = self._rows_rejudged(bronze, lot_range) if self._rejudge else self._rows(bronze, lot_range)
-        parts = split(self.database.con, rows, self._known_rows(rows, clean), self._settings, lot, now)
+        parts = split_in_duckdb(self.database.con, rows, self._known_rows(rows, clean), self._settings, lot, now)
         failpoint("silver.before_rejets")
         if parts.rejets.num_rows:
             self._commit_rejects(parts.rejets, bronze, lot_range, lot)
@@ -106,7 +106,7 @@ class EmbeddedSilver:
 
     def _judged(self, piece: pa.Table) -> pa.Table:
         raw = with_columns(piece, RAW)
-        return judged(self.database.con, raw, self._settings, datetime.now(timezone.utc))
+        return judge_batch(self.database.con, raw, self._settings, datetime.now(timezone.utc))
 
     def _known_rows(self, rows: pa.Table, clean: Log) -> pa.Table:
         """The rows of ventes_clean that have an id of the lot."""

@@ -79,7 +79,7 @@ class Standing:
 
 def compare(settings: Settings, bronze: Log, admin: kafka.Admin) -> Standing:
     """Where the job stands. Raises BrokerUnavailable, or SourceChanged where a person must decide."""
-    topic = source.look(settings, admin)
+    topic = source.read_topic(settings, admin)
     newest = checkpoint.newest(settings.checkpoints / "bronze", topic.name)
     gaps = accepted_gaps.read(settings.lake)
     resume = source.resume(topic, of_log(bronze), gaps, datetime.now(timezone.utc), checkpoint.seen(newest))
@@ -188,7 +188,7 @@ class Bronze:
     def _still(self, batches: MicroBatches, resume: source.Resume) -> bool:
         """Tell the heartbeat how far behind the job is; False if the topic is not the same any more."""
         try:
-            topic = source.look(self._settings, self._admin)
+            topic = source.read_topic(self._settings, self._admin)
         except BrokerUnavailable as error:
             self._wait(str(error))
             return True  # the query waits for the broker too

@@ -25,7 +25,7 @@ from ventes.contract.tables import BRONZE
 from ventes.deltalog import data_files
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.database import connect
-from ventes.judging.judge_batch import judged
+from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
 
 JUDGE_ROWS, JUDGE_BYTES = 16_384, 8_000_000
@@ -59,7 +59,7 @@ def _write_part(
     """One task: its messages in, the names and statistics of its files out."""
     with connect(settings.embedded.memory_mb, threads=1) as con:  # the other cores have tasks of their own
         messages = _gathered((pa.Table.from_batches([batch]) for batch in batches), JUDGE_BYTES, JUDGE_ROWS)
-        rows = _gathered((judged(con, raw.cast(RAW), settings, ingested_at) for raw in messages), FILE_BYTES)
+        rows = _gathered((judge_batch(con, raw.cast(RAW), settings, ingested_at) for raw in messages), FILE_BYTES)
         made = [file for some in rows for file in data_files.write(settings.bronze, BRONZE, some)]
     yield pa.RecordBatch.from_pydict({"file": pa.array([json.dumps(asdict(file)) for file in made], pa.string())})
 

@@ -21,7 +21,7 @@ from ventes.engines.job import Job
 from ventes.engines.spark import bronze_files, checkpoint
 from ventes.engines.spark.frames import FEW, collect
 from ventes.errors import BrokerUnavailable, SourceChanged
-from ventes.judging.judge_batch import judged
+from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
 from ventes.runtime import disk
 from ventes.runtime.failpoints import failpoint
@@ -99,7 +99,7 @@ class MicroBatches:
         few = collect(bronze_files.as_raw(frame, topic_id), RAW) if messages <= FEW else None
         if few is None:
             return bronze_files.write(frame, topic_id, self._settings, now)
-        rows = judged(self._database, few, self._settings, now)
+        rows = judge_batch(self._database, few, self._settings, now)
         return data_files.write(self._settings.bronze, BRONZE, rows)
 
     def _transaction(self) -> str:
@@ -126,7 +126,7 @@ class MicroBatches:
     def _look_after(self) -> int | None:
         """The messages still to read, or None while the broker does not answer."""
         try:
-            topic = source.look(self._settings, self._admin)
+            topic = source.read_topic(self._settings, self._admin)
         except BrokerUnavailable:
             return None  # the next batch, or the idle watch, says so
         self._same_topic(topic.kafka_id)

@@ -38,8 +38,8 @@ from ventes.engines.spark import frames
 from ventes.engines.spark.frames import FEW, collect
 from ventes.engines.spark.jvm_lock import JvmLock
 from ventes.engines.spark.session import Session, open_session
-from ventes.engines.spark.split_in_spark import Census, may_hold, parts
-from ventes.engines.split_in_duckdb import split as split_few
+from ventes.engines.spark.split_in_spark import LotIds, may_hold, split_in_spark
+from ventes.engines.split_in_duckdb import split_in_duckdb
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.rollups import partials_of
 from ventes.lake.tables import path_of
@@ -127,7 +127,7 @@ class SparkSilver:
             f"SELECT * FROM ({candidates}) SEMI JOIN ids USING (vente_id)"
         ).to_arrow_table()
         self.database.con.unregister("ids")
-        split = split_few(self.database.con, rows, known_rows, self._settings, lot, now)
+        split = split_in_duckdb(self.database.con, rows, known_rows, self._settings, lot, now)
         failpoint("silver.before_rejets")
         if split.rejets.num_rows:
             commit.append(self._tables.log(REJETS), REJETS, split.rejets, SILVER_APP, lot)
@@ -140,12 +140,12 @@ class SparkSilver:
 
     def _take_many(self, rows: DataFrame, lot: int, now: datetime) -> LotResult:
         clean = self._tables.log(CLEAN)
-        census = Census.of(rows)
-        candidates = self._read(CLEAN, (file for file in clean.files.values() if may_hold(file, census.ids)))
-        wanted = self._spark.createDataFrame(pa.table({"vente_id": census.ids}))
+        lot_ids = LotIds.of(rows)
+        candidates = self._read(CLEAN, (file for file in clean.files.values() if may_hold(file, lot_ids.ids)))
+        wanted = self._spark.createDataFrame(pa.table({"vente_id": lot_ids.ids}))
         known_rows = candidates.join(F.broadcast(wanted), "vente_id", "left_semi")
         try:
-            split = parts(self._spark, self.database.con, rows, census, known_rows, self._settings, lot, now)
+            split = split_in_spark(self._spark, self.database.con, rows, lot_ids, known_rows, self._settings, lot, now)
             failpoint("silver.before_rejets")
             if split.rejected_rows:
                 self._append_rejects(split.rejets, lot)

@@ -61,7 +61,7 @@ class _Growing:
     behind: int = 0
 
 
-class Intake:
+class KafkaReader:
     """Reads partitions from given offsets until closed. Use it in a `with`."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Intake:
         self._thread = threading.Thread(target=self._read, name="intake", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Intake:
+    def __enter__(self) -> KafkaReader:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
