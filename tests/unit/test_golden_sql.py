@@ -1,4 +1,4 @@
-"""The SQL that runs, as files: a change of it is seen in a review. `python -m tests.unit.test_golden_sql` writes them."""
+"""The SQL that runs, as files, so that a review sees a change. `python -m tests.unit.test_golden_sql` writes them."""
 
 from __future__ import annotations
 
