@@ -93,7 +93,7 @@ def compress(speed: float, folder: Path) -> Settings:
     vacuum.CLOCK_MARGIN /= speed
     vacuum.ORPHAN_AGE /= speed
     vacuum.EVERY /= speed
-    tables.TOMBSTONES = f"interval {max(1, round(300 / speed))} seconds"
+    tables.SHORTEST_HISTORY_MINUTES = 1
     hours = config.load().maintenance.history_hours / speed
     return config.load(
         engine="embedded",

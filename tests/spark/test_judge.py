@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.functions import lit
 
 from harness.messages import assert_same_rows, damaged, expected, raw_table, valid
@@ -36,7 +37,8 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 def kafka_rows(spark: SparkSession, raw: pa.Table) -> DataFrame:
     """A frame with the columns of Spark's Kafka source."""
     columns = ["key", "value", "partition", "offset", "kafka_ts", "headers"]
-    return spark.createDataFrame(raw.select(columns)).withColumnRenamed("kafka_ts", "timestamp")
+    frame = spark.createDataFrame(raw.select(columns)).withColumnRenamed("kafka_ts", "timestamp")
+    return frame.withColumn("timestampType", F.lit(1))  # LogAppendTime
 
 
 def written(frame: DataFrame, settings: Settings) -> pa.Table:

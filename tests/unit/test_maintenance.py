@@ -20,6 +20,7 @@ from ventes.check.protocol import log_complaints
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit, create, vacuum
+from ventes.deltalog import maintenance as maintenance_module
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.compaction import MOST_BYTES, mergeable
 from ventes.deltalog.log import Log
@@ -196,14 +197,25 @@ MIDNIGHT = 1_795_392_000.0
         (8 * 3600, 7 * 3600, False),  # older than the history
     ],
 )
-def test_what_the_kept_history_needs_stays(
+def test_a_table_that_lots_replace_is_kept_by_the_minute(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, made: float, removed: float, kept: bool
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: MIDNIGHT + 55.0)
     log, path = _replaced_table(settings, made, removed)
-    Vacuum(log.path, settings.maintenance.history_hours * 3600).run(set(log.files))
+    Vacuum(log.path, settings.maintenance.history_hours * 3600, by_minute=True).run(set(log.files))
     assert path.exists() == kept
     assert Snapshot.open(log.path, BRONZE).arrow().num_rows == 1
+
+
+@pytest.mark.parametrize(("made", "removed", "kept"), [(1820, 1810, True), (8 * 3600, 7 * 3600, False)])
+def test_what_commits_of_the_kept_history_added_stays(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, made: float, removed: float, kept: bool
+) -> None:
+    """A stream that was down reads each commit's own files, also those that were merged within the same minute."""
+    monkeypatch.setattr(time, "time", lambda: MIDNIGHT + 55.0)
+    log, path = _replaced_table(settings, made, removed)
+    Vacuum(log.path, settings.maintenance.history_hours * 3600).run(set(log.files))
+    assert path.exists() == kept
 
 
 def test_files_that_no_commit_names_go_when_old(settings: Settings) -> None:
@@ -219,6 +231,7 @@ def test_files_that_no_commit_names_go_when_old(settings: Settings) -> None:
 
 def test_the_log_is_trimmed_up_to_a_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vacuum, "MOST_COMMITS", 30)
+    monkeypatch.setattr(maintenance_module, "CHECKPOINT_SHARE", float("inf"))  # not by the clock
     log = Log.open(settings.bronze)
     maintenance = maintenance_of(settings, BRONZE, log)
     for offset in range(100):

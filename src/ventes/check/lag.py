@@ -23,7 +23,7 @@ from ventes.deltalog.snapshot import Snapshot
 from ventes.engines import source
 from ventes.errors import VentesError
 from ventes.lake import accepted_gaps, tables
-from ventes.lake.positions import Position, furthest, positions
+from ventes.lake.positions import Position, bronze, furthest, positions
 from ventes.lake.tables import path_of
 
 FETCH_SECONDS = 2.0
@@ -43,7 +43,7 @@ def of_bronze(settings: Settings, now: float) -> Lag:
     try:
         with kafka.Admin(settings) as admin:
             topic = source.read_topic(settings, admin)
-        resume = source.resume(topic, positions(settings.bronze), accepted_gaps.read(settings.lake), _moment(now))
+        resume = source.resume(topic, bronze(settings), accepted_gaps.read(settings.lake), _moment(now))
         messages = source.lag(topic, resume.offsets)
         seconds = _age_of_oldest(settings, topic, resume.offsets, now) if messages else 0.0
         return Lag(messages, seconds)
@@ -54,14 +54,14 @@ def of_bronze(settings: Settings, now: float) -> Lag:
 def of_silver(settings: Settings, now: float) -> Lag:
     """Bronze's rows beyond Silver. Reads the tables only; `now` in Unix seconds."""
     try:
-        bronze = tables.snapshot(settings, BRONZE)
+        table = tables.snapshot(settings, BRONZE)
     except VentesError as error:
         return Lag(None, None, str(error))
     try:
         taken = furthest(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
     except VentesError as error:
         return Lag(None, None, str(error))
-    return _beyond(bronze, taken, now)
+    return _beyond(table, taken, now)
 
 
 def _beyond(bronze: Snapshot, taken: Position, now: float) -> Lag:

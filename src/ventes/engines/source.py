@@ -7,15 +7,21 @@ SourceChanged; a person decides with `ventes recover`, which records `gaps_to_ac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from ventes import kafka
 from ventes.config import Settings
-from ventes.errors import BrokerUnavailable, SourceChanged
+from ventes.errors import BrokerUnavailable, SourceChanged, VentesError
 from ventes.lake.accepted_gaps import AcceptedGaps, Gap, stamp
 from ventes.lake.positions import Position
+
+
+class Interrupted(VentesError):
+    """Reading ended for a reason that only another look at topic and table can settle."""
+
 
 Ends = Mapping[tuple[str, int], int]
 """(topic_id, partition) → an offset that the partition is known to have reached (exclusive)."""
@@ -23,6 +29,9 @@ Ends = Mapping[tuple[str, int], int]
 NOTHING: Ends = {}
 
 RECOVER = "`ventes recover` says what it would do, and continues"
+CONFIRM_SECONDS = 3.0
+"""Before a topic is taken for another one it is asked again after this pause: a cluster that is losing brokers gives
+wrong answers without an error."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +68,42 @@ class Difference:
     partition: int | None = None
 
 
-def read_topic(settings: Settings, admin: kafka.Admin | None = None) -> Topic:
-    """Ask the broker (over `admin`, if one is open). Raises BrokerUnavailable if it or the topic is not there (yet)."""
+def read_topic(settings: Settings, admin: kafka.Admin | None = None, *, committed: bool = True) -> Topic:
+    """Ask the broker (over `admin`, if one is open). Raises BrokerUnavailable if it or the topic is not there (yet).
+
+    `committed`: an open transaction ends what may be read; else the range includes it.
+    """
     if admin is None:
         with kafka.Admin(settings) as own:
-            return read_topic(settings, own)
+            return read_topic(settings, own, committed=committed)
     kafka_id = admin.topic_id()
-    ranges = admin.end_offsets()
+    ranges = admin.end_offsets(committed=committed)
     if kafka_id is None or not ranges or admin.topic_id() != kafka_id:
         raise BrokerUnavailable(
             f"the broker at {settings.kafka.bootstrap} has no topic {settings.kafka.topic!r} now",
             "the producer creates it; `ventes status` shows whether it runs",
         )
     return Topic(settings.kafka.topic, kafka_id, ranges)
+
+
+def confirmed(
+    settings: Settings,
+    admin: kafka.Admin,
+    table: Position,
+    accepted: AcceptedGaps,
+    seen: Ends = NOTHING,
+    pause: Callable[[float], object] = time.sleep,
+) -> Topic:
+    """The topic as the broker has it; asked twice, by two clients, where that would stop a job.
+
+    Raises BrokerUnavailable.
+    """
+    topic = read_topic(settings, admin)
+    if differences(topic, table, accepted, seen):
+        pause(CONFIRM_SECONDS)
+        admin.renew()
+        topic = read_topic(settings, admin, committed=False)
+    return topic
 
 
 def differences(topic: Topic, table: Position, accepted: AcceptedGaps, seen: Ends = NOTHING) -> list[Difference]:

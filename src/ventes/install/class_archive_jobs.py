@@ -65,7 +65,7 @@ def _bronze(settings: Settings, session: Session, send: Callable[[int], object])
     reporter = Reporter(settings.state, "bronze", "spark")
     stopper = UntilDone(reporter, LARGE + 10, few_more)
     with kafka.Admin(settings) as admin:
-        Bronze(Job(settings, logging.getLogger("ventes.bronze"), reporter, stopper), session, admin).run()
+        Bronze(Job(settings, logging.getLogger("ventes.bronze"), reporter, stopper), session, admin, lambda: None).run()
 
 
 def _silver(settings: Settings, session: Session) -> None:

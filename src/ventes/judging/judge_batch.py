@@ -74,16 +74,26 @@ def judge_batch(
 ) -> pa.Table:
     """Messages as Bronze rows, in the same order, with exactly BRONZE's schema.
 
-    `raw` has key, value, headers, topic_id, partition, offset and kafka_ts, typed as in BRONZE.
+    `raw` has key, value, headers, topic_id, partition, offset and kafka_ts, typed as in BRONZE. Where kafka_ts is NULL
+    the message arrived at `ingested_at`: the time of a record is its sender's word unless the topic has LogAppendTime.
     `con` is used by nobody else meanwhile; `ingested_at` (aware) becomes date_ingestion. Up to `few` messages are
     judged without SQL.
     """
+    raw = _arrived(raw, ingested_at)
     columns = _one_by_one(raw, settings) if raw.num_rows <= few else _mostly_fast(con, raw, settings, ingested_at.year)
     stamped = pa.array([ingested_at], BRONZE.schema.field("date_ingestion").type)
     columns["date_ingestion"] = stamped.take(pa.array(np.zeros(raw.num_rows, dtype=np.int8)))
     for name in ("topic_id", "partition", "offset", "kafka_ts", "key", "value", "headers"):
         columns[name] = raw[name]
     return pa.table([columns[field.name] for field in BRONZE.schema], schema=BRONZE.schema)
+
+
+def _arrived(raw: pa.Table, ingested_at: datetime) -> pa.Table:
+    times = raw["kafka_ts"]
+    if not times.null_count:
+        return raw
+    place = raw.schema.get_field_index("kafka_ts")
+    return raw.set_column(place, raw.schema.field(place), pc.fill_null(times, pa.scalar(ingested_at, times.type)))
 
 
 def _one_by_one(raw: pa.Table, settings: Settings) -> dict[str, pa.Array | pa.ChunkedArray]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ventes import kafka
 from ventes.config import Settings
 from ventes.engines import source
 from ventes.engines.spark import checkpoint
 from ventes.errors import UsageError
-from ventes.lake import accepted_gaps, writer_lock
-from ventes.lake.positions import positions
+from ventes.lake import accepted_gaps, positions, writer_lock
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,11 @@ def compare(settings: Settings, now: datetime) -> Recovery:
             f"the bronze job runs (pid {running}), so it reads the topic without trouble",
             "`ventes status` shows how it does",
         )
-    topic = source.read_topic(settings)
-    table = positions(settings.bronze)
+    table = positions.bronze(settings)
     accepted = accepted_gaps.read(settings.lake)
-    seen = checkpoint.seen(checkpoint.newest(settings.checkpoints / "bronze", topic.name))
+    seen = checkpoint.seen(checkpoint.newest(settings.checkpoints / "bronze", settings.kafka.topic))
+    with kafka.Admin(settings) as admin:
+        topic = source.confirmed(settings, admin, table, accepted, seen)
     return Recovery(
         tuple(source.differences(topic, table, accepted, seen)),
         tuple(source.gaps_to_accept(topic, table, accepted, now, seen)),

@@ -30,6 +30,7 @@ from ventes.engines.split_in_duckdb import split_in_duckdb
 from ventes.errors import LakeDamaged
 from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
+from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
@@ -70,6 +71,9 @@ class EmbeddedSilver:
     def lock(self) -> None:
         self._lock.acquire()
 
+    def require_lock(self) -> None:
+        self._lock.require()
+
     def close(self) -> None:
         self.database.close()
         self._lock.release()
@@ -86,7 +90,7 @@ class EmbeddedSilver:
         if parts.rejets.num_rows:
             self._commit_rejects(parts.rejets, bronze, lot_range, lot)
         failpoint("silver.after_rejets")
-        commit.append(clean, CLEAN, parts.clean, SILVER_APP, lot)
+        commit.append(clean, CLEAN, parts.clean, SILVER_APP, lot, silver_recovery.rejects_of(self._tables))
         failpoint("silver.after_clean")
         return LotResult(parts.clean.num_rows, parts.rejets.num_rows, parts.partials)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,8 +23,11 @@ from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog.log import Log
 from ventes.engines import source
+from ventes.engines.bronze_edits import settle
+from ventes.engines.bronze_writer import read_range
 from ventes.engines.job import Crashed, Job
 from ventes.engines.job import run as run_job
+from ventes.engines.source import Interrupted
 from ventes.engines.spark import checkpoint, kafka_source
 from ventes.engines.spark.jvm_lock import JvmLock
 from ventes.engines.spark.micro_batch import MicroBatches, Stopping
@@ -31,7 +35,7 @@ from ventes.engines.spark.session import Session, open_session
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.lake import accepted_gaps
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.positions import of_log
+from ventes.lake.positions import of_bronze
 from ventes.lake.writer_lock import lock_path
 
 LOOK_SECONDS = 0.2
@@ -59,7 +63,7 @@ def _body(job: Job) -> None:
             lock.acquire()  # until the JVM is gone: it may still commit after Python has ended
             for remark in session.remarks:
                 job.log.warning("this Spark was started otherwise: %s", remark)
-            Bronze(job, session, admin).run()
+            Bronze(job, session, admin, lock.require).run()
         finally:
             session.close()
 
@@ -79,26 +83,29 @@ class Standing:
 
 def compare(settings: Settings, bronze: Log, admin: kafka.Admin) -> Standing:
     """Where the job stands. Raises BrokerUnavailable, or SourceChanged where a person must decide."""
-    topic = source.read_topic(settings, admin)
-    newest = checkpoint.newest(settings.checkpoints / "bronze", topic.name)
+    newest = checkpoint.newest(settings.checkpoints / "bronze", settings.kafka.topic)
     gaps = accepted_gaps.read(settings.lake)
-    resume = source.resume(topic, of_log(bronze), gaps, datetime.now(timezone.utc), checkpoint.seen(newest))
-    return Standing(topic, newest, resume)
+    table, seen = of_bronze(bronze), checkpoint.seen(newest)
+    topic = source.confirmed(settings, admin, table, gaps, seen)
+    return Standing(topic, newest, source.resume(topic, table, gaps, datetime.now(timezone.utc), seen))
 
 
 class Bronze:
     """The loop around the query."""
 
-    def __init__(self, job: Job, session: Session, admin: kafka.Admin) -> None:
+    def __init__(self, job: Job, session: Session, admin: kafka.Admin, require_lock: Callable[[], None]) -> None:
         self._job = job
         self._settings = job.settings
         self._session = session
         self._admin = admin
+        self._require_lock = require_lock
         self._log = job.log
         self._reporter = job.reporter
         self._stopper = job.stopper
         self._tables = OpenTables(job.settings)
         self._epochs = job.settings.checkpoints / "bronze"
+        self._failed_at: Mapping[int, int] | None = None
+        """Where the last query that failed would have gone on."""
 
     def run(self) -> None:
         """Until stopped. Raises VentesError for what a person must mend."""
@@ -107,33 +114,56 @@ class Bronze:
             began = time.monotonic()
             try:
                 self._run_query()
+            except Interrupted as error:
+                self._job.wait_for(error.message)
+                pause = first
             except BrokerUnavailable as error:
-                self._wait(str(error))
+                self._job.wait_for(str(error))
                 pause = first  # waiting for a broker is no failure of ours: ask again soon
             except (PySparkException, Py4JError, OSError) as error:
                 if not self._session.usable:  # only a new process gets a new one
                     raise Crashed(self._session.exit_reason) from None
                 reason = _first_line(error.__cause__ or error)
                 self._reporter.error(reason)
-                self._wait(f"the query failed: {reason}; it starts again by itself")
+                self._job.wait_for(f"the query failed: {reason}; it starts again by itself")
+                self._pass_obstacle()
             if time.monotonic() - began > HEALTHY_SECONDS:
                 pause = first
             self._stopper.wait(pause)
             pause = min(2 * pause, self._settings.supervisor.backoff_max_seconds)
 
+    def _pass_obstacle(self) -> None:
+        """Where the query failed twice at the same place, read that place without Spark.
+
+        Spark's Kafka source ends at a message that it cannot represent (a record time in nanoseconds overflows), for
+        ever: no message may do that. What is committed here makes the next query begin behind it.
+        """
+        try:
+            standing = compare(self._settings, self._tables.ensure(BRONZE), self._admin)
+        except BrokerUnavailable:
+            return
+        again = standing.resume.offsets == self._failed_at
+        self._failed_at = standing.resume.offsets
+        if again and standing.newest is not None and standing.lag:
+            end = standing.newest.end or {number: high for number, (_, high) in standing.topic.ranges.items()}
+            self._log.warning("reading the messages that the query fails at without Spark")
+            with contextlib.suppress(BrokerUnavailable, Interrupted):  # the next query says so
+                read_range(self._job, self._tables.log(BRONZE), standing.resume, self._admin, end, self._require_lock)
+
     def _run_query(self) -> None:
         """Decide where to go on, run the query until it fails or the process shall stop."""
         bronze = self._tables.ensure(BRONZE)
+        settle(bronze, self._log)
         standing = compare(self._settings, bronze, self._admin)
         resume = standing.resume
         accepted_gaps.record(self._settings.lake, resume.unrecorded)
         epoch = self._enter(checkpoint.decide(self._epochs, standing.newest, resume))
         (maintenance,) = self._tables.maintenance([BRONZE])
         with contextlib.closing(maintenance):
-            batches = MicroBatches(self._job, self._admin, resume, epoch, bronze, maintenance)
+            batches = MicroBatches(self._job, self._admin, self._require_lock, resume, epoch, bronze, maintenance)
             query = self._start(batches, resume, epoch)
             try:
-                self._reporter.update(phase="running", reason="", lag=standing.lag)
+                self._job.go_on(lag=standing.lag)
                 self._watch(query, batches, resume)
             finally:
                 query.stop()
@@ -172,6 +202,7 @@ class Bronze:
                     return
         if isinstance(batches.failure, Stopping):
             return
+        # Interrupted, BrokerUnavailable, or what a person must mend
         if isinstance(batches.failure, VentesError):
             raise batches.failure
         error = query.exception()
@@ -190,17 +221,10 @@ class Bronze:
         try:
             topic = source.read_topic(self._settings, self._admin)
         except BrokerUnavailable as error:
-            self._wait(str(error))
+            self._job.wait_for(str(error))
             return True  # the query waits for the broker too
-        if self._reporter.record.phase == "waiting":
-            self._log.info("the broker answers again")
-        self._reporter.update(phase="running", reason="", lag=source.lag(topic, batches.following))
+        self._job.go_on(lag=source.lag(topic, batches.following))
         return topic.kafka_id == resume.kafka_id
-
-    def _wait(self, reason: str) -> None:
-        if reason != self._reporter.record.reason:
-            self._log.warning("bronze waits: %s", reason)
-        self._reporter.update(phase="waiting", reason=reason)
 
 
 def _first_line(error: BaseException) -> str:

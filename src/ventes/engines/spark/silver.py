@@ -34,12 +34,13 @@ from ventes.engines.job import Crashed, Job
 from ventes.engines.job import run as run_job
 from ventes.engines.lot_range import LotRange
 from ventes.engines.silver_loop import LotResult, SilverLoop
-from ventes.engines.spark import frames
+from ventes.engines.spark import write_files
 from ventes.engines.spark.frames import FEW, collect
 from ventes.engines.spark.jvm_lock import JvmLock
 from ventes.engines.spark.session import Session, open_session
 from ventes.engines.spark.split_in_spark import LotIds, may_hold, split_in_spark
 from ventes.engines.split_in_duckdb import split_in_duckdb
+from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.rollups import partials_of
 from ventes.lake.tables import path_of
@@ -90,6 +91,9 @@ class SparkSilver:
     def lock(self) -> None:
         self._lock.acquire()
 
+    def require_lock(self) -> None:
+        self._lock.require()
+
     def close(self) -> None:
         self.database.close()
         if self._session.alive:
@@ -132,7 +136,7 @@ class SparkSilver:
         if split.rejets.num_rows:
             commit.append(self._tables.log(REJETS), REJETS, split.rejets, SILVER_APP, lot)
         failpoint("silver.after_rejets")
-        commit.append(clean, CLEAN, split.clean, SILVER_APP, lot)
+        commit.append(clean, CLEAN, split.clean, SILVER_APP, lot, silver_recovery.rejects_of(self._tables))
         failpoint("silver.after_clean")
         return LotResult(split.clean.num_rows, split.rejets.num_rows, split.partials)
 
@@ -150,7 +154,8 @@ class SparkSilver:
             if split.rejected_rows:
                 self._append_rejects(split.rejets, lot)
             failpoint("silver.after_rejets")
-            added = frames.append(clean, CLEAN, split.clean, SILVER_APP, lot)
+            rejects = silver_recovery.rejects_of(self._tables)
+            added = write_files.append(clean, CLEAN, split.clean, SILVER_APP, lot, rejects)
             failpoint("silver.after_clean")
         finally:
             self._spark.catalog.clearCache()
@@ -161,10 +166,11 @@ class SparkSilver:
         if isinstance(rows, pa.Table):
             commit.append(log, REJETS, rows, SILVER_APP, lot)
         else:
-            frames.append(log, REJETS, rows, SILVER_APP, lot)
+            write_files.append(log, REJETS, rows, SILVER_APP, lot)
 
-    def _partials(self, clean: Log, paths: frozenset[str]) -> dict[str, pa.Table]:
+    def _partials(self, clean: Log, added: Iterable[DataFile]) -> dict[str, pa.Table]:
         """What the files just written add to the roll-ups: DuckDB groups 400,000 rows in a tenth of a second."""
+        paths = {file.path for file in added}
         Snapshot.of_log(clean, CLEAN).view(self.database.con, "clean", lambda file: file.path in paths)
         found = partials_of(self.database.con)
         self.database.con.execute("DROP VIEW clean")

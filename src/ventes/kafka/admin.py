@@ -1,20 +1,14 @@
-"""The broker and the topic: how every part reaches them, and what they are right now.
-
-Owns the client configuration (address, security, log routing) and the admin questions: is the broker there, which
-topic is this (its id survives no re-creation), where do its partitions begin and end. Producing and consuming live
-with those who do it. Foreign errors end here: callers see BrokerUnavailable or another VentesError.
-"""
+"""Questions to the broker and changes to the topic: is it there, which topic is this, where does it begin and end."""
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -28,63 +22,80 @@ from confluent_kafka.admin import (
 
 from ventes.config import Settings
 from ventes.errors import BrokerUnavailable, VentesError
+from ventes.kafka.client import Connection, client_config, closed_within, unavailable, unreachable
 from ventes.runtime.stop import Stopper
 
 ANSWER_SECONDS = 5.0
 """How long one question to the broker may take before it counts as absent."""
+PAUSE_SECONDS = 0.1
+"""Between two probes of a broker that is not there yet."""
 
-_log = logging.getLogger("ventes.kafka")
 
 NOT_THERE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
-def client_config(settings: Settings, **extra: Any) -> dict[str, Any]:
-    """librdkafka's configuration for a client of this pipeline: address, security, then `extra`.
-
-    `extra` holds librdkafka's own names, `**{"fetch.wait.max.ms": 20}`; its values win. What librdkafka has to say
-    goes to the logger `ventes.kafka` (callers must poll). The result holds the secrets of [kafka.security]: never
-    log it.
-    """
-    config: dict[str, Any] = {
-        "bootstrap.servers": settings.kafka.bootstrap,
-        "logger": _log,
-        "log.connection.close": False,  # an idle connection that the broker closes is no news
-        "reconnect.backoff.ms": 50,
-        "reconnect.backoff.max.ms": 1000,  # the default, 10 s, would be felt after each restart of the broker
-        **settings.kafka.security,
-    }
-    if settings.kafka.host == "localhost":
-        config["broker.address.family"] = "v4"  # the broker listens on 127.0.0.1; ::1 would only cost a refusal
-    return {**config, **extra}
-
-
 class Admin:
-    """An open admin connection; use it in a `with` where several questions follow each other.
+    """An admin connection; use it in a `with` where several questions follow each other.
 
-    Each question waits up to `timeout` seconds (default ANSWER_SECONDS) and raises BrokerUnavailable after that.
+    Each question waits up to `timeout` seconds (default ANSWER_SECONDS) and raises BrokerUnavailable after that. A
+    client that could not answer is thrown away: librdkafka's may go on asking a broker that is dead while the rest of
+    its cluster answers. Where it had answered before, a fresh one is asked once more at once.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._why = ""
-        # Logs of an admin client matter only as the reason of a failure, which `error_cb` already collects.
-        config = client_config(settings, error_cb=self._note, log_level=0)
-        del config["logger"]
-        self._client = AdminClient(config)
+        self._client: AdminClient | None = None
+        self._connection = Connection()
+        self._proven = False
+        """Whether the client has answered a question."""
 
     def __enter__(self) -> Admin:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
+        self.renew()
 
-    def close(self) -> None:
-        """Close the connections and end librdkafka's threads."""
-        self._client.__exit__(None, None, None)
+    def renew(self) -> None:
+        """Close the connections; the next question opens new ones."""
+        client, self._client = self._client, None
+        self._proven = False
+        if client is not None:
+            closed_within(lambda: client.__exit__(None, None, None))
 
-    def _note(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # says nothing that the error before it did not
-            self._why = error.str()
+    def _open(self, timeout: float) -> AdminClient:
+        if self._client is None:
+            if why := unreachable(self._settings, min(1.0, timeout)):
+                raise unavailable(self._settings, why)
+            self._connection = Connection()
+            # Its log would say what error_cb says.
+            self._client = AdminClient(client_config(self._settings, error_cb=self._connection.heard, log_level=0))
+        return self._client
+
+    def _ask(self, timeout: float, question: Callable[[AdminClient], Mapping[Any, Future[Any]]]) -> dict[Any, Any]:
+        """The answers to a question that librdkafka splits into several, all of them."""
+        proven = self._proven
+        client = self._open(timeout)
+        try:
+            answers = {key: self._answer(client, future, timeout) for key, future in question(client).items()}
+        except BrokerUnavailable:
+            self.renew()
+            if not proven:
+                raise
+            return self._ask(timeout, question)
+        self._proven = True
+        return answers
+
+    def _answer(self, client: AdminClient, future: Future[Any], timeout: float) -> Any:
+        try:
+            return future.result(timeout + 1.0)  # librdkafka keeps the time; ours is only for its having died
+        except KafkaException as error:
+            client.poll(0)  # lets the connection's notes be taken
+            cause = error.args[0]
+            if cause.code() in _ABSENT:
+                raise unavailable(self._settings, self._connection.why or cause.str()) from None
+            raise _Refused(self._settings, cause) from None
+        except TimeoutError:
+            raise unavailable(self._settings, self._connection.why or "no answer") from None
 
     @property
     def _topic(self) -> str:
@@ -102,43 +113,61 @@ class Admin:
         topic = self._describe(timeout)
         return [] if topic is None else sorted(partition.id for partition in topic.partitions)
 
-    def end_offsets(self, timeout: float = ANSWER_SECONDS) -> dict[int, tuple[int, int]]:
-        """Partition → (low, high): the first offset still kept and the one that the next message will get.
+    def end_offsets(self, timeout: float = ANSWER_SECONDS, *, committed: bool = True) -> dict[int, tuple[int, int]]:
+        """Partition → (low, high): the first offset still kept and the end of what a reader may read.
 
-        Empty if there is no such topic.
+        `high` is the last stable offset: what an open transaction has written counts once it is committed; with
+        `committed=False` it is the end of the log. Empty if there is no such topic. Raises BrokerUnavailable unless
+        every partition answered: a partition without a leader, or an end before its beginning, is no answer.
         """
-        numbers = self.partitions(timeout)
-        if not numbers:
+        topic = self._describe(timeout)
+        if topic is None:
             return {}
-        low = self._offsets(numbers, OffsetSpec.earliest(), timeout)
-        high = self._offsets(numbers, OffsetSpec.latest(), timeout)
+        without = sorted(part.id for part in topic.partitions if part.leader is None or part.leader.id < 0)
+        if without:
+            raise self._no_answer(f"partitions {without} of topic {self._topic!r} have no leader now")
+        numbers = sorted(partition.id for partition in topic.partitions)
+        low = self._offsets(numbers, OffsetSpec.earliest(), timeout, committed)
+        high = self._offsets(numbers, OffsetSpec.latest(), timeout, committed)
+        odd = [number for number in numbers if not 0 <= low.get(number, -1) <= high.get(number, -1)]
+        if odd:
+            raise self._no_answer(f"partitions {odd} of topic {self._topic!r} do not say where they end")
         return {number: (low[number], high[number]) for number in numbers}
 
     def topic_settings(self, timeout: float = ANSWER_SECONDS) -> dict[str, str]:
         """The topic's settings in force, defaults included (`message.timestamp.type` and so on)."""
         resource = ConfigResource(ResourceType.TOPIC, self._topic)
-        answer = self._client.describe_configs([resource], request_timeout=timeout)[resource]
-        entries: Mapping[str, Any] = self._result(answer, timeout)
+        (entries,) = self._ask(
+            timeout, lambda client: client.describe_configs([resource], request_timeout=timeout)
+        ).values()
         return {name: entry.value for name, entry in entries.items()}
 
     def _describe(self, timeout: float) -> Any:
-        answers = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=timeout)
+        asked = TopicCollection([self._topic])
         try:
-            return self._result(answers[self._topic], timeout)
+            return self._ask(timeout, lambda client: client.describe_topics(asked, request_timeout=timeout))[
+                self._topic
+            ]
         except _Refused as refused:
             if refused.code in NOT_THERE:
                 return None
             raise
 
-    def _offsets(self, numbers: list[int], which: OffsetSpec, timeout: float) -> dict[int, int]:
+    def _offsets(self, numbers: list[int], which: OffsetSpec, timeout: float, committed: bool) -> dict[int, int]:
         asked = {TopicPartition(self._topic, number): which for number in numbers}
-        answers = self._client.list_offsets(asked, request_timeout=timeout)
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        options = {"request_timeout": timeout, "isolation_level": level}
         try:
-            return {part.partition: self._result(answer, timeout).offset for part, answer in answers.items()}
+            found = self._ask(timeout, lambda client: client.list_offsets(asked, **options))
         except _Refused as refused:
             if refused.code in NOT_THERE:  # it was there a moment ago: being made, or being deleted
-                raise unavailable(self._settings, refused.message) from None
+                raise self._no_answer(refused.message) from None
             raise
+        return {part.partition: answer.offset for part, answer in found.items()}
+
+    def _no_answer(self, why: str) -> BrokerUnavailable:
+        self.renew()  # what this client knows of the cluster may be old
+        return unavailable(self._settings, why)
 
     # -- changes ------------------------------------------------------------------------------
 
@@ -146,7 +175,7 @@ class Admin:
         """Make the topic as the settings say, or bring an existing one into line; returns its id.
 
         A broker that is not ours (`kafka.managed = false`) is asked only to create a topic that is missing: an
-        existing topic is left as it is, and refused with the command to run if it does not use LogAppendTime.
+        existing topic is left as it is, whatever its settings.
         """
         wanted = wanted_topic_settings(self._settings)
         deadline = time.monotonic() + timeout
@@ -154,7 +183,7 @@ class Admin:
             new = NewTopic(self._topic, self._settings.kafka.partitions, 1 if self._settings.kafka.managed else -1)
             new.config = wanted
             try:
-                self._result(self._client.create_topics([new], request_timeout=timeout)[self._topic], timeout)
+                self._ask(timeout, lambda client: client.create_topics([new], request_timeout=timeout))
             except _Refused as refused:
                 if refused.code != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was quicker: fine
                     raise
@@ -163,21 +192,15 @@ class Admin:
         return self._appeared(deadline)
 
     def _apply_settings(self, wanted: Mapping[str, str], timeout: float) -> None:
+        if not self._settings.kafka.managed:
+            return
         found = self.topic_settings(timeout)
         different = {name: value for name, value in wanted.items() if found.get(name) != value}
-        if self._settings.kafka.managed:
-            if different:
-                self._alter(different, timeout)
-            if len(self.partitions(timeout)) < self._settings.kafka.partitions:  # Kafka cannot take partitions away
-                more = NewPartitions(self._topic, self._settings.kafka.partitions)
-                self._result(self._client.create_partitions([more], request_timeout=timeout)[self._topic], timeout)
-        elif _APPEND_TIME in different:
-            raise VentesError(
-                f"topic {self._topic!r} has {_APPEND_TIME} = {found.get(_APPEND_TIME)!r}, "
-                "but arrival times must be the broker's",
-                f"kafka-configs.sh --bootstrap-server {self._settings.kafka.bootstrap} --alter --topic {self._topic} "
-                f"--add-config {_APPEND_TIME}={wanted[_APPEND_TIME]}",
-            )
+        if different:
+            self._alter(different, timeout)
+        if len(self.partitions(timeout)) < self._settings.kafka.partitions:  # Kafka cannot take partitions away
+            more = NewPartitions(self._topic, self._settings.kafka.partitions)
+            self._ask(timeout, lambda client: client.create_partitions([more], request_timeout=timeout))
 
     def _alter(self, values: Mapping[str, str], timeout: float) -> None:
         resource = ConfigResource(
@@ -187,7 +210,7 @@ class Admin:
                 ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in values.items()
             ],
         )
-        self._result(self._client.incremental_alter_configs([resource], request_timeout=timeout)[resource], timeout)
+        self._ask(timeout, lambda client: client.incremental_alter_configs([resource], request_timeout=timeout))
 
     def _appeared(self, deadline: float) -> str:
         """Creation is acknowledged by the controller; the brokers' metadata may follow a moment later."""
@@ -197,19 +220,7 @@ class Admin:
                 return found
             if time.monotonic() > deadline:
                 raise VentesError(f"topic {self._topic!r} was created but does not appear", "look at the broker's log")
-            self._client.poll(0.05)
-
-    def _result(self, answer: Future[Any], timeout: float) -> Any:
-        try:
-            return answer.result(timeout + 1.0)  # librdkafka keeps the time; ours is only for its having died
-        except KafkaException as error:
-            self._client.poll(0)  # lets _note hear why
-            cause = error.args[0]
-            if cause.code() in _ABSENT:
-                raise unavailable(self._settings, self._why or cause.str()) from None
-            raise _Refused(self._settings, cause) from None
-        except TimeoutError:
-            raise unavailable(self._settings, self._why or "no answer") from None
+            time.sleep(0.05)
 
 
 _APPEND_TIME = "message.timestamp.type"
@@ -247,16 +258,6 @@ class _Refused(VentesError):
             "check the topic's name, the broker's log and the rights of [kafka.security]",
         )
         self.code = cause.code()
-
-
-def unavailable(settings: Settings, why: str) -> BrokerUnavailable:
-    """The error for a broker that does not answer; its hint depends on whose broker it is."""
-    hint = (
-        "is it running? `ventes status` shows it, `ventes start` starts it"
-        if settings.kafka.managed
-        else "start it, or correct kafka.host and kafka.port in ventes.toml"
-    )
-    return BrokerUnavailable(f"Kafka at {settings.kafka.bootstrap} does not answer: {why}", hint)
 
 
 def wanted_topic_settings(settings: Settings) -> dict[str, str]:
@@ -321,4 +322,5 @@ def wait_until_ready(settings: Settings, seconds: float, stopper: Stopper | None
             except BrokerUnavailable:
                 if left <= 0:
                     raise
+            (stopper or Stopper()).wait(PAUSE_SECONDS)
     return False

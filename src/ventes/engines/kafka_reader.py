@@ -6,7 +6,10 @@ batch stops the reading until it is taken, and librdkafka's own queue has a limi
 
 Messages become columns by C loops only (`map` over method descriptors): 1.2 µs a message, librdkafka's part included.
 Only the thread calls the consumer: confluent-kafka lets one call at a time into a client, and another thread's would
-wait for as long as the topic is silent.
+wait for as long as the topic is silent. The job never waits for the thread without a bound.
+
+Only what was committed is read. Offsets that hold no message for a reader (markers of transactions, messages of an
+aborted one) are passed over; `Batch.last` counts them in, so that the position reaches the end of such a topic.
 """
 
 from __future__ import annotations
@@ -15,15 +18,15 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, TopicPartition
 
 from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import HEADERS, UTC
-from ventes.errors import VentesError
+from ventes.engines.source import Interrupted
 from ventes.judging.messages import RAW
 
 CHUNK = 5_000
@@ -35,19 +38,18 @@ QUEUE_KB = 12_288
 """What librdkafka may hold ready, beside the batch that grows here and the one that is being committed."""
 BATCH_BYTES = 10_000_000
 """About 32,000 sales. Twice as many made the process 30 MB larger and 5 % quicker; two thirds, a tenth slower."""
-
-
-class Interrupted(VentesError):
-    """Reading ended for a reason that only another look at topic and table can settle."""
+SILENT_TURNS = 60
+"""Waits of the job during which the thread may hang in librdkafka before the reader is given up. Waits are counted, not
+seconds: after the machine slept the clock has moved, the thread has not."""
 
 
 @dataclass
 class Batch:
-    """Messages in the order of their partitions, not yet judged."""
+    """Messages in the order of their partitions, not yet judged; perhaps none, where only offsets were passed over."""
 
     raw: pa.Table
     last: Mapping[int, int]
-    """partition → last offset in here."""
+    """partition → last offset that is done with this batch."""
     behind: int
     """Messages that the broker is known to have after these."""
 
@@ -56,6 +58,8 @@ class Batch:
 class _Growing:
     parts: list[pa.RecordBatch] = field(default_factory=list)
     last: dict[int, int] = field(default_factory=dict)
+    passed: bool = False
+    """Whether `last` goes beyond the rows: offsets were passed over that hold no message."""
     rows: int = 0
     size: int = 0
     behind: int = 0
@@ -80,10 +84,14 @@ class KafkaReader:
         self._changed = threading.Condition()
         self._chunk = CHUNK
         self._closing = False
+        self._turns = 0
+        """How often the thread has come back from librdkafka."""
+        self._seen, self._silent = 0, 0
         self._trouble: Interrupted | None = None
         self._reached = {number: offset - 1 for number, offset in offsets.items()}
-        self._consumer = Consumer(_configuration(settings, self._note))
-        self._consumer.assign([TopicPartition(self._topic, number, offset) for number, offset in offsets.items()])
+        self._opened = kafka.OpenConsumer(settings, "ventes-bronze", **_configuration(settings))
+        self._consumer = self._opened.client
+        self._opened.assign(self._topic, offsets)
         self._thread = threading.Thread(target=self._read, name="intake", daemon=True)
         self._thread.start()
 
@@ -99,22 +107,29 @@ class KafkaReader:
         Raises Interrupted when reading has ended by itself, once what was read before is taken.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._growing.rows or self._trouble, timeout)
+            self._changed.wait_for(lambda: self._growing.rows or self._growing.passed or self._trouble, timeout)
             taken, self._growing = self._growing, _Growing()
-            if not taken.rows:
+            if not taken.rows and not taken.passed:
                 if self._trouble:
                     raise self._trouble
+                self._notice_silence()
                 return None
             self._changed.notify_all()
         return Batch(pa.Table.from_batches(taken.parts, RAW), taken.last, taken.behind)
 
-    def close(self) -> None:
-        """Stop reading; what was not taken is dropped (it is still in Kafka)."""
+    def _notice_silence(self) -> None:
+        self._silent = self._silent + 1 if self._turns == self._seen else 0
+        self._seen = self._turns
+        if self._silent >= SILENT_TURNS:
+            raise Interrupted("the Kafka client hangs")
+
+    def close(self) -> bool:
+        """Stop reading; what was not taken is dropped (it is still in Kafka). False if librdkafka hangs."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join()
-        self._consumer.close()
+        self._thread.join(kafka.CLOSE_SECONDS)
+        return not self._thread.is_alive() and self._opened.close()
 
     # -- the thread ---------------------------------------------------------------------------
 
@@ -123,6 +138,8 @@ class KafkaReader:
             while self._room():
                 if messages := self._consumer.consume(1, IDLE_SECONDS):
                     self._add(messages + self._consumer.consume(self._chunk, GATHER_SECONDS))
+                if trouble := self._opened.connection.trouble:
+                    raise Interrupted(f"the connection to Kafka was lost: {trouble}")
         except Interrupted as trouble:
             self._end(trouble)
         except KafkaException as error:
@@ -135,15 +152,47 @@ class KafkaReader:
         """Wait until there is room in the batch; False when closing."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing or not self._full())
+            self._turns += 1
             return not self._closing
 
     def _full(self) -> bool:
         return self._growing.rows >= self._max_rows or self._growing.size >= self._max_bytes
 
     def _add(self, messages: list[Message]) -> None:
+        ends: dict[int, int] = {}
         if any(map(Message.error, messages)):
-            refused = next(error for error in map(Message.error, messages) if error is not None)
-            raise Interrupted(f"reading topic {self._topic!r} failed: {refused.str()}")
+            messages, ends = self._without_ends(messages)
+        if messages:
+            self._grow(messages)
+        if ends:
+            self._pass_over(ends)
+
+    def _without_ends(self, messages: list[Message]) -> tuple[list[Message], dict[int, int]]:
+        """The messages, and partition → offset of the next one, of those that have been read to their end."""
+        kept, ends = [], {}
+        for message in messages:
+            error = message.error()
+            if error is None:
+                kept.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ends[cast(int, message.partition())] = cast(int, message.offset())
+            else:
+                raise Interrupted(f"reading topic {self._topic!r} failed: {kafka.plain(error.str())}")
+        return kept, ends
+
+    def _pass_over(self, ends: Mapping[int, int]) -> None:
+        """Note how far reading has come where no message says it."""
+        further = {number: end - 1 for number, end in ends.items() if end - 1 > self._reached.get(number, -1)}
+        if not further:
+            return
+        behind = self._behind(further)
+        with self._changed:
+            self._growing.last.update(further)
+            self._growing.passed = True
+            self._growing.behind = behind
+            self._changed.notify_all()
+
+    def _grow(self, messages: list[Message]) -> None:
         part = columns(messages, self._topic_id)
         # so few at a time that even large messages come in several chunks a batch
         self._chunk = max(1, min(CHUNK, int(self._max_bytes * part.num_rows / (4 * part.nbytes + 1))))
@@ -162,11 +211,6 @@ class KafkaReader:
         with self._changed:
             self._trouble = trouble
             self._changed.notify_all()
-
-    def _note(self, error: KafkaError) -> None:
-        """librdkafka's word on the connection, given inside consume()."""
-        if error.code() == KafkaError._ALL_BROKERS_DOWN or error.fatal():
-            raise Interrupted(f"the connection to Kafka was lost: {error.str()}")
 
     def _behind(self, last: Mapping[int, int]) -> int:
         self._reached.update(last)
@@ -207,26 +251,22 @@ def _pairs(headers: Any) -> list[dict[str, Any]] | None:
 
 
 def _times(messages: list[Message]) -> pa.Array:
-    milliseconds = pa.array([when for _, when in map(Message.timestamp, messages)], pa.int64())
-    return milliseconds.cast(pa.timestamp("ms", tz="UTC")).cast(UTC)
+    """The broker's time of each message, NULL where the time is its sender's."""
+    kinds, milliseconds = zip(*map(Message.timestamp, messages), strict=True)
+    if kinds.count(TIMESTAMP_LOG_APPEND_TIME) < len(kinds):
+        pairs = zip(kinds, milliseconds, strict=True)
+        milliseconds = tuple(when if kind == TIMESTAMP_LOG_APPEND_TIME else None for kind, when in pairs)
+    return pa.array(milliseconds, pa.int64()).cast(pa.timestamp("ms", tz="UTC")).cast(UTC)
 
 
-def _configuration(settings: Settings, note: Any) -> dict[str, Any]:
-    return kafka.client_config(
-        settings,
-        **{
-            "group.id": "ventes-bronze",  # librdkafka wants one; nothing is ever committed under it
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",  # an offset that is gone is for `ventes recover`, never skipped
-            "isolation.level": "read_uncommitted",  # every message, as the Spark engine reads it
-            "fetch.wait.max.ms": 5_000,  # the broker answers at once when there is something; this is for when not
-            "fetch.max.bytes": max(16_000_000, settings.kafka.max_message_bytes),
-            "max.partition.fetch.bytes": 2_000_000,  # 4 MB took 6 % more CPU
-            "receive.message.max.bytes": max(100_000_000, 2 * settings.kafka.max_message_bytes),
-            "queued.min.messages": 30_000,
-            "queued.max.messages.kbytes": QUEUE_KB,
-            "fetch.queue.backoff.ms": 10,  # its default, 1 s, would be a pause after each full queue
-            "error_cb": note,
-        },
-    )
+def _configuration(settings: Settings) -> dict[str, Any]:
+    return {
+        "enable.partition.eof": True,
+        "fetch.wait.max.ms": 5_000,  # the broker answers at once when there is something; this is for when not
+        "fetch.max.bytes": max(16_000_000, settings.kafka.max_message_bytes),
+        "max.partition.fetch.bytes": 2_000_000,  # 4 MB took 6 % more CPU
+        "receive.message.max.bytes": max(100_000_000, 2 * settings.kafka.max_message_bytes),
+        "queued.min.messages": 30_000,
+        "queued.max.messages.kbytes": QUEUE_KB,
+        "fetch.queue.backoff.ms": 10,  # its default, 1 s, would be a pause after each full queue
+    }
