@@ -100,7 +100,7 @@ def test_a_gap_in_the_log_is_bad(settings, countries):
     found = lake_finding(settings, "table ventes_par_pays")
     assert found.level == "bad"
     assert "lacks version(s) [1]" in found.cause
-    assert found.next_step.startswith("ventes rebuild silver")
+    assert "ventes rebuild silver" in found.next_step
 
 
 def test_a_data_file_that_is_gone_is_bad(settings, countries):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TopicPartition
 
 from ventes import kafka
 from ventes.config import Settings
@@ -113,43 +113,29 @@ def _count(bronze: Snapshot, names: set[str], taken: Position) -> tuple[int, flo
 
 
 def _age_of_oldest(settings: Settings, topic: source.Topic, offsets: Mapping[int, int], now: float) -> float | None:
-    """Age of the first unread message: of each partition that has one, its timestamp is fetched."""
-    waiting = [
-        TopicPartition(topic.name, number, max(low, offsets.get(number, low)))
+    """Age of the first unread message in seconds; None where no broker says its time."""
+    waiting = {
+        number: max(low, offsets.get(number, low))
         for number, (low, high) in topic.ranges.items()
         if high > offsets.get(number, low)
-    ]
-    consumer = Consumer(
-        kafka.client_config(
-            settings,
-            **{
-                "group.id": "ventes-status",  # required by librdkafka; nothing is committed under it
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 50,
-                "max.partition.fetch.bytes": 65_536,
-                "log_level": 0,
-            },
-        )
-    )
+    }
+    options = {"fetch.wait.max.ms": 50, "max.partition.fetch.bytes": 65_536, "log_level": 0}
     oldest: float | None = None
-    try:
-        consumer.assign(waiting)
-        unseen = {part.partition for part in waiting}
+    with kafka.consuming(settings, "ventes-status", **options) as consumer:
+        consumer.assign(topic.name, waiting)
+        unseen = set(waiting)
         deadline = time.monotonic() + FETCH_SECONDS
         while unseen and time.monotonic() < deadline:
-            message = consumer.poll(0.2)
+            message = consumer.client.poll(0.2)
             if message is None or message.error() is not None or message.partition() not in unseen:
                 continue
             number = message.partition()
             assert number is not None  # it came from the broker
             unseen.discard(number)
-            consumer.pause([TopicPartition(topic.name, number)])
-            born = message.timestamp()[1] / 1000
-            oldest = born if oldest is None else min(oldest, born)
-    except KafkaException:
-        return None
-    finally:
-        consumer.close()
+            consumer.client.pause([TopicPartition(topic.name, number)])
+            kind, born = message.timestamp()
+            if kind == TIMESTAMP_LOG_APPEND_TIME:
+                oldest = born / 1000 if oldest is None else min(oldest, born / 1000)
     return None if oldest is None else max(0.0, now - oldest)
 
 

@@ -14,6 +14,7 @@ import typer
 
 from ventes import __version__
 from ventes.errors import VentesError
+from ventes.lake import damage
 
 INTERRUPTED = 130
 """128 + SIGINT: what shells expect of a program that Ctrl-C ended."""
@@ -73,6 +74,11 @@ def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: 
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception as error:
+        if (damaged := damage.of_error(error)) is None:
+            raise
+        print(f"{name}: {damaged}", file=sys.stderr)
+        return damaged.exit_code
     return 0
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from ventes.deltalog import compaction
@@ -67,6 +68,7 @@ class TableMaintenance:
         self._merged: list[tuple[Sequence[DataFile], DataFile]] = []
         self._checkpoint_at = self._compact_at = self._log.version
         self._checkpoint_took = self._checkpoint_ended = 0.0
+        self._complained = ""
         self._vacuum = Vacuum(self._log.path, policy.history_seconds, by_minute=policy.by_minute)
 
     def run_due(self, behind: int = 0) -> None:
@@ -114,11 +116,21 @@ class TableMaintenance:
     def _work(self, live: dict[str, DataFile], compact: bool, checkpoint: bool, vacuum: bool) -> None:
         if compact:
             groups = compaction.mergeable(live.values())
-            self._merged = [(group, compaction.merge_files(self._log.path, self._table, group)) for group in groups]
+            self._merged = [(group, made) for group in groups if (made := self._merge(group)) is not None]
         if checkpoint:
             self._checkpoint()
         if vacuum:
             self._vacuum.run(set(live), keep_also={new.path for _, new in self._merged})
+
+    def _merge(self, group: Sequence[DataFile]) -> DataFile | None:
+        """The group as one file; None where one of its files cannot be read: that stops readers, not the writer."""
+        try:
+            return compaction.merge_files(self._log.path, self._table, group)
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            if str(error) != self._complained:
+                self._complained = str(error)
+                _log.error("%s: files cannot be merged: %s → ventes doctor", self._table.name, error)
+            return None
 
     def _checkpoint(self) -> None:
         """Write a checkpoint, or leave it for the next time: without one a table only opens more slowly."""

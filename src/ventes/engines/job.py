@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ventes.config import Settings
 from ventes.errors import AlreadyRunning, BrokerUnavailable, LockLost, VentesError
-from ventes.lake import writer_lock
+from ventes.lake import damage, writer_lock
 from ventes.runtime import heartbeat, logs
 from ventes.runtime.durations import in_words
 from ventes.runtime.heartbeat import Reporter
@@ -85,17 +85,18 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
     except AlreadyRunning as error:
         return _refused(log, service, error)
     except VentesError as error:
-        log.error("%s stops: %s", service, error)
+        if not isinstance(error, BrokerUnavailable | LockLost):
+            return _needs_a_person(log, reporter, error)
+        log.error("%s ends: %s", service, error)
         reporter.error(str(error))
-        if isinstance(error, BrokerUnavailable | LockLost):
-            return CRASHED
-        reporter.update(phase="failed", reason=str(error))
-        return NEEDS_A_PERSON
+        return CRASHED
     except Crashed as error:
         log.error("%s ends: %s", service, error)
         reporter.error(str(error))
         return CRASHED
     except Exception as error:
+        if damaged := damage.of_error(error):
+            return _needs_a_person(log, reporter, damaged)
         log.exception("%s failed", service)
         reporter.error(f"{type(error).__name__}: {error}"[:2000])
         return CRASHED
@@ -119,6 +120,13 @@ def wait_for_predecessor(settings: Settings, service: str, seconds: float = 15.0
         if not orphan or time.monotonic() > until:
             raise AlreadyRunning(f"already running, pid {pid} holds {path}", "ventes status; ventes stop")
         time.sleep(0.1)
+
+
+def _needs_a_person(log: logging.Logger, reporter: Reporter, error: VentesError) -> int:
+    log.error("%s stops: %s", reporter.record.service, error)
+    reporter.error(str(error))
+    reporter.update(phase="failed", reason=str(error))
+    return NEEDS_A_PERSON
 
 
 def _refused(log: logging.Logger, service: str, error: AlreadyRunning) -> int:

@@ -33,7 +33,7 @@ from ventes.engines.spark.jvm_lock import JvmLock
 from ventes.engines.spark.micro_batch import MicroBatches, Stopping
 from ventes.engines.spark.session import Session, open_session
 from ventes.errors import BrokerUnavailable, VentesError
-from ventes.lake import accepted_gaps
+from ventes.lake import accepted_gaps, damage
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.positions import of_bronze
 from ventes.lake.writer_lock import lock_path
@@ -123,6 +123,8 @@ class Bronze:
             except (PySparkException, Py4JError, OSError) as error:
                 if not self._session.usable:  # only a new process gets a new one
                     raise Crashed(self._session.exit_reason) from None
+                if damaged := damage.of_error(error.__cause__ or error):
+                    raise damaged from None
                 reason = _first_line(error.__cause__ or error)
                 self._reporter.error(reason)
                 self._job.wait_for(f"the query failed: {reason}; it starts again by itself")
