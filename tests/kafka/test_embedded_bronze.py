@@ -43,16 +43,16 @@ RunningWith = Callable[[Settings], AbstractContextManager[None]]
 @pytest.fixture
 def running(settings: Settings) -> Running:
     """`with running():` the job works; it is stopped at the end, and what it raised is raised."""
-    return lambda: _running(settings)
+    return lambda: running_job(settings)
 
 
 @pytest.fixture
 def running_with() -> RunningWith:
-    return _running
+    return running_job
 
 
 @contextmanager
-def _running(settings: Settings) -> Iterator[None]:
+def running_job(settings: Settings) -> Iterator[None]:
     stopper = Stopper()
     raised: list[BaseException] = []
 

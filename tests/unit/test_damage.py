@@ -49,7 +49,7 @@ def truncated(file: Path) -> str:
     [
         (BRONZE, ["verify", "--no-topic"], "restore the folder from a backup"),
         (CLEAN, ["verify", "--no-topic"], "ventes rebuild silver"),
-        (CLEAN, ["export", "ventes_clean", "--format", "parquet", "--out", "{out}"], "ventes rebuild silver"),
+        (CLEAN, ["export", "ventes_clean", "--format", "parquet", "--output", "{out}"], "ventes rebuild silver"),
     ],
 )
 def test_every_command_says_it_in_one_line(

@@ -91,7 +91,7 @@ class KafkaReader:
         self._reached = {number: offset - 1 for number, offset in offsets.items()}
         self._opened = kafka.OpenConsumer(settings, "ventes-bronze", **_configuration(settings))
         self._consumer = self._opened.client
-        self._opened.assign(self._topic, offsets)
+        self._offsets = dict(offsets)
         self._thread = threading.Thread(target=self._read, name="intake", daemon=True)
         self._thread.start()
 
@@ -135,6 +135,7 @@ class KafkaReader:
 
     def _read(self) -> None:
         try:
+            self._opened.assign(self._topic, self._offsets)
             while self._room():
                 if messages := self._consumer.consume(1, IDLE_SECONDS):
                     self._add(messages + self._consumer.consume(self._chunk, GATHER_SECONDS))

@@ -88,7 +88,7 @@ def plain(text: str) -> str:
     """librdkafka's text without what changes each time: addresses of threads, durations, counts."""
     text = re.sub(r"^\S+: (?=\S+ )|^\[thrd:[^\]]*\]: ", "", text)
     text = re.sub(r"^\S+/(bootstrap|\d+): ", "", text)
-    return re.sub(r"\s*\((after|on|in)\b[^()]*\)", "", text).strip()
+    return re.sub(r"\s*\(after \d+ms in state .*\)$", "", text).strip()
 
 
 def closed_within(close: Callable[[], object], seconds: float = CLOSE_SECONDS) -> bool:
