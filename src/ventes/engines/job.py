@@ -12,12 +12,9 @@ from ventes.config import Settings
 from ventes.errors import AlreadyRunning, BrokerUnavailable, VentesError
 from ventes.lake import writer_lock
 from ventes.runtime import heartbeat, logs
+from ventes.runtime.exit_codes import CRASHED, NEEDS_A_PERSON
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
-
-NEEDS_A_PERSON = 3
-"""Exit code of a job that would fail again in the same way: the supervisor shows FAILED and does not loop."""
-CRASHED = 1
 
 
 class Crashed(Exception):
@@ -50,7 +47,7 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
     except AlreadyRunning as error:
         return _refused(log, service, error)
     reporter = Reporter(settings.state, service, engine)
-    stopper = Stopper().install()
+    stopper = Stopper().install(reporter.stopping)
     reporter.update(phase="starting", reason="")
     log.info("%s starts, engine %s, lake %s", service, engine, settings.lake)
     try:

@@ -139,6 +139,7 @@ class SilverLoop:
 
     def _go_on(self) -> bool:
         if self._publisher is None:
+            self._reporter.begin_work()
             self._publisher = self._recover()
         bronze = self._look()
         if bronze is None:
@@ -152,6 +153,7 @@ class SilverLoop:
 
     def _take(self, lot_range: LotRange, publisher: Publisher) -> None:
         began = time.monotonic()
+        self._reporter.begin_work()
         lot = self._lot + 1
         result = self._engine.take(lot_range, lot)
         publisher.publish(result.partials, lot)
@@ -181,6 +183,7 @@ class SilverLoop:
             duration=round(seconds, 4),
             total=self._reporter.record.total + rows,
             lag=lag,
+            working_since=None,
         )
         self._pause = self._poll
 
@@ -248,7 +251,7 @@ class SilverLoop:
     def _idle_beat(self) -> None:
         record = self._reporter.record
         if record.phase != "running" or time.time() - record.beat > BEAT_SECONDS:
-            self._reporter.update(phase="running", reason="", lag=0)
+            self._reporter.update(phase="running", reason="", lag=0, working_since=None)
             self._maintain(0)
 
     def _rest(self) -> None:

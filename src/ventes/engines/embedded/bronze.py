@@ -111,7 +111,7 @@ class Ingestion:
             if resume.unrecorded:
                 accepted_gaps.record(self._settings.lake, resume.unrecorded)
             self._log.info("reading topic %s (%s) from %s", topic.name, resume.topic_id, dict(resume.offsets))
-            self._reporter.update(phase="running", reason="")
+            self._reporter.update(phase="running", reason="", working_since=None)
             return resume
         return None
 
@@ -149,6 +149,7 @@ class Ingestion:
     def _store(self, batch: Batch, resume: source.Resume) -> None:
         """Judge and commit a batch. As long as the disk is too full for it, wait; only stopping gives it up then."""
         began = time.monotonic()
+        self._reporter.begin_work()
         rows = judged(self._database, batch.raw, self._settings, datetime.now(timezone.utc))
         while shortage := self._commit(rows, batch, resume):
             self._wait_for(shortage)
@@ -186,7 +187,7 @@ class Ingestion:
         """Write the heartbeat, and one line about the batches since the last one."""
         if line := self._progress.line():
             self._log.info(line)
-        self._reporter.update(phase="running", reason="", **self._progress.record())
+        self._reporter.update(phase="running", reason="", working_since=None, **self._progress.record())
 
 
 class Progress:

@@ -133,7 +133,7 @@ class Bronze:
             batches = MicroBatches(self._job, self._admin, resume, epoch, bronze, maintenance)
             query = self._start(batches, resume, epoch)
             try:
-                self._reporter.update(phase="running", reason="", lag=standing.lag)
+                self._reporter.update(phase="running", reason="", lag=standing.lag, working_since=None)
                 self._watch(query, batches, resume)
             finally:
                 query.stop()
