@@ -360,6 +360,7 @@ def test_start_said_again_touches_nothing_that_runs(scene: Scene) -> None:
     scene.steps(5)
     assert scene.started == []
     assert {name: process.pid for name, process in scene.running.items()} == pids
+    assert {event["already"] for event in client.events("service_ready")} == {True}
     assert client.last == {"event": "ready", "changed": False}
 
 
@@ -369,7 +370,7 @@ def test_a_start_is_told_what_becomes_ready_and_when_all_is(scene: Scene) -> Non
     assert client.events("service_ready", "ready") == []
     scene.ready["broker"] = True
     scene.steps(10)
-    assert client.events("service_ready") == [{"event": "service_ready", "service": "broker"}]
+    assert client.events("service_ready") == [{"event": "service_ready", "service": "broker", "already": False}]
     for name in services.BY_NAME:
         scene.ready[name] = True
         scene.steps(10)

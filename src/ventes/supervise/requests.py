@@ -12,7 +12,7 @@ event           besides
 state           pid, engine, stopping, services: name → record as in services.json
 accepted        engine, down: the names of the services that have to be started for it, held: name → by whom
 service         a record: the service has changed its state
-service_ready   service
+service_ready   service, already: whether it was when the start was asked for
 ready           changed: whether anything had to be started, or waited for
 failed          service, reason: the start has failed; nothing is taken back
 held            service, starts_again
@@ -65,9 +65,13 @@ class Plan:
 @dataclass
 class _Start:
     began: float
-    changed: bool
+    down: frozenset[str]
+    already: frozenset[str] | None = None
+    """Services that were ready when it was asked for."""
     told: set[str] = field(default_factory=set)
     """Services that were said to be ready."""
+    changed: bool = False
+    """Whether something was not ready at some time."""
     complete: bool = False
 
 
@@ -175,7 +179,7 @@ class Requests:
         held = {name: state.held_by for name, state in self._supervisor.services.items() if state.held_by}
         client.send({"event": "accepted", "engine": plan.engine, "down": down, "held": held})
         self._follow(client)
-        self._starts[client] = _Start(self._monotonic(), changed=bool(down))
+        self._starts[client] = _Start(self._monotonic(), frozenset(down))
 
     def _stop(self, client: Client, request: Message) -> None:
         self._follow(client)
@@ -209,17 +213,17 @@ class Requests:
             client.send(message)
 
     def _tell(self, client: Client, start: _Start, ready: frozenset[str]) -> None:
+        if start.already is None:
+            start.already = ready - start.down
         for name in self._supervisor.services:
             if name in ready and name not in start.told:
                 start.told.add(name)
-                client.send({"event": "service_ready", "service": name})
-        if start.complete:
-            return
+                client.send({"event": "service_ready", "service": name, "already": name in start.already})
         if ready != self._supervisor.wanted:
             start.changed = True
-        elif self._monotonic() - start.began >= CONFIRM_SECONDS:
+        elif not start.complete and self._monotonic() - start.began >= CONFIRM_SECONDS:
             start.complete = True
-            client.send({"event": "ready", "changed": start.changed})
+            client.send({"event": "ready", "changed": start.changed or bool(start.down)})
 
     def _end_start(self, client: Client) -> None:
         """The client's start is over; without another one, what ends on purpose stays down again."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import CLEAN, REJETS
@@ -20,8 +22,10 @@ class Visible:
     A look at tables that did not change is two `stat` calls for each.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ends: Callable[[Settings], Position | None] | None = None) -> None:
+        """`ends` asks the topic; `topic_ends` if it is not given."""
         self._settings = settings
+        self._ends = ends or topic_ends
         self._tables = OpenTables(settings)
         self._goal: Position | None = None
         self._versions: list[object] = []
@@ -33,7 +37,7 @@ class Visible:
     def reached(self) -> bool:
         """Look. Raises LakeDamaged."""
         if not self._goal:
-            self._goal = self._ends()
+            self._goal = self._ends(self._settings)
         if not self._goal:
             return self._goal is not None and not self._settings.producer.enabled
         self._look()
@@ -57,17 +61,18 @@ class Visible:
         except TableMissing:
             return None
 
-    def _ends(self) -> Position | None:
-        """(topic_id, partition) → last offset, of the partitions that hold a message; None if nobody answers."""
-        try:
-            with kafka.Admin(self._settings) as admin:
-                topic_id, ends = admin.topic_id(), admin.end_offsets()
-        except BrokerUnavailable:
-            return None
-        if topic_id is None:
-            return None
-        label = accepted_gaps.read(self._settings.lake).label(topic_id)
-        return {(label, number): high - 1 for number, (low, high) in ends.items() if high > low}
+
+def topic_ends(settings: Settings) -> Position | None:
+    """(topic_id, partition) → last offset, of the partitions that hold a message; None if nobody answers."""
+    try:
+        with kafka.Admin(settings) as admin:
+            topic_id, ends = admin.topic_id(), admin.end_offsets()
+    except BrokerUnavailable:
+        return None
+    if topic_id is None:
+        return None
+    label = accepted_gaps.read(settings.lake).label(topic_id)
+    return {(label, number): high - 1 for number, (low, high) in ends.items() if high > low}
 
 
 def sales(settings: Settings) -> int:
