@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from ventes.errors import VentesError
-from ventes.supervise import control
-from ventes.supervise.control import Client, Connection, Disconnected, Message, Server
+from ventes.supervise import control, control_server
+from ventes.supervise.control import Client, Disconnected, Message
+from ventes.supervise.control_server import Connection, Server
 
 
 class Scene:
@@ -236,7 +237,7 @@ def test_a_client_that_does_not_read_is_closed_once_it_owes_too_much(scene: Scen
         connection.send({"event": "service", "reason": "x" * 1000})
         sent += 1000
         assert sent < 2_000_000
-    assert sent > control.MOST_UNREAD
+    assert sent > control_server.MOST_UNREAD
     assert scene.gone == [connection]
     connection.send({"event": "more"})  # is lost, like the client
     assert works(scene)
@@ -269,7 +270,7 @@ def test_a_client_that_goes_away_is_noticed(scene: Scene, sends: bytes) -> None:
 
 
 def test_too_many_clients_are_refused_and_the_others_go_on(scene: Scene) -> None:
-    clients = [scene.open() for _ in range(control.MOST_CLIENTS)]
+    clients = [scene.open() for _ in range(control_server.MOST_CLIENTS)]
     with scene.open() as one_more, pytest.raises(VentesError, match="32 clients are connected"):
         one_more.receive(1.0)
     assert scene.ask(clients[0], "x") is not None
@@ -285,7 +286,7 @@ def test_a_silent_client_is_closed_after_a_while_unless_it_is_being_told_somethi
         scene.connections[0].served = True
         scene.close_idle(after=0)
         assert silent.receive(0.01) is None
-        scene.close_idle(after=control.IDLE_SECONDS + 1)
+        scene.close_idle(after=control_server.IDLE_SECONDS + 1)
         with pytest.raises(Disconnected):
             silent.receive(1.0)
         assert scene.ask(served, "y") is not None

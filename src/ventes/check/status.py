@@ -24,6 +24,7 @@ from ventes.deltalog.table import Table
 from ventes.errors import VentesError
 from ventes.lake import tables
 from ventes.runtime import heartbeat
+from ventes.runtime.durations import in_words
 from ventes.runtime.heartbeat import Heartbeat
 from ventes.supervise import service_records, services, states
 from ventes.supervise.service_records import Entry, ServiceRecords
@@ -243,6 +244,8 @@ def _alive(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, 
     if seen.entry is not None and seen.entry.state == states.STOPPING:
         return states.STOPPING, False, seen.entry.reason
     silent = now - record.beat if record is not None and record.service in REPORTING else 0.0
+    if silent > SILENT_SECONDS and record is not None and record.working_since is not None:
+        return states.RUNNING, ready, f"has been working on one batch for {in_words(now - record.working_since)}"
     if silent > SILENT_SECONDS:
         return states.RUNNING, False, f"has not reported for {silent:.0f} s"
     if ready:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -108,7 +108,7 @@ class Reporter:
             if self.record.phase not in _AT_WORK:
                 self.record.working_since = None
             self.record.beat = time.time()
-            write_atomically(self._path, json.dumps(asdict(self.record)))
+            write_atomically(self._path, json.dumps(vars(self.record)))
 
     def error(self, message: str) -> None:
         self.update(last_error=message, last_error_at=time.time())

@@ -25,7 +25,8 @@ from ventes.config import Settings
 from ventes.errors import VentesError
 from ventes.lake.writer_lock import WriterLock
 from ventes.runtime import heartbeat, log_files, logs
-from ventes.supervise import control, orphans, processes, service_records, services, states
+from ventes.supervise import orphans, processes, service_records, services, states
+from ventes.supervise.control_server import Server
 from ventes.supervise.requests import Plan, Requests
 from ventes.supervise.service_records import Entry, ServiceRecords
 from ventes.supervise.service_state import IDLE, World
@@ -74,7 +75,7 @@ class Daemon:
             self._records.entries[name] = service.entry
         self._requests = Requests(self._supervisor, self._records, self._plan, time.monotonic)
         WakeUp(self._selector, self._requests.stop)
-        self._control = control.Server(settings.state, self._selector, self._requests.handle, self._requests.gone)
+        self._control = Server(settings.state, self._selector, self._requests.handle, self._requests.gone)
 
     def run(self) -> None:
         """Until SIGTERM, SIGINT or the request `stop`; then everything has ended."""

@@ -25,11 +25,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from ventes.errors import AlreadyRunning, UsageError, VentesError
 from ventes.runtime.logs import printable
 from ventes.supervise import states
+from ventes.supervise.control import Message
 from ventes.supervise.service_records import Entry, ServiceRecords
 from ventes.supervise.services import Service
 from ventes.supervise.supervisor import Supervisor
@@ -39,11 +40,9 @@ CONFIRM_SECONDS = 0.2
 CRASHES = 3
 """So many crashes of a service in a row, and a start is given up: a person is looking and can mend the cause."""
 
-Message = dict[str, Any]
-
 
 class Client(Protocol):
-    """`control.Connection` is the real one. `served`: something is told to it over time, so it may be silent."""
+    """`control_server.Connection` is the real one. `served`: something is told to it over time, so it may be silent."""
 
     pid: int
     served: bool
