@@ -481,6 +481,16 @@ def test_one_that_ends_at_once_each_time_fails_the_start(scene: Scene) -> None:
     assert "again and again: ended during the start" in failed["reason"]
 
 
+def test_each_start_counts_anew(scene: Scene) -> None:
+    scene.up()
+    for _ in range(5):
+        client = scene.ask("start")
+        scene.running["page"].ends(-15)
+        scene.steps(5)
+        assert client.last == {"event": "ready", "changed": True}
+        scene.requests.gone(client)
+
+
 def test_a_start_fails_with_the_reason_of_the_service(scene: Scene) -> None:
     client = scene.up().ask("start")
     scene.running["bronze"].ends(3)

@@ -70,7 +70,7 @@ class _Start:
     told: set[str] = field(default_factory=set)
     """Services that were said to be ready."""
     changed: bool = False
-    """Whether something was not ready at some time."""
+    """Whether something was started, or not ready at some time."""
     complete: bool = False
 
 
@@ -136,6 +136,8 @@ class Requests:
     def changed(self, entry: Entry) -> None:
         """A service has changed its state."""
         self._broadcast({"event": "service", **asdict(entry)})
+        for start in self._starts.values():
+            start.changed = True
         if entry.service in self._supervisor.wanted and (reason := _gave_up(entry)):
             for client in list(self._starts):
                 client.send({"event": "failed", "service": entry.service, "reason": reason})

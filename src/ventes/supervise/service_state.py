@@ -128,6 +128,7 @@ class ServiceState:
             self._wait_to_start()
         elif self.state == states.STOPPING and not self._start_again:
             self._stop_first(self.entry.reason)
+        self.entry.crashes = 0
 
     def stop(self) -> None:
         """Begin an orderly stop; `step()` sees it through."""
