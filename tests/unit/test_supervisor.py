@@ -448,6 +448,14 @@ def test_a_sigterm_after_the_start_has_succeeded_means_stopped_on_purpose(scene:
     assert (scene.state("bronze"), scene.started) == (states.STOPPED, [])
 
 
+def test_one_that_is_killed_on_its_way_down_was_stopped_on_purpose(scene: Scene) -> None:
+    scene.up().running["bronze"].sigterm().ends(-9)
+    scene.step()
+    scene.step(60)
+    assert (scene.state("bronze"), scene.started) == (states.STOPPED, [])
+    assert "killed by SIGKILL" in scene.entry("bronze").reason
+
+
 def test_a_start_that_goes_away_still_gets_what_it_had_asked_for(scene: Scene) -> None:
     process = scene.up().running["bronze"].sigterm()
     scene.ready["bronze"] = False
