@@ -1,8 +1,8 @@
 """The supervisor's control socket, seen from a command: <state>/run/control.sock.
 
 A Unix stream with one JSON object on a line, both ways. A request has a "request", what comes back has an "event";
-`requests` lists them. Access to it is full control of the pipeline: the folder is 0700, the socket 0600. The supervisor's
-side is in `control_server`.
+`requests` lists them. Access to it is full control of the pipeline: the folder is 0700, the socket 0600. What the
+supervisor does with it is in `control_server`.
 """
 
 from __future__ import annotations
