@@ -23,11 +23,14 @@ from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_PAYS, REJETS, RO
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
 from ventes.engines import job
+from ventes.engines.lot_range import LotRange
+from ventes.engines.silver_loop import LotResult
 from ventes.errors import AlreadyRunning, LakeDamaged
 from ventes.lake import tables
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
+from ventes.runtime import heartbeat
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -247,6 +250,25 @@ def reason_to_wait(settings: Settings) -> str:
     reporter = Reporter(settings.state, "silver")
     assert loop_of(settings, stopper=Note(), reporter=reporter, max_rows=10).run() == 0
     return seen[0]
+
+
+def test_a_lot_in_progress_is_noted_in_the_heartbeat(settings: Settings) -> None:
+    noted: list[float | None] = []
+
+    class Watched(PlainEngine):
+        def take(self, lot_range: LotRange, lot: int) -> LotResult:
+            record = heartbeat.read(settings.state, "silver")
+            assert record is not None
+            noted.append(record.working_since)
+            return super().take(lot_range, lot)
+
+    fill_bronze(settings, count=200)
+    assert run(settings, make_engine=Watched) == 0
+    assert len(noted) == 2
+    assert all(since is not None and abs(time.time() - since) < 30 for since in noted)
+    record = heartbeat.read(settings.state, "silver")
+    assert record is not None
+    assert record.working_since is None
 
 
 def test_waits_for_bronze(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 from ventes import config
 from ventes.broker import managed
 from ventes.errors import VentesError
-from ventes.supervise.restart import NEEDS_A_PERSON
+from ventes.runtime.exit_codes import NEEDS_A_PERSON
 
 
 def main() -> NoReturn:

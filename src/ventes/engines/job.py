@@ -13,12 +13,10 @@ from ventes.errors import AlreadyRunning, BrokerUnavailable, LockLost, VentesErr
 from ventes.lake import damage, writer_lock
 from ventes.runtime import heartbeat, logs
 from ventes.runtime.durations import in_words
+from ventes.runtime.exit_codes import CRASHED, NEEDS_A_PERSON
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
-NEEDS_A_PERSON = 3
-"""Exit code of a job that would fail again in the same way: the supervisor shows FAILED and does not loop."""
-CRASHED = 1
 BEAT_SECONDS = 5.0
 """How often a job that has nothing else to say renews its heartbeat."""
 
@@ -53,7 +51,7 @@ class Job:
         if self._waits_since is not None:
             self.log.info("goes on after waiting %s", in_words(time.monotonic() - self._waits_since))
             self._waits_since = None
-        self.reporter.update(phase="running", reason="", **fields)
+        self.reporter.update(phase="running", reason="", working_since=None, **fields)
 
     def beat_due(self) -> bool:
         """Whether the heartbeat is old, or does not say that the job runs."""
@@ -77,7 +75,7 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
     except AlreadyRunning as error:
         return _refused(log, service, error)
     reporter = Reporter(settings.state, service, engine)
-    stopper = Stopper().install()
+    stopper = Stopper().install(reporter.stopping)
     reporter.update(phase="starting", reason="")
     log.info("%s starts, engine %s, lake %s", service, engine, settings.lake)
     try:

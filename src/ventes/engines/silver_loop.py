@@ -143,6 +143,7 @@ class SilverLoop:
         if self._publisher is not None and self._edited():
             self._release()  # what is in memory may not be true any more
         if self._publisher is None:
+            self._reporter.begin_work()
             self._publisher = self._recover()
         bronze = self._look()
         if bronze is None:
@@ -157,6 +158,7 @@ class SilverLoop:
     def _take(self, lot_range: LotRange, publisher: Publisher) -> None:
         began = time.monotonic()
         self._engine.require_lock()
+        self._reporter.begin_work()
         lot = self._lot + 1
         result = self._engine.take(lot_range, lot)
         publisher.publish(result.partials, lot)

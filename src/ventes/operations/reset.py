@@ -55,8 +55,8 @@ def what_to_remove(settings: Settings) -> Removal:
 
 
 def refuse_while_running(settings: Settings) -> None:
-    book = service_records.read(settings.state)
-    running = [] if book.supervisor() is None else [f"the supervisor (pid {book.supervisor_pid})"]
+    records = service_records.read(settings.state)
+    running = [] if records.supervisor() is None else [f"the supervisor (pid {records.supervisor_pid})"]
     running += [services.BY_NAME[name].title for name in orphans.find(settings)] if not running else []
     for service in services.ALL:
         if by_hand := services.started_by_hand(settings, service):

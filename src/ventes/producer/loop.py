@@ -20,6 +20,7 @@ from ventes.producer.sale import Message
 from ventes.producer.sender import MAX_UNACKED, Sender
 from ventes.producer.spool import Spool
 from ventes.runtime import heartbeat
+from ventes.runtime.exit_codes import NEEDS_A_PERSON
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -37,8 +38,6 @@ QUANTUM_SECONDS = 0.01
 """Sales due within this time are made together: a spool file each would cost more than the sale."""
 LOST_SECONDS = 1.0
 """Further behind than this, the pace starts anew."""
-NEEDS_A_PERSON = 3
-"""Exit code of a job that only a person can help."""
 
 _log = logging.getLogger("ventes.producer")
 

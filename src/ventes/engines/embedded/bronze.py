@@ -142,6 +142,7 @@ class Ingestion:
 
     def _store(self, batch: Batch, resume: source.Resume) -> None:
         began = time.monotonic()
+        self._reporter.begin_work()
         if not self._writer.store(batch, resume.topic_id):
             return
         self._maintenance.run_due(batch.behind)

@@ -85,6 +85,7 @@ class MicroBatches:
         planned = checkpoint.batch_offsets(self._epoch, self._settings.kafka.topic, batch)
         if planned == self.following:
             return  # Spark begins an epoch with a batch, even of nothing
+        self._reporter.begin_work()
         messages = sum(end - self.following.get(partition, 0) for partition, end in planned.items())
         made: Sequence[DataFile] = ()
         if not commit.has(self._bronze, self._transaction(), batch):
