@@ -75,17 +75,19 @@ def restart(engine: EngineOption = None, yes: YesOption = False) -> None:
 
     With an --engine other than the running one, only the two jobs are replaced: it takes over where they stood.
     """
-    from ventes.supervise import service_records, shutdown, startup
+    from ventes.supervise import preflight, service_records, shutdown, startup
 
     settings = config.load()
     book = service_records.read(settings.state)
     running = book.supervisor() is not None
     if running and engine is not None and engine != book.engine:
         settings = _load(engine)
+        preflight.engine(settings)
         _say(f"stopping the {book.engine} engine's jobs, {engine} takes over where they stood")
         result = startup.switch(settings, engine, _say)
     else:
         settings = _load(engine or (book.engine if running else None))  # type: ignore[arg-type]  # the ledger's is one
+        preflight.engine(settings)
         shutdown.stop(settings, _say)
         result = startup.start(settings, engine, _say, _asker(yes))
     _say(_welcome(settings, result.engine, result.seconds))

@@ -63,6 +63,7 @@ def start(settings: Settings, engine: str | None, say: Say, agreed: Callable[[st
     if book.supervisor() is None:
         return _fresh(settings, say, began)
     if engine is not None and engine != book.engine:
+        preflight.engine(settings)
         if not agreed(f"The {book.engine} engine runs. Stop its jobs and go on with the {engine} engine?"):
             raise VentesError(f"the {book.engine} engine goes on", f"ventes start --engine {engine} --yes changes it")
         say(f"stopping the {book.engine} engine's jobs, {engine} takes over where they stood")
