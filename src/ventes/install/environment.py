@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ventes.errors import InstallError
+from ventes.runtime import child_environment
 
 MEGABYTE = 1_000_000
 AGAIN = "then run `bash start_pipeline.sh` again: it goes on from here"
@@ -149,8 +150,9 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def _clean() -> dict[str, str]:
-    """Our environment without what would make another Python see this one's modules."""
-    return {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
+    """Our environment for another Python: without what would make it see this one's modules."""
+    kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
+    return child_environment.variables(kept)
 
 
 def _last(output: str) -> str:
