@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,9 +16,23 @@ from pathlib import Path
 
 from ventes.errors import InstallError
 from ventes.runtime import child_environment
+from ventes.runtime.files import write_if_changed
 
 MEGABYTE = 1_000_000
 AGAIN = "then run `bash start_pipeline.sh` again: it goes on from here"
+
+
+_COMMAND = """\
+#!/bin/sh
+'''exec' {} "$0" "$@"
+' '''
+import sys
+
+from ventes.cli import main
+
+sys.exit(main())
+"""
+"""First a shell script, because the line after #! takes no path with a blank; then a Python one."""
 
 
 class Environment:
@@ -84,11 +99,13 @@ class Environment:
             raise self._pip_error(step, log)
 
     def install_project(self) -> None:
-        """The project itself, so that bin/ventes is there; from this folder, nothing is copied. Raises InstallError."""
-        options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-        done = _run([*self._pip, "install", *options, "-e", str(self._root)])
-        if done.returncode:
-            raise InstallError(f"the project could not be installed: {_last(done.stdout)}", "mend that, run it again")
+        """bin/ventes, and the package `ventes` for this Python; from this folder, nothing is copied. Idempotent.
+
+        Not by pip: it would write the folder's name into a .pth, which Python reads as ASCII where LC_ALL=C.
+        """
+        for site in self.folder.glob("lib/python*/site-packages"):
+            write_if_changed(site / "ventes.pth", f"{os.path.relpath(self._root / 'src', site)}\n", 0o644)
+        write_if_changed(self.folder / "bin" / "ventes", _COMMAND.format(shlex.quote(str(self.python))), 0o755)
 
     def _pip_error(self, step: str, log: Path) -> InstallError:
         lines = [line.strip() for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]

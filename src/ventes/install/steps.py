@@ -71,7 +71,7 @@ def install(engine: str) -> None:
             install_lock(environment, stamps, "spark", REQUIREMENTS / "spark.txt", SPARK_MB)
         if not environment.is_mine:
             _go_on_in(environment, engine, lock)
-        install_project(environment, stamps)
+        environment.install_project()
         found = find_java(environment, stamps)
         _jars("kafka")
         if with_spark:
@@ -135,15 +135,6 @@ def install_lock(environment: Environment, stamps: Stamps, step: str, lock: Path
     if not stamps.has(step, key):
         environment.install_lock(step, lock, space_mb)
         stamps.set(step, key)
-
-
-def install_project(environment: Environment, stamps: Stamps) -> None:
-    """The command `ventes`."""
-    key = _hash(ROOT / "pyproject.toml")
-    if not (stamps.has("project", key) and (environment.folder / "bin" / "ventes").exists()):
-        say("the command `ventes`")
-        environment.install_project()
-        stamps.set("project", key)
 
 
 def find_java(environment: Environment, stamps: Stamps) -> java.Java:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 
+_FRAME = re.compile(r"\s+at \S+\(.*\)\s*$|\s+\.\.\. \d+ (?:more|common frames)")
 _NOISE = re.compile(
-    r"""\s*at\ \S+\(.*\)\s*$ | \s*\.\.\.\ \d+\ (?:more|common\ frames)      # a stack
-    | NOTE:\ |Picked\ up\ |WARNING:\ |.*\bVM\ warning:                      # the launcher and the JVM, on their options
-    | \[[^]]*\]\[(?:info|warning|error)\s*\] | .*Unable\ to\ use\ shared\ archive   # … on the class-data archive
+    r"""NOTE:\ |Picked\ up\ |WARNING:\ |.*\bVM\ warning:                                   # options of the JVM
+    | \[[^]]*\]\[(?:info|warning|error)\s*\] | .*Unable\ to\ use\ shared\ archive            # class-data archive
     | Error\ occurred\ during\ initialization | Error:\ (?:Could\ not\ create|A\ (?:fatal|JNI))   # headings
-    | .*\s(?:DEBUG|INFO|WARN)\s""",
+    | .*\s(?:DEBUG|INFO|WARN)\s                                                            # log""",
     re.VERBOSE,
 )
 _LOGGED = re.compile(r".*\b(?:ERROR|FATAL)\b")
 _THROWN = re.compile(r"""(?:Exception\ in\ thread\ ".*?"\ )?(?:[\w$]+\.)*[\w$]*(?:Exception|Error)\b""", re.VERBOSE)
 _CAUSED_BY = "Caused by: "
+
+
+def is_frame(line: str) -> bool:
+    """Whether a line belongs to a stack trace, below the exception."""
+    return _FRAME.match(line) is not None
 
 
 def cause(text: str) -> str:
@@ -24,7 +29,7 @@ def cause(text: str) -> str:
     is not a note of the JVM; never a line of a stack trace. An exception that says nothing itself, such as
     ExceptionInInitializerError, gives way to the last that it was caused by.
     """
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not _NOISE.match(line)]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not (_NOISE.match(line) or is_frame(line))]
     first = next((number for number, line in enumerate(lines) if _LOGGED.match(line)), 0)
     lines = lines[first:]
     for number, line in enumerate(lines):

@@ -255,9 +255,12 @@ def _needs_delta(spark: SparkSession) -> None:
     jvm: Any = spark._jvm
     for name in ("io.delta.sql.DeltaSparkSessionExtension", "org.apache.spark.sql.kafka010.KafkaSourceProvider"):
         if not jvm.org.apache.spark.util.Utils.classIsLoadable(name):
+            home, ours = os.environ.get("SPARK_HOME"), spark_installation.package()
             raise InstallError(
                 f"this Spark does not know {name.rpartition('.')[2]}",
-                "`python -m ventes.install` configures .venv/bin/spark-submit; or run the script with python",
+                "`python -m ventes.install` configures .venv/bin/spark-submit; or run the script with python"
+                if home is None or Path(home) == ours
+                else f"SPARK_HOME={home} is another one: unset it; or run the script with python",
             )
 
 
