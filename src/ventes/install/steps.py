@@ -32,8 +32,8 @@ ROOT = Path(__file__).resolve().parents[3]
 STATE = ROOT / ".ventes"
 REQUIREMENTS = ROOT / "requirements"
 OLDEST = (3, 10)
-BASE_MB = 1200
-SPARK_MB = 1500
+BASE_MB = 1400
+SPARK_MB = 2000
 """Free space for a lock's packages, what pip unpacks on the way, and the jars that follow."""
 
 
