@@ -7,12 +7,14 @@ import types
 
 import pytest
 
+from ventes.cli import lifecycle
 from ventes.config import PROJECT
 from ventes.errors import InstallError
 from ventes.install import environment, spark, steps
 from ventes.install.environment import Environment
 from ventes.install.java import Java
 from ventes.install.steps import Stamps
+from ventes.supervise import shutdown
 
 
 def test_a_stamp_counts_only_for_what_it_was_set_for(tmp_path):
@@ -159,6 +161,15 @@ def test_what_of_spark_is_missing_is_named_with_the_command_that_adds_it(tmp_pat
     with pytest.raises(InstallError, match=r"Spark is not installed here .*pyspark and delta") as caught:
         spark.require(tmp_path)
     assert "`bash start_pipeline.sh --engine spark` adds it" in caught.value.hint
+
+
+def test_a_restart_on_spark_is_refused_before_anything_is_stopped(tmp_path, no_spark, monkeypatch):
+    toml = tmp_path / "ventes.toml"
+    toml.write_text('engine = "embedded"\n[paths]\nstate = "state"\n')
+    monkeypatch.setenv("VENTES_CONFIG", str(toml))
+    monkeypatch.setattr(shutdown, "stop", lambda *_: pytest.fail("something was stopped"))
+    with pytest.raises(InstallError, match="Spark is not installed here"):
+        lifecycle.restart(engine="spark")
 
 
 def test_packages_without_their_jars_are_no_spark(tmp_path):
