@@ -75,16 +75,18 @@ def restart(engine: EngineOption = None, yes: YesOption = False) -> None:
 
     With an --engine other than the running one, only the two jobs are replaced: it takes over where they stood.
     """
-    from ventes.supervise import service_records, shutdown, startup
+    from ventes.supervise import preflight, service_records, shutdown, startup
 
     settings = config.load()
     records = service_records.read(settings.state)
     running = records.supervisor() is not None
     if running and engine is not None and engine != records.engine:
         settings = _load(engine)
+        preflight.engine(settings)
         result = startup.start(settings, engine, _say, lambda question: True)
     else:
         settings = _load(engine or (records.engine if running else None))  # type: ignore[arg-type]  # it is one of them
+        preflight.engine(settings)
         shutdown.stop(settings, _say)
         result = startup.start(settings, engine, _say, _asker(yes))
     _say(_welcome(settings, result.engine, result.seconds))

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
-from ventes.runtime import heartbeat
+from ventes.runtime import child_environment, heartbeat
 from ventes.runtime.project import from_project, own_python
 from ventes.supervise import ports
 
@@ -177,7 +177,7 @@ def environment(settings: Settings) -> dict[str, str]:
     ours = {"VENTES_SUPERVISED": "1", "VENTES_ENGINE": settings.engine, "PYTHONUNBUFFERED": "1"}
     if settings.config_file.is_file():
         ours[CONFIG_VARIABLE] = str(settings.config_file)
-    return {**os.environ, **ours}
+    return child_environment.variables({**os.environ, **ours})
 
 
 def folder() -> Path:

@@ -36,6 +36,7 @@ def start(settings: Settings, engine: str | None, say: Say, agreed: Callable[[st
     if state is None:
         return _fresh(settings, say, began)
     if engine is not None and engine != state["engine"]:
+        preflight.engine(settings)
         if not agreed(f"The {state['engine']} engine runs. Stop its jobs and go on with the {engine} engine?"):
             raise VentesError(
                 f"the {state['engine']} engine goes on", f"ventes start --engine {engine} --yes changes it"

@@ -1,7 +1,8 @@
-"""What `.venv/bin/spark-submit`, `spark-sql` and `pyspark` know when a person types them: jars, Delta, local only.
+"""Spark as it is installed here: whether it is, and what its commands know when a person types them.
 
-Spark reads its conf folder inside the pyspark package. The jobs set everything themselves (engines/spark); these
-are defaults for the hand, and leave nothing in the folder where they are run. Standard library only.
+`.venv/bin/spark-submit`, `spark-sql` and `pyspark` read the conf folder inside the pyspark package: jars, Delta, local
+only. The jobs set everything themselves (engines/spark); these are defaults for the hand, and leave nothing in the
+folder where they are run. Standard library only.
 """
 
 from __future__ import annotations
@@ -12,19 +13,44 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ventes.errors import InstallError
+from ventes.install import jars
 from ventes.install.java import Java
 from ventes.runtime.files import write_if_changed
 
+ADD = "bash start_pipeline.sh --engine spark"
+"""The command that installs it."""
 
-def write(jars: Path, scratch: Path, java: Java) -> None:
-    """Write the conf files where they are not already so. `jars` is the jars' folder, `scratch` a folder of ours."""
+
+def package() -> Path | None:
+    """The folder of the pyspark package, which is Spark's home; None if it is not installed."""
     spec = find_spec("pyspark")
     if spec is None or not spec.submodule_search_locations:
-        raise InstallError("pyspark is not installed", "bash start_pipeline.sh installs it")
-    home = Path(spec.submodule_search_locations[0])
+        return None
+    return Path(spec.submodule_search_locations[0])
+
+
+def missing(folder: Path) -> str:
+    """What of Spark is not installed, in words; '' if nothing. `folder` is that of the jars."""
+    packages = [name for name in ("pyspark", "delta") if find_spec(name) is None]
+    if packages:
+        return f"the Python package{'s' if len(packages) > 1 else ''} {' and '.join(packages)}"
+    return "" if jars.ready(folder, "spark") else f"its pinned jars in {folder / 'spark'}"
+
+
+def require(folder: Path) -> None:
+    """Raise InstallError if Spark is not installed. `folder` is that of the jars."""
+    if lacking := missing(folder):
+        raise InstallError(f"Spark is not installed here ({lacking})", f"`{ADD}` adds it")
+
+
+def write_defaults(folder: Path, scratch: Path, java: Java) -> None:
+    """Write the conf files where they are not already so. `folder` is that of the jars, `scratch` a folder of ours."""
+    home = package()
+    if home is None:
+        raise InstallError("pyspark is not installed", f"`{ADD}` installs it")
     scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
     (home / "conf").mkdir(exist_ok=True)
-    write_if_changed(home / "conf" / "spark-defaults.conf", _defaults(jars / "spark", scratch), 0o644)
+    write_if_changed(home / "conf" / "spark-defaults.conf", _defaults(folder / "spark", scratch), 0o644)
     write_if_changed(home / "conf" / "log4j2.properties", _LOG4J, 0o644)
     # Each of Spark's commands sources this file to find its home. pyspark's own version asks the first python3 on
     # PATH, which knows no pyspark unless .venv is activated, and no Java that came as a wheel. (conf/spark-env.sh
