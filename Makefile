@@ -22,10 +22,12 @@ install: ## .venv with everything that both engines and the tests need, and the 
 test: install ## all tests (ARGS="tests/unit -k verdict" narrows them)
 	$(PY) -m pytest $(ARGS)
 
-check: install ## style and types; changes nothing
+check: install ## style, types, imports between rooms, dead code; changes nothing
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/vulture
 
 format: install ## let ruff mend style and imports
 	.venv/bin/ruff check --fix
