@@ -136,7 +136,9 @@ def test_a_disk_without_room_is_named(other_rules: Settings, monkeypatch: pytest
 def test_reset_takes_a_half_made_rebuild_with_it(other_rules: Settings) -> None:
     stopper = Stopper()
     run(other_rules, stopper, progress=lambda text: stopper.stop())
-    heartbeat.path_of(other_rules.state, "silver").unlink()  # the fixture's, in the name of this process
+    heartbeat.path_of(
+        other_rules.state, "silver", supervised=False
+    ).unlink()  # the fixture's, in the name of this process
     wanted = reset.what_to_remove(other_rules)
     assert staging_of(other_rules).lake in wanted.paths
     reset.carry_out(other_rules, wanted, lambda text: None)

@@ -90,6 +90,7 @@ class Scene:
         self.by_hand: dict[str, str] = {}
         self.cannot_start: dict[str, Exception] = {}
         self.busy: set[str] = set()
+        self.hung: dict[str, str] = {}
         self.started: list[str] = []
         self.running: dict[str, FakeProcess] = {}
         self.history: list[tuple[str, str]] = []
@@ -99,6 +100,7 @@ class Scene:
             start=self._start,
             ready=lambda service: self.ready[service.name],
             says_stopping=lambda service: self.running[service.name].says_stopping,
+            hangs=lambda service: self.hung.get(service.name, ""),
             started_by_hand=lambda service: self.by_hand.get(service.name, ""),
             last_words=lambda service: "its last words",
             changed=self._changed,
@@ -206,6 +208,20 @@ def test_killed_is_restarted_after_the_back_off(scene: Scene) -> None:
     scene.step(0.2)
     assert scene.started == ["producer"]
     assert scene.state("producer") == states.RUNNING
+
+
+def test_what_hangs_is_killed_with_its_reason_and_restarted(scene: Scene) -> None:
+    scene.up()
+    scene.hung["bronze"] = "its loop has not turned for 60 s and used no CPU"
+    scene.step()
+    assert scene.running["bronze"].heard == ["KILL"]
+    scene.hung.clear()  # the next look of the watchdog finds no process
+    scene.step()
+    assert scene.state("bronze") == states.RESTARTING
+    assert "has not turned for 60 s" in scene.entry("bronze").reason
+    scene.step(1.1)
+    assert scene.state("bronze") == states.RUNNING
+    assert scene.running["bronze"].heard == []
 
 
 def test_a_restart_waits_for_the_jvm_of_the_dead_driver(scene: Scene) -> None:

@@ -14,7 +14,6 @@ import typer
 
 from ventes import __version__
 from ventes.errors import VentesError
-from ventes.lake import damage
 
 INTERRUPTED = 130
 """128 + SIGINT: what shells expect of a program that Ctrl-C ended."""
@@ -75,6 +74,8 @@ def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: 
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
+        from ventes.lake import damage  # here: Arrow takes 0.2 s to import
+
         if (damaged := damage.of_error(error)) is None:
             raise
         print(f"{name}: {damaged}", file=sys.stderr)

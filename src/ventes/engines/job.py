@@ -43,7 +43,7 @@ class Job:
             self._waits_since = time.monotonic()
         if news:
             self.log.warning("waiting: %s", reason)
-        if news or time.time() - record.beat > BEAT_SECONDS:
+        if news or self.reporter.age > BEAT_SECONDS:
             self.reporter.update(phase="waiting", reason=reason)
 
     def go_on(self, **fields: object) -> None:
@@ -55,8 +55,7 @@ class Job:
 
     def beat_due(self) -> bool:
         """Whether the heartbeat is old, or does not say that the job runs."""
-        record = self.reporter.record
-        return record.phase != "running" or time.time() - record.beat > BEAT_SECONDS
+        return self.reporter.record.phase != "running" or self.reporter.age > BEAT_SECONDS
 
 
 Body = Callable[[Job], int | None]

@@ -101,6 +101,7 @@ def _wait_for_kafka(settings: Settings, stopper: Stopper, news: News) -> int | N
                 return lane_from_kafka(settings)
         except BrokerUnavailable as error:
             news.phase("waiting", str(error))
+            news.beat()
     return None
 
 

@@ -1,7 +1,8 @@
 """What a running service says of itself, for `status`, the supervisor and the page.
 
-One JSON file a service: <state>/run/<service>.json, replaced atomically. A record is a claim: a reader checks
-with `alive()` that the process it names is the one that wrote it.
+One JSON file a service: <state>/run/<service>.json, replaced atomically; one that was started by hand writes
+<service>.by-hand.json, so that neither overwrites the other. A record is a claim: a reader checks with `alive()` that
+the process it names is the one that wrote it.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ class Heartbeat:
     last_error_at: float | None = None
 
 
-def path_of(state: Path, service: str) -> Path:
-    return state / "run" / f"{service}.json"
+def path_of(state: Path, service: str, *, supervised: bool) -> Path:
+    return state / "run" / (f"{service}.json" if supervised else f"{service}.by-hand.json")
 
 
 _NEVER_AFTER = {
@@ -77,14 +78,16 @@ class Reporter:
     def __init__(self, state: Path, service: str, engine: str = "") -> None:
         me = psutil.Process()
         self._guard = threading.Lock()
-        self._path = path_of(state, service)
+        self._beaten = time.monotonic()
+        supervised = bool(os.environ.get("VENTES_SUPERVISED"))
+        self._path = path_of(state, service, supervised=supervised)
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.record = Heartbeat(
             service=service,
             engine=engine,
             pid=me.pid,
             process_started=start_of(me.pid),
-            supervised=bool(os.environ.get("VENTES_SUPERVISED")),
+            supervised=supervised,
             command=[sys.executable, *sys.argv],
             since=time.time(),
         )
@@ -108,7 +111,13 @@ class Reporter:
             if self.record.phase not in _AT_WORK:
                 self.record.working_since = None
             self.record.beat = time.time()
+            self._beaten = time.monotonic()
             write_atomically(self._path, json.dumps(vars(self.record)))
+
+    @property
+    def age(self) -> float:
+        """Seconds since the record was last written; setting the clock does not move it."""
+        return time.monotonic() - self._beaten
 
     def error(self, message: str) -> None:
         self.update(last_error=message, last_error_at=time.time())
@@ -124,9 +133,31 @@ class Reporter:
 
 
 def read(state: Path, service: str) -> Heartbeat | None:
-    """The last record of a service, or None if there is none that can be read."""
+    """The record of the process that runs a service, the supervised one first; of one that has ended, the last.
+
+    None if there is none that can be read.
+    """
+    found = [
+        record for supervised in (True, False) if (record := _read(path_of(state, service, supervised=supervised)))
+    ]
+    return next(filter(alive, found), max(found, key=lambda record: record.beat, default=None))
+
+
+def of_process(state: Path, service: str, pid: int) -> Heartbeat | None:
+    """What the process `pid` says of itself; None if it has said nothing."""
+    found = (_read(path_of(state, service, supervised=supervised)) for supervised in (True, False))
+    return next((record for record in found if record is not None and record.pid == pid), None)
+
+
+def by_hand(state: Path, service: str) -> Heartbeat | None:
+    """The record of a process that runs the service although no supervisor started it; None if there is none."""
+    record = _read(path_of(state, service, supervised=False))
+    return record if record is not None and alive(record) else None
+
+
+def _read(path: Path) -> Heartbeat | None:
     try:
-        data = json.loads(path_of(state, service).read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
         known = Heartbeat.__dataclass_fields__
         return Heartbeat(**{name: value for name, value in data.items() if name in known})
     except (OSError, ValueError, TypeError):

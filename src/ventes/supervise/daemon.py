@@ -10,6 +10,7 @@ One thread, no Kafka client, no Arrow, no DuckDB: it stays at 40 MB and next to 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import selectors
@@ -19,6 +20,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+
+import psutil
 
 from ventes import config
 from ventes.config import Settings
@@ -32,6 +35,7 @@ from ventes.supervise.service_records import Entry, ServiceRecords
 from ventes.supervise.service_state import IDLE, World
 from ventes.supervise.services import Service
 from ventes.supervise.supervisor import Supervisor
+from ventes.supervise.watchdog import Watchdog
 
 
 class WakeUp:
@@ -64,6 +68,7 @@ class Daemon:
             start=self._start,
             ready=lambda service: service.ready(self._settings)[0],
             says_stopping=self._says_stopping,
+            hangs=lambda service: self._watchdog.reason(service),
             started_by_hand=self._started_by_hand,
             last_words=self._last_words,
             changed=self._changed,
@@ -71,6 +76,9 @@ class Daemon:
             now=time.time,
         )
         self._supervisor = Supervisor(offered, world, settings)
+        self._watchdog = Watchdog(
+            self._own_record, lambda service: service.ready(self._settings)[0], _cpu_seconds, time.monotonic
+        )
         for name, service in self._supervisor.services.items():
             self._records.entries[name] = service.entry
         self._requests = Requests(self._supervisor, self._records, self._plan, time.monotonic)
@@ -105,6 +113,12 @@ class Daemon:
     def _look_after(self) -> None:
         self._reporter.update()
         self._control.close_idle(time.monotonic())
+        running = {
+            name: service.entry.pid
+            for name, service in self._supervisor.services.items()
+            if service.service.watched and service.state == states.RUNNING and service.entry.pid is not None
+        }
+        self._watchdog.look(running, {service.name: service for service in self._offered})
         for name in self._supervisor.services:
             log_files.trim(services.output(self._settings, name))
 
@@ -134,9 +148,8 @@ class Daemon:
 
     def _own_record(self, service: Service) -> heartbeat.Heartbeat | None:
         """What the process that was started last says of itself."""
-        record = heartbeat.read(self._settings.state, service.name)
         pid = self._records.entries[service.name].pid
-        return record if record is not None and record.pid == pid else None
+        return None if pid is None else heartbeat.of_process(self._settings.state, service.name, pid)
 
     def _says_stopping(self, service: Service) -> bool:
         record = self._own_record(service)
@@ -162,6 +175,19 @@ class Daemon:
         self._log.log(level, "%s %s%s%s", entry.service, entry.state, why, again)
         service_records.write(self._settings.state, self._records)
         self._requests.changed(entry)
+
+
+def _cpu_seconds(pid: int) -> float | None:
+    """CPU seconds that a process and its children have used so far; None if it is gone."""
+    try:
+        process = psutil.Process(pid)
+        used = 0.0
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                used += sum(one.cpu_times()[:2])
+        return used
+    except psutil.Error:
+        return None
 
 
 def lock_path(state: Path) -> Path:

@@ -61,6 +61,8 @@ class World:
     """Whether what needs this service may start."""
     says_stopping: Callable[[Service], bool]
     """Whether the process that was started last has noted that it was told to stop."""
+    hangs: Callable[[Service], str]
+    """Why its process is to be killed, as the watchdog has found; '' if it does not hang."""
     started_by_hand: Callable[[Service], str]
     """Who runs this service although we did not start it: a sentence, or ''."""
     last_words: Callable[[Service], str]
@@ -88,6 +90,8 @@ class ServiceState:
         self._began = 0.0
         self._due = 0.0
         self._kill_at: float | None = None
+        self._hung = ""
+        """Why the watchdog has killed its process; '' if it has not."""
 
     @property
     def state(self) -> str:
@@ -179,6 +183,9 @@ class ServiceState:
                 self._process.kill()
             elif self.insist and self.state == states.RUNNING and self._world.says_stopping(self.service):
                 self._stop_first("was told to stop from outside")
+            elif self.state == states.RUNNING and not self._hung and (why := self._world.hangs(self.service)):
+                self._hung = why
+                self._process.kill()
             return
         self._kill_at = now + HELPER_SECONDS if self._process.left() else None
         if self.state == states.STOPPING:
@@ -189,7 +196,7 @@ class ServiceState:
             code,
             now - self._began,
             self.entry.crashes,
-            self._world.last_words(self.service),
+            self._hung or self._world.last_words(self.service),
             self._limits,
             was_stopping=self._world.says_stopping(self.service),
         )
@@ -247,7 +254,7 @@ class ServiceState:
         except (VentesError, OSError) as error:
             self._become(states.FAILED, f"cannot be started: {error}")
             return
-        self._began = self._world.monotonic()
+        self._began, self._hung = self._world.monotonic(), ""
         self.entry.pid, self.entry.process_started = self._process.pid, self._process.started
         self._become(states.RUNNING, "", self.entry.crashes)
 

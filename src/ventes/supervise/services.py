@@ -39,6 +39,10 @@ class Service:
     """
     needs: tuple[str, ...] = ()
     """Services that must be ready before this one is started."""
+    answers: bool = False
+    """Whether `ready` asks the process itself, which has no loop of ours: see watchdog."""
+    watched: bool = True
+    """Whether the watchdog ends it when it hangs."""
     stop_seconds: float = 15.0
     """How long it may take to finish its batch after SIGTERM before it is killed."""
 
@@ -110,9 +114,9 @@ def _page_argv(settings: Settings) -> list[str]:
     return _python("-m", "streamlit", "run", PAGE_SCRIPT, *options)
 
 
-BROKER = Service("broker", "Kafka broker", _broker_argv, _broker_listens, stop_seconds=30)
+BROKER = Service("broker", "Kafka broker", _broker_argv, _broker_listens, watched=False, stop_seconds=30)
 SILVER = Service("silver", "Silver job", lambda _: _python("streaming_silver.py"), _reports("silver"))
-PAGE = Service("page", "page", _page_argv, page_ready, stop_seconds=5)
+PAGE = Service("page", "page", _page_argv, page_ready, answers=True, stop_seconds=5)
 BRONZE = Service(
     "bronze", "Bronze job", lambda _: _python("spark_streaming_delta.py"), _reports("bronze"), needs=("broker",)
 )
@@ -144,8 +148,7 @@ class ByHand:
 
 def started_by_hand(settings: Settings, service: Service) -> ByHand | None:
     """Whoever runs this service although no supervisor started it, if somebody does."""
-    record = heartbeat.read(settings.state, service.name)
-    if record is not None and not record.supervised and heartbeat.alive(record):
+    if (record := heartbeat.by_hand(settings.state, service.name)) is not None:
         return ByHand(record.pid)
     if service.name == PAGE.name and page_ready(settings)[0]:  # a page that nobody has opened yet has no record
         process = ports.holder(settings.page.port)

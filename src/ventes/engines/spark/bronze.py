@@ -37,6 +37,7 @@ from ventes.lake import accepted_gaps, damage
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.positions import of_bronze
 from ventes.lake.writer_lock import lock_path
+from ventes.runtime.durations import in_words
 
 LOOK_SECONDS = 0.2
 """How often the query and the stop signal are looked at."""
@@ -44,6 +45,8 @@ ASK_SECONDS = 3.0
 """How often the broker is asked whether it and the topic are still the same."""
 STOP_SECONDS = 6.0
 """How long a running batch may take to finish after SIGTERM; then it is broken off, and run again at the next start."""
+STUCK_SECONDS = 1800.0
+"""A query that is longer than this in one batch is given up, with its JVM."""
 HEALTHY_SECONDS = 60.0
 """After a query that ran this long the back-off begins anew."""
 
@@ -194,10 +197,15 @@ class Bronze:
     def _watch(self, query: StreamingQuery, batches: MicroBatches, resume: source.Resume) -> None:
         """Return when the process shall stop or the topic is another; raise what ended the query."""
         asked = time.monotonic()
+        turned, batch = asked, batches.begun
         while query.isActive:
             if self._stopper.wait(LOOK_SECONDS):
                 self._finish(query)
                 return
+            if batches.begun != batch or not query.status["isTriggerActive"]:
+                turned, batch = time.monotonic(), batches.begun
+            if time.monotonic() - turned >= STUCK_SECONDS:
+                raise Crashed(f"Spark has not come to the end of a batch for {in_words(STUCK_SECONDS)}")
             if time.monotonic() - asked >= ASK_SECONDS:
                 asked = time.monotonic()
                 if not self._still(batches, resume):

@@ -64,6 +64,8 @@ class MicroBatches:
         self._app_id = ""
         self.following: Mapping[int, int] = resume.offsets
         """partition → first offset that Bronze does not hold."""
+        self.begun = 0
+        """Batches that have begun."""
         self.failure: Exception | None = None
         """What ended the query, if it was this: Spark's own exception only quotes it."""
 
@@ -71,6 +73,7 @@ class MicroBatches:
         self._database.close()
 
     def __call__(self, frame: DataFrame, batch: int) -> None:
+        self.begun += 1
         try:
             self._ingest(frame, batch)
         except Exception as error:
