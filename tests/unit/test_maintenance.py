@@ -229,6 +229,24 @@ def test_files_that_no_commit_names_go_when_old(settings: Settings) -> None:
     assert [orphan.exists() for orphan in orphans] == [False, True]
 
 
+def test_a_compaction_of_many_days_is_one_commit(settings: Settings) -> None:
+    log = Log.open(settings.bronze)
+    maintenance = maintenance_of(settings, BRONZE, log)
+    days = 40
+    for part in range(settings.maintenance.compact_every):
+        rows = [
+            {"offset": part * days + day, "vente_id": part * days + day, "timestamp": START + timedelta(days=day)}
+            for day in range(days)
+        ]
+        commit.append(log, BRONZE, bronze_rows(rows), "job", part + 1)
+    before, rows_before = log.version, log.present_rows
+    maintenance.run_due()
+    assert log.version - before <= 2
+    assert len(log.files) == days
+    assert log.present_rows == rows_before
+    assert sorted(Snapshot.of_log(log, BRONZE).arrow()["offset"].to_pylist()) == list(range(rows_before))
+
+
 def test_the_log_is_trimmed_up_to_a_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vacuum, "MOST_COMMITS", 30)
     monkeypatch.setattr(maintenance_module, "CHECKPOINT_SHARE", float("inf"))  # not by the clock

@@ -40,20 +40,20 @@ def refuse_unreadable(path: Path, protocol: Action) -> None:
     unknown = sorted(set(protocol.get("readerFeatures") or ()) - READ)
     version = protocol["minReaderVersion"]
     if unknown or (version > READER_VERSION and not protocol.get("readerFeatures")):
-        what = f"the table feature {unknown[0]!r}" if unknown else f"Delta reader version {version}"
-        raise LakeDamaged(f"{path} needs {what}, which is not known here", _way_back(unknown[0] if unknown else ""))
+        what = _named(unknown) if unknown else f"Delta reader version {version}"
+        raise LakeDamaged(f"{path} needs {what}, not known here", _way_back(unknown[0] if unknown else ""))
 
 
 def refuse_unwritable(path: Path, protocol: Action, metadata: Action) -> None:
     """Raise LakeDamaged, naming the feature, if the table at `path` must not be written by this library."""
     unknown = sorted(set(protocol.get("writerFeatures") or ()) - WRITTEN)
     if unknown:
-        raise LakeDamaged(f"{path} has the table feature {unknown[0]!r}, which is not kept here", _way_back(unknown[0]))
+        raise LakeDamaged(f"{path} has {_named(unknown)}, not kept here", _way_back(unknown[0]))
     version = protocol.get("minWriterVersion", 0)
     if version > FEATURES_BY_NAME:
-        raise LakeDamaged(f"{path} needs Delta writer version {version}, which is not known here", _way_back(""))
+        raise LakeDamaged(f"{path} needs Delta writer version {version}, not known here", _way_back(""))
     for what, way_back in _in_use(path, metadata):
-        raise LakeDamaged(f"{path} has {what}, which is not kept here", way_back)
+        raise LakeDamaged(f"{path} has {what}, not kept here", way_back)
 
 
 def _in_use(path: Path, metadata: Action) -> Iterator[tuple[str, str]]:
@@ -77,6 +77,10 @@ def _in_use(path: Path, metadata: Action) -> Iterator[tuple[str, str]]:
         for key in notes:
             if key in ("delta.invariants", "delta.generationExpression") or key.startswith("delta.identity."):
                 yield f"{key} on column {field['name']!r}", _way_back("")
+
+
+def _named(features: list[str]) -> str:
+    return f"the table feature{'s' if len(features) > 1 else ''} {', '.join(map(repr, features))}"
 
 
 def _unset(path: Path, name: str) -> str:

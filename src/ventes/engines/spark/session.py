@@ -146,7 +146,9 @@ def configuration(settings: Settings, job: str, scratch: Path) -> dict[str, str]
         "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|jaas|keystore",
         "spark.sql.redaction.options.regex": "(?i)secret|password|token|jaas|keystore",
     }
-    if not settings.spark.master.startswith("local"):
+    if settings.spark.master.startswith("local"):
+        conf["spark.authenticate"] = "true"  # Spark makes the secret; on a cluster it must be given in [spark.conf]
+    else:
         conf["spark.jars"] = ",".join(str(jar) for jar in sorted(jars.glob("*.jar")))
     given = _passed_through(settings)
     if options := given.pop("spark.driver.extraJavaOptions", ""):
