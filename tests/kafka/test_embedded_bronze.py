@@ -30,8 +30,10 @@ from ventes.engines.embedded import bronze
 from ventes.engines.embedded.bronze import Ingestion
 from ventes.engines.job import Job
 from ventes.engines.kafka_reader import CHUNK, Batch, KafkaReader
+from ventes.errors import LockLost
 from ventes.lake import accepted_gaps, tables
 from ventes.lake.positions import positions, read_through
+from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime import disk, heartbeat
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
@@ -52,13 +54,13 @@ def running_with() -> RunningWith:
 
 
 @contextmanager
-def running_job(settings: Settings) -> Iterator[None]:
+def running_job(settings: Settings, require_lock: Callable[[], None] = lambda: None) -> Iterator[None]:
     stopper = Stopper()
     raised: list[BaseException] = []
 
     def work() -> None:
         reporter = Reporter(settings.state, "bronze")
-        ingestion = Ingestion(Job(settings, logging.getLogger("test"), reporter, stopper), lambda: None)
+        ingestion = Ingestion(Job(settings, logging.getLogger("test"), reporter, stopper), require_lock)
         try:
             ingestion.run()
         except BaseException as error:
@@ -130,6 +132,48 @@ def test_it_goes_on_after_the_last_row_of_the_table(settings: Settings, running:
             wait_for(arrived(settings, {0: start + 49}), "all rows", 30)
     offsets = tables.snapshot(settings, BRONZE).arrow()["offset"]
     assert sorted(offsets.to_pylist()) == list(range(150))
+
+
+def test_without_its_lock_it_commits_no_more(settings: Settings) -> None:
+    kafka.ensure_topic(settings)
+
+    def lose_the_lock(lock: WriterLock) -> None:
+        with running_job(settings, lock.require):
+            send(settings, {"value": sale(1)})
+            wait_for(arrived(settings, {0: 0}), "the sale", 30)
+            lock.path.unlink()
+            send(settings, {"value": sale(2)})
+            wait_for(lambda: not _alive("intake"), "the job has ended", 30)
+
+    with WriterLock(lock_path(settings, "bronze")) as lock, pytest.raises(LockLost):
+        lose_the_lock(lock)
+    assert tables.snapshot(settings, BRONZE).rows == 1
+
+
+def _alive(name: str) -> bool:
+    return any(thread.name == name for thread in threading.enumerate())
+
+
+def test_a_lost_connection_is_one_line_and_one_when_it_is_back(
+    settings: Settings, broker: Broker, running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.ensure_topic(settings)
+    with running():
+        send(settings, {"value": sale(1)})
+        wait_for(arrived(settings, {0: 0}), "the sale", 30)
+        caplog.set_level(logging.INFO, "test")
+        caplog.clear()
+        broker.kill()
+        wait_for(lambda: phase(settings) == "waiting", "it waits", 30)
+        time.sleep(3)  # as long as a broker may be gone: whatever is said meanwhile counts
+        broker.start()
+        send(settings, {"value": sale(2)})
+        wait_for(arrived(settings, {0: 1}), "the next sale", 60)
+    said = [record.message for record in caplog.records if record.name in ("test", "ventes.kafka")]
+    lost = [line for line in said if line.startswith("waiting: ")]
+    assert len(lost) <= 2, said  # nobody listens; perhaps: it listens, and does not answer yet
+    assert len([line for line in said if line.startswith("goes on after waiting ")]) == 1, said
+    assert len(said) <= 6, said
 
 
 def test_the_time_of_a_record_is_its_senders_word(make_settings: MakeSettings, running_with: RunningWith) -> None:

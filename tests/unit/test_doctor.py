@@ -24,6 +24,7 @@ from ventes.deltalog.log import Log
 from ventes.install import jars, spark
 from ventes.lake import tables
 from ventes.lake.writer_lock import WriterLock, lock_path
+from ventes.supervise import ports
 
 CALM = Load(average=0.1, cores=2, free_mb=8000)
 
@@ -224,6 +225,17 @@ def test_a_port_that_someone_else_holds_is_named_with_its_holder(settings):
     assert "pid" in taken.cause
     assert "page.port" in taken.next_step
     assert found[f"port {settings.kafka.port}"].level == "ok"
+
+
+def test_a_port_that_the_system_gives_away_is_warned_of(tmp_path):
+    (tmp_path / "ip_local_port_range").write_text("32768\t60999\n")
+    (tmp_path / "ip_local_reserved_ports").write_text("40000,45000-45002\n")
+    given = {
+        port: ports.given_to_outgoing(port, tmp_path)
+        for port in (9092, 32768, 40000, 44999, 45001, 45003, 60999, 61000)
+    }
+    assert [port for port, outgoing in given.items() if outgoing] == [32768, 44999, 45003, 60999]
+    assert not ports.given_to_outgoing(40000, tmp_path / "nothing here")
 
 
 def test_a_jar_with_wrong_bytes_is_removed_only_by_repair(settings, tmp_path, monkeypatch):

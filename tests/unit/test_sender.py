@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
+from ventes import kafka
 from ventes.config import Settings
 from ventes.producer import sender as module
 from ventes.producer.sale import Message
@@ -215,3 +216,41 @@ def test_closing_waits_no_longer_than_asked(world: World) -> None:
 def test_librdkafka_is_told_to_keep_each_sale(world: World) -> None:
     config = world.client.config
     assert (config["enable.idempotence"], config["acks"], config["message.timeout.ms"]) == (True, "all", 0)
+
+
+def test_without_a_broker_for_long_no_client_is_kept_and_nothing_is_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that tries for hours may connect to itself, so that the broker cannot bind its port."""
+    why = ["127.0.0.1:9092: Connection refused"]
+    monkeypatch.setattr(kafka, "unreachable", lambda settings: why[0])
+    monkeypatch.setattr(module, "PARK_SECONDS", 0.0)
+    world.sender.send(sales(0, 10))
+    world.client.answer(count=4)
+    world.sender.poll(0)  # heard something
+    world.sender.poll(0)
+    assert world.sender.parked
+    assert world.client.closed
+    assert world.sender.trouble == why[0]
+    assert world.counts() == (4, 0, 6)
+    assert len(world.spooled) == 1
+    world.sender.poll(0)
+    assert len(world.clients) == 1
+    why[0] = ""
+    monkeypatch.setattr(module, "PARK_SECONDS", 60.0)
+    world.sender.poll(0)
+    assert not world.sender.parked
+    world.client.answer()
+    world.sender.poll(0)
+    assert world.sender.unacked == 0
+    assert set(world.arrived) == {message.value for message in sales(0, 10)}
+    assert world.spooled == []
+
+
+def test_a_broker_that_takes_connections_is_left_its_client(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "unreachable", lambda settings: "")
+    monkeypatch.setattr(module, "PARK_SECONDS", 0.0)
+    world.sender.send(sales(0, 10))
+    for _ in range(3):
+        world.sender.poll(0)
+    assert not world.sender.parked

@@ -27,6 +27,7 @@ from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import HEADERS, UTC
 from ventes.engines.source import Interrupted
+from ventes.errors import BrokerUnavailable
 from ventes.judging.messages import RAW
 
 CHUNK = 5_000
@@ -76,6 +77,7 @@ class KafkaReader:
         max_rows: int,
         max_bytes: int = BATCH_BYTES,
     ) -> None:
+        self._settings = settings
         self._topic = settings.kafka.topic
         self._topic_id = topic_id
         self._max_rows = max_rows
@@ -87,7 +89,7 @@ class KafkaReader:
         self._turns = 0
         """How often the thread has come back from librdkafka."""
         self._seen, self._silent = 0, 0
-        self._trouble: Interrupted | None = None
+        self._trouble: Interrupted | BrokerUnavailable | None = None
         self._reached = {number: offset - 1 for number, offset in offsets.items()}
         self._opened = kafka.OpenConsumer(settings, "ventes-bronze", **_configuration(settings))
         self._consumer = self._opened.client
@@ -104,7 +106,7 @@ class KafkaReader:
     def take(self, timeout: float) -> Batch | None:
         """What has come since the last call, waiting up to `timeout` seconds for the first message; None if none came.
 
-        Raises Interrupted when reading has ended by itself, once what was read before is taken.
+        Raises Interrupted, or BrokerUnavailable for a lost connection, once what was read before is taken.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._growing.rows or self._growing.passed or self._trouble, timeout)
@@ -139,9 +141,9 @@ class KafkaReader:
             while self._room():
                 if messages := self._consumer.consume(1, IDLE_SECONDS):
                     self._add(messages + self._consumer.consume(self._chunk, GATHER_SECONDS))
-                if trouble := self._opened.connection.trouble:
-                    raise Interrupted(f"the connection to Kafka was lost: {trouble}")
-        except Interrupted as trouble:
+                if lost := self._opened.connection.trouble:
+                    raise kafka.unavailable(self._settings, lost)
+        except (Interrupted, BrokerUnavailable) as trouble:
             self._end(trouble)
         except KafkaException as error:
             self._end(Interrupted(f"reading topic {self._topic!r} failed: {error}"))
@@ -208,7 +210,7 @@ class KafkaReader:
             growing.behind = behind
             self._changed.notify_all()
 
-    def _end(self, trouble: Interrupted) -> None:
+    def _end(self, trouble: Interrupted | BrokerUnavailable) -> None:
         with self._changed:
             self._trouble = trouble
             self._changed.notify_all()

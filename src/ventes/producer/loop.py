@@ -141,7 +141,7 @@ class _Run:
             if self._stopper.stopping:
                 break  # the rest stays in the spool
             count += self._sender.resume(number)
-            while self._sender.unacked > MAX_UNACKED and not self._stopper.stopping:
+            while (self._sender.parked or self._sender.unacked > MAX_UNACKED) and not self._stopper.stopping:
                 self._poll(IDLE_POLL_SECONDS)
         if count:
             _log.info("sending %d sales that an earlier run left unacknowledged", count)
@@ -150,7 +150,7 @@ class _Run:
         return self._options.count is not None and self._events.made.sales >= self._options.count
 
     def _step(self) -> None:
-        room = MAX_UNACKED - self._sender.unacked
+        room = 0 if self._sender.parked else MAX_UNACKED - self._sender.unacked
         if room <= 0:
             self._poll(IDLE_POLL_SECONDS)
             self._pace.restart()

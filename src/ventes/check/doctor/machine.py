@@ -103,6 +103,13 @@ def _ports(settings: Settings, now: Status) -> Iterator[Finding]:
         wanted.append(("kafka.controller_port", "127.0.0.1", settings.kafka.controller_port, broker))
     for key, address, port, ours in wanted:
         name = f"port {port}"
+        if ports.given_to_outgoing(port):
+            yield warn(
+                name,
+                f"{key} is one that this machine gives to outgoing connections: another program may take it at any "
+                "time, and a client that waits for long may connect to itself",
+                f"set another {key} in {settings.config_file}, or sysctl -w net.ipv4.ip_local_reserved_ports={port}",
+            )
         if not ports.taken(address, port):
             yield ok(name, f"free ({key})")
             continue

@@ -80,8 +80,10 @@ class Ingestion:
                 )
                 try:
                     self._ingest(reader, resume, admin)
-                except (Interrupted, BrokerUnavailable) as trouble:
+                except Interrupted as trouble:
                     self._job.wait_for(trouble.message)
+                except BrokerUnavailable:
+                    pass  # the next look at the broker says so, or finds it there again
                 finally:
                     closed = reader.close()
                 if not closed:
