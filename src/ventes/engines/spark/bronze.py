@@ -238,7 +238,13 @@ class Bronze:
 
 
 def _first_line(error: BaseException) -> str:
-    """What happened, without the stack traces that Spark and py4j quote in their messages."""
+    """What happened, without the stack traces that Spark and py4j quote in their messages.
+
+    An exception that only says that another thread failed gives way to the last that it was caused by.
+    """
     lines = [line.strip(" :") for line in str(error).splitlines()]
     told = [line for line in lines if line and not line.startswith("An error occurred while calling")]
-    return (told[0] if told else type(error).__name__)[:500]
+    if not told:
+        return type(error).__name__
+    causes = [line.removeprefix("Caused by: ") for line in told if line.startswith("Caused by: ")]
+    return (causes[-1] if causes and "awaitResult" in told[0] else told[0])[:500]
