@@ -181,7 +181,7 @@ class Jobs:
 
 
 class Silver:
-    """What engines.silver.SilverLoop does with a lot, without waiting for one."""
+    """What engines.silver_loop.SilverLoop does with a lot, without waiting for one."""
 
     def __init__(self, settings: Settings) -> None:
         self.tables = OpenTables(settings)

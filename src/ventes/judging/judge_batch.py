@@ -1,7 +1,7 @@
 """Kafka messages → Bronze rows, in DuckDB: the verdict of each, given once.
 
-What SQL proves to be a valid sale is typed there (contract/sql/fast.sql); every other message goes
-through `contract.verdict.judge`. This file owns how DuckDB reads JSON, and the proof that it read one
+What SQL proves to be a valid sale is typed there (judging/fast_path.sql); every other message goes
+through `judging.verdict.judge`. This file owns how DuckDB reads JSON, and the proof that it read one
 object with the eleven fields and nothing else.
 """
 

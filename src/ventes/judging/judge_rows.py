@@ -1,4 +1,4 @@
-"""`contract.verdict.judge` for a column of messages: what both engines do with the rows SQL did not take."""
+"""`judging.verdict.judge` for a column of messages: what both engines do with the rows SQL did not take."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The verdict on a message: bytes → the sale's fields, and every reason why it is not a valid sale. Pure.
 
-This is the definition. The SQL in `sql/fast.sql` only takes what it can prove to be judged valid here,
+This is the definition. The SQL in `fast_path.sql` only takes what it can prove to be judged valid here,
 with the same values; whatever it does not take comes here. The rules, each with its reason, stand in
 docs/data-contract.md.
 """

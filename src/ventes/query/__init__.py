@@ -1,0 +1,6 @@
+"""Questions typed by a person, and tables as files.
+
+sandbox         one SELECT, run in a child process that can do nothing else
+sandbox_child   that process
+export          rows as CSV or Parquet
+"""

@@ -1,4 +1,4 @@
-"""The child process that runs one query for lake.sandbox: started with `python -I`, imports nothing of ours.
+"""The child process that runs one query for query.sandbox: started with `python -I`, imports nothing of ours.
 
 Reads one JSON object from stdin, writes to stdout the byte R when it is ready to start and then the result as an Arrow
 IPC stream, and what went wrong to stderr (exit 1). Before the query is seen it has given up what it could do harm with:

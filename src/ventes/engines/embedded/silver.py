@@ -1,4 +1,4 @@
-"""The embedded Silver job: engines.silver's loop, with DuckDB taking the lots.
+"""The embedded Silver job: engines.silver_loop, with DuckDB taking the lots.
 
 A lot reads only the Bronze files and columns it needs, and of ventes_clean only files that hold one of its ids, so its
 price depends on the lot and not on what is there already.

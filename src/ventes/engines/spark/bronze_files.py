@@ -1,7 +1,7 @@
 """Kafka messages → Bronze's Parquet files, made by Spark's Python workers where they read.
 
 Spark reads the topic in tasks and keeps the books; each task judges its messages with the same code as the embedded
-engine (engines/embedded/judge.py, DuckDB) and writes them; the driver commits what all tasks wrote. Measured with
+engine (judging/judge_batch.py, DuckDB) and writes them; the driver commits what all tasks wrote. Measured with
 500,000 sales on 2 cores, Kafka's source included: 11 µs of CPU a message so; with the verdict in Spark SQL and Delta's
 own writer 26 µs, and 40 in a fresh JVM, which compiles all of that code anew.
 

@@ -140,7 +140,7 @@ def configuration(settings: Settings, job: str, scratch: Path) -> dict[str, str]
         # with 1,024, 150k with 4,096, 50k with 20,480; and 1,000 messages of 5 MB would not fit.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1024",
         "spark.sql.execution.arrow.maxBytesPerBatch": str(16 * 1024 * 1024),
-        # Few rows are collected (sink.py), unless they are larger than this together.
+        # Few rows are collected (frames.py), unless they are larger than this together.
         "spark.driver.maxResultSize": "64m",
         # Secrets of [kafka.security] are source options: keep them out of plans and logs.
         "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|jaas|keystore",

@@ -1,8 +1,8 @@
-"""The Silver job on Spark: engines.silver's loop, with Spark taking the lots.
+"""The Silver job on Spark: engines.silver_loop, with Spark taking the lots.
 
-Spark reads the rows of every lot. A large lot it also splits and writes (large_lot.py); what is small enough for one
-Arrow table is finished by the driver in DuckDB, with the same SQL: a Spark query of two joins and a window costs half a
-second and as much CPU for ten rows, DuckDB's ten milliseconds. Both commit under ("ventes-silver", lot).
+Spark reads the rows of every lot. A large lot it also splits and writes (split_in_spark.py). What is small enough for
+one Arrow table is finished by the driver in DuckDB, with the same SQL: a Spark query of two joins and a window costs
+half a second and as much CPU for ten rows, DuckDB's ten milliseconds. Both commit under ("ventes-silver", lot).
 
 Spark is given the very files that the log names for a lot. Its own Delta reader would reconstruct the table's state in
 a job of its own after each commit, which for a small lot is most of the time.
