@@ -18,6 +18,7 @@ from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
+from ventes.deltalog.vacuum import Vacuum
 from ventes.errors import LakeDamaged
 from ventes.lake import tables
 
@@ -69,9 +70,7 @@ def test_a_table_of_an_older_release_keeps_its_history_too(settings: Settings, s
     assert offsets(spark, settings.bronze, versionAsOf=log.version - 1) == [0]
 
 
-def test_a_stream_that_was_down_gets_each_row_once(
-    settings: Settings, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stream_that_was_down_gets_each_row_once(settings: Settings, spark: SparkSession, tmp_path: Path) -> None:
     """Files were merged within one minute and the vacuum came by a quarter of an hour later."""
     log = Log.open(settings.bronze)
     maintenance = maintenance_of(settings, BRONZE, log)
@@ -96,9 +95,7 @@ def test_a_stream_that_was_down_gets_each_row_once(
         maintenance.run_due()
     assert len(log.files) < 15, "nothing was merged"
     later = time.time() + 15 * 60
-    monkeypatch.setattr(time, "time", lambda: later)
-    maintenance._vacuum.run(set(log.files))
-    monkeypatch.undo()
+    Vacuum(log.path, settings.maintenance.history_hours * 3600, now=lambda: later).run(set(log.files))
     drain()
     assert sorted(seen) == list(range(45))
 

@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Settings, first wins: a flag, VENTES_<SECTION>__<KEY>, ventes.toml (each key has its comment), the default.",
+    epilog="Settings, first wins: a flag, VENTES_<SECTION>__<KEY>, ventes.toml (it explains each key), the default.",
 )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -36,11 +36,21 @@ EVERY = 300.0
 class Vacuum:
     """Vacuums one table, on behalf of the process that holds its writer lock. Not thread-safe."""
 
-    def __init__(self, path: Path, history_seconds: float, *, by_minute: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        history_seconds: float,
+        *,
+        by_minute: bool = False,
+        most_commits: int = MOST_COMMITS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
         self._log = path / "_delta_log"
         self._history = history_seconds
         self._by_minute = by_minute
+        self._most_commits = most_commits
+        self._now = now
         self._due = time.monotonic() + EVERY
         self._scanned = -1
         self._removed: dict[str, float] = {}
@@ -52,7 +62,7 @@ class Vacuum:
     def run(self, live: Set[str], keep_also: Set[str] = frozenset()) -> int:
         """Delete what is not needed; `live` files of the newest version and `keep_also` stay. Returns files deleted."""
         self._due = time.monotonic() + EVERY
-        now = time.time()
+        now = self._now()
         self._read_removals()
         deleted = 0
         for relative, modified in list(self._data_files()):
@@ -136,6 +146,6 @@ class Vacuum:
         return len(waste)
 
     def _out_of_history(self, commit: str | None, version: int, newest: int, now: float) -> bool:
-        if newest - version > MOST_COMMITS or commit is None:
+        if newest - version > self._most_commits or commit is None:
             return True
         return now - (self._log / commit).stat().st_mtime > self._history

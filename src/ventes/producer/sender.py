@@ -79,11 +79,23 @@ class _Batch:
 class Sender:
     """Sends to the topic of the settings. For one thread; reports arrive in `poll`."""
 
-    def __init__(self, settings: Settings, spool: Spool, connect: Callable[[dict[str, Any]], Client] = connect) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        connect: Callable[[dict[str, Any]], Client] = connect,
+        unreachable: Callable[[Settings], str] = kafka.unreachable,
+        *,
+        retry_seconds: float = RETRY_SECONDS,
+        park_seconds: float = PARK_SECONDS,
+    ) -> None:
         self._settings = settings
         self._topic = settings.kafka.topic
         self._spool = spool
         self._connect = connect
+        self._unreachable = unreachable
+        self._retry_seconds = retry_seconds
+        self._park_seconds = park_seconds
         self._open: dict[int, _Batch] = {}
         self._retry_at: float | None = None
         self._topic_missing = False
@@ -133,7 +145,7 @@ class Sender:
         if self._dead:
             _log.error("the Kafka client gave up (%s); a new one sends %d sales again", self._dead, self.unacked)
             self._start_anew()
-        elif self._silent_for() >= PARK_SECONDS and (why := kafka.unreachable(self._settings)):
+        elif self._silent_for() >= self._park_seconds and (why := self._unreachable(self._settings)):
             self._park(why)
         elif self._retry_at is not None and time.monotonic() >= self._retry_at:
             self._retry_at = None
@@ -211,8 +223,8 @@ class Sender:
 
     def _later(self, error: KafkaError) -> None:
         if self._retry_at is None:
-            _log.warning("sales came back (%s); sent again in %g s", error.str(), RETRY_SECONDS)
-            self._retry_at = time.monotonic() + RETRY_SECONDS
+            _log.warning("sales came back (%s); sent again in %g s", error.str(), self._retry_seconds)
+            self._retry_at = time.monotonic() + self._retry_seconds
 
     def _send_again(self) -> None:
         if self._topic_missing:
@@ -221,7 +233,7 @@ class Sender:
                 self._topic_missing = False
             except BrokerUnavailable as error:
                 self.trouble = error.message
-                self._retry_at = time.monotonic() + RETRY_SECONDS
+                self._retry_at = time.monotonic() + self._retry_seconds
                 return
         for batch in list(self._open.values()):
             again, batch.again = batch.again, []
@@ -236,15 +248,17 @@ class Sender:
 
     def _park(self, why: str) -> None:
         self.trouble = why
-        _log.warning("no broker for %.0f s (%s); %d sales are kept until there is one", PARK_SECONDS, why, self.unacked)
+        _log.warning(
+            "no broker for %.0f s (%s); %d sales are kept until there is one", self._park_seconds, why, self.unacked
+        )
         assert self._client is not None
         _end(self._client)
         self._client = None
 
     def _resume_when_reachable(self, seconds: float) -> None:
-        if why := kafka.unreachable(self._settings):
+        if why := self._unreachable(self._settings):
             self.trouble = why
-            time.sleep(min(seconds, RETRY_SECONDS))
+            time.sleep(min(seconds, self._retry_seconds))
             return
         self._heard_at = time.monotonic()
         self._start_anew()
