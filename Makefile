@@ -11,8 +11,8 @@ export PYTHONPATH := src
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: ## .venv with everything the pipeline and its tests need, and the jars
-	@python=$(PYTHON); if [ -x $(PY) ]; then python=$(PY); fi; $$python -m ventes.install
+install: ## .venv with everything that both engines and the tests need, and the jars
+	@python=$(PYTHON); if [ -x $(PY) ]; then python=$(PY); fi; $$python -m ventes.install --engine spark
 	@$(MAKE) --no-print-directory .venv/.dev
 
 .venv/.dev: requirements/dev.txt
@@ -22,10 +22,12 @@ install: ## .venv with everything the pipeline and its tests need, and the jars
 test: install ## all tests (ARGS="tests/unit -k verdict" narrows them)
 	$(PY) -m pytest $(ARGS)
 
-check: install ## style and types; changes nothing
+check: install ## style, types, imports between rooms, dead code; changes nothing
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/vulture
 
 format: install ## let ruff mend style and imports
 	.venv/bin/ruff check --fix
@@ -42,6 +44,6 @@ screenshots: install ## the pictures in docs/screenshots, from a pipeline of its
 
 lock: ## requirements/*.txt from *.in, exact and hashed, for every Python from 3.10 on (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/ (or UV=/path/to/uv)" >&2; exit 1; }
-	@cd requirements && for name in base dev java; do \
+	@cd requirements && for name in base spark dev java; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest --generate-hashes \
 	    --no-annotate --no-header --no-emit-index-url $$name.in -o $$name.txt || exit 1; done

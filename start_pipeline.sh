@@ -6,10 +6,11 @@ usage() {
   cat <<'TEXT'
 bash start_pipeline.sh [OPTIONS]
 
-Installs what is missing into this folder (.venv, .ventes; a few minutes the first time, nothing later), then runs
+Installs what is missing into this folder (.venv, .ventes; minutes the first time, nothing later), then runs
 `.venv/bin/ventes start` with your options:
 
-  --engine spark|embedded   which engine ingests (default: ventes.toml, else spark)
+  --engine spark|embedded   which engine ingests (default: VENTES_ENGINE, ventes.toml, else spark);
+                            Spark itself is installed when this engine is first asked for
   --foreground              stay attached; Ctrl-C stops the pipeline
 
 Needs Python 3.10 or newer. Stop with `.venv/bin/ventes stop`, look with `.venv/bin/ventes status`.
@@ -32,5 +33,5 @@ case " $* " in *' --help '* | *' -h '*) usage; exit 0 ;; esac
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 python=$(find_python)
-PYTHONPATH="$root/src" "$python" -m ventes.install
+PYTHONPATH="$root/src" "$python" -m ventes.install "$@"
 exec "$root/.venv/bin/ventes" start "$@"

@@ -8,7 +8,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
     from ventes.runtime.launch import ensure_environment
 
-    ensure_environment("deltalake", "duckdb", "confluent_kafka", "pyspark")
+    ensure_environment("deltalake", "duckdb", "confluent_kafka")
     from ventes.cli.jobs import silver
 
     sys.exit(silver())

@@ -60,11 +60,11 @@ from ventes.deltalog.database import connect  # noqa: E402
 from ventes.deltalog.log import Log  # noqa: E402
 from ventes.engines.embedded.silver import EmbeddedSilver  # noqa: E402
 from ventes.engines.lot_range import next_lot_range  # noqa: E402
-from ventes.judging.judge_batch import judged  # noqa: E402
+from ventes.judging.judge_batch import judge_batch  # noqa: E402
 from ventes.judging.messages import RAW  # noqa: E402
 from ventes.lake import silver_recovery, tables  # noqa: E402
 from ventes.lake.open_tables import OpenTables  # noqa: E402
-from ventes.lake.positions import merge, of_log  # noqa: E402
+from ventes.lake.positions import furthest, of_log  # noqa: E402
 from ventes.lake.rollups import Publisher  # noqa: E402
 from ventes.producer.events import Events  # noqa: E402
 from ventes.producer.options import Options  # noqa: E402
@@ -93,7 +93,7 @@ def compress(speed: float, folder: Path) -> Settings:
     vacuum.CLOCK_MARGIN /= speed
     vacuum.ORPHAN_AGE /= speed
     vacuum.EVERY /= speed
-    tables.TOMBSTONES = f"interval {max(1, round(300 / speed))} seconds"
+    tables.SHORTEST_HISTORY_MINUTES = 1
     hours = config.load().maintenance.history_hours / speed
     return config.load(
         engine="embedded",
@@ -159,7 +159,7 @@ class Jobs:
 
     def take(self, number: int, message: Message, at: datetime) -> None:
         began = time.perf_counter()
-        rows = judged(self._con, raw(number, message, at), self.settings, datetime.now(timezone.utc))
+        rows = judge_batch(self._con, raw(number, message, at), self.settings, datetime.now(timezone.utc))
         commit.append(self.bronze, BRONZE, rows, f"ventes-bronze:{TOPIC_ID}:0", number)
         self._bronze_maintenance.run_due()
         committed = time.perf_counter()
@@ -181,7 +181,7 @@ class Jobs:
 
 
 class Silver:
-    """What engines.silver.SilverLoop does with a lot, without waiting for one."""
+    """What engines.silver_loop.SilverLoop does with a lot, without waiting for one."""
 
     def __init__(self, settings: Settings) -> None:
         self.tables = OpenTables(settings)
@@ -199,7 +199,7 @@ class Silver:
         result = self._engine.take(lot_range, self._lot)
         assert result.clean + result.rejected == 1
         self._publisher.publish(result.partials, self._lot)
-        self._position = merge(self._position, lot_range.upto)
+        self._position = furthest(self._position, lot_range.upto)
         for table in self._maintenance:
             table.run_due()
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness.messages import raw_table
 from ventes.config import Rules, Settings, Source
-from ventes.judging.judge_batch import judged as embedded_judged
+from ventes.judging.judge_batch import judge_batch as embedded_judged
 from ventes.judging.judge_rows import judge_rows
 
 NOW = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)

@@ -14,7 +14,7 @@ from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
-from ventes.judging.judge_batch import judged
+from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
 from ventes.lake import tables
 
@@ -44,7 +44,7 @@ def ingest(settings: Settings, values: Sequence[bytes | None], first: int = 0, p
     """Add messages to Bronze, from offset `first`, one a millisecond."""
     tables.ensure(settings, BRONZE)
     with connect() as con:
-        rows = judged(con, messages(values, first, partition), settings, ARRIVAL + timedelta(minutes=1))
+        rows = judge_batch(con, messages(values, first, partition), settings, ARRIVAL + timedelta(minutes=1))
     commit.append(Log.open(settings.bronze), BRONZE, rows, f"test:{partition}", first + len(values))
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from tests.corpus import ARRIVAL
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, EVENT_FIELDS, HEADERS
-from ventes.judging.judge_rows import JUDGED, judge_rows
+from ventes.judging.judge_rows import VERDICT, judge_rows
 
 NAMES = ("client_nom", "produit_nom", "categorie", "pays", "segment")
 NUMBERS = ("vente_id", "client_id", "produit_id", "quantite", "montant")
@@ -162,9 +162,9 @@ def raw_table(values: list[bytes | None], kafka_ts: datetime = ARRIVAL) -> pa.Ta
 
 
 def expected(raw: pa.Table, settings: Settings) -> pa.Table:
-    """What `judge` says of each row: the JUDGED columns."""
+    """What `judge` says of each row: the VERDICT columns."""
     batch = judge_rows(raw["value"], raw["kafka_ts"], settings.source_zone, settings.business_zone)
-    return pa.Table.from_batches([batch], JUDGED)
+    return pa.Table.from_batches([batch], VERDICT)
 
 
 def assert_same_rows(ours: pa.Table, theirs: pa.Table, values: list[bytes | None]) -> None:

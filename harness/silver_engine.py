@@ -18,6 +18,7 @@ from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.lot_range import LotRange
 from ventes.engines.silver_loop import LotResult
+from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.rollups import partials_of
 from ventes.lake.writer_lock import WriterLock, lock_path
@@ -38,6 +39,9 @@ class PlainEngine:
     def lock(self) -> None:
         self._lock.acquire()
 
+    def require_lock(self) -> None:
+        self._lock.require()
+
     def take(self, lot_range: LotRange, lot: int) -> LotResult:
         settings, con = self._settings, self.database.con
         bronze = self._tables.snapshot(BRONZE)
@@ -57,7 +61,8 @@ class PlainEngine:
         if rejets.num_rows:
             commit.append(self._tables.log(REJETS), REJETS, rejets, SILVER_APP, lot)
         failpoint("silver.after_rejets")
-        commit.append(clean_log, CLEAN, clean.cast(CLEAN.schema), SILVER_APP, lot)
+        rejects = silver_recovery.rejects_of(self._tables)
+        commit.append(clean_log, CLEAN, clean.cast(CLEAN.schema), SILVER_APP, lot, rejects)
         failpoint("silver.after_clean")
         con.register("clean", clean)
         partials = partials_of(con)

@@ -1,7 +1,8 @@
 """The real supervisor over five small processes: `python -m harness.small_supervisor`.
 
-Each service ignores nothing, holds a "JVM" (a child that outlives a killed parent until the test ends it) if it is
-bronze, and says one line.
+Each service says one line and ends on SIGTERM. Two are more like the real ones: bronze holds a "JVM" (a child that
+outlives a killed parent until the test ends it), and silver keeps a heartbeat; while the file <state>/busy is there
+it only notes a SIGTERM, as if in the middle of a large lot, and ends when the file is gone.
 """
 
 from __future__ import annotations
@@ -12,25 +13,40 @@ from dataclasses import replace
 from ventes import config
 from ventes.config import Settings
 from ventes.supervise import services
+from ventes.supervise.daemon import supervise
 from ventes.supervise.services import Service
-from ventes.supervise.supervisor import supervise
 
-SLEEPER = "import signal, sys; print('hello from', sys.argv[1], flush=True); signal.pause()"
+SLEEPER = "import signal, sys; print('hello from', sys.argv[-1], flush=True); signal.pause()"
 PARENT = (
     "import os, signal, subprocess, sys\n"
     "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()', 'jvm'])\n"
     "def end(*_):\n    child.kill(); child.wait(); os._exit(0)\n"
     "signal.signal(signal.SIGTERM, end)\n"
-    "print('hello from', sys.argv[1], flush=True)\n"
+    "print('hello from', sys.argv[-1], flush=True)\n"
     "while True: signal.pause()\n"
 )
+BUSY = (
+    "import pathlib, sys, time\n"
+    "from ventes.runtime.heartbeat import Reporter\n"
+    "from ventes.runtime.stop import Stopper\n"
+    "state = pathlib.Path(sys.argv[1])\n"
+    "reporter = Reporter(state, sys.argv[-1])\n"
+    "stopper = Stopper().install(reporter.stopping)\n"
+    "reporter.update(phase='running')\n"
+    "print('hello from', sys.argv[-1], flush=True)\n"
+    "stopper.wait(1000)\n"
+    "while (state / 'busy').exists(): time.sleep(0.02)\n"
+    "reporter.update(phase='stopped')\n"
+)
+PROGRAMS = {"bronze": PARENT, "silver": BUSY}
 
 
 def small(service: Service) -> Service:
-    def argv(_: Settings) -> list[str]:
-        return [sys.executable, "-c", PARENT if service.name == "bronze" else SLEEPER, service.name]
+    def argv(settings: Settings) -> list[str]:
+        return [sys.executable, "-c", PROGRAMS.get(service.name, SLEEPER), str(settings.state), service.name]
 
-    return replace(service, argv=argv, ready=lambda _: (True, ""), listens=None, stop_seconds=3)
+    ready = service.ready if service.name == "silver" else lambda _: (True, "")
+    return replace(service, argv=argv, ready=ready, stop_seconds=3)
 
 
 if __name__ == "__main__":

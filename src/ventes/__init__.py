@@ -1,3 +1,3 @@
-"""Live sales: Kafka → Delta Lake → a dashboard that is true."""
+"""Live sales: Kafka → Delta Lake → a dashboard whose numbers can be verified."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

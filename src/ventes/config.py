@@ -55,6 +55,8 @@ Money = Annotated[Decimal, Field(ge=0, max_digits=28, decimal_places=6, allow_in
 HostName = Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$|^[0-9A-Fa-f:]+$")]
 """dash.example.com, *.example.com, an IP address. Not `*`: any web site could then speak to the page."""
 
+_SERVER = r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}"
+
 KAFKA_SECURITY_KEYS = frozenset(
     {
         "security.protocol",
@@ -87,11 +89,28 @@ class Kafka(_Section):
     max_message_bytes: int = Field(10_485_760, ge=1_000_000)
     flush_every_message: bool = False
     heap_mb: int = Field(384, ge=128)
+    servers: str = Field("", alias="bootstrap", pattern=rf"^({_SERVER}(\s*,\s*{_SERVER})*)?$")
+    """`bootstrap` in ventes.toml: "h1:9092,h2:9092" of a cluster that is not managed here; else host and port count."""
     security: dict[str, str] = Field(default_factory=dict)
 
     @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """(host, port) of each server that may be asked first."""
+        if not self.servers:
+            return ((self.host, self.port),)
+        parts = (server.strip().rpartition(":") for server in self.servers.split(","))
+        return tuple((host.strip("[]"), int(port)) for host, _, port in parts)
+
+    @property
     def bootstrap(self) -> str:
-        return f"{self.host}:{self.port}"
+        """The same as librdkafka and Java spell it."""
+        return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.addresses)
+
+    @model_validator(mode="after")
+    def _not_of_ours(self) -> Kafka:
+        if self.servers and self.managed:
+            raise ValueError("bootstrap is for a cluster of your own: set managed = false, or use host and port")
+        return self
 
     @model_validator(mode="after")
     def _allowed_security(self) -> Kafka:

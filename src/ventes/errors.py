@@ -5,6 +5,7 @@
     ├── ConfigError          ventes.toml, VENTES_* or a flag holds a wrong value            (exit 2)
     ├── InstallError         Java, a jar or a package is missing or not what it should be
     ├── AlreadyRunning       another process holds the lock
+    ├── LockLost             the lock file that this process held is gone
     ├── BrokerUnavailable    Kafka does not answer
     ├── SourceChanged        the topic is not the one that was read (re-created, shrunk, expired)
     └── LakeDamaged          a table or its log cannot be read as it should
@@ -42,6 +43,10 @@ class InstallError(VentesError):
 
 
 class AlreadyRunning(VentesError):
+    pass
+
+
+class LockLost(VentesError):
     pass
 
 

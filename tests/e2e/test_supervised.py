@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,18 +24,21 @@ import pytest
 from harness.pipeline import free_ports, wait_for
 from ventes.config import PROJECT
 from ventes.lake import tables
+from ventes.runtime import heartbeat
 
 VENTES = Path(sys.executable).with_name("ventes")
+GUIDE_PATTERN = re.compile("producer|spark_streaming|streamlit")
+"""What the guide pkills for."""
 
 
 class Lived:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, engine: str = "embedded", failpoints: str = "") -> None:
         self.folder = folder
         self.ports = free_ports(3)
         toml = folder / "ventes.toml"
         toml.write_text(
             f"""
-            engine = "embedded"
+            engine = "{engine}"
             [kafka]
             port = {self.ports[0]}
             controller_port = {self.ports[1]}
@@ -45,6 +50,9 @@ class Lived:
             lake = "lake"
             logs = "logs"
             state = "state"
+            [spark]
+            bronze_trigger_seconds = 0.5
+            silver_trigger_seconds = 0.5
             [supervisor]
             backoff_seconds = 0.2
             """,
@@ -52,6 +60,19 @@ class Lived:
         )
         kept = {name: value for name, value in os.environ.items() if not name.startswith("VENTES_")}
         self.environment = {**kept, "VENTES_CONFIG": str(toml)}
+        if failpoints:
+            self.environment["VENTES_FAILPOINTS"] = failpoints
+
+    def close(self) -> None:
+        self.ventes("stop", "--all", code=None)
+        for process in self.processes():
+            process.kill()
+
+    def record(self, name: str) -> heartbeat.Heartbeat:
+        """What the service says of itself."""
+        found = heartbeat.read(self.folder / "state", name)
+        assert found is not None
+        return found
 
     def ventes(self, *arguments: str, code: int | None = 0) -> str:
         done = subprocess.run(
@@ -100,9 +121,7 @@ class Lived:
 def lived(tmp_path: Path) -> Iterator[Lived]:
     scene = Lived(tmp_path)
     yield scene
-    scene.ventes("stop", "--all", code=None)
-    for process in scene.processes():
-        process.kill()
+    scene.close()
 
 
 @pytest.mark.timeout(280)
@@ -217,3 +236,58 @@ def test_ctrl_c_midway_takes_back_what_was_started(lived: Lived) -> None:
     assert (process.returncode, errors) == (130, "")
     assert "stopping what was started" in printed
     assert lived.processes() == []
+
+
+@pytest.mark.parametrize(("engine", "every"), [("embedded", 40), ("spark", 20)])
+@pytest.mark.timeout(280)
+def test_start_brings_up_what_was_ended_a_moment_ago(tmp_path: Path, engine: str, every: int) -> None:
+    """SIGTERM and `ventes start` at once: in a large batch, between small ones, and as the guide's pkill does it.
+
+    Now and then a batch of Bronze takes 4 s.
+    """
+    lived = Lived(tmp_path, engine, failpoints=f"bronze.before_commit%{every}:busy:4")
+    try:
+        lived.ventes("start")
+        busy = _in_a_large_batch(lived)
+        os.kill(busy, signal.SIGTERM)
+        printed = lived.ventes("start")
+        assert "Bronze job was told to stop from outside; is started again when it has ended" in printed
+        fresh = _all_up(lived)
+        assert fresh != busy
+
+        os.kill(fresh, signal.SIGTERM)
+        assert "Bronze job ready" in lived.ventes("start")
+        assert _all_up(lived) != fresh
+
+        busy = _in_a_large_batch(lived)
+        for process in lived.processes():
+            if GUIDE_PATTERN.search(" ".join(process.cmdline())):
+                process.send_signal(signal.SIGTERM)
+        lived.ventes("start")
+        assert _all_up(lived) != busy
+
+        os.kill(lived.pid("silver"), signal.SIGTERM)  # the start is over: this one is meant
+        wait_for(lambda: lived.status()["silver"]["state"] == "stopped", "silver stays down", 30)
+        lived.ventes("stop")
+        assert lived.processes() == []
+        assert json.loads(lived.ventes("verify", "--json", "--no-topic"))["ok"]
+    finally:
+        lived.close()
+
+
+def _in_a_large_batch(lived: Lived) -> int:
+    """Wait until Bronze works on one; returns its pid."""
+
+    def at_work() -> bool:
+        record = lived.record("bronze")
+        return record.working_since is not None and 1.5 < time.time() - record.working_since < 3.0
+
+    wait_for(at_work, "Bronze works on a large batch", 60)
+    return lived.record("bronze").pid
+
+
+def _all_up(lived: Lived) -> int:
+    """Assert that everything is ready; returns Bronze's pid."""
+    status = lived.status()
+    assert {name for name in ("broker", "producer", "bronze", "silver", "page") if not status[name]["ready"]} == set()
+    return int(status["bronze"]["pid"])

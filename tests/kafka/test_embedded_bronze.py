@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
@@ -16,55 +17,67 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from harness.broker import Broker
 from harness.ingested import sale
+from harness.odd_messages import TIMES_MS, Transactions, create_topic_of_senders_time, send_at
 from harness.pipeline import wait_for
+from harness.producing import MakeSettings
 from ventes import kafka
+from ventes.check import lag
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog.log import Log
+from ventes.engines import bronze_writer, job
 from ventes.engines.embedded import bronze
 from ventes.engines.embedded.bronze import Ingestion
-from ventes.engines.embedded.intake import CHUNK, Batch, Intake
 from ventes.engines.job import Job
+from ventes.engines.kafka_reader import CHUNK, Batch, KafkaReader
+from ventes.errors import LockLost
 from ventes.lake import accepted_gaps, tables
-from ventes.lake.positions import positions
+from ventes.lake.positions import positions, read_through
+from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime import disk, heartbeat
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
 Running = Callable[[], AbstractContextManager[None]]
+RunningWith = Callable[[Settings], AbstractContextManager[None]]
 
 
 @pytest.fixture
 def running(settings: Settings) -> Running:
     """`with running():` the job works; it is stopped at the end, and what it raised is raised."""
+    return lambda: running_job(settings)
 
-    @contextmanager
-    def run() -> Iterator[None]:
-        stopper = Stopper()
-        raised: list[BaseException] = []
 
-        def work() -> None:
-            reporter = Reporter(settings.state, "bronze")
-            ingestion = Ingestion(Job(settings, logging.getLogger("test"), reporter, stopper))
-            try:
-                ingestion.run()
-            except BaseException as error:
-                raised.append(error)
-            finally:
-                ingestion.close()
+@pytest.fixture
+def running_with() -> RunningWith:
+    return running_job
 
-        thread = threading.Thread(target=work)
-        thread.start()
+
+@contextmanager
+def running_job(settings: Settings, require_lock: Callable[[], None] = lambda: None) -> Iterator[None]:
+    stopper = Stopper()
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        reporter = Reporter(settings.state, "bronze")
+        ingestion = Ingestion(Job(settings, logging.getLogger("test"), reporter, stopper), require_lock)
         try:
-            yield
+            ingestion.run()
+        except BaseException as error:
+            raised.append(error)
         finally:
-            stopper.stop()
-            thread.join(20)
-            assert not thread.is_alive()
-            if raised:
-                raise raised[0]
+            ingestion.close()
 
-    return run
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopper.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+        if raised:
+            raise raised[0]
 
 
 def send(settings: Settings, *messages: dict[str, Any]) -> None:
@@ -108,7 +121,7 @@ def test_every_message_as_it_was(settings: Settings, running: Running) -> None:
     assert {row["topic_id"] for row in rows} == {kafka.topic_id(settings)}
     assert all(abs((row["kafka_ts"] - before).total_seconds()) < 60 for row in rows)
     transactions = Log.open(settings.bronze).transactions
-    assert transactions == {f"ventes-bronze:{kafka.topic_id(settings)}:0": 4}
+    assert transactions[f"ventes-bronze:{kafka.topic_id(settings)}:0"] == 4
 
 
 def test_it_goes_on_after_the_last_row_of_the_table(settings: Settings, running: Running) -> None:
@@ -121,11 +134,113 @@ def test_it_goes_on_after_the_last_row_of_the_table(settings: Settings, running:
     assert sorted(offsets.to_pylist()) == list(range(150))
 
 
+def test_without_its_lock_it_commits_no_more(settings: Settings) -> None:
+    kafka.ensure_topic(settings)
+
+    def lose_the_lock(lock: WriterLock) -> None:
+        with running_job(settings, lock.require):
+            send(settings, {"value": sale(1)})
+            wait_for(arrived(settings, {0: 0}), "the sale", 30)
+            lock.path.unlink()
+            send(settings, {"value": sale(2)})
+            wait_for(lambda: not _alive("intake"), "the job has ended", 30)
+
+    with WriterLock(lock_path(settings, "bronze")) as lock, pytest.raises(LockLost):
+        lose_the_lock(lock)
+    assert tables.snapshot(settings, BRONZE).rows == 1
+
+
+def _alive(name: str) -> bool:
+    return any(thread.name == name for thread in threading.enumerate())
+
+
+def test_a_lost_connection_is_one_line_and_one_when_it_is_back(
+    settings: Settings, broker: Broker, running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.ensure_topic(settings)
+    with running():
+        send(settings, {"value": sale(1)})
+        wait_for(arrived(settings, {0: 0}), "the sale", 30)
+        caplog.set_level(logging.INFO, "test")
+        caplog.clear()
+        broker.kill()
+        wait_for(lambda: phase(settings) == "waiting", "it waits", 30)
+        time.sleep(3)  # as long as a broker may be gone: whatever is said meanwhile counts
+        broker.start()
+        send(settings, {"value": sale(2)})
+        wait_for(arrived(settings, {0: 1}), "the next sale", 60)
+    said = [record.message for record in caplog.records if record.name in ("test", "ventes.kafka")]
+    lost = [line for line in said if line.startswith("waiting: ")]
+    assert len(lost) <= 2, said  # nobody listens; perhaps: it listens, and does not answer yet
+    assert len([line for line in said if line.startswith("goes on after waiting ")]) == 1, said
+    assert len(said) <= 6, said
+
+
+def test_the_time_of_a_record_is_its_senders_word(make_settings: MakeSettings, running_with: RunningWith) -> None:
+    settings = make_settings(managed=False)
+    create_topic_of_senders_time(settings)
+    send_at(settings, TIMES_MS.values())
+    before = datetime.now(timezone.utc)
+    with running_with(settings):
+        wait_for(arrived(settings, {0: len(TIMES_MS) - 1}), "every message in Bronze", 30)
+    rows = tables.snapshot(settings, BRONZE).arrow().to_pylist()
+    assert [row["motifs"] for row in rows] == [[]] * len(TIMES_MS)
+    assert all(before <= row["kafka_ts"] == row["date_ingestion"] for row in rows)
+
+
+def test_only_what_was_committed_is_read_and_the_end_is_reached(settings: Settings, running: Running) -> None:
+    kafka.ensure_topic(settings)
+    transactions = Transactions(settings)
+    wanted = transactions.commit(3)
+    transactions.abort(3)
+    wanted += transactions.commit(2)
+    transactions.abort(1)  # the log ends with a marker behind what nobody may read
+    with running():
+        wait_for(lambda: lag.of_bronze(settings, time.time()).messages == 0, "nothing is left to read", 30)
+    assert sorted(tables.snapshot(settings, BRONZE).arrow()["vente_id"].to_pylist()) == wanted
+    high = kafka.end_offsets(settings)[0][1]
+    assert read_through(Log.open(settings.bronze)) == {(kafka.topic_id(settings), 0): high - 1}
+    version = Log.open(settings.bronze).version
+    with running():  # a restart at the marker: nothing to do, nothing to say
+        wait_for(lambda: phase(settings) == "running", "it runs", 30)
+        wanted += transactions.commit(1)
+        wait_for(lambda: lag.of_bronze(settings, time.time()).messages == 0, "the next one is read", 30)
+    assert sorted(tables.snapshot(settings, BRONZE).arrow()["vente_id"].to_pylist()) == wanted
+    assert Log.open(settings.bronze).version <= version + 3
+
+
+def test_an_open_transaction_is_not_waited_for_and_not_missed(settings: Settings, running: Running) -> None:
+    kafka.ensure_topic(settings)
+    transactions = Transactions(settings)
+    wanted = transactions.commit(2)
+    wanted += transactions.begin(4)
+    with running():
+        wait_for(lambda: lag.of_bronze(settings, time.time()).messages == 0, "what may be read is read", 30)
+        assert tables.snapshot(settings, BRONZE).rows == 2
+        transactions.end()
+        wait_for(lambda: tables.snapshot(settings, BRONZE).rows == 6, "the rest", 30)
+    assert sorted(tables.snapshot(settings, BRONZE).arrow()["vente_id"].to_pylist()) == wanted
+
+
+def test_a_marker_that_expired_is_no_loss(settings: Settings, running: Running) -> None:
+    kafka.ensure_topic(settings)
+    Transactions(settings).commit(3)
+    with running():
+        wait_for(lambda: lag.of_bronze(settings, time.time()).messages == 0, "all is read", 30)
+    end = kafka.end_offsets(settings)[0][1]
+    client = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
+    upto = TopicPartition(settings.kafka.topic, 0, end)
+    client.delete_records([upto])[upto].result(10)
+    with running():
+        wait_for(lambda: phase(settings) == "running", "it runs", 30)
+    assert accepted_gaps.read(settings.lake).gaps == ()
+
+
 def test_files_are_merged_while_nothing_comes(
     settings: Settings, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bronze, "PACE_SECONDS", 0.0)
-    monkeypatch.setattr(bronze, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(job, "BEAT_SECONDS", 0.2)
     sales = settings.maintenance.compact_every
     kafka.ensure_topic(settings)
     with running():
@@ -151,9 +266,7 @@ def test_partitions_that_are_added_while_it_runs(
         wait_for(arrived(settings, {0: 10, 1: 9, 2: 9}), "all three partitions", 30)
     assert tables.snapshot(settings, BRONZE).rows == 31
     topic_id = kafka.topic_id(settings)
-    assert Log.open(settings.bronze).transactions == {
-        f"ventes-bronze:{topic_id}:{partition}": last for partition, last in {0: 10, 1: 9, 2: 9}.items()
-    }
+    assert read_through(Log.open(settings.bronze)) == {(topic_id, 0): 10, (topic_id, 1): 9, (topic_id, 2): 9}
 
 
 def test_messages_that_expired_before_the_first_start_are_recorded(settings: Settings, running: Running) -> None:
@@ -192,7 +305,7 @@ def test_a_full_disk_pauses_it_and_nothing_is_lost(
 ) -> None:
     shortage = ["the disk is full"]
     monkeypatch.setattr(disk, "shortage", lambda folder, least_mb: shortage[0])
-    monkeypatch.setattr(bronze, "DISK_SECONDS", 0.1)
+    monkeypatch.setattr(bronze_writer, "DISK_SECONDS", 0.1)
     kafka.ensure_topic(settings)
     send(settings, {"value": sale(1)})
     with running():
@@ -206,7 +319,7 @@ def test_a_full_disk_pauses_it_and_nothing_is_lost(
         wait_for(lambda: phase(settings) == "running", "the job says that it runs", 10)
 
 
-def taken(intake: Intake, rows: int) -> Iterator[Batch]:
+def taken(intake: KafkaReader, rows: int) -> Iterator[Batch]:
     while rows > 0:
         batch = intake.take(10)
         assert batch is not None, f"{rows} rows did not come"
@@ -214,8 +327,8 @@ def taken(intake: Intake, rows: int) -> Iterator[Batch]:
         yield batch
 
 
-def read_from(settings: Settings, **limits: int) -> Intake:
-    return Intake(settings, "label", {0: 0}, **{"max_rows": 10**9, **limits})
+def read_from(settings: Settings, **limits: int) -> KafkaReader:
+    return KafkaReader(settings, "label", {0: 0}, **{"max_rows": 10**9, **limits})
 
 
 def test_a_backlog_comes_in_bounded_batches_in_order(settings: Settings) -> None:

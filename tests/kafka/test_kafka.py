@@ -15,7 +15,7 @@ from harness.pipeline import free_ports, wait_for
 from harness.producing import MakeSettings
 from ventes import kafka
 from ventes.config import Settings
-from ventes.errors import BrokerUnavailable, VentesError
+from ventes.errors import BrokerUnavailable
 from ventes.producer.ids import lane_from_kafka
 from ventes.runtime.stop import Stopper
 
@@ -98,10 +98,7 @@ def test_somebody_elses_topic_is_not_touched(make_settings: MakeSettings) -> Non
     with admin(theirs) as client:
         client.create_topics([old])[theirs.kafka.topic].result(10)
     wait_for(lambda: kafka.topic_id(theirs), "the topic is there", 10)
-    with pytest.raises(
-        VentesError, match=r"'CreateTime'.*kafka-configs\.sh .*--add-config message\.timestamp\.type=Log"
-    ):
-        kafka.ensure_topic(theirs)
+    assert kafka.ensure_topic(theirs) == kafka.topic_id(theirs)
     with kafka.Admin(theirs) as asked:
         assert asked.topic_settings()["message.timestamp.type"] == "CreateTime"
 

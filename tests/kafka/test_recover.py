@@ -59,20 +59,22 @@ def test_a_topic_created_anew_needs_a_decision_and_then_reading_goes_on(make_set
     rows = messages(0, 3, NOW)
     add(settings, rows.set_column(rows.schema.get_field_index("topic_id"), "topic_id", [[old] * rows.num_rows]))
     assert (
-        "its end was lost" in recover.plan(settings, NOW).differences[0].text
+        "its end was lost" in recover.compare(settings, NOW).differences[0].text
     )  # Bronze has three messages, the topic none
     send(settings, 3)
-    assert recover.plan(settings, NOW).differences == ()
+    assert recover.compare(settings, NOW).differences == ()
     delete_topic(settings)
     new = kafka.ensure_topic(settings)
     send(settings, 2)
     assert "ventes recover" in lag.of_bronze(settings, time.time()).problem
-    wanted = recover.plan(settings, NOW)
+    wanted = recover.compare(settings, NOW)
     assert "created anew" in wanted.differences[0].text
     assert wanted.lost == 0
     assert accepted_gaps.read(settings.lake).gaps == ()  # a plan records nothing
     recover.record(settings, wanted)
-    assert recover.plan(settings, NOW).differences == ()
-    resumed = source.resume(source.look(settings), positions(settings.bronze), accepted_gaps.read(settings.lake), NOW)
+    assert recover.compare(settings, NOW).differences == ()
+    resumed = source.resume(
+        source.read_topic(settings), positions(settings.bronze), accepted_gaps.read(settings.lake), NOW
+    )
     assert (resumed.topic_id, dict(resumed.offsets)) == (new, {0: 0})
     assert lag.of_bronze(settings, time.time()).messages == 2

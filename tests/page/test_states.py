@@ -311,5 +311,5 @@ def test_a_file_in_the_folder_is_a_tab(run: Run, tmp_path: Path, lake: Path) -> 
 
 def test_heartbeat_says_that_the_page_runs(run: Run, lake: Path) -> None:
     run()
-    record = json.loads((lake / "state" / "run" / "page.json").read_text())
+    record = json.loads((lake / "state" / "run" / "page.by-hand.json").read_text())
     assert record["phase"] == "running"

@@ -17,8 +17,10 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from pyspark.sql import DataFrame
 
 from harness.broker import Broker, running_broker
+from harness.odd_messages import NOW_MS, TIMES_MS, Transactions, create_topic_of_senders_time, send_at
 from harness.pipeline import free_ports, sales, wait_for
 from ventes import kafka
+from ventes.check import lag
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.engines.job import Job
@@ -75,7 +77,7 @@ def run(settings: Settings, session: Session) -> Reporter:
     reporter = Reporter(settings.state, "bronze", "spark")
     with kafka.Admin(settings) as admin:
         job = Job(settings, logging.getLogger("ventes.bronze"), reporter, UntilCaughtUp(reporter))
-        Bronze(job, session, admin).run()
+        Bronze(job, session, admin, lambda: None).run()
     return reporter
 
 
@@ -97,6 +99,50 @@ def held(settings: Settings) -> dict[tuple[str, int], list[int]]:
 
 def newest_epoch(settings: Settings) -> Path:
     return checkpoint.epochs(settings.checkpoints / "bronze")[-1]
+
+
+@pytest.fixture
+def senders_time(broker: Broker, settings: Settings) -> Settings:
+    """A topic whose records keep the time that they come with."""
+    kept = settings.model_copy(
+        update={
+            "kafka": settings.kafka.model_copy(update={"topic": f"{settings.kafka.topic}_theirs", "managed": False})
+        }
+    )
+    create_topic_of_senders_time(kept)
+    return kept
+
+
+@pytest.mark.parametrize("few", [1_000, -1], ids=["driver commits", "spark commits"])
+def test_the_time_of_a_record_is_its_senders_word(
+    senders_time: Settings, session: Session, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Also a time that Spark's own source cannot represent."""
+    monkeypatch.setattr(micro_batch, "FEW", few)
+    send_at(senders_time, TIMES_MS.values())
+    before = datetime.now(timezone.utc)
+    run(senders_time, session)
+    send_at(senders_time, [NOW_MS], first_id=100)
+    run(senders_time, session)
+    rows = tables.snapshot(senders_time, BRONZE).arrow().sort_by("offset").to_pylist()
+    assert [row["vente_id"] for row in rows] == [*range(1, len(TIMES_MS) + 1), 100]
+    assert all(row["motifs"] == [] and before <= row["kafka_ts"] == row["date_ingestion"] for row in rows)
+
+
+def test_only_what_was_committed_is_read_and_the_end_is_reached(settings: Settings, session: Session) -> None:
+    transactions = Transactions(settings)
+    wanted = transactions.commit(3)
+    transactions.abort(3)
+    wanted += transactions.commit(2)
+    transactions.abort(1)
+    run(settings, session)
+    epoch = newest_epoch(settings)
+    assert lag.of_bronze(settings, time.time()).messages == 0
+    wanted += transactions.commit(1)
+    run(settings, session)
+    assert newest_epoch(settings) == epoch  # the checkpoint agrees with the table, at a marker too
+    assert lag.of_bronze(settings, time.time()).messages == 0
+    assert sorted(tables.snapshot(settings, BRONZE).arrow()["vente_id"].to_pylist()) == wanted
 
 
 @pytest.mark.parametrize("few", [1_000, -1], ids=["driver commits", "spark commits"])
@@ -171,7 +217,7 @@ def test_expired_messages_stop_the_job_until_a_person_decides(settings: Settings
             answer.result(20)
     with pytest.raises(SourceChanged, match=r"offsets 10\.\.24 expired"):
         run(settings, session)
-    found = recover.plan(settings, datetime.now(timezone.utc))
+    found = recover.compare(settings, datetime.now(timezone.utc))
     assert found.lost == 15
     recover.record(settings, found)
     run(settings, session)
@@ -194,11 +240,11 @@ def test_a_topic_created_anew_while_a_batch_is_read_is_not_mixed_in(
         return frames.collect(rows, schema)
 
     monkeypatch.setattr(micro_batch, "collect", collect_while_the_topic_changes)
-    with pytest.raises(SourceChanged, match="deleted or created anew"):
+    with pytest.raises(SourceChanged, match="deleted and created anew"):
         run(settings, session)
     monkeypatch.undo()
     assert held(settings) == {(old, 0): list(range(10))}
-    recover.record(settings, recover.plan(settings, datetime.now(timezone.utc)))
+    recover.record(settings, recover.compare(settings, datetime.now(timezone.utc)))
     run(settings, session)
     new = str(kafka.topic_id(settings))
     assert held(settings) == {(old, 0): list(range(10)), (new, 0): list(range(50))}

@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.functions import lit
 
 from harness.messages import assert_same_rows, damaged, expected, raw_table, valid
@@ -18,8 +19,8 @@ from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog.log import Log
 from ventes.engines.spark import bronze_files
-from ventes.judging.judge_batch import judged
-from ventes.judging.judge_rows import JUDGED
+from ventes.judging.judge_batch import judge_batch
+from ventes.judging.judge_rows import VERDICT
 from ventes.lake import tables
 
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
@@ -36,7 +37,8 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 def kafka_rows(spark: SparkSession, raw: pa.Table) -> DataFrame:
     """A frame with the columns of Spark's Kafka source."""
     columns = ["key", "value", "partition", "offset", "kafka_ts", "headers"]
-    return spark.createDataFrame(raw.select(columns)).withColumnRenamed("kafka_ts", "timestamp")
+    frame = spark.createDataFrame(raw.select(columns)).withColumnRenamed("kafka_ts", "timestamp")
+    return frame.withColumn("timestampType", F.lit(1))  # LogAppendTime
 
 
 def written(frame: DataFrame, settings: Settings) -> pa.Table:
@@ -55,8 +57,8 @@ def test_corpus_and_seeded_damage(spark: SparkSession, config: Settings) -> None
     ours = written(kafka_rows(spark, raw).repartition(2), config)
 
     with duckdb.connect() as con:
-        assert_same_rows(ours, judged(con, raw, config, INGESTED), values)
-    assert_same_rows(ours.select(JUDGED.names), expected(raw, config), values)
+        assert_same_rows(ours, judge_batch(con, raw, config, INGESTED), values)
+    assert_same_rows(ours.select(VERDICT.names), expected(raw, config), values)
     if config.source.time_zone == "UTC":
         for event, row in zip(load(), ours["motifs"].to_pylist(), strict=False):
             if event.default_zones and event.kafka_ts == ARRIVAL:

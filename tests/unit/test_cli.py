@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from ventes import cli, config
+from ventes import __version__, cli, config
 from ventes.errors import UsageError, VentesError
 
 
@@ -56,7 +56,7 @@ def test_help_names_every_command_and_imports_nothing_heavy(environment: dict[st
 
 
 def test_version(environment: dict[str, str]) -> None:
-    assert ventes(environment, "--version").stdout == "ventes 0.1.0\n"
+    assert ventes(environment, "--version").stdout == f"ventes {__version__}\n"
 
 
 @pytest.mark.parametrize(

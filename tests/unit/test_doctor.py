@@ -1,26 +1,30 @@
 """The doctor on tables and checkpoints damaged by hand, on ports that are taken, on moments of the pipeline."""
 
+import base64
+import hashlib
 import json
 import shutil
 import socket
 import tempfile
 from dataclasses import replace
+from importlib import metadata
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
 from harness.pipeline import free_ports
-from ventes.check.doctor import lake, machine, troubleshooting
+from ventes.check.doctor import lake, machine, packages, troubleshooting
 from ventes.check.doctor.troubleshooting import Load
 from ventes.config import Kafka, Page, Paths, Settings
 from ventes.contract.tables import BRONZE, PAR_PAYS
 from ventes.deltalog.commit import append
 from ventes.deltalog.log import Log
-from ventes.install import jars
+from ventes.install import jars, spark
 from ventes.lake import tables
 from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.pipeline_status import ServiceStatus, Status
+from ventes.supervise import ports
 
 CALM = Load(average=0.1, cores=2, free_mb=8000)
 
@@ -100,7 +104,7 @@ def test_a_gap_in_the_log_is_bad(settings, countries):
     found = lake_finding(settings, "table ventes_par_pays")
     assert found.level == "bad"
     assert "lacks version(s) [1]" in found.cause
-    assert found.next_step.startswith("ventes rebuild silver")
+    assert "ventes rebuild silver" in found.next_step
 
 
 def test_a_data_file_that_is_gone_is_bad(settings, countries):
@@ -223,12 +227,24 @@ def test_a_port_that_someone_else_holds_is_named_with_its_holder(settings):
     assert found[f"port {settings.kafka.port}"].level == "ok"
 
 
+def test_a_port_that_the_system_gives_away_is_warned_of(tmp_path):
+    (tmp_path / "ip_local_port_range").write_text("32768\t60999\n")
+    (tmp_path / "ip_local_reserved_ports").write_text("40000,45000-45002\n")
+    given = {
+        port: ports.given_to_outgoing(port, tmp_path)
+        for port in (9092, 32768, 40000, 44999, 45001, 45003, 60999, 61000)
+    }
+    assert [port for port, outgoing in given.items() if outgoing] == [32768, 44999, 45003, 60999]
+    assert not ports.given_to_outgoing(40000, tmp_path / "nothing here")
+
+
 def test_a_jar_with_wrong_bytes_is_removed_only_by_repair(settings, tmp_path, monkeypatch):
-    jar = tmp_path / "spark" / "a.jar"
+    jar = tmp_path / "kafka" / "a-1.jar"
     jar.parent.mkdir()
     jar.write_bytes(b"x")
     monkeypatch.setattr(type(settings), "jars", property(lambda self: tmp_path))
-    monkeypatch.setattr(jars, "pinned", lambda: [jars.Jar("spark/a.jar", "0" * 64)])
+    listed = {"kafka": [jars.Jar("kafka", "g:a:1", "0" * 64)], "spark": []}
+    monkeypatch.setattr(jars, "pinned", lambda jar_set: listed[jar_set])
     (found,) = machine._jars(settings, repair=False)
     assert (found.level, jar.exists()) == ("bad", True)
     (found,) = machine._jars(settings, repair=True)
@@ -255,9 +271,36 @@ def test_little_space_is_bad(settings):
 
 def test_packages_unlike_the_lock_are_named():
     lock = "pyarrow==0.1 \\\n    --hash=sha256:00\nnot-there==1 \\\nonly-elsewhere==1 ; sys_platform == 'win32' \\\n"
-    first, second = machine._unlike(lock)
+    first, second = packages.unlike(lock)
     assert first.startswith("pyarrow is ")
     assert second == "not-there is missing"
+
+
+def test_an_edited_file_of_an_installed_package_is_named(tmp_path):
+    def record(path, content):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        return f"{path},sha256={digest},{len(content)}\n"
+
+    info = tmp_path / "thing-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: thing\nVersion: 1\n")
+    names = ("thing/kept.py", "thing/edited.py", "thing/gone.py", "bin/find-spark-home")
+    (info / "RECORD").write_text("".join(record(name, b"as it came") for name in names) + "thing/kept.pyc,,\n")
+    for name in names[:2]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"as it came")
+    (tmp_path / "thing/edited.py").write_bytes(b"otherwise!")
+    found = packages.changed_files(metadata.Distribution.at(info))
+    assert [path.name for path in found] == ["edited.py", "gone.py"]
+
+
+def test_an_installation_without_spark_is_well_and_says_so(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(settings), "jars", property(lambda self: tmp_path))
+    monkeypatch.setattr(spark, "package", lambda: None)
+    found = finding(machine._python(settings), "Spark")
+    assert (found.level, "embedded engine alone" in found.cause) == ("ok", True)
+    assert "bash start_pipeline.sh --engine spark" in found.cause
+    assert not [one for one in machine._jars(settings, repair=False) if "spark/" in one.name]
 
 
 # -- the guide's troubleshooting --------------------------------------------------------------

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from itertools import groupby
 
 import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,9 +27,9 @@ from harness.messages import (
 from tests.corpus import ARRIVAL, load
 from ventes.config import Rules, Settings, Source
 from ventes.contract.tables import BRONZE, EVENT_FIELDS
-from ventes.judging import judge_batch
-from ventes.judging.judge_batch import fast_rows, judged
-from ventes.judging.judge_rows import JUDGED
+from ventes.judging.judge_batch import fast_rows
+from ventes.judging.judge_batch import judge_batch as judge_any_number
+from ventes.judging.judge_rows import VERDICT
 
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
 UTC = Settings()
@@ -40,13 +41,6 @@ property_test = settings(
 )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def even_few_go_through_sql() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judge_batch, "FEW", 0)
-        yield
-
-
 @pytest.fixture(scope="module")
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
@@ -54,12 +48,17 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+def judge_batch(con: duckdb.DuckDBPyConnection, raw: pa.Table, config: Settings, at: datetime) -> pa.Table:
+    """Through SQL, however few messages there are."""
+    return judge_any_number(con, raw, config, at, few=0)
+
+
 def verdicts(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config: Settings = UTC) -> None:
     """Assert that each message gets `judge`'s verdict, alone and among others."""
     raw = raw_table(values)
-    table = judged(con, raw, config, INGESTED)
+    table = judge_batch(con, raw, config, INGESTED)
     assert table.schema == BRONZE.schema
-    assert_same_rows(table.select(JUDGED.names), expected(raw, config), values)
+    assert_same_rows(table.select(VERDICT.names), expected(raw, config), values)
 
 
 def sure(con: duckdb.DuckDBPyConnection, values: Sequence[bytes | None], config: Settings = UTC) -> list[bool]:
@@ -73,7 +72,7 @@ def test_corpus(con: duckdb.DuckDBPyConnection) -> None:
     for (source, business, kafka_ts), group in groupby(sorted(load(), key=same), key=same):
         events = list(group)
         config = Settings(source=Source(time_zone=source), rules=Rules(time_zone=business))
-        table = judged(con, raw_table([event.value for event in events], kafka_ts), config, INGESTED)
+        table = judge_batch(con, raw_table([event.value for event in events], kafka_ts), config, INGESTED)
         for event, row in zip(events, table.to_pylist(), strict=True):
             assert tuple(row["motifs"]) == event.motifs, event.name
             assert {field: row[field] for field in event.shown} == event.shown, event.name
@@ -99,7 +98,7 @@ def test_a_fast_row_is_typed_as_sent(con: duckdb.DuckDBPyConnection) -> None:
     sale = {**valid_sale(rng), "timestamp": "2026-01-05T09:59:58.250000+00:00", "montant": 59.97, "client_nom": "Zoé"}
     value = json.dumps(sale).encode()
     assert sure(con, [value]) == [True]
-    (row,) = judged(con, raw_table([value]), UTC, INGESTED).to_pylist()
+    (row,) = judge_batch(con, raw_table([value]), UTC, INGESTED).to_pylist()
     assert (row["client_nom"], str(row["montant"]), row["motifs"], row["_extra"]) == ("Zoé", "59.97", [], None)
     assert row["timestamp"] == datetime(2026, 1, 5, 9, 59, 58, 250_000, tzinfo=timezone.utc)
     assert (row["topic_id"], row["partition"], row["offset"], row["kafka_ts"]) == ("topic-1", 0, 0, ARRIVAL)
@@ -119,7 +118,7 @@ def test_rows_keep_their_order_whatever_the_connection_does(con: duckdb.DuckDBPy
 
 
 def test_no_message_at_all(con: duckdb.DuckDBPyConnection) -> None:
-    assert judged(con, raw_table([]), UTC, INGESTED).schema == BRONZE.schema
+    assert judge_batch(con, raw_table([]), UTC, INGESTED).schema == BRONZE.schema
 
 
 def test_only_hostile_messages(con: duckdb.DuckDBPyConnection) -> None:
@@ -174,9 +173,8 @@ def test_any_naive_time_in_paris(con: duckdb.DuckDBPyConnection, when: datetime,
     verdicts(con, [written({**valid_sale(rng), "timestamp": when.isoformat(form)}, rng)], PARIS)
 
 
-def test_a_few_messages_are_judged_without_sql(con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_few_messages_are_judged_without_sql() -> None:
     raw = raw_table([b'{"a": 1}', None, b"x"])
-    by_sql = judged(con, raw, UTC, INGESTED)
-    monkeypatch.setattr(judge_batch, "FEW", 3)
-    monkeypatch.setattr(judge_batch, "fast_rows", None)
-    assert judged(con, raw, UTC, INGESTED).equals(by_sql)
+    with duckdb.connect() as con:
+        by_sql = judge_batch(con, raw, UTC, INGESTED)
+    assert judge_any_number(con, raw, UTC, INGESTED).equals(by_sql), "a closed connection is not asked"

@@ -1,28 +1,35 @@
-"""The installer's stamps and refusals. The steps themselves run for real in the end-to-end test."""
+"""The installer's stamps and refusals, against a pip that only says something. The real one runs end to end."""
 
-import shutil
+import re
 import subprocess
 import sys
 import types
 
 import pytest
 
+from ventes.cli import lifecycle
 from ventes.config import PROJECT
 from ventes.errors import InstallError
-from ventes.install import spark_defaults, steps
+from ventes.install import environment, spark, steps
+from ventes.install.environment import Environment
 from ventes.install.java import Java
 from ventes.install.steps import Stamps
+from ventes.supervise import shutdown
 
 
 def test_a_stamp_counts_only_for_what_it_was_set_for(tmp_path):
     stamps = Stamps(tmp_path / "installed.json")
     assert not stamps.has("packages", "hash 1")
     stamps.set("packages", "hash 1")
+    stamps.set("spark", "hash 2")
     again = Stamps(tmp_path / "installed.json")
     assert again.has("packages", "hash 1")
     assert not again.has("packages", "hash 2")
     again.forget("packages")
-    assert not Stamps(tmp_path / "installed.json").has("packages", "hash 1")
+    left = Stamps(tmp_path / "installed.json")
+    assert (left.knows("packages"), left.knows("spark")) == (False, True)
+    left.forget()
+    assert not Stamps(tmp_path / "installed.json").knows("spark")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", "\x00"])
@@ -31,16 +38,29 @@ def test_a_damaged_stamp_file_means_nothing_was_done(tmp_path, content):
     assert not Stamps(tmp_path / "installed.json").has("packages", "x")
 
 
-def test_a_step_that_is_done_runs_no_pip(tmp_path, monkeypatch):
-    lock = tmp_path / "base.txt"
-    lock.write_text("a==1\n")
+@pytest.fixture
+def lock(tmp_path):
+    path = tmp_path / "base.txt"
+    path.write_text("a==1\n")
+    return path
+
+
+def with_pip(tmp_path, script):
+    """An environment whose pip is a shell script."""
+    return Environment(tmp_path, tmp_path, lambda _: None, pip=["sh", "-c", script, "pip"])
+
+
+def test_a_lock_is_installed_once_for_each_content(tmp_path, lock):
+    made = with_pip(tmp_path, f"echo run >> {tmp_path}/runs")
     stamps = Stamps(tmp_path / "installed.json")
-    stamps.set("packages", steps._hash(lock))
-    monkeypatch.setattr(steps, "_PIP", ["/nonexistent/pip"])
-    steps._pip(stamps, "packages", lock)
+
+    def runs():
+        steps.install_lock(made, stamps, "packages", lock, space_mb=0)
+        return (tmp_path / "runs").read_text().count("run")
+
+    assert [runs(), runs()] == [1, 1]
     lock.write_text("a==2\n")
-    with pytest.raises(FileNotFoundError):
-        steps._pip(stamps, "packages", lock)
+    assert runs() == 2
 
 
 @pytest.mark.parametrize(
@@ -52,32 +72,37 @@ def test_a_step_that_is_done_runs_no_pip(tmp_path, monkeypatch):
         ("ERROR: Connection reset", "Connection reset", "network"),
     ],
 )
-def test_what_pip_says_becomes_a_cause_and_a_next_step(tmp_path, monkeypatch, said, cause, step):
-    lock = tmp_path / "base.txt"
-    lock.write_text("a==1\n")
-    monkeypatch.setattr(steps, "STATE", tmp_path)
-    monkeypatch.setattr(steps, "ROOT", tmp_path)
-    monkeypatch.setattr(steps, "NEEDED_MB", 0)
-    monkeypatch.setattr(steps, "_PIP", ["sh", "-c", f"echo '{said}'; exit 1", "pip"])
+def test_what_pip_says_becomes_a_cause_and_a_next_step(tmp_path, lock, said, cause, step):
     stamps = Stamps(tmp_path / "installed.json")
     with pytest.raises(InstallError) as caught:
-        steps._pip(stamps, "packages", lock)
+        steps.install_lock(with_pip(tmp_path, f"echo '{said}'; exit 1"), stamps, "packages", lock, space_mb=0)
     assert cause in caught.value.message
     assert step in caught.value.hint
-    assert not stamps.has("packages", steps._hash(lock))
+    assert not stamps.knows("packages")
 
 
-def test_a_full_disk_is_named_before_anything_is_fetched(monkeypatch):
-    usage = types.SimpleNamespace(free=100_000_000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(InstallError, match="has 100 MB free"):
-        steps._require_space()
+def test_a_full_disk_is_named_before_anything_is_fetched(tmp_path, lock):
+    made = with_pip(tmp_path, "exit 1")
+    enough = 10**9
+    with pytest.raises(InstallError, match=f"the installation needs {enough} MB"):
+        made.install_lock("packages", lock, space_mb=enough)
+
+
+def test_the_command_runs_from_a_folder_with_a_blank_and_a_letter_that_is_not_ascii(tmp_path):
+    root = tmp_path / "it's my clone é"
+    (root / "src" / "ventes").mkdir(parents=True)
+    (root / "src" / "ventes" / "cli.py").write_text("import sys\ndef main():\n    print(sys.argv[1:])\n    return 3\n")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(root / ".venv")], check=True)
+    Environment(root, tmp_path, print).install_project()
+    command = [str(root / ".venv" / "bin" / "ventes"), "start", "a b"]
+    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+    done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "['start', 'a b']\n"), done.stderr
 
 
 def test_missing_venv_support_names_the_package():
-    with pytest.raises(InstallError) as caught:
-        steps._explain_venv("The virtual environment was not created successfully because ensurepip is not available.")
-    assert f"python{sys.version_info[0]}.{sys.version_info[1]}-venv" in caught.value.hint
+    said = "The virtual environment was not created successfully because ensurepip is not available."
+    assert f"python{sys.version_info[0]}.{sys.version_info[1]}-venv" in environment.venv_error(said).hint
 
 
 def test_an_old_python_is_refused_by_the_script(tmp_path):
@@ -99,15 +124,66 @@ def test_an_old_python_is_refused_by_the_script(tmp_path):
     assert [path.name for path in script.parent.iterdir()] == ["start_pipeline.sh"]
 
 
+def test_the_locks_name_no_index_and_agree_with_each_other():
+    pins: dict[str, str] = {}
+    for lock in sorted((PROJECT / "requirements").glob("*.txt")):
+        text = lock.read_text(encoding="utf-8")
+        assert "://" not in text
+        assert not [line for line in text.splitlines() if line.startswith("-")]
+        for name, version in (line.split(" ")[0].split("==") for line in text.splitlines() if "==" in line):
+            assert pins.setdefault(name, version) == version, f"{name} in {lock.name}"
+
+
+def test_the_embedded_engine_brings_no_spark():
+    base = (PROJECT / "requirements" / "base.txt").read_text(encoding="utf-8")
+    assert "spark" not in base
+    assert "py4j" not in base
+
+
+def test_the_installation_needs_nothing_of_the_pipeline():
+    """Broker and engines import it, so it imports none of them."""
+    for file in (PROJECT / "src" / "ventes" / "install").glob("*.py"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            match = re.match(r"\s*(?:from|import) ventes\.(\w+)", line)
+            if match and "main" not in line:  # that one is written into bin/ventes
+                assert match[1] in {"errors", "config", "runtime", "install"}, f"{file.name}: {line}"
+
+
+# -- Spark -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_spark(monkeypatch):
+    monkeypatch.setattr(spark, "find_spec", lambda name: None)
+
+
+def test_what_of_spark_is_missing_is_named_with_the_command_that_adds_it(tmp_path, no_spark):
+    with pytest.raises(InstallError, match=r"Spark is not installed here .*pyspark and delta") as caught:
+        spark.require(tmp_path)
+    assert "`bash start_pipeline.sh --engine spark` adds it" in caught.value.hint
+
+
+def test_a_restart_on_spark_is_refused_before_anything_is_stopped(tmp_path, no_spark, monkeypatch):
+    toml = tmp_path / "ventes.toml"
+    toml.write_text('engine = "embedded"\n[paths]\nstate = "state"\n')
+    monkeypatch.setenv("VENTES_CONFIG", str(toml))
+    monkeypatch.setattr(shutdown, "stop", lambda *_: pytest.fail("something was stopped"))
+    with pytest.raises(InstallError, match="Spark is not installed here"):
+        lifecycle.restart(engine="spark")
+
+
+def test_packages_without_their_jars_are_no_spark(tmp_path):
+    assert spark.missing(tmp_path) == f"its pinned jars in {tmp_path / 'spark'}"
+
+
 def test_sparks_commands_find_spark_and_java_in_a_folder_with_spaces(tmp_path, monkeypatch):
     package, bin_ = tmp_path / "a b" / "pyspark", tmp_path / "a b" / "bin"
     package.mkdir(parents=True)
     bin_.mkdir()
-    monkeypatch.setattr(
-        spark_defaults, "find_spec", lambda name: types.SimpleNamespace(submodule_search_locations=[str(package)])
-    )
+    spec = types.SimpleNamespace(submodule_search_locations=[str(package)])
+    monkeypatch.setattr(spark, "find_spec", lambda name: spec)
     monkeypatch.setattr(sys, "executable", str(bin_ / "python"))
-    spark_defaults.write(tmp_path / "jars", tmp_path / "scratch", Java(tmp_path / "it's java", "17", "test"))
+    spark.write_defaults(tmp_path / "jars", tmp_path / "scratch", Java(tmp_path / "it's java", "17", "test"))
     script = f'source "{bin_}/find-spark-home"; printf "%s|%s" "$SPARK_HOME" "$JAVA_HOME"'
     run = lambda env: subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True).stdout  # noqa: E731
     assert run({}) == f"{package}|{tmp_path}/it's java"

@@ -1,7 +1,7 @@
-"""The jar list, what counts as right, and an installation against a Java that only copies files."""
+"""The jar list, what counts as right, and an installation from a repository that is a dict."""
 
-import stat
-import xml.etree.ElementTree as ET
+import hashlib
+import os
 
 import pytest
 
@@ -10,132 +10,155 @@ from ventes.install import jars
 from ventes.install.jars import Jar
 
 
-def test_the_list_and_ivy_name_the_same_jars():
-    for jar_set in jars.SETS:
-        modules = ET.parse(jars.IVY / f"{jar_set}.xml").iter("dependency")
-        named = {f"{module.get('name')}-{module.get('rev')}.jar" for module in modules}
-        assert named == {jar.name for jar in jars.pinned() if jar.set == jar_set}
-
-
-def test_no_repository_address_stands_in_the_project():
-    for file in jars.IVY.glob("*.xml"):
-        assert "://" not in file.read_text()
+def test_the_list_is_whole_and_names_no_address():
+    assert {jar_set: len(jars.pinned(jar_set)) for jar_set in jars.SETS} == {"kafka": 45, "spark": 6}
+    assert "://" not in jars.LOCK.read_text()
+    assert len({jar.path for jar in jars.pinned()}) == 51
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "",
-        "abc  spark/a.jar",
-        "0" * 64 + " spark/a.jar",
-        "0" * 64 + "  a.jar",
-        "0" * 64 + "  spark/x/a.jar",
-        "Z" * 64 + "  s/a",
+        "spark  g:a:1",
+        f"spark  g:a  {'0' * 64}",
+        f"spark  g:a:1:jar  {'0' * 64}",
+        f"flink  g:a:1  {'0' * 64}",
+        f"spark  g:a:1  {'Z' * 64}",
+        f"{'0' * 64}  spark/a-1.jar",
     ],
 )
-def test_a_line_that_is_no_checksum_is_named(tmp_path, line):
-    lock = tmp_path / "jars.sha256"
-    lock.write_text("1" * 64 + "  spark/good.jar\n" + line + "\n")
+def test_a_line_that_cannot_be_read_is_named(tmp_path, line):
+    lock = tmp_path / "jars.lock"
+    lock.write_text(f"spark  g:good:1  {'1' * 64}\n{line}\n")
     with pytest.raises(InstallError, match="line 2"):
-        jars.pinned(lock)
+        jars.pinned(lock=lock)
+
+
+class World:
+    """Three small jars of the broker, a folder for them, and a repository that counts what it was asked for."""
+
+    def __init__(self, tmp_path, monkeypatch):
+        self.folder = tmp_path / "jars"
+        self.remote = {"g:a:1": b"a", "g:b:1": b"b", "g:c:1": b"c"}
+        self.asked, self.said = [], []
+        lock = tmp_path / "jars.lock"
+        self.write(lock, self.remote)
+        monkeypatch.setattr(jars.pinned, "__defaults__", (None, lock))
+
+    def write(self, lock, content):
+        lock.write_text(
+            "".join(f"kafka  {name}  {hashlib.sha256(data).hexdigest()}\n" for name, data in content.items())
+        )
+
+    def fetch(self, coordinates, into):
+        self.asked.append(coordinates)
+        if coordinates not in self.remote:
+            raise InstallError(f"{coordinates} could not be downloaded: timed out", "check the network (HTTPS_PROXY)")
+        into.mkdir(parents=True)
+        file = into / "came.jar"
+        file.write_bytes(self.remote[coordinates])
+        return file
+
+    def install(self):
+        jars.install(self.folder, "kafka", self.fetch, self.said.append)
+
+    @property
+    def ready(self):
+        return jars.ready(self.folder, "kafka")
+
+    def jar(self, name):
+        return self.folder / "kafka" / f"{name}-1.jar"
 
 
 @pytest.fixture
-def listed(tmp_path, monkeypatch):
-    """A list of three small jars, the folder for them, and a `java` that "retrieves" what lies in remote/."""
-    content = {"spark/a-1.jar": b"a", "kafka/b-1.jar": b"b", "kafka/c-1.jar": b"c"}
-    lock = tmp_path / "jars.sha256"
-    remote = tmp_path / "remote"
-    lines = []
-    for path, data in content.items():
-        file = remote / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-        lines.append(f"{jars._sha256(file)}  {path}\n")
-    lock.write_text("".join(lines))
-    monkeypatch.setattr(jars, "LOCK", lock)
-    monkeypatch.setattr(jars.pinned, "__defaults__", (lock,))
-    java = tmp_path / "java"
-    java.write_text(
-        f"""#!/bin/sh
-        echo run >> {tmp_path}/runs
-        while [ "$1" != -ivy ]; do shift; done
-        set=$(basename "$2" .xml); into=$(dirname "$4")
-        mkdir -p "$into" && cp {remote}/$set/*.jar "$into" || {{ echo "download failed: timed out"; exit 1; }}
-        """
-    )
-    java.chmod(java.stat().st_mode | stat.S_IXUSR)
-
-    class World:
-        def __init__(self):
-            self.folder, self.cache, self.remote = tmp_path / "jars", tmp_path / "ivy", remote
-            self.said = []
-
-        def install(self):
-            jars.install(self.folder, self.cache, java, self.said.append)
-
-        @property
-        def runs(self):
-            log = tmp_path / "runs"
-            return len(log.read_text().split()) if log.exists() else 0
-
-    return World()
+def world(tmp_path, monkeypatch):
+    return World(tmp_path, monkeypatch)
 
 
-def test_installs_once_and_then_only_looks(listed):
-    assert not jars.ready(listed.folder)
-    listed.install()
-    assert jars.ready(listed.folder)
-    assert (listed.folder / "kafka" / "c-1.jar").read_bytes() == b"c"
-    runs = listed.runs
-    listed.install()
-    assert listed.runs == runs
+def test_installs_once_and_then_only_looks(world):
+    assert not world.ready
+    world.install()
+    assert world.ready
+    assert world.jar("c").read_bytes() == b"c"
+    world.install()
+    assert sorted(world.asked) == ["g:a:1", "g:b:1", "g:c:1"]
+    assert world.said == ["jars: fetching 3 of 3 for kafka"]
+    assert sorted(path.name for path in world.folder.iterdir()) == ["kafka", "kafka.checked.json"]
 
 
-def test_an_interrupted_installation_fetches_only_what_is_missing(listed):
-    listed.install()
-    (listed.folder / "kafka" / "c-1.jar").unlink()
-    kept = (listed.folder / "spark" / "a-1.jar").stat().st_ino
-    assert not jars.ready(listed.folder)
-    listed.install()
-    assert jars.ready(listed.folder)
-    assert (listed.folder / "spark" / "a-1.jar").stat().st_ino == kept
-    assert listed.said[-1] == "jars: fetching 1 of 2 for kafka"
+def test_an_interrupted_installation_goes_on_where_it_was(world):
+    lost = world.remote.pop("g:c:1")
+    with pytest.raises(InstallError):
+        world.install()
+    kept = world.jar("a").stat().st_ino
+    world.remote["g:c:1"] = lost
+    world.asked.clear()
+    world.install()
+    assert world.asked == ["g:c:1"]
+    assert world.jar("a").stat().st_ino == kept
+    assert world.said[-1] == "jars: fetching 1 of 3 for kafka"
 
 
-def test_a_changed_jar_is_noticed_and_replaced(listed):
-    listed.install()
-    (listed.folder / "spark" / "a-1.jar").write_bytes(b"evil")
-    assert not jars.ready(listed.folder)
-    assert [(jar.path, "SHA-256" in why) for jar, why in jars.damaged(listed.folder)] == [("spark/a-1.jar", True)]
-    listed.install()
-    assert (listed.folder / "spark" / "a-1.jar").read_bytes() == b"a"
+def test_a_changed_jar_is_noticed_although_size_and_time_are_kept_and_replaced(world):
+    world.install()
+    before = world.jar("a").stat()
+    world.jar("a").write_bytes(b"x")
+    os.utime(world.jar("a"), ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not world.ready
+    assert [(jar.path, "SHA-256" in why) for jar, why in jars.damaged(world.folder, jars.pinned())] == [
+        ("kafka/a-1.jar", True)
+    ]
+    world.install()
+    assert world.jar("a").read_bytes() == b"a"
 
 
-def test_a_download_with_a_wrong_hash_is_tried_again_then_named_and_not_used(listed):
-    (listed.remote / "kafka" / "b-1.jar").write_bytes(b"not b")
+def test_jars_that_were_only_copied_are_read_once_and_then_known(world, monkeypatch):
+    world.install()
+    for name in "abc":
+        world.jar(name).write_bytes(world.jar(name).read_bytes())  # another modification time
+    assert world.ready
+    monkeypatch.setattr(jars, "_sha256", lambda path: pytest.fail(f"{path} is read again"))
+    assert world.ready
+
+
+def test_a_download_with_a_wrong_hash_is_tried_again_then_named_and_not_used(world):
+    world.remote["g:b:1"] = b"not b"
     with pytest.raises(InstallError, match=r"kafka/b-1\.jar was downloaded twice") as caught:
-        listed.install()
+        world.install()
     assert "start_pipeline.sh" in caught.value.hint
-    assert listed.runs == 3  # spark once, kafka twice
-    assert not (listed.folder / "kafka").exists()
-    assert not jars.ready(listed.folder)
+    assert world.asked.count("g:b:1") == 2
+    assert not world.jar("b").exists()
+    assert not world.ready
 
 
-def test_a_failed_download_tells_the_cause_and_the_next_step(listed):
-    for file in (listed.remote / "spark").iterdir():
-        file.unlink()
+def test_one_failure_on_the_way_is_made_good_by_the_second_try(world):
+    answers = [InstallError("reset"), None]
+
+    def flaky(coordinates, into):
+        failure = answers.pop(0) if coordinates == "g:b:1" else None
+        if failure:
+            raise failure
+        return world.fetch(coordinates, into)
+
+    jars.install(world.folder, "kafka", flaky, world.said.append)
+    assert world.ready
+
+
+def test_a_failed_download_tells_the_cause_and_the_next_step(world):
+    del world.remote["g:a:1"]
     with pytest.raises(InstallError, match="timed out") as caught:
-        listed.install()
+        world.install()
     assert "HTTPS_PROXY" in caught.value.hint
 
 
-def test_a_jar_of_an_older_release_leaves_the_class_path(listed):
-    (listed.folder / "spark").mkdir(parents=True)
-    (listed.folder / "spark" / "a-0.jar").write_bytes(b"old")
-    listed.install()
-    assert [path.name for path in (listed.folder / "spark").iterdir()] == ["a-1.jar"]
+def test_a_jar_of_an_older_release_leaves_the_class_path(world):
+    (world.folder / "kafka").mkdir(parents=True)
+    (world.folder / "kafka" / "a-0.jar").write_bytes(b"old")
+    world.install()
+    assert not (world.folder / "kafka" / "a-0.jar").exists()
 
 
 def test_damaged_counts_missing_jars(tmp_path):
-    assert jars.damaged(tmp_path, [Jar("spark/a.jar", "0" * 64)]) == [(Jar("spark/a.jar", "0" * 64), "missing")]
+    jar = Jar("spark", "g:a:1", "0" * 64)
+    assert jars.damaged(tmp_path, [jar]) == [(jar, "missing")]

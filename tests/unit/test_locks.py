@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ventes.config import PROJECT
-from ventes.errors import AlreadyRunning
+from ventes.errors import AlreadyRunning, LockLost
 from ventes.lake.writer_lock import WriterLock, holder
 
 HOLD = """
@@ -77,3 +77,16 @@ def test_asking_for_the_holder_does_not_free_ones_own_lock(tmp_path: Path) -> No
 
 def test_no_file_no_holder(tmp_path: Path) -> None:
     assert holder(tmp_path / "x.lock") is None
+
+
+@pytest.mark.parametrize("harm", ["removed", "replaced"])
+def test_a_holder_notices_that_its_lock_file_is_gone(tmp_path: Path, harm: str) -> None:
+    """Another process could lock a new file of that name: the holder must not commit any more."""
+    path = tmp_path / "x.lock"
+    with WriterLock(path) as lock:
+        lock.require()
+        path.unlink()
+        if harm == "replaced":
+            path.touch()
+        with pytest.raises(LockLost, match="removed or replaced"):
+            lock.require()

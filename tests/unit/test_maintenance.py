@@ -19,7 +19,8 @@ from harness.silver_run import settings_of
 from ventes.check.protocol import log_complaints
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
-from ventes.deltalog import commit, create, vacuum
+from ventes.deltalog import commit, create
+from ventes.deltalog import maintenance as maintenance_module
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.compaction import MOST_BYTES, mergeable
 from ventes.deltalog.log import Log
@@ -172,19 +173,20 @@ def _age(path: Path, seconds: float) -> None:
 
 
 def _replaced_table(settings: Settings, made: float, removed: float) -> tuple[Log, Path]:
-    """A table whose first file came `made` and went `removed` seconds ago."""
+    """A table whose first file came `made` and went `removed` seconds before NOW."""
     log = Log.open(settings.bronze)
     add(log, 0)
     (file,) = log.files.values()
     gone = file.remove(True)
-    gone["remove"]["deletionTimestamp"] = int((time.time() - removed) * 1000)
+    gone["remove"]["deletionTimestamp"] = int((NOW - removed) * 1000)
     add(log, 2)
     log.commit([gone], "MERGE")
-    _age(log.path / file.path, made)
+    os.utime(log.path / file.path, (NOW - made, NOW - made))
     return log, log.path / file.path
 
 
-MIDNIGHT = 1_795_392_000.0
+NOW = 1_795_392_055.0
+"""55 seconds after a full minute."""
 
 
 @pytest.mark.parametrize(
@@ -196,14 +198,24 @@ MIDNIGHT = 1_795_392_000.0
         (8 * 3600, 7 * 3600, False),  # older than the history
     ],
 )
-def test_what_the_kept_history_needs_stays(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, made: float, removed: float, kept: bool
+def test_a_table_that_lots_replace_is_kept_by_the_minute(
+    settings: Settings, made: float, removed: float, kept: bool
 ) -> None:
-    monkeypatch.setattr(time, "time", lambda: MIDNIGHT + 55.0)
     log, path = _replaced_table(settings, made, removed)
-    Vacuum(log.path, settings.maintenance.history_hours * 3600).run(set(log.files))
+    history = settings.maintenance.history_hours * 3600
+    Vacuum(log.path, history, by_minute=True, now=lambda: NOW).run(set(log.files))
     assert path.exists() == kept
     assert Snapshot.open(log.path, BRONZE).arrow().num_rows == 1
+
+
+@pytest.mark.parametrize(("made", "removed", "kept"), [(1820, 1810, True), (8 * 3600, 7 * 3600, False)])
+def test_what_commits_of_the_kept_history_added_stays(
+    settings: Settings, made: float, removed: float, kept: bool
+) -> None:
+    """A stream that was down reads each commit's own files, also those that were merged within the same minute."""
+    log, path = _replaced_table(settings, made, removed)
+    Vacuum(log.path, settings.maintenance.history_hours * 3600, now=lambda: NOW).run(set(log.files))
+    assert path.exists() == kept
 
 
 def test_files_that_no_commit_names_go_when_old(settings: Settings) -> None:
@@ -217,14 +229,32 @@ def test_files_that_no_commit_names_go_when_old(settings: Settings) -> None:
     assert [orphan.exists() for orphan in orphans] == [False, True]
 
 
+def test_a_compaction_of_many_days_is_one_commit(settings: Settings) -> None:
+    log = Log.open(settings.bronze)
+    maintenance = maintenance_of(settings, BRONZE, log)
+    days = 40
+    for part in range(settings.maintenance.compact_every):
+        rows = [
+            {"offset": part * days + day, "vente_id": part * days + day, "timestamp": START + timedelta(days=day)}
+            for day in range(days)
+        ]
+        commit.append(log, BRONZE, bronze_rows(rows), "job", part + 1)
+    before, rows_before = log.version, log.present_rows
+    maintenance.run_due()
+    assert log.version - before <= 2
+    assert len(log.files) == days
+    assert log.present_rows == rows_before
+    assert sorted(Snapshot.of_log(log, BRONZE).arrow()["offset"].to_pylist()) == list(range(rows_before))
+
+
 def test_the_log_is_trimmed_up_to_a_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vacuum, "MOST_COMMITS", 30)
+    monkeypatch.setattr(maintenance_module, "CHECKPOINT_SHARE", float("inf"))  # not by the clock
     log = Log.open(settings.bronze)
     maintenance = maintenance_of(settings, BRONZE, log)
     for offset in range(100):
         add(log, offset)
         maintenance.run_due()
-    maintenance._vacuum.run(set(log.files))
+    Vacuum(log.path, settings.maintenance.history_hours * 3600, most_commits=30).run(set(log.files))
     kept = sorted(int(file.name[:20]) for file in (settings.bronze / "_delta_log").glob("*.json"))
     assert 30 <= len(kept) <= 60
     assert kept == list(range(kept[0], log.version + 1))

@@ -21,7 +21,7 @@ from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.lot_range import next_lot_range
 from ventes.lake import tables
-from ventes.lake.positions import behind, merge, of_log, positions
+from ventes.lake.positions import behind, furthest, of_log, positions
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_only_lots_up_to_one(tmp_path: Path) -> None:
 
 
 def test_merge_and_distance() -> None:
-    assert merge({("A", 0): 3}, {("A", 0): 2, ("B", 0): 1}) == {("A", 0): 3, ("B", 0): 1}
+    assert furthest({("A", 0): 3}, {("A", 0): 2, ("B", 0): 1}) == {("A", 0): 3, ("B", 0): 1}
     assert behind({("A", 0): 3}, {("A", 0): 5, ("A", 1): 0}) == 3
 
 
@@ -92,7 +92,7 @@ def test_ranges_share_partitions_and_skip_gaps(bronze: Path) -> None:
     assert first is not None
     assert first.after == {("A", 0): 999, ("A", 1): -1}
     assert first.upto == {("A", 0): 1003, ("A", 1): 3}
-    second = next_lot_range(merge({}, first.upto), head, files, 8)
+    second = next_lot_range(furthest({}, first.upto), head, files, 8)
     assert second is not None
     assert second.upto == {("A", 0): 1009}
     assert next_lot_range(head, head, files, 8) is None

@@ -22,7 +22,7 @@ from ventes.lake import tables
 from ventes.lake.writer_lock import lock_path
 from ventes.operations import reset
 from ventes.operations.rebuild import Rebuilt, rebuild, staging_of
-from ventes.operations.swap_folders import exchange
+from ventes.operations.swap_folders import swap_folders
 from ventes.runtime import heartbeat
 from ventes.runtime.stop import Stopper
 
@@ -136,8 +136,10 @@ def test_a_disk_without_room_is_named(other_rules: Settings, monkeypatch: pytest
 def test_reset_takes_a_half_made_rebuild_with_it(other_rules: Settings) -> None:
     stopper = Stopper()
     run(other_rules, stopper, progress=lambda text: stopper.stop())
-    heartbeat.path_of(other_rules.state, "silver").unlink()  # the fixture's, in the name of this process
-    wanted = reset.plan(other_rules)
+    heartbeat.path_of(
+        other_rules.state, "silver", supervised=False
+    ).unlink()  # the fixture's, in the name of this process
+    wanted = reset.what_to_remove(other_rules)
     assert staging_of(other_rules).lake in wanted.paths
     reset.carry_out(other_rules, wanted, lambda text: None)
     assert not other_rules.lake.exists()
@@ -221,6 +223,6 @@ def test_two_folders_change_places(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for folder, text in ((new, "new"), (old, "old")):
         folder.mkdir(parents=True)
         (folder / "x").write_text(text)
-    exchange(new, old)
+    swap_folders(new, old)
     assert ((old / "x").read_text(), (new / "x").read_text()) == ("new", "old")
     assert not new.with_name("silver.old").exists()

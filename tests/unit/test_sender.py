@@ -12,7 +12,6 @@ import pytest
 from confluent_kafka import KafkaError
 
 from ventes.config import Settings
-from ventes.producer import sender as module
 from ventes.producer.sale import Message
 from ventes.producer.sender import Sender
 from ventes.producer.spool import Spool
@@ -79,10 +78,19 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.clients: list[FakeClient] = []
         self.folder = folder
+        self.unreachable = ""
+        self.park_seconds = 60.0
         self.sender = self.start()
 
     def start(self) -> Sender:
-        return Sender(Settings(paths={"state": self.folder}), Spool(self.folder / "spool"), self._connect)
+        return Sender(
+            Settings(paths={"state": self.folder}),
+            Spool(self.folder / "spool"),
+            self._connect,
+            lambda settings: self.unreachable,
+            retry_seconds=0.0,
+            park_seconds=self.park_seconds,
+        )
 
     def _connect(self, config: dict[str, Any]) -> FakeClient:
         self.clients.append(FakeClient(config))
@@ -107,8 +115,7 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
+def world(tmp_path: Path) -> Iterator[World]:
     yield (world := World(tmp_path))
     if not world.client.closed:
         world.sender.close(0)
@@ -215,3 +222,40 @@ def test_closing_waits_no_longer_than_asked(world: World) -> None:
 def test_librdkafka_is_told_to_keep_each_sale(world: World) -> None:
     config = world.client.config
     assert (config["enable.idempotence"], config["acks"], config["message.timeout.ms"]) == (True, "all", 0)
+
+
+def test_without_a_broker_for_long_no_client_is_kept_and_nothing_is_lost(world: World) -> None:
+    """A client that tries for hours may connect to itself, so that the broker cannot bind its port."""
+    world.park_seconds, world.unreachable = 0.0, "127.0.0.1:9092: Connection refused"
+    world.sender.close(0)
+    world.sender = world.start()
+    world.sender.send(sales(0, 10))
+    world.client.answer(count=4)
+    world.sender.poll(0)  # heard something
+    world.sender.poll(0)
+    assert world.sender.parked
+    assert world.client.closed
+    assert world.sender.trouble == world.unreachable
+    assert world.counts() == (4, 0, 6)
+    assert len(world.spooled) == 1
+    clients = len(world.clients)
+    world.sender.poll(0)
+    assert len(world.clients) == clients
+    world.unreachable = ""
+    world.sender.poll(0)
+    assert not world.sender.parked
+    world.client.answer()
+    world.sender.poll(0)
+    assert world.sender.unacked == 0
+    assert set(world.arrived) == {message.value for message in sales(0, 10)}
+    assert world.spooled == []
+
+
+def test_a_broker_that_takes_connections_is_left_its_client(world: World) -> None:
+    world.park_seconds = 0.0
+    world.sender.close(0)
+    world.sender = world.start()
+    world.sender.send(sales(0, 10))
+    for _ in range(3):
+        world.sender.poll(0)
+    assert not world.sender.parked

@@ -22,12 +22,15 @@ from ventes.config import PROJECT, Settings
 from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_PAYS, REJETS, ROLLUPS, SILVER_APP
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
-from ventes.engines import silver_loop
+from ventes.engines import job
+from ventes.engines.lot_range import LotRange
+from ventes.engines.silver_loop import LotResult
 from ventes.errors import AlreadyRunning, LakeDamaged
 from ventes.lake import tables
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
+from ventes.runtime import heartbeat
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -85,7 +88,7 @@ def test_files_are_merged_while_nothing_comes(tmp_path: Path, monkeypatch: pytes
     tables.ensure(settings, BRONZE)
     rows = bronze_rows([{"offset": n, "vente_id": n} for n in range(5)])
     commit.append(Log.open(settings.bronze), BRONZE, rows, "test", 1)
-    monkeypatch.setattr(silver_loop, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(job, "BEAT_SECONDS", 0.0)
     until = time.monotonic() + 30
 
     class UntilMerged(Stopper):
@@ -195,9 +198,24 @@ def test_a_bronze_that_is_not_the_one_it_took_from_is_refused(settings: Settings
     shutil.rmtree(settings.bronze)
     assert "does not exist yet" in reason_to_wait(settings)
     tables.ensure(settings, BRONZE)
-    fill_bronze(settings, count=10)
+    rows = bronze_rows([{**sale, "topic_id": "other"} for sale in random_sales(1, 10, 0, 1)])
+    commit.append(Log.open(settings.bronze), BRONZE, rows, "test", 1)
     with pytest.raises(LakeDamaged, match="Silver has taken 299"):
         run(settings)
+
+
+def test_a_bronze_that_was_set_back_is_waited_for(settings: Settings) -> None:
+    fill_bronze(settings)
+    run(settings)
+    shutil.rmtree(settings.bronze)
+    tables.ensure(settings, BRONZE)
+    sales = random_sales(1, 300, 0, 1)
+    commit.append(Log.open(settings.bronze), BRONZE, bronze_rows(sales[:10]), "test", 1)
+    assert "Bronze was set back" in reason_to_wait(settings)
+    commit.append(Log.open(settings.bronze), BRONZE, bronze_rows(sales[10:]), "test", 2)
+    fill_bronze(settings, seed=2, count=50, first=300)
+    assert run(settings) == 0
+    assert_exact(settings)
 
 
 def test_a_full_disk_is_waited_for_and_leaves_nothing_behind(
@@ -232,6 +250,25 @@ def reason_to_wait(settings: Settings) -> str:
     reporter = Reporter(settings.state, "silver")
     assert loop_of(settings, stopper=Note(), reporter=reporter, max_rows=10).run() == 0
     return seen[0]
+
+
+def test_a_lot_in_progress_is_noted_in_the_heartbeat(settings: Settings) -> None:
+    noted: list[float | None] = []
+
+    class Watched(PlainEngine):
+        def take(self, lot_range: LotRange, lot: int) -> LotResult:
+            record = heartbeat.read(settings.state, "silver")
+            assert record is not None
+            noted.append(record.working_since)
+            return super().take(lot_range, lot)
+
+    fill_bronze(settings, count=200)
+    assert run(settings, make_engine=Watched) == 0
+    assert len(noted) == 2
+    assert all(since is not None and abs(time.time() - since) < 30 for since in noted)
+    record = heartbeat.read(settings.state, "silver")
+    assert record is not None
+    assert record.working_since is None
 
 
 def test_waits_for_bronze(tmp_path: Path) -> None:

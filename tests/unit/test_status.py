@@ -96,6 +96,11 @@ def test_a_dead_job_is_never_shown_as_alive_whatever_its_record_says(what: Seen,
     assert reason in found.reason
 
 
+def test_a_job_in_a_long_batch_is_not_silent() -> None:
+    found = judged(seen(record=record(beat=NOW - 134, working_since=NOW - 134)))
+    assert (found.state, found.ready, found.reason) == ("running", True, "has been working on one batch for 2 min")
+
+
 def test_by_hand_is_said_and_is_fine() -> None:
     found = judged(seen(entry=entry(states.BY_HAND), by_hand=True))
     assert (found.ok, found.by_hand, found.reason) == (True, True, "")

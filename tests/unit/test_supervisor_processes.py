@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,10 +18,11 @@ from ventes import config
 from ventes.config import PROJECT
 from ventes.runtime import log_files
 from ventes.runtime.heartbeat import same_process, start_of
-from ventes.supervise import orphans, service_records, services, states
+from ventes.supervise import control, orphans, service_records, services, shutdown, states
+from ventes.supervise.control import Client, Disconnected, Message
+from ventes.supervise.daemon import lock_path
 from ventes.supervise.processes import lives
 from ventes.supervise.service_records import Entry
-from ventes.supervise.supervisor import engine_request, lock_path
 
 
 def wait_for(question: Callable[[], object], what: str, seconds: float = 15.0) -> None:
@@ -29,6 +31,16 @@ def wait_for(question: Callable[[], object], what: str, seconds: float = 15.0) -
         if time.monotonic() > until:
             pytest.fail(f"not within {seconds:.0f} s: {what}")
         time.sleep(0.02)
+
+
+def told(client: Client, kind: str, seconds: float = 15.0) -> Message:
+    """The next event of this kind."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        event = client.receive(0.2)
+        if event is not None and event["event"] == kind:
+            return event
+    pytest.fail(f"not within {seconds:.0f} s: {kind}")
 
 
 class Small:
@@ -60,7 +72,7 @@ class Small:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        wait_for(lambda: service_records.read(self.state).supervisor_pid == self.process.pid, "the new ledger")
+        wait_for(lambda: service_records.read(self.state).supervisor_pid == self.process.pid, "the new records")
         wait_for(self.all_run, "all five run")
 
     def entry(self, name: str) -> Entry:
@@ -79,6 +91,23 @@ class Small:
             and name in log_files.last_message(services.output(self.settings, name))
             for name in services.BY_NAME
         )
+
+    def connect(self) -> Client:
+        client = control.connect(self.state)
+        assert client is not None
+        return client
+
+    def start_what_is_down(self, engine: str | None = None) -> Message:
+        """What `ventes start` asks for; returns the event `ready`."""
+        with self.connect() as client:
+            assert client.ask("start", engine=engine)["event"] == "accepted"
+            return told(client, "ready")
+
+    def busy(self, on: bool) -> None:
+        if on:
+            (self.state / "busy").touch()
+        else:
+            (self.state / "busy").unlink()
 
     def pids(self) -> dict[str, int]:
         return {name: self.pid(name) for name in services.BY_NAME}
@@ -128,8 +157,8 @@ def test_killed_comes_back_and_terminated_stays_down_until_start(small: Small) -
     small.becomes("page", states.STOPPED)
     wait_for(lambda: small.pid("silver") != before["silver"], "silver restarted")
     assert small.entry("page").process() is None
-    small.process.send_signal(signal.SIGHUP)
-    wait_for(small.all_run, "all run again")
+    assert small.start_what_is_down()["changed"]
+    assert small.all_run()
     after = small.pids()
     assert [name for name in before if before[name] == after[name]] == ["broker", "bronze", "producer"]
 
@@ -177,13 +206,109 @@ def test_a_second_supervisor_refuses_and_names_the_first(small: Small) -> None:
 
 def test_another_engine_replaces_the_jobs_only(small: Small) -> None:
     before = small.pids()
-    engine_request(small.state).write_text("embedded", encoding="utf-8")
-    small.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: service_records.read(small.state).engine == "embedded", "the new engine")
+    assert small.start_what_is_down("embedded")["changed"]
+    assert service_records.read(small.state).engine == "embedded"
     wait_for(small.all_run, "all run again")
     after = small.pids()
     assert [name for name in before if before[name] != after[name]] == ["silver", "bronze"]
     assert psutil.Process(after["silver"]).environ()["VENTES_ENGINE"] == "embedded"
+
+
+def test_a_job_that_notes_sigterm_in_a_large_lot_is_waited_for_and_started_again(small: Small) -> None:
+    before = small.pids()
+    small.busy(True)
+    os.kill(before["silver"], signal.SIGTERM)
+    with small.connect() as client:  # at once
+        client.ask("start")
+        stopping = told(client, "service")
+        assert (stopping["service"], stopping["state"]) == ("silver", states.STOPPING)
+        assert small.pid("silver") == before["silver"]
+        small.busy(False)
+        assert told(client, "ready")["changed"]
+    after = small.pids()
+    assert [name for name in before if before[name] != after[name]] == ["silver"]
+    os.kill(after["silver"], signal.SIGTERM)  # after the start: on purpose
+    small.becomes("silver", states.STOPPED)
+
+
+def test_a_start_finds_everything_up_and_changes_nothing(small: Small) -> None:
+    before = small.pids()
+    assert small.start_what_is_down() == {"event": "ready", "changed": False}
+    assert small.pids() == before
+
+
+def test_a_job_is_held_as_long_as_its_holder_lives_and_no_longer(small: Small) -> None:
+    before = small.pid("silver")
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path; from ventes.supervise import control\n"
+            "client = control.connect(Path(sys.argv[1])); client.send('hold', service='silver', by='a test')\n"
+            "print(client.receive(10), flush=True); sys.stdin.read()",
+            str(small.state),
+        ],
+        env=small.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout is not None
+        assert "'starts_again': True" in holder.stdout.readline()
+        assert small.entry("silver").process() is None
+        wait_for(lambda: "a test" in small.entry("silver").reason, "the record says who holds it")
+        assert str(holder.pid) in small.entry("silver").reason
+    finally:
+        holder.kill()
+        holder.communicate()
+    wait_for(small.all_run, "silver is started again")
+    assert small.pid("silver") != before
+
+
+def test_stop_by_the_socket_ends_all_and_the_socket_too(small: Small) -> None:
+    said: list[str] = []
+    watcher = small.connect()
+    with watcher:
+        watcher.ask("start")
+        assert shutdown.stop(small.settings, said.append)
+        assert told(watcher, "stopped")
+        with pytest.raises(Disconnected):
+            watcher.receive(5.0)
+    titles = [services.BY_NAME[name].title for name in services.STOP_ORDER]
+    assert said == [f"{title}: stopped on purpose" for title in titles]
+    small.process.communicate(timeout=5)
+    assert small.process.returncode == 0
+    assert not control.path_of(small.state).exists()
+
+
+def test_a_supervisor_whose_socket_was_removed_is_still_stopped(small: Small) -> None:
+    control.path_of(small.state).unlink()
+    assert shutdown.stop(small.settings, lambda text: None)
+    small.process.communicate(timeout=5)
+    assert small.process.returncode == 0
+
+
+def test_no_client_harms_it(small: Small) -> None:
+    before, me = small.pids(), psutil.Process(small.process.pid)
+    size = me.memory_info().rss
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+    for number, client in enumerate(clients):
+        client.connect(str(control.path_of(small.state)))
+        client.setblocking(False)
+        for _ in range(200):
+            try:
+                client.send((b"x" * 2048, b"rubbish\n" * 256, b'{"request": "state"}\n' * 100)[number % 3])
+            except OSError:  # closed, or it does not take more for now
+                break
+    with small.connect() as friend:
+        assert friend.ask("state")["pid"] == small.process.pid
+        friend.ask("start")
+        for client in clients:
+            client.close()
+        assert not told(friend, "ready")["changed"]
+    assert small.pids() == before
+    assert me.memory_info().rss - size < 10_000_000
 
 
 def test_idle_it_costs_next_to_nothing(small: Small) -> None:
@@ -201,7 +326,7 @@ def test_nothing_is_signalled_whose_start_time_or_command_differs(tmp_path: Path
         started = start_of(stranger.pid)
         earlier = Entry("bronze", pid=stranger.pid, process_started=started - 1, argv=["stranger"])
         other = Entry("silver", pid=stranger.pid, process_started=started, argv=["streaming_silver.py"])
-        service_records.write(tmp_path, service_records.Ledger(entries={"bronze": earlier, "silver": other}))
+        service_records.write(tmp_path, service_records.ServiceRecords(entries={"bronze": earlier, "silver": other}))
         assert orphans.find(settings) == {}
         assert list(orphans.end_all(settings)) == []
         assert stranger.poll() is None

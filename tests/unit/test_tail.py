@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ventes.cli.follow_logs import Tail, follow
-from ventes.runtime.log_files import last_lines
+from ventes.runtime.log_files import last_lines, last_message
 
 
 def test_the_last_lines_of_a_large_file(tmp_path: Path) -> None:
@@ -17,6 +17,16 @@ def test_the_last_lines_of_a_large_file(tmp_path: Path) -> None:
     assert [line.split()[1] for line in last_lines(path, 3)] == ["4997", "4998", "4999"]
     assert len(last_lines(path, 9999)) == 5000
     assert last_lines(path, 0) == last_lines(tmp_path / "none.log", 5) == []
+
+
+def test_a_stack_trace_of_java_is_told_by_its_cause_and_anything_else_by_its_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.out"
+    stack = "java.io.IOException: No locks available\n" + "\tat a.B.c(B.java:1)\n" * 60 + "\t... 9 more\n"
+    path.write_text("NOTE: Picked up JDK_JAVA_OPTIONS: -Dx\n" + stack, encoding="utf-8")
+    assert last_message(path) == "java.io.IOException: No locks available"
+    path.write_text("Traceback (most recent call last):\n  File x, line 1\nValueError: no\n\n", encoding="utf-8")
+    assert last_message(path) == "ValueError: no"
+    assert last_message(tmp_path / "none.out") == ""
 
 
 def test_every_line_comes_once_through_many_rotations(tmp_path: Path) -> None:

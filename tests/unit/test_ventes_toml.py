@@ -28,7 +28,7 @@ def keys() -> list[str]:
             continue
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found += [f"{name}.{key}" for key in kind.model_fields]
+            found += [f"{name}.{field.alias or key}" for key, field in kind.model_fields.items()]
         else:
             found.append(name)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,42 @@ def lake(whole_lake: Path, tmp_path: Path) -> Settings:
 
 def verified(settings: Settings) -> Report:
     return Verification(settings, read_topic=False).run()
+
+
+def test_a_broker_that_is_down_makes_nothing_wrong(lake: Settings) -> None:
+    report = Verification(lake, read_topic=True).run()
+    (unasked,) = [check for check in report.checks if not check.ok]
+    assert (unasked.invariant, unasked.asked) == ("I3 payload", False)
+    assert "does not answer" in unasked.differences[0]
+    assert (report.ok, report.wrong) == (False, False)
+
+
+def test_its_exit_code_tells_wrong_from_not_asked(lake: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    mount()
+    for name, value in (("LAKE", lake.lake), ("STATE", lake.state), ("LOGS", lake.lake / "logs")):
+        monkeypatch.setenv(f"VENTES_PATHS__{name}", str(value))
+    monkeypatch.setenv("VENTES_KAFKA__PORT", "1")
+    asked = CliRunner().invoke(app, ["verify"])
+    assert asked.exit_code == 3, asked.output
+    assert "not everything could be asked" in asked.output
+    DeltaTable(path_of(lake, PAR_PAYS)).update({"total_transactions": "total_transactions + 1"})
+    assert CliRunner().invoke(app, ["verify"]).exit_code == 1
+
+
+def test_a_first_lot_that_is_being_published_is_looked_at_again(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    ingest(settings, [sale(number) for number in range(20)])
+    loop_of(settings, EmbeddedSilver).run()
+    whole = path_of(settings, PAR_PAYS)
+    kept = tmp_path / "kept"
+    shutil.move(whole, kept)
+    putting_back = threading.Timer(1.0, shutil.move, (kept, whole))
+    putting_back.start()
+    try:
+        report = verified(settings)
+    finally:
+        putting_back.join()
+    assert report.ok, [check.differences for check in report.checks if not check.ok]
 
 
 def test_a_consistent_lake_is_green_and_says_how_much_it_compared(lake: Settings) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import json
 import os
 import shutil
 import socket
@@ -24,6 +25,7 @@ from ventes.config import Settings
 from ventes.errors import ConfigError, InstallError, LakeDamaged, VentesError
 from ventes.install import class_archive, jars
 from ventes.install.java import Java, find_java
+from ventes.runtime import child_environment, java_errors
 from ventes.runtime.files import write_if_changed
 from ventes.runtime.project import from_project
 
@@ -54,7 +56,7 @@ def command(settings: Settings) -> list[str]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment for `command`; any other does as well."""
+    """The environment for `command`."""
     return find_java(settings).environment()
 
 
@@ -164,11 +166,17 @@ def _format(settings: Settings, java: Java) -> None:
     write_if_changed(properties, _properties(settings, new))
     tool = ["kafka.tools.StorageTool", "format", "--cluster-id", _new_identity(), "--config", str(properties)]
     done = subprocess.run(
-        [str(java.bin), f"@{home / 'jvm.options'}", *tool], capture_output=True, text=True, check=False, timeout=120
+        [str(java.bin), f"@{home / 'jvm.options'}", *tool],
+        env=java.environment(),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=120,
     )
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise VentesError(f"Kafka cannot use {home}: {said[-1] if said else done.returncode}", "mend that, start again")
+        said = java_errors.cause(done.stderr) or java_errors.cause(done.stdout) or f"exit code {done.returncode}"
+        raise VentesError(f"Kafka cannot use {home}: {said}", "mend that, start again")
     if data.is_dir():
         data.rmdir()
     new.rename(data)
@@ -235,7 +243,8 @@ def _jvm_options(settings: Settings, java: Java) -> list[str]:
         f"-Xms{min(64, heap)}m",
         f"-Xmx{heap}m",
         *_JVM,
-        *class_archive.use(settings, java, "kafka"),
+        *class_archive.use(settings.jars, java, "kafka"),
+        *child_environment.JVM_OPTIONS,
         f"-XX:ErrorFile={home}/hs_err_%p.log",
         f"-Dlog4j2.configurationFile={_LOG4J}",
         f"-Dbroker.log={settings.log('broker')}",
@@ -252,8 +261,8 @@ def _argument(text: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    """`value` as Java's properties reader gives it back."""
-    return value.replace("\\", "\\\\")
+    """`value` as Java's properties reader gives it back: it takes a file for Latin-1, and knows JSON's escapes."""
+    return json.dumps(value)[1:-1]
 
 
 def _loopback(host: str) -> bool:

@@ -13,18 +13,20 @@ from typing import NoReturn
 from ventes import config
 from ventes.broker import managed
 from ventes.errors import VentesError
-from ventes.supervise.restart import NEEDS_A_PERSON
+from ventes.runtime import child_environment
+from ventes.runtime.exit_codes import NEEDS_A_PERSON
 
 
 def main() -> NoReturn:
     try:
         settings = config.load()
+        child_environment.allow_open_files()
         managed.prepare(settings)
-        argv = managed.command(settings)
+        argv, environment = managed.command(settings), managed.environment(settings)
     except VentesError as error:
         print(error, file=sys.stderr)
         sys.exit(NEEDS_A_PERSON)
-    os.execv(argv[0], argv)
+    os.execve(argv[0], argv, environment)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TopicPartition
 
 from ventes import kafka
 from ventes.config import Settings
@@ -23,7 +23,7 @@ from ventes.deltalog.snapshot import Snapshot
 from ventes.engines import source
 from ventes.errors import VentesError
 from ventes.lake import accepted_gaps, tables
-from ventes.lake.positions import Position, merge, positions
+from ventes.lake.positions import Position, bronze, furthest, positions
 from ventes.lake.tables import path_of
 
 FETCH_SECONDS = 2.0
@@ -42,8 +42,8 @@ def of_bronze(settings: Settings, now: float) -> Lag:
     """What the topic holds beyond Bronze. Asks the broker; `now` in Unix seconds."""
     try:
         with kafka.Admin(settings) as admin:
-            topic = source.look(settings, admin)
-        resume = source.resume(topic, positions(settings.bronze), accepted_gaps.read(settings.lake), _moment(now))
+            topic = source.read_topic(settings, admin)
+        resume = source.resume(topic, bronze(settings), accepted_gaps.read(settings.lake), _moment(now))
         messages = source.lag(topic, resume.offsets)
         seconds = _age_of_oldest(settings, topic, resume.offsets, now) if messages else 0.0
         return Lag(messages, seconds)
@@ -54,14 +54,14 @@ def of_bronze(settings: Settings, now: float) -> Lag:
 def of_silver(settings: Settings, now: float) -> Lag:
     """Bronze's rows beyond Silver. Reads the tables only; `now` in Unix seconds."""
     try:
-        bronze = tables.snapshot(settings, BRONZE)
+        table = tables.snapshot(settings, BRONZE)
     except VentesError as error:
         return Lag(None, None, str(error))
     try:
-        taken = merge(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
+        taken = furthest(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
     except VentesError as error:
         return Lag(None, None, str(error))
-    return _beyond(bronze, taken, now)
+    return _beyond(table, taken, now)
 
 
 def _beyond(bronze: Snapshot, taken: Position, now: float) -> Lag:
@@ -113,43 +113,29 @@ def _count(bronze: Snapshot, names: set[str], taken: Position) -> tuple[int, flo
 
 
 def _age_of_oldest(settings: Settings, topic: source.Topic, offsets: Mapping[int, int], now: float) -> float | None:
-    """Age of the first unread message: of each partition that has one, its timestamp is fetched."""
-    waiting = [
-        TopicPartition(topic.name, number, max(low, offsets.get(number, low)))
+    """Age of the first unread message in seconds; None where no broker says its time."""
+    waiting = {
+        number: max(low, offsets.get(number, low))
         for number, (low, high) in topic.ranges.items()
         if high > offsets.get(number, low)
-    ]
-    consumer = Consumer(
-        kafka.client_config(
-            settings,
-            **{
-                "group.id": "ventes-status",  # required by librdkafka; nothing is committed under it
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 50,
-                "max.partition.fetch.bytes": 65_536,
-                "log_level": 0,
-            },
-        )
-    )
+    }
+    options = {"fetch.wait.max.ms": 50, "max.partition.fetch.bytes": 65_536, "log_level": 0}
     oldest: float | None = None
-    try:
-        consumer.assign(waiting)
-        unseen = {part.partition for part in waiting}
+    with kafka.consuming(settings, "ventes-status", **options) as consumer:
+        consumer.assign(topic.name, waiting)
+        unseen = set(waiting)
         deadline = time.monotonic() + FETCH_SECONDS
         while unseen and time.monotonic() < deadline:
-            message = consumer.poll(0.2)
+            message = consumer.client.poll(0.2)
             if message is None or message.error() is not None or message.partition() not in unseen:
                 continue
             number = message.partition()
             assert number is not None  # it came from the broker
             unseen.discard(number)
-            consumer.pause([TopicPartition(topic.name, number)])
-            born = message.timestamp()[1] / 1000
-            oldest = born if oldest is None else min(oldest, born)
-    except KafkaException:
-        return None
-    finally:
-        consumer.close()
+            consumer.client.pause([TopicPartition(topic.name, number)])
+            kind, born = message.timestamp()
+            if kind == TIMESTAMP_LOG_APPEND_TIME:
+                oldest = born / 1000 if oldest is None else min(oldest, born / 1000)
     return None if oldest is None else max(0.0, now - oldest)
 
 

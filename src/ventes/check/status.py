@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from ventes.broker import managed
 from ventes.check import lag
 from ventes.check.lag import Lag
 from ventes.config import Settings
@@ -21,11 +22,12 @@ from ventes.deltalog.table import Table
 from ventes.errors import VentesError
 from ventes.lake import tables
 from ventes.runtime import heartbeat
+from ventes.runtime.durations import in_words
 from ventes.runtime.heartbeat import Heartbeat
 from ventes.runtime.pipeline_status import DOWN, ELSEWHERE, OFF, ServiceStatus, Status
 from ventes.supervise import service_records, services, states
-from ventes.supervise.service_records import Entry, Ledger
-from ventes.supervise.services import Service
+from ventes.supervise.service_records import Entry, ServiceRecords
+from ventes.supervise.services import BROKER, Service
 
 SILENT_SECONDS = 60.0
 """A job that says nothing for this long is not ready, whatever it said last. Jobs report every few seconds."""
@@ -34,10 +36,11 @@ SILENT_SECONDS = 60.0
 def status(settings: Settings) -> Status:
     """Ask everything, side by side; takes as long as the slowest answer (a hung broker: two seconds)."""
     now = time.time()
-    book = service_records.read(settings.state)
-    supervisor = book.supervisor()
+    records = service_records.read(settings.state)
+    supervisor = records.supervisor()
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="status") as pool:
-        answers = {service.name: pool.submit(service.ready, settings) for service in services.ALL}
+        answers = {service.name: pool.submit(service.ready, settings) for service in services.ALL if service != BROKER}
+        answers[BROKER.name] = pool.submit(managed.ready, settings)  # as a client: it may listen and yet not answer
         lags = {
             "bronze": pool.submit(_lag_of_bronze, settings, now, answers["broker"]),
             "silver": pool.submit(lag.of_silver, settings, now),
@@ -47,7 +50,7 @@ def status(settings: Settings) -> Status:
         found = tuple(
             judge(
                 service,
-                look(settings, service, book, supervisor is not None),
+                look(settings, service, records, supervisor is not None),
                 answers[service.name].result(),
                 lags[service.name].result() if service.name in lags else Lag(None),
                 now,
@@ -59,7 +62,7 @@ def status(settings: Settings) -> Status:
         counted = {name: answer.result() for name, answer in rows.items()}
     return Status(
         asked_at=now,
-        engine=book.engine if supervisor and book.engine else settings.engine,
+        engine=records.engine if supervisor and records.engine else settings.engine,
         config=str(settings.config_file),
         url=services.page_url(settings),
         supervisor_pid=supervisor.pid if supervisor else None,
@@ -93,9 +96,9 @@ class Seen:
         return self.record if self.record is not None and self.record.pid == self.pid else None
 
 
-def look(settings: Settings, service: Service, book: Ledger, supervised: bool) -> Seen:
+def look(settings: Settings, service: Service, records: ServiceRecords, supervised: bool) -> Seen:
     """Find the service's process: the supervisor's, or the one that wrote the record, or one started by hand."""
-    entry = book.entries.get(service.name)
+    entry = records.entries.get(service.name)
     record = heartbeat.read(settings.state, service.name)
     process = entry.process() if entry is not None else None
     by_hand = None
@@ -129,13 +132,13 @@ def judge(
     running = seen.pid is not None
     if running:
         state, ready, reason = _alive(seen, answer, now)
-    elif not asked_for and service.name == services.BROKER.name:
+    elif not asked_for and service.name == BROKER.name:
         state, ready, reason = ELSEWHERE, answer[0], answer[1]
     elif not asked_for:
         state, ready, reason = OFF, False, "not asked for by the settings"
     else:
         state, ready, reason = _dead(seen, answer, now)
-    if behind.problem and running and service.name != services.BROKER.name:
+    if behind.problem and running and service.name != BROKER.name:
         reason = reason or behind.problem
     record = seen.own_record or (seen.record if not running else None)
     ended = seen.entry.since if seen.entry is not None else (record.beat if record is not None else None)
@@ -172,6 +175,8 @@ def _alive(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, 
     if seen.entry is not None and seen.entry.state == states.STOPPING:
         return states.STOPPING, False, seen.entry.reason
     silent = now - record.beat if record is not None and record.service in REPORTING else 0.0
+    if silent > SILENT_SECONDS and record is not None and record.working_since is not None:
+        return states.RUNNING, ready, f"has been working on one batch for {in_words(now - record.working_since)}"
     if silent > SILENT_SECONDS:
         return states.RUNNING, False, f"has not reported for {silent:.0f} s"
     if ready:

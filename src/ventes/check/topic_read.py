@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
 
 import duckdb
 import pyarrow as pa
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message
 
 from ventes import kafka
 from ventes.config import Settings
-from ventes.contract.tables import HEADERS, UTC
-from ventes.errors import BrokerUnavailable
+from ventes.contract.tables import HEADERS
 from ventes.lake import accepted_gaps
 
 BATCH = 10_000
@@ -22,7 +20,6 @@ POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 20.0
 """How long a partition may stay silent before its end before the read is given up."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SCHEMA = pa.schema(
     [
         ("partition", pa.int32()),
@@ -30,28 +27,29 @@ _SCHEMA = pa.schema(
         ("key", pa.binary()),
         ("value", pa.binary()),
         ("headers", HEADERS),
-        ("kafka_ts", UTC),
+        ("ms", pa.int64()),
     ]
 )
-_FINGERPRINT = """md5(concat_ws('|', coalesce(md5("key"), '-'), coalesce(md5("value"), '-'), epoch_ms(kafka_ts),
+_FINGERPRINT = """md5(concat_ws('|', coalesce(md5("key"), '-'), coalesce(md5("value"), '-'),
     coalesce(list_aggregate(list_transform(headers, lambda h: md5(h."key") || coalesce(md5(h."value"), '-')),
                             'string_agg', ','), '')))"""
-"""Of key, value, headers and time of a message."""
+"""Of key, value and headers of a message."""
 
 
 def load(settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress: Callable[[str], None]) -> int | None:
-    """Create tables `<name>` and `this_topic` (partition, offset, fingerprint) over the same range of offsets.
+    """Create tables `<name>` and `this_topic` (partition, offset, fingerprint, ms) over the same range of offsets.
 
-    The range of a partition goes from the topic's low watermark (behind a recorded gap) to Bronze's last offset.
-    Needs the view `all_bronze`. Returns the number of messages read, None if the topic does not exist.
+    `ms` is the message's time; in `<name>` NULL where it is only its sender's word. Only what was committed is read, as
+    the jobs do. The range of a partition goes from the topic's low watermark (behind a recorded gap) to Bronze's last
+    offset. Needs the view `all_bronze`. Returns the number of messages read, None if the topic does not exist.
     """
     with kafka.Admin(settings) as admin:
         kafka_id = admin.topic_id()
         if kafka_id is None:
             return None
         watermarks = admin.end_offsets()
-    ledger = accepted_gaps.read(settings.lake)
-    topic_id = ledger.label(kafka_id)
+    accepted = accepted_gaps.read(settings.lake)
+    topic_id = accepted.label(kafka_id)
     last = dict(
         con.execute(
             'SELECT "partition", max("offset") FROM all_bronze WHERE topic_id = ? GROUP BY 1', [topic_id]
@@ -59,18 +57,19 @@ def load(settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress
     )
     ranges = {}
     for partition, (low, high) in watermarks.items():
-        first = max(low, ledger.last(topic_id, partition) + 1)
+        first = max(low, accepted.last(topic_id, partition) + 1)
         final = min(high - 1, last.get(partition, -1))
         if first <= final:
             ranges[partition] = (first, final)
-    con.execute(f'CREATE TABLE {name} ("partition" INTEGER, "offset" BIGINT, fingerprint VARCHAR)')
+    con.execute(f'CREATE TABLE {name} ("partition" INTEGER, "offset" BIGINT, fingerprint VARCHAR, ms BIGINT)')
     count = _consume(settings, ranges, con, name, progress) if ranges else 0
     bounds = " OR ".join(
         f'("partition" = {partition} AND "offset" BETWEEN {low} AND {high})'
         for partition, (low, high) in ranges.items()
     )
     con.execute(
-        f"""CREATE TABLE this_topic AS SELECT "partition", "offset", {_FINGERPRINT} AS fingerprint
+        f"""CREATE TABLE this_topic AS
+            SELECT "partition", "offset", {_FINGERPRINT} AS fingerprint, epoch_ms(kafka_ts) AS ms
             FROM all_bronze WHERE topic_id = ? AND ({bounds or "false"})""",
         [topic_id],
     )
@@ -84,40 +83,27 @@ def _consume(
     name: str,
     progress: Callable[[str], None],
 ) -> int:
-    consumer = Consumer(
-        kafka.client_config(
-            settings,
-            **{
-                "group.id": "ventes-verify",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "error",
-            },
-        )
-    )
     total = sum(high - low + 1 for low, high in ranges.values())
     count = 0
-    try:
-        consumer.assign([TopicPartition(settings.kafka.topic, p, low) for p, (low, _) in ranges.items()])
-        open_partitions = set(ranges)
+    with kafka.consuming(settings, "ventes-verify", **{"enable.partition.eof": True}) as consumer:
+        consumer.assign(settings.kafka.topic, {partition: low for partition, (low, _) in ranges.items()})
+        unread = set(ranges)
         heard = time.monotonic()
-        while open_partitions:
-            messages = consumer.consume(BATCH, POLL_SECONDS)
+        while unread:
+            messages = consumer.client.consume(BATCH, POLL_SECONDS)
             if messages:
                 heard = time.monotonic()
             elif time.monotonic() - heard > PATIENCE_SECONDS:
-                raise BrokerUnavailable(
-                    f"the topic's partitions {sorted(open_partitions)} gave nothing for {PATIENCE_SECONDS:.0f} s",
-                    "look at the broker: ventes status",
-                )
+                why = consumer.connection.trouble or f"partitions {sorted(unread)} gave nothing"
+                raise kafka.unavailable(settings, f"{why} for {PATIENCE_SECONDS:.0f} s")
             rows = []
             for message in messages:
                 error = message.error()
                 if error is not None:
-                    if error.code() == KafkaError._PARTITION_EOF:
-                        open_partitions.discard(message.partition())
-                        continue
-                    raise BrokerUnavailable(f"reading the topic failed: {error}", "look at the broker: ventes status")
+                    if error.code() != KafkaError._PARTITION_EOF:
+                        raise kafka.unavailable(settings, kafka.plain(error.str()))
+                    unread.discard(message.partition())
+                    continue
                 partition, offset = message.partition(), message.offset()
                 assert partition is not None, "a message without an error has a place"
                 assert offset is not None
@@ -125,19 +111,17 @@ def _consume(
                 if offset <= end:
                     rows.append((partition, offset, message.key(), message.value(), _headers(message), _time(message)))
                 if offset >= end:
-                    open_partitions.discard(partition)
+                    unread.discard(partition)
             if rows:
                 columns = list(zip(*rows, strict=True))
                 con.register(
                     "_read",
                     pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA),
                 )
-                con.execute(f'INSERT INTO {name} SELECT "partition", "offset", {_FINGERPRINT} FROM _read')
+                con.execute(f'INSERT INTO {name} SELECT "partition", "offset", {_FINGERPRINT}, ms FROM _read')
                 con.unregister("_read")
                 count += len(rows)
                 progress(f"reading the topic: {count:,} of {total:,}")
-    finally:
-        consumer.close()
     return count
 
 
@@ -146,5 +130,6 @@ def _headers(message: Message) -> list[dict[str, object]] | None:
     return [{"key": key, "value": value} for key, value in headers] or None
 
 
-def _time(message: Message) -> datetime:
-    return _EPOCH + timedelta(milliseconds=message.timestamp()[1])
+def _time(message: Message) -> int | None:
+    kind, milliseconds = message.timestamp()
+    return milliseconds if kind == TIMESTAMP_LOG_APPEND_TIME else None

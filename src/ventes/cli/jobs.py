@@ -37,8 +37,10 @@ def silver() -> int:
 
 def _run(name: str, engine: str | None) -> None:
     from ventes import config
+    from ventes.supervise import preflight
 
     settings = config.load(**({} if engine is None else {"engine": engine}))
+    preflight.engine(settings)
     # Only the chosen engine is imported: the other's packages cost a second, and its memory.
     run: Callable[[config.Settings], int] = import_module(f"ventes.engines.{settings.engine}.{name}").run
     raise typer.Exit(run(settings))

@@ -75,17 +75,18 @@ def restart(engine: EngineOption = None, yes: YesOption = False) -> None:
 
     With an --engine other than the running one, only the two jobs are replaced: it takes over where they stood.
     """
-    from ventes.supervise import service_records, shutdown, startup
+    from ventes.supervise import preflight, service_records, shutdown, startup
 
     settings = config.load()
-    book = service_records.read(settings.state)
-    running = book.supervisor() is not None
-    if running and engine is not None and engine != book.engine:
+    records = service_records.read(settings.state)
+    running = records.supervisor() is not None
+    if running and engine is not None and engine != records.engine:
         settings = _load(engine)
-        _say(f"stopping the {book.engine} engine's jobs, {engine} takes over where they stood")
-        result = startup.switch(settings, engine, _say)
+        preflight.engine(settings)
+        result = startup.start(settings, engine, _say, lambda question: True)
     else:
-        settings = _load(engine or (book.engine if running else None))  # type: ignore[arg-type]  # the ledger's is one
+        settings = _load(engine or (records.engine if running else None))  # type: ignore[arg-type]  # it is one of them
+        preflight.engine(settings)
         shutdown.stop(settings, _say)
         result = startup.start(settings, engine, _say, _asker(yes))
     _say(_welcome(settings, result.engine, result.seconds))
@@ -140,7 +141,7 @@ def reset(yes: YesOption = False) -> None:
     from ventes.operations import reset as removal
 
     settings = config.load()
-    wanted = removal.plan(settings)
+    wanted = removal.what_to_remove(settings)
     if not wanted.paths and not wanted.topic:
         _say("there is nothing to remove")
         return
@@ -227,13 +228,15 @@ class _Ended(Exception):
 
 def _stay(settings: Settings) -> None:
     """Show the logs until Ctrl-C or SIGTERM, then stop everything; exit 1 if the supervisor ends by itself."""
-    from ventes.supervise import service_records, shutdown
+    from ventes.supervise import processes, service_records, shutdown
 
     def terminated(*_: object) -> None:
         raise KeyboardInterrupt
 
+    supervisor = service_records.read(settings.state).supervisor()
+
     def wait(seconds: float) -> None:
-        if service_records.read(settings.state).supervisor() is None:
+        if supervisor is None or not processes.lives(supervisor):
             raise _Ended
         time.sleep(seconds)
 

@@ -34,11 +34,12 @@ def produce(
         late=late,
         duplicates=duplicates,
     )
-    stopper = Stopper().install()
     elsewhere = bootstrap is not None or topic is not None
     service = not elsewhere and loop.is_the_service(settings, options)
     _log_to(settings, service)
-    raise typer.Exit(loop.run(settings, options, stopper, Reporter(settings.state, "producer") if service else None))
+    report = Reporter(settings.state, "producer") if service else None
+    stopper = Stopper().install(report.stopping if report is not None else None)
+    raise typer.Exit(loop.run(settings, options, stopper, report))
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ def recover(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")
     from ventes.operations import recover as operation
 
     settings = config.load()
-    found = operation.plan(settings, datetime.now(timezone.utc))
+    found = operation.compare(settings, datetime.now(timezone.utc))
     if not found.differences:
         print("nothing to recover: the topic goes on where Bronze ends")
         return

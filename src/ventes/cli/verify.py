@@ -10,6 +10,9 @@ import typer
 from ventes import config
 from ventes.errors import VentesError
 
+NOT_ASKED = 3
+"""Exit code where nothing differs, and not everything could be compared."""
+
 
 def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -17,7 +20,8 @@ def verify(
 ) -> None:
     """Recompute everything from Bronze's raw bytes and compare it with the tables, exactly and both ways.
 
-    Reads only, and may run while the pipeline does. Exit code 1 with the first differing rows if anything differs.
+    Reads only, and may run while the pipeline does. Exit code 1 with the first differing rows if anything differs; 3 if
+    nothing differs but something could not be asked, such as a broker that is down.
     """
     from ventes.check.verify import Verification  # here: DuckDB and Arrow take 0.3 s to import
 
@@ -41,6 +45,8 @@ def verify(
             f"{'figures':<13} {found.records:,} records, {found.clients:,} clients, {found.products:,} products, "
             f"revenue {found.revenue:,}, average {'–' if found.average is None else format(found.average, ',')}"
         )
-        print(f"{'verified' if report.ok else 'NOT verified'} as of lot {report.lot} in {report.seconds:.1f} s")
+        incomplete = "nothing differs, but not everything could be asked,"
+        result = "verified" if report.ok else "NOT verified" if report.wrong else incomplete
+        print(f"{result} as of lot {report.lot} in {report.seconds:.1f} s")
     if not report.ok:
-        raise typer.Exit(VentesError.exit_code)
+        raise typer.Exit(VentesError.exit_code if report.wrong else NOT_ASKED)

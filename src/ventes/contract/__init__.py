@@ -1,0 +1,6 @@
+"""What the data is: tables, arithmetic, and the dialect that both engines understand.
+
+tables       columns, keys and partitions of the eight tables
+arithmetic   means and shares, computed in one way everywhere
+dialect      SQL written once in Spark's dialect, for DuckDB too
+"""

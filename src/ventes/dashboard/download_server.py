@@ -27,6 +27,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ventes.dashboard.download_links import Download, DownloadLinks, LinkRefused, Viewer
 from ventes.query import csv_child
+from ventes.runtime.child_environment import variables
 
 PIECE = 256 << 10
 """Bytes that are passed on at once. A reader that takes less than this in `stall_seconds` counts as one that takes
@@ -138,7 +139,7 @@ class DownloadServer:
             *self._command,
             stdin=PIPE,
             stdout=PIPE,
-            env={"LANG": "C.UTF-8"},
+            env=variables({}),
             cwd="/",
             start_new_session=True,
             limit=PIECE,

@@ -3,14 +3,15 @@
 table         what a table shall be
 actions       add, remove, txn: the lines of a commit
 log           the state of a table, and the next commit
+features      which table features these writers keep
 data_files    Parquet files: written, flushed, described by statistics
 commit        rows in, one version out, each transaction once
 create        how a table comes into being, and gets new columns
 compaction    which small files are worth merging, and the merge
-vacuum        which files nobody can ask for any more
+vacuum        which files the kept history does not need
 maintenance   when a writer compacts, writes checkpoints and vacuums
 snapshot      a table at one version, for readers
 database      DuckDB connections for readers and writers
 
-Imports nothing else of this project but `ventes.errors` and `ventes.runtime.files`.
+Imports nothing of this project but `ventes.errors` and `ventes.runtime.files`.
 """

@@ -6,7 +6,7 @@ changes nothing, so a job may repeat whatever it is not sure of. Data files reac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -23,15 +23,20 @@ def has(log: Log, app_id: str, version: int) -> bool:
     return log.transactions.get(app_id, -1) >= version
 
 
-def append(log: Log, table: Table, rows: pa.Table, app_id: str, version: int) -> int | None:
+def append(
+    log: Log, table: Table, rows: pa.Table, app_id: str, version: int, also: Mapping[str, int] | None = None
+) -> int | None:
     """Append `rows` under the transaction (app_id, version); no rows still record the transaction.
 
-    `rows` has the table's columns and types, in any order. Returns the table's new version, or None where the
-    transaction was there already. A process killed in here leaves at most files that no commit names (vacuumed later).
+    `rows` has the table's columns and types, in any order. `also`: further transactions of the same commit. Returns the
+    table's new version, or None where the transaction was there already. A process killed in here leaves at most files
+    that no commit names (vacuumed later).
     """
     if has(log, app_id, version):
         return None
-    return append_files(log, data_files.write(log.path, table, in_table_order(table, rows)), {app_id: version})
+    return append_files(
+        log, data_files.write(log.path, table, in_table_order(table, rows)), {**(also or {}), app_id: version}
+    )
 
 
 def append_files(log: Log, new: Sequence[DataFile], transactions: dict[str, int]) -> int:
@@ -50,15 +55,17 @@ def replace(
     rows: Sequence[pa.Table],
     app_id: str | None = None,
     version: int = 0,
+    accept: bool = False,
 ) -> list[DataFile]:
     """Put the files of `rows` (one each, of a table without partitions) in the place of `old`, in one commit.
 
     The commit carries the transaction (app_id, version), or none: a repair outside the count of lots. It is not checked
-    whether the table has that transaction. Returns the new files.
+    whether the table has that transaction. `accept`: what the table then holds is right, whoever wrote the rest.
+    Returns the new files.
     """
     new = [data_files.write_one(log.path, table, in_table_order(table, part), {}) for part in rows]
     stamp = [] if app_id is None else [transaction(app_id, version)]
-    log.commit([*stamp, *(file.remove(True) for file in old), *(file.add(True) for file in new)], "MERGE")
+    log.commit([*stamp, *(file.remove(True) for file in old), *(file.add(True) for file in new)], "MERGE", accept)
     return new
 
 

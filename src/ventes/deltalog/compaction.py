@@ -57,7 +57,7 @@ def _place(file: DataFile) -> tuple[tuple[int, int], str]:
     return file.bounds("offset") or (0, 0), file.path
 
 
-def merge(path: Path, table: Table, group: Sequence[DataFile]) -> DataFile:
+def merge_files(path: Path, table: Table, group: Sequence[DataFile]) -> DataFile:
     """Write the rows of `group`, in the order of their offsets, as one file; nothing is committed."""
     ordered = sorted(group, key=_place)
     kept = [field for field in table.schema if field.name not in table.partition_by]

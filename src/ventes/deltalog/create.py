@@ -10,6 +10,7 @@ from pathlib import Path
 from deltalake import DeltaTable, Field, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from ventes.deltalog.log import Log
 from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
 
@@ -32,9 +33,9 @@ def open_with_deltalake(path: Path) -> DeltaTable:
 
 
 def ensure(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTable:
-    """The table at `path`: created with `properties` if it is not there, widened if it lacks columns.
+    """The table at `path`: created with `properties` if it is not there; columns and properties that differ are set.
 
-    Raises LakeDamaged if something else stands at its path.
+    Raises LakeDamaged if something else stands at its path, or a table that must not be written here.
     """
     path.mkdir(parents=True, exist_ok=True)
     try:
@@ -43,7 +44,13 @@ def ensure(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTabl
         return _create(path, table, properties)
     except DeltaError as error:
         raise LakeDamaged(f"{path} cannot be read: {error}", "ventes doctor") from None
-    return _widen(existing, table, path)
+    Log.open(path).require_writable()
+    widened = _widen(existing, table, path)
+    found = widened.metadata().configuration
+    different = {name: value for name, value in properties.items() if found.get(name) != value}
+    if different:
+        widened.alter.set_table_properties(different, raise_if_not_exists=False)
+    return DeltaTable(path) if different else widened
 
 
 def _create(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTable:

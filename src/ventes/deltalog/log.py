@@ -11,11 +11,12 @@ stays there (bench/commits.py). See docs/decisions/0002-own-commit-path.md. Crea
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -23,13 +24,16 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ventes.deltalog.actions import Action, DataFile
+from ventes.deltalog.actions import Action, DataFile, transaction
+from ventes.deltalog.features import refuse_unreadable, refuse_unwritable
 from ventes.errors import LakeDamaged
 from ventes.runtime.files import sync_folder
 
 ENGINE = "ventes"
-_READER_VERSION = 1
-"""Tables are created with reader version 1: plain Parquet files, no deletion vectors, no column mapping."""
+FILES, ROWS = "ventes-files", "ventes-rows"
+"""Transactions in which each commit says what the table then holds: a checksum of its files' names, and their rows. A
+table that holds something else was changed by somebody else: set back to an earlier version, edited, optimized."""
+_CHECKSUM_BITS = 56
 
 
 class TableMissing(LakeDamaged):
@@ -51,6 +55,11 @@ class Log:
     files: dict[str, DataFile] = field(default_factory=dict)
     transactions: dict[str, int] = field(default_factory=dict)
     metadata: Action = field(default_factory=dict)
+    protocol: Action = field(default_factory=dict)
+    checksum: int = 0
+    """Of the names of `files`."""
+    rows: int = 0
+    """Of `files`, as far as their writers say."""
     _identity: tuple[int, int] | None = None
 
     # -- reading ------------------------------------------------------------------------------
@@ -141,6 +150,7 @@ class Log:
         if body := action.get("add"):
             if body.get("deletionVector"):
                 raise LakeDamaged(f"{self.path} holds deletion vectors", "rewrite it: REORG TABLE … APPLY (PURGE)")
+            self._drop(unquote(body["path"]))
             file = DataFile(
                 path=unquote(body["path"]),
                 size=body["size"],
@@ -149,22 +159,61 @@ class Log:
                 raw_stats=body.get("stats"),
             )
             self.files[file.path] = file
+            self._count(file, 1)
         elif body := action.get("remove"):
-            self.files.pop(unquote(body["path"]), None)
+            self._drop(unquote(body["path"]))
         elif body := action.get("txn"):
             self.transactions[body["appId"]] = body["version"]
         elif body := action.get("metaData"):
             self.metadata = body
-        elif (body := action.get("protocol")) and body["minReaderVersion"] > _READER_VERSION:
-            raise LakeDamaged(
-                f"{self.path} needs Delta reader version {body['minReaderVersion']}, known is {_READER_VERSION}",
-                "a foreign tool upgraded the table; restore it or `ventes reset`",
-            )
+        elif body := action.get("protocol"):
+            refuse_unreadable(self.path, body)
+            self.protocol = body
+
+    def _drop(self, path: str) -> None:
+        if (file := self.files.pop(path, None)) is not None:
+            self._count(file, -1)
+
+    def _count(self, file: DataFile, sign: int) -> None:
+        self.checksum = _summed(self.checksum, sign, file.path)
+        self.rows += sign * (file.rows or 0)
+
+    # -- what others did ----------------------------------------------------------------------
+
+    @property
+    def edited(self) -> bool:
+        """Whether the table holds other files than those of the last commit made here, with what was added since.
+
+        False for a table that no release has written which says so.
+        """
+        return self.transactions.get(FILES, self.checksum) != self.checksum
+
+    @property
+    def missing_rows(self) -> int:
+        """How many rows of those written are gone; negative if there are more."""
+        return self.transactions[ROWS] - self.present_rows if ROWS in self.transactions else 0
+
+    @property
+    def present_rows(self) -> int:
+        """Rows of the table; where a foreign writer left no statistics, its files' footers are read."""
+        silent = [file.path for file in self.files.values() if file.rows is None]
+        return self.rows + sum(int(pq.read_metadata(self.path / path).num_rows) for path in silent)
+
+    def accept(self, transactions: Mapping[str, int] | None = None) -> None:
+        """Commit that the table as it is now is right, with `transactions`: it is no longer `edited`."""
+        stamps = [transaction(app_id, version) for app_id, version in (transactions or {}).items()]
+        self.commit(stamps, "ACCEPT", accept=True)
+
+    def require_writable(self) -> None:
+        """Raise LakeDamaged, naming the feature, if the table must not be written here."""
+        refuse_unwritable(self.path, self.protocol, self.metadata)
 
     # -- writing ------------------------------------------------------------------------------
 
-    def commit(self, actions: Iterable[Action], operation: str) -> int:
+    def commit(self, actions: Iterable[Action], operation: str, accept: bool = False) -> int:
         """Commit `actions` as the next version; returns it. Durable when it returns.
+
+        `accept`: the table is no longer `edited` afterwards, whatever others did before.
 
         Another writer's commit in between (a person's VACUUM, say) is read and the commit tried on top of it, unless
         it removed a file that `actions` remove too: LakeDamaged, because the single-writer rule was broken.
@@ -172,30 +221,47 @@ class Log:
         actions = list(actions)
         removed = [unquote(a["remove"]["path"]) for a in actions if "remove" in a]
         info = {"timestamp": int(time.time() * 1000), "operation": operation, "engineInfo": ENGINE}
-        text = "\n".join(json.dumps(a, separators=(",", ":")) for a in [{"commitInfo": info}, *actions]).encode()
         while True:
+            self.require_writable()
             gone = [path for path in removed if path not in self.files]
             if gone:
                 raise LakeDamaged(
                     f"another writer removed {gone[0]} from {self.path}",
                     "only one job may write a table; see `ventes status`",
                 )
+            lines = [{"commitInfo": info}, *actions, *self._stamps(actions, accept)]
+            text = "\n".join(json.dumps(a, separators=(",", ":")) for a in lines).encode()
             try:
                 self._publish(self.version + 1, text)
             except FileExistsError:
+                before = dict(self.transactions)
                 self.refresh()
-                self._check_not_doubled(actions)
+                self._check_not_doubled(actions, before)
                 continue
             self._apply(self.version + 1, text)
             self._identity = self._stamp()
             return self.version
 
-    def _check_not_doubled(self, actions: Iterable[Action]) -> None:
+    def _stamps(self, actions: Iterable[Action], accept: bool) -> list[Action]:
+        """FILES and ROWS after `actions`: what was written, not what is there, so a foreign change stays visible."""
+        checksum, rows = self.transactions.get(FILES, self.checksum), self.transactions.get(ROWS, self.rows)
+        if accept:
+            checksum, rows = self.checksum, rows - self.missing_rows
         for action in actions:
-            stamp = action.get("txn", {"appId": "", "version": 0})
-            if self.transactions.get(stamp["appId"], -1) >= stamp["version"]:
+            if body := action.get("add"):
+                checksum = _summed(checksum, 1, unquote(body["path"]))
+                rows += json.loads(body["stats"])["numRecords"] if body.get("stats") else 0
+            elif body := action.get("remove"):
+                checksum = _summed(checksum, -1, unquote(body["path"]))
+                rows -= self.files[unquote(body["path"])].rows or 0
+        return [transaction(FILES, checksum), transaction(ROWS, rows)]
+
+    def _check_not_doubled(self, actions: Iterable[Action], before: Mapping[str, int]) -> None:
+        """Raise LakeDamaged if a commit that came between has a transaction of an application of `actions`."""
+        for app_id in (action["txn"]["appId"] for action in actions if "txn" in action):
+            if before.get(app_id) != self.transactions.get(app_id):
                 raise LakeDamaged(
-                    f"another writer committed {stamp['appId']} {stamp['version']} to {self.path}",
+                    f"another writer committed {app_id} {self.transactions[app_id]} to {self.path}",
                     "only one job may write a table; see `ventes status`",
                 )
 
@@ -211,6 +277,12 @@ class Log:
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(target.parent)
+
+
+def _summed(checksum: int, sign: int, path: str) -> int:
+    """`checksum` with the name of one file added or taken away; the order of files does not matter."""
+    name = int.from_bytes(hashlib.blake2b(path.encode(), digest_size=_CHECKSUM_BITS // 8).digest(), "big")
+    return int((checksum + sign * name) % (1 << _CHECKSUM_BITS))
 
 
 def _last_checkpoint(folder: Path, version: int | None) -> int | None:

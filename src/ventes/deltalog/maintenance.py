@@ -8,10 +8,12 @@ again: two commits never race, whether the writer is this process or a JVM that 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from ventes.deltalog import compaction
@@ -22,7 +24,11 @@ from ventes.deltalog.table import Table
 from ventes.deltalog.vacuum import Vacuum
 
 CHECKPOINT_EVERY = 20
-"""Commits between two checkpoints: a reader that opens the table anew replays at most these (0.1 ms each)."""
+"""Commits between two checkpoints at least: a reader that opens the table anew replays these (0.1 ms each)."""
+CHECKPOINT_AT_MOST = 1_000
+"""Commits after which a checkpoint is written whatever it costs."""
+CHECKPOINT_SHARE = 0.02
+"""Of one core, for the checkpoints of a table: they carry every file that was removed within the kept history."""
 BACKLOG = 10_000
 """Messages waiting, more than a lively second of a job that keeps up, from which merges wait: in a backlog they take a
 fifth of Bronze's CPU and 40 MB on top of a large batch's, and can be had afterwards for the same price."""
@@ -45,6 +51,8 @@ class Policy:
     """Commits between two compactions; 0: the writer keeps the table in few files itself."""
     history_seconds: float
     """How far back the table can be read as it was."""
+    by_minute: bool = False
+    """Whether of the older past only full minutes are kept; see Vacuum."""
 
 
 class TableMaintenance:
@@ -59,7 +67,9 @@ class TableMaintenance:
         self._running: Future[None] | None = None
         self._merged: list[tuple[Sequence[DataFile], DataFile]] = []
         self._checkpoint_at = self._compact_at = self._log.version
-        self._vacuum = Vacuum(self._log.path, policy.history_seconds)
+        self._checkpoint_took = self._checkpoint_ended = 0.0
+        self._complained = ""
+        self._vacuum = Vacuum(self._log.path, policy.history_seconds, by_minute=policy.by_minute)
 
     def run_due(self, behind: int = 0) -> None:
         """Do what is due: after each commit, and now and then while nothing comes. The writer is not committing now.
@@ -77,7 +87,7 @@ class TableMaintenance:
         version = self._log.version
         every = self._every * (BACKLOG_FACTOR if behind >= BACKLOG else 1)
         compact = self._every > 0 and version - self._compact_at >= every
-        checkpoint = version - self._checkpoint_at >= CHECKPOINT_EVERY
+        checkpoint = self._checkpoint_due(version - self._checkpoint_at)
         vacuum = self._vacuum.due()
         if not (compact or checkpoint or vacuum):
             return
@@ -92,6 +102,10 @@ class TableMaintenance:
         else:
             self._running = self._worker.submit(self._work, live, compact, checkpoint, vacuum)
 
+    def _checkpoint_due(self, commits: int) -> bool:
+        rested = time.monotonic() - self._checkpoint_ended >= self._checkpoint_took / CHECKPOINT_SHARE
+        return commits >= CHECKPOINT_EVERY and (rested or commits >= CHECKPOINT_AT_MOST)
+
     def close(self) -> None:
         """Wait for the worker and end it. A merge that is not committed yet is dropped; its file is vacuumed later."""
         if self._worker is not None:
@@ -102,24 +116,42 @@ class TableMaintenance:
     def _work(self, live: dict[str, DataFile], compact: bool, checkpoint: bool, vacuum: bool) -> None:
         if compact:
             groups = compaction.mergeable(live.values())
-            self._merged = [(group, compaction.merge(self._log.path, self._table, group)) for group in groups]
+            self._merged = [(group, made) for group in groups if (made := self._merge(group)) is not None]
         if checkpoint:
             self._checkpoint()
         if vacuum:
             self._vacuum.run(set(live), keep_also={new.path for _, new in self._merged})
 
+    def _merge(self, group: Sequence[DataFile]) -> DataFile | None:
+        """The group as one file; None where one of its files cannot be read: that stops readers, not the writer."""
+        try:
+            return compaction.merge_files(self._log.path, self._table, group)
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            if str(error) != self._complained:
+                self._complained = str(error)
+                _log.error("%s: files cannot be merged: %s → ventes doctor", self._table.name, error)
+            return None
+
     def _checkpoint(self) -> None:
         """Write a checkpoint, or leave it for the next time: without one a table only opens more slowly."""
+        began = time.monotonic()
         try:
             open_with_deltalake(self._log.path).create_checkpoint()
         except DeltaError as error:
             _log.warning("%s: no checkpoint at version %d: %s", self._table.name, self._log.version, str(error)[:200])
+        # Spark leaves a checksum beside the pointer that it writes; to the one that deltalake writes it does not apply.
+        (self._log.path / "_delta_log" / "._last_checkpoint.crc").unlink(missing_ok=True)
+        self._checkpoint_ended = time.monotonic()
+        self._checkpoint_took = self._checkpoint_ended - began
 
     # -- in the writer's thread ---------------------------------------------------------------
 
     def _commit_merged(self) -> None:
-        for old, new in self._merged:
-            actions = [*(file.remove(data_change=False) for file in old), new.add(data_change=False)]
-            self._log.commit(actions, "OPTIMIZE")
-            _log.debug(f"{self._table.name}: {len(old)} files merged into one of {new.rows} rows")
-        self._merged = []
+        merged, self._merged = self._merged, []
+        if not merged:
+            return
+        actions = [file.remove(data_change=False) for old, _ in merged for file in old]
+        actions += [new.add(data_change=False) for _, new in merged]
+        self._log.commit(actions, "OPTIMIZE")
+        files = sum(len(old) for old, _ in merged)
+        _log.debug("%s: %d files merged into %d", self._table.name, files, len(merged))

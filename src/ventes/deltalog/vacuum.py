@@ -1,8 +1,12 @@
 """Deleting data files and log files that the kept history does not need.
 
-History reaches back `history_seconds`, at most MOST_COMMITS commits. Every version of the last RECENT
-seconds can be read; before that, the table as it was at each full minute: a file that came and went within one minute
-is deleted once RECENT has passed. Without that rule five lots a second would leave half a million files in six hours.
+History reaches back `history_seconds`, at most MOST_COMMITS commits. Every version within it can be read; so can every
+commit, by a stream that follows the table and was down for less.
+
+Of a table that is kept "by minute" (each lot replaces its files, so no stream follows it) every version of the last
+RECENT seconds can be read; before that, the table as it was at each full minute: a file that came and went within one
+minute is deleted once RECENT has passed. Without that rule five lots per second would leave half a million files in six
+hours.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -32,10 +36,21 @@ EVERY = 300.0
 class Vacuum:
     """Vacuums one table, on behalf of the process that holds its writer lock. Not thread-safe."""
 
-    def __init__(self, path: Path, history_seconds: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        history_seconds: float,
+        *,
+        by_minute: bool = False,
+        most_commits: int = MOST_COMMITS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
         self._log = path / "_delta_log"
         self._history = history_seconds
+        self._by_minute = by_minute
+        self._most_commits = most_commits
+        self._now = now
         self._due = time.monotonic() + EVERY
         self._scanned = -1
         self._removed: dict[str, float] = {}
@@ -47,7 +62,7 @@ class Vacuum:
     def run(self, live: Set[str], keep_also: Set[str] = frozenset()) -> int:
         """Delete what is not needed; `live` files of the newest version and `keep_also` stay. Returns files deleted."""
         self._due = time.monotonic() + EVERY
-        now = time.time()
+        now = self._now()
         self._read_removals()
         deleted = 0
         for relative, modified in list(self._data_files()):
@@ -66,7 +81,7 @@ class Vacuum:
             return now - modified < max(ORPHAN_AGE, self._history)
         if now - removed >= self._history:
             return False
-        if now - removed < RECENT:
+        if not self._by_minute or now - removed < RECENT:
             return True
         return int(modified // MINUTE) != int((removed + CLOCK_MARGIN) // MINUTE)
 
@@ -131,6 +146,6 @@ class Vacuum:
         return len(waste)
 
     def _out_of_history(self, commit: str | None, version: int, newest: int, now: float) -> bool:
-        if newest - version > MOST_COMMITS or commit is None:
+        if newest - version > self._most_commits or commit is None:
             return True
         return now - (self._log / commit).stat().st_mtime > self._history

@@ -6,32 +6,56 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ventes.config import Settings
-from ventes.errors import AlreadyRunning, BrokerUnavailable, VentesError
-from ventes.lake import writer_lock
+from ventes.errors import AlreadyRunning, BrokerUnavailable, LockLost, VentesError
+from ventes.lake import damage, writer_lock
 from ventes.runtime import heartbeat, logs
+from ventes.runtime.durations import in_words
+from ventes.runtime.exit_codes import CRASHED, NEEDS_A_PERSON
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
-NEEDS_A_PERSON = 3
-"""Exit code of a job that would fail again in the same way: the supervisor shows FAILED and does not loop."""
-CRASHED = 1
+BEAT_SECONDS = 5.0
+"""How often a job that has nothing else to say renews its heartbeat."""
 
 
 class Crashed(Exception):
     """This process cannot go on, a new one can; the message says why. No traceback is logged."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Job:
-    """What every part of a running job is given."""
+    """What every part of a running job is given, and how it says that it waits."""
 
     settings: Settings
     log: logging.Logger
     reporter: Reporter
     stopper: Stopper
+    _waits_since: float | None = field(default=None, init=False)
+
+    def wait_for(self, reason: str) -> None:
+        """Say that the job waits, and for what: a log line for each new reason, and the heartbeat."""
+        record = self.reporter.record
+        news = (record.phase, record.reason) != ("waiting", reason)
+        if self._waits_since is None:
+            self._waits_since = time.monotonic()
+        if news:
+            self.log.warning("waiting: %s", reason)
+        if news or self.reporter.age > BEAT_SECONDS:
+            self.reporter.update(phase="waiting", reason=reason)
+
+    def go_on(self, **fields: object) -> None:
+        """Say that the job runs, with `fields` of the heartbeat; after a wait, a log line says how long it was."""
+        if self._waits_since is not None:
+            self.log.info("goes on after waiting %s", in_words(time.monotonic() - self._waits_since))
+            self._waits_since = None
+        self.reporter.update(phase="running", reason="", working_since=None, **fields)
+
+    def beat_due(self) -> bool:
+        """Whether the heartbeat is old, or does not say that the job runs."""
+        return self.reporter.record.phase != "running" or self.reporter.age > BEAT_SECONDS
 
 
 Body = Callable[[Job], int | None]
@@ -50,7 +74,7 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
     except AlreadyRunning as error:
         return _refused(log, service, error)
     reporter = Reporter(settings.state, service, engine)
-    stopper = Stopper().install()
+    stopper = Stopper().install(reporter.stopping)
     reporter.update(phase="starting", reason="")
     log.info("%s starts, engine %s, lake %s", service, engine, settings.lake)
     try:
@@ -58,17 +82,18 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
     except AlreadyRunning as error:
         return _refused(log, service, error)
     except VentesError as error:
-        log.error("%s stops: %s", service, error)
+        if not isinstance(error, BrokerUnavailable | LockLost):
+            return _needs_a_person(log, reporter, error)
+        log.error("%s ends: %s", service, error)
         reporter.error(str(error))
-        if isinstance(error, BrokerUnavailable):
-            return CRASHED
-        reporter.update(phase="failed", reason=str(error))
-        return NEEDS_A_PERSON
+        return CRASHED
     except Crashed as error:
         log.error("%s ends: %s", service, error)
         reporter.error(str(error))
         return CRASHED
     except Exception as error:
+        if damaged := damage.of_error(error):
+            return _needs_a_person(log, reporter, damaged)
         log.exception("%s failed", service)
         reporter.error(f"{type(error).__name__}: {error}"[:2000])
         return CRASHED
@@ -92,6 +117,13 @@ def wait_for_predecessor(settings: Settings, service: str, seconds: float = 15.0
         if not orphan or time.monotonic() > until:
             raise AlreadyRunning(f"already running, pid {pid} holds {path}", "ventes status; ventes stop")
         time.sleep(0.1)
+
+
+def _needs_a_person(log: logging.Logger, reporter: Reporter, error: VentesError) -> int:
+    log.error("%s stops: %s", reporter.record.service, error)
+    reporter.error(str(error))
+    reporter.update(phase="failed", reason=str(error))
+    return NEEDS_A_PERSON
 
 
 def _refused(log: logging.Logger, service: str, error: AlreadyRunning) -> int:

@@ -29,14 +29,11 @@ from ventes.engines.lot_range import LotRange, next_lot_range
 from ventes.errors import LakeDamaged
 from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.positions import Position, behind, merge, of_log
+from ventes.lake.positions import Position, behind, furthest, of_log, read_through
 from ventes.lake.rollups import Publisher
 from ventes.lake.tables import path_of
 from ventes.runtime import disk
 from ventes.runtime.failpoints import failpoint
-
-BEAT_SECONDS = 5.0
-"""How often an idle loop renews its heartbeat."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,9 @@ class SilverEngine(Protocol):
         committed changes nothing.
         """
 
+    def require_lock(self) -> None:
+        """Raise LockLost where the lock is not held any more."""
+
     def close(self) -> None:
         """Give back everything, the lock last."""
 
@@ -90,6 +90,7 @@ class SilverLoop:
         Bronze is looked at every `poll_seconds` (one stat call) after a lot, less and less often up to `idle_seconds`
         while nothing comes; both equal make a fixed rhythm.
         """
+        self._job = job
         self._settings = job.settings
         self._engine = engine
         self._tables = tables
@@ -102,6 +103,7 @@ class SilverLoop:
         self._pause = poll_seconds
         self._bronze: Log | None = None
         self._head: Position = {}
+        self._head_version = -1
         self._position: Position = {}
         self._lot = 0
         self._publisher: Publisher | None = None
@@ -134,11 +136,14 @@ class SilverLoop:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             self._release()  # what is in memory may be ahead of the tables: start from them again
-            self._wait_for(f"disk full: {error}; free some space, it goes on by itself")
+            self._job.wait_for(f"disk full: {error}; free some space, it goes on by itself")
             return False
 
     def _go_on(self) -> bool:
+        if self._publisher is not None and self._edited():
+            self._release()  # what is in memory may not be true any more
         if self._publisher is None:
+            self._reporter.begin_work()
             self._publisher = self._recover()
         bronze = self._look()
         if bronze is None:
@@ -152,12 +157,14 @@ class SilverLoop:
 
     def _take(self, lot_range: LotRange, publisher: Publisher) -> None:
         began = time.monotonic()
+        self._engine.require_lock()
+        self._reporter.begin_work()
         lot = self._lot + 1
         result = self._engine.take(lot_range, lot)
         publisher.publish(result.partials, lot)
         failpoint("silver.after_lot")
         self._lot = lot
-        self._position = merge(self._position, lot_range.upto)
+        self._position = furthest(self._position, lot_range.upto)
         lag = behind(self._position, self._head)
         self._maintain(lag)
         self._report(result, time.monotonic() - began, lag)
@@ -172,9 +179,7 @@ class SilverLoop:
             f"lot {self._lot}: {rows} rows = {result.clean} clean + {result.rejected} rejected"
             f" in {seconds:.3f} s, lag {lag}"
         )
-        self._reporter.update(
-            phase="running",
-            reason="",
+        self._job.go_on(
             batch=self._lot,
             batch_at=time.time(),
             rows=rows,
@@ -197,32 +202,50 @@ class SilverLoop:
         self._log.info(f"{self._engine.name} engine goes on after lot {self._lot}")
         return publisher
 
+    def _edited(self) -> bool:
+        """Whether somebody else has changed a Silver table since the last lot."""
+        logs = [self._tables.log(table) for table in (CLEAN, REJETS)]
+        for log in self._publisher.logs.values() if self._publisher else ():
+            log.refresh()
+            logs.append(log)
+        return any(log.edited for log in logs)
+
     def _look(self) -> Log | None:
         """Bronze as it is now, or None while there is no such table."""
-        before = None if self._bronze is None else self._bronze.version
+        before = self._head_version
         try:
             bronze = self._tables.log(BRONZE)
         except TableMissing:
             self._bronze = None
             path = path_of(self._settings, BRONZE)
-            self._wait_for(f"{path} does not exist yet: the bronze job makes it")
+            self._job.wait_for(f"{path} does not exist yet: the bronze job makes it")
             return None
-        if bronze is not self._bronze:
-            self._head = self._checked(of_log(bronze))
-        elif bronze.version != before:
-            self._head = of_log(bronze)
-        self._bronze = bronze
+        if bronze is not self._bronze or bronze.version != before:
+            self._head, self._head_version = of_log(bronze), bronze.version
+            self._bronze = bronze
+        if short := self._falls_short(bronze):
+            self._job.wait_for(short)
+            return None
         return bronze
 
-    def _checked(self, head: Position) -> Position:
-        """`head` of a Bronze that was opened anew. Raises LakeDamaged where it holds less than Silver has taken."""
-        for key, taken in self._position.items():
-            if head.get(key, -1) < taken:
+    def _falls_short(self, bronze: Log) -> str:
+        """Why Bronze, which holds less than Silver has taken, is waited for; empty if it holds as much.
+
+        Raises LakeDamaged for a Bronze that never knew what Silver has taken.
+        """
+        known = {topic_id for topic_id, _ in (*self._head, *read_through(bronze))}
+        for (topic_id, partition), taken in self._position.items():
+            held = self._head.get((topic_id, partition), -1)
+            if held >= taken:
+                continue
+            what = f"Bronze ends at offset {held} of partition {partition}, but Silver has taken {taken}"
+            if topic_id not in known:
                 raise LakeDamaged(
-                    f"Bronze ends at offset {head.get(key, -1)} of {key}, but Silver has taken {taken}",
+                    f"{what} of topic {topic_id}",
                     "it is another Bronze: put the old one back, or `ventes rebuild silver` from this one",
                 )
-        return head
+            return f"{what}: Bronze was set back; the bronze job reads the rest again, if Kafka still has it"
+        return ""
 
     def _room(self) -> bool:
         """Whether the lake's disk has more free space than the watermark."""
@@ -230,25 +253,16 @@ class SilverLoop:
         if now < self._room_known_until:
             return True
         if shortage := disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
-            self._wait_for(shortage)
+            self._job.wait_for(shortage)
             return False
         self._room_known_until = now + 1.0
         return True
 
     # -- waiting ------------------------------------------------------------------------------
 
-    def _wait_for(self, reason: str) -> None:
-        record = self._reporter.record
-        news = (record.phase, record.reason) != ("waiting", reason)
-        if news:
-            self._log.warning(f"waiting: {reason}")
-        if news or time.time() - record.beat > BEAT_SECONDS:
-            self._reporter.update(phase="waiting", reason=reason)
-
     def _idle_beat(self) -> None:
-        record = self._reporter.record
-        if record.phase != "running" or time.time() - record.beat > BEAT_SECONDS:
-            self._reporter.update(phase="running", reason="", lag=0)
+        if self._job.beat_due():
+            self._job.go_on(lag=0)
             self._maintain(0)
 
     def _rest(self) -> None:

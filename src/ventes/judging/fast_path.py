@@ -1,4 +1,4 @@
-"""The fast path's query for the zones in force: sql/fast.sql with its zone arithmetic put in. Pure."""
+"""The fast path's query for the zones in force: fast_path.sql with its zone arithmetic put in. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ YEARS_BACK = 10
 
 @lru_cache(maxsize=16)
 def query(source_zone: ZoneInfo, business_zone: ZoneInfo, year: int) -> str:
-    """A query in DuckDB over a relation `texts` (columns: see sql/fast.sql) as of the calendar year `year`.
+    """A query in DuckDB over a relation `texts` (columns: see fast_path.sql) as of the calendar year `year`.
 
     It returns the columns of `texts`, the eleven typed fields, `horodatage` (naive UTC), `jour` and `proven`.
     """

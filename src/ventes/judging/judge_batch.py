@@ -1,7 +1,7 @@
 """Kafka messages → Bronze rows, in DuckDB: the verdict of each, given once.
 
-What SQL proves to be a valid sale is typed there (contract/sql/fast.sql); every other message goes
-through `contract.verdict.judge`. This file owns how DuckDB reads JSON, and the proof that it read one
+What SQL proves to be a valid sale is typed there (judging/fast_path.sql); every other message goes
+through `judging.verdict.judge`. This file owns how DuckDB reads JSON, and the proof that it read one
 object with the eleven fields and nothing else.
 """
 
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, EVENT_FIELDS
 from ventes.judging import fast_path
-from ventes.judging.judge_rows import JUDGED, judge_rows
+from ventes.judging.judge_rows import VERDICT, judge_rows
 
 _NAMES = ("client_nom", "produit_nom", "categorie", "pays", "segment")
 _OTHERS = tuple(field for field in EVENT_FIELDS if field not in _NAMES)
@@ -69,13 +69,18 @@ FEW = 100
 _TYPED = ", ".join("horodatage AS timestamp" if field == "timestamp" else field for field in EVENT_FIELDS)
 
 
-def judged(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, ingested_at: datetime) -> pa.Table:
+def judge_batch(
+    con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, ingested_at: datetime, few: int = FEW
+) -> pa.Table:
     """Messages as Bronze rows, in the same order, with exactly BRONZE's schema.
 
-    `raw` has key, value, headers, topic_id, partition, offset and kafka_ts, typed as in BRONZE.
-    `con` is used by nobody else meanwhile; `ingested_at` (aware) becomes date_ingestion.
+    `raw` has key, value, headers, topic_id, partition, offset and kafka_ts, typed as in BRONZE. Where kafka_ts is NULL
+    the message arrived at `ingested_at`: the time of a record is its sender's word unless the topic has LogAppendTime.
+    `con` is used by nobody else meanwhile; `ingested_at` (aware) becomes date_ingestion. Up to `few` messages are
+    judged without SQL.
     """
-    columns = _one_by_one(raw, settings) if raw.num_rows <= FEW else _mostly_fast(con, raw, settings, ingested_at.year)
+    raw = _arrived(raw, ingested_at)
+    columns = _one_by_one(raw, settings) if raw.num_rows <= few else _mostly_fast(con, raw, settings, ingested_at.year)
     stamped = pa.array([ingested_at], BRONZE.schema.field("date_ingestion").type)
     columns["date_ingestion"] = stamped.take(pa.array(np.zeros(raw.num_rows, dtype=np.int8)))
     for name in ("topic_id", "partition", "offset", "kafka_ts", "key", "value", "headers"):
@@ -83,9 +88,17 @@ def judged(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, in
     return pa.table([columns[field.name] for field in BRONZE.schema], schema=BRONZE.schema)
 
 
+def _arrived(raw: pa.Table, ingested_at: datetime) -> pa.Table:
+    times = raw["kafka_ts"]
+    if not times.null_count:
+        return raw
+    place = raw.schema.get_field_index("kafka_ts")
+    return raw.set_column(place, raw.schema.field(place), pc.fill_null(times, pa.scalar(ingested_at, times.type)))
+
+
 def _one_by_one(raw: pa.Table, settings: Settings) -> dict[str, pa.Array | pa.ChunkedArray]:
     judged_rows = judge_rows(raw["value"], raw["kafka_ts"], settings.source_zone, settings.business_zone)
-    return {name: judged_rows[name] for name in JUDGED.names}
+    return {name: judged_rows[name] for name in VERDICT.names}
 
 
 def _mostly_fast(
@@ -101,7 +114,7 @@ def _mostly_fast(
     slow = judge_rows(
         raw["value"].take(unproven), raw["kafka_ts"].take(unproven), settings.source_zone, settings.business_zone
     )
-    return {name: _replaced(columns[name], unproven, slow[name]) for name in JUDGED.names}
+    return {name: _replaced(columns[name], unproven, slow[name]) for name in VERDICT.names}
 
 
 def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, year: int) -> pa.Table:

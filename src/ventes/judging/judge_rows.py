@@ -1,4 +1,4 @@
-"""`contract.verdict.judge` for a column of messages: what both engines do with the rows SQL did not take."""
+"""`judging.verdict.judge` for a column of messages: what both engines do with the rows SQL did not take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 from ventes.contract.tables import BRONZE, EVENT_FIELDS
 from ventes.judging.verdict import judge
 
-JUDGED = pa.schema([BRONZE.schema.field(name) for name in (*EVENT_FIELDS, "motifs", "_extra", "jour")])
+VERDICT = pa.schema([BRONZE.schema.field(name) for name in (*EVENT_FIELDS, "motifs", "_extra", "jour")])
 """The columns of Bronze that a verdict decides."""
 
 
@@ -19,12 +19,12 @@ def judge_rows(
     source_zone: ZoneInfo,
     business_zone: ZoneInfo,
 ) -> pa.RecordBatch:
-    """One JUDGED row for each message: its bytes (binary) and when the broker took it (timestamp[us, UTC])."""
+    """One VERDICT row for each message: its bytes (binary) and when the broker took it (timestamp[us, UTC])."""
     verdicts = [
         judge(value, arrived, source_zone, business_zone)
         for value, arrived in zip(values.to_pylist(), kafka_ts.to_pylist(), strict=True)
     ]
     columns = [[getattr(verdict, name) for verdict in verdicts] for name in (*EVENT_FIELDS, "motifs", "extra", "jour")]
     return pa.RecordBatch.from_arrays(
-        [pa.array(column, type=field.type) for column, field in zip(columns, JUDGED, strict=True)], schema=JUDGED
+        [pa.array(column, type=field.type) for column, field in zip(columns, VERDICT, strict=True)], schema=VERDICT
     )

@@ -17,4 +17,4 @@ RAW = pa.schema(
         ("kafka_ts", UTC),
     ]
 )
-"""A message as it was, and where it stood."""
+"""A message as it was, and where it stood. `kafka_ts` is NULL where no broker says when the message arrived."""

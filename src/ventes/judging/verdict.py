@@ -1,6 +1,6 @@
 """The verdict on a message: bytes → the sale's fields, and every reason why it is not a valid sale. Pure.
 
-This is the definition. The SQL in `sql/fast.sql` only takes what it can prove to be judged valid here,
+This is the definition. The SQL in `fast_path.sql` only takes what it can prove to be judged valid here,
 with the same values; whatever it does not take comes here. The rules, each with its reason, stand in
 docs/data-contract.md.
 """
@@ -32,7 +32,7 @@ NOISE = Decimal("0.000001")
 
 
 @dataclass(frozen=True)
-class Judged:
+class Verdict:
     """A message as Bronze shows it. `motifs` is sorted, each code once; () means a valid sale.
 
     The eleven fields are shown as far as their text fits the column, valid or not: integers as int64,
@@ -56,7 +56,7 @@ class Judged:
     jour: date
 
 
-def judge(value: bytes | None, kafka_ts: datetime, source_zone: ZoneInfo, business_zone: ZoneInfo) -> Judged:
+def judge(value: bytes | None, kafka_ts: datetime, source_zone: ZoneInfo, business_zone: ZoneInfo) -> Verdict:
     """Judge one message. Total: any bytes give a verdict, none an exception.
 
     `kafka_ts` (aware) is when the broker took the message; `source_zone` reads times without an offset;
@@ -66,7 +66,7 @@ def judge(value: bytes | None, kafka_ts: datetime, source_zone: ZoneInfo, busine
         members = parse_object(value)
     except Refused as refusal:
         nothing = dict.fromkeys(EVENT_FIELDS)
-        return Judged(**nothing, motifs=(refusal.reason,), extra=None, jour=_day(None, kafka_ts, business_zone))
+        return Verdict(**nothing, motifs=(refusal.reason,), extra=None, jour=_day(None, kafka_ts, business_zone))
 
     reasons: list[str] = []
     repeated: frozenset[str] = members.keys_repeated if isinstance(members, Repeated) else frozenset()
@@ -88,13 +88,13 @@ def judge(value: bytes | None, kafka_ts: datetime, source_zone: ZoneInfo, busine
 
     when = None
     if isinstance(shown["timestamp"], str):
-        when, problem = _moment(shown["timestamp"], kafka_ts, source_zone)
+        when, problem = _event_time(shown["timestamp"], kafka_ts, source_zone)
         if problem:
             reasons.append(problem)
     shown["timestamp"] = when
 
     extra = {key: item for key, item in members.items() if key not in _READERS}
-    return Judged(
+    return Verdict(
         **shown,
         motifs=tuple(sorted(reasons)),
         extra=to_text(extra) if extra else None,
@@ -163,7 +163,7 @@ def _time_text(item: Any) -> _Read:
     return item, None
 
 
-def _moment(text: str, kafka_ts: datetime, source_zone: ZoneInfo) -> tuple[datetime | None, str | None]:
+def _event_time(text: str, kafka_ts: datetime, source_zone: ZoneInfo) -> tuple[datetime | None, str | None]:
     try:
         when = event_time.read(text, source_zone)
     except OverflowError:

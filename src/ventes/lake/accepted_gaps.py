@@ -1,11 +1,11 @@
-"""The ledger of offsets that are not in Bronze on purpose: <lake>/gaps.jsonl, one JSON object a line, append only.
+"""Offsets that are accepted as missing from Bronze: <lake>/gaps.jsonl, one JSON object per line, append only.
 
-Bronze's position is what Bronze holds; this ledger is what a person decided about the rest (`ventes recover`):
+Bronze's position is what Bronze holds; this file is what a person decided about the rest (`ventes recover`):
 messages that expired before they were read, a topic that was deleted and created anew, a log that lost its end.
 Jobs of both engines resume after what stands here, and `verify` does not miss what stands here.
 
 Kafka's topic id is the `topic_id` of Bronze, except after a log lost its end: its offsets are then given out again, so
-the rows that follow stand under a new label (`<id>~2`). The ledger holds which label a Kafka id has now.
+the rows that follow stand under a new label (`<id>~2`). This file holds which label a Kafka id has now.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class AcceptedGaps:
     """All gaps, oldest first."""
 
     gaps: tuple[Gap, ...] = ()
@@ -67,11 +67,11 @@ def path_of(lake: Path) -> Path:
     return lake / NAME
 
 
-def read(lake: Path) -> Ledger:
-    """The ledger of a lake; empty where there is no file. Raises LakeDamaged naming the line that cannot be read."""
+def read(lake: Path) -> AcceptedGaps:
+    """The accepted gaps of a lake; empty without a file. Raises LakeDamaged naming a line that cannot be read."""
     path = path_of(lake)
     if not path.exists():
-        return Ledger()
+        return AcceptedGaps()
     gaps = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
@@ -81,7 +81,7 @@ def read(lake: Path) -> Ledger:
                 f"{path} line {number} cannot be read: {line[:120]!r} ({error})",
                 "mend or remove that line; each is one gap that `ventes recover` recorded",
             ) from None
-    return Ledger(tuple(gaps))
+    return AcceptedGaps(tuple(gaps))
 
 
 def record(lake: Path, gaps: Iterable[Gap]) -> None:

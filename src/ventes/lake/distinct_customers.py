@@ -15,7 +15,7 @@ import pyarrow as pa
 Ids = npt.NDArray[np.int64]
 
 
-class Reach:
+class DistinctCustomers:
     """Distinct client ids a country and a segment, distinct countries a segment. Only grows."""
 
     def __init__(self) -> None:

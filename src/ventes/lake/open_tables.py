@@ -46,6 +46,9 @@ class OpenTables:
         """Maintenance of these tables, one worker for all. `kept_small`: not compacted, their writer does it."""
         worker = one_worker()
         history = self._settings.maintenance.history_hours * 3600.0
-        every = [(table, self._settings.maintenance.compact_every) for table in compacted]
-        every += [(table, 0) for table in kept_small]
-        return [TableMaintenance(table, self.log(table), Policy(count, history), worker) for table, count in every]
+        appended, replaced = (
+            Policy(self._settings.maintenance.compact_every, history),
+            Policy(0, history, by_minute=True),
+        )
+        kept = [(table, appended) for table in compacted] + [(table, replaced) for table in kept_small]
+        return [TableMaintenance(table, self.log(table), policy, worker) for table, policy in kept]

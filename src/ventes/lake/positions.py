@@ -2,22 +2,27 @@
 
 The tables are the ledger: a job that starts asks here, not a checkpoint. Most files answer from their statistics in the
 log; a file that holds several topics or partitions, or has no statistics, is read once (three columns).
+
+Offsets that hold no message (markers of transactions, messages of an aborted one) leave no row. So each commit of
+Bronze also says how far reading has come, as an application transaction for each partition; see `of_bronze`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import duckdb
 
+from ventes.config import Settings
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.log import Log, TableMissing
 
 Position = dict[tuple[str, int], int]
 """(topic_id, partition) → last offset present."""
 
+_READ = "ventes-bronze:"
 _KEPT = 4096
 _read: dict[tuple[Path, str, int | None], Position] = {}
 """What reading a file gave. Data files never change, so it holds for ever; the oldest entries go first."""
@@ -50,7 +55,40 @@ def of_log(log: Log, max_lot: int | None = None) -> Position:
     return result
 
 
-def merge(*parts: Position) -> Position:
+def of_bronze(log: Log) -> Position:
+    """Bronze's position: its rows, and the offsets behind them that were read and hold no message.
+
+    Of a table that lost rows (set back to an earlier version, or edited) only the rows that are there count.
+    """
+    rows = of_log(log)
+    return furthest(rows, read_through(log)) if not log.edited else rows
+
+
+def bronze(settings: Settings) -> Position:
+    """`of_bronze` of a lake; {} if there is no such table."""
+    try:
+        return of_bronze(Log.open(settings.bronze))
+    except TableMissing:
+        return {}
+
+
+def as_transactions(topic_id: str, last: Mapping[int, int]) -> dict[str, int]:
+    """Partition → last offset read, as the transactions of a commit of Bronze."""
+    return {f"{_READ}{topic_id}:{partition}": offset for partition, offset in last.items()}
+
+
+def read_through(log: Log) -> Position:
+    """How far the commits of Bronze say that reading has come."""
+    found: Position = {}
+    for app_id, offset in log.transactions.items():
+        if app_id.startswith(_READ):
+            topic_id, _, partition = app_id[len(_READ) :].rpartition(":")
+            if partition.isdecimal():
+                found[topic_id, int(partition)] = offset
+    return found
+
+
+def furthest(*parts: Position) -> Position:
     """The furthest of each (topic_id, partition)."""
     result: Position = {}
     for part in parts:

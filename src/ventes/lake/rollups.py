@@ -30,7 +30,7 @@ from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
-from ventes.lake.distinct_customers import Reach
+from ventes.lake.distinct_customers import DistinctCustomers
 from ventes.lake.open_tables import OpenTables
 from ventes.runtime.failpoints import failpoint
 
@@ -110,7 +110,7 @@ class Publisher:
         """`database` is the engine's: used by one at a time, and recycled by the engine between two lots."""
         self._database = database
         self.logs = {table.name: tables.ensure(table) for table in ROLLUPS}
-        self._reach: Reach | None = None
+        self._reach: DistinctCustomers | None = None
         self._recent: dict[str, dict[str, pa.Table]] = {table.name: {} for table in ROLLUPS}
         """Table → path → rows, of the files written last: the next lot most likely touches the same."""
         self._sql = {name: rollup_sql(name, settings.rules) for name in _SPECS}
@@ -126,7 +126,8 @@ class Publisher:
     def complete(self, clean: Log, lot: int) -> list[str]:
         """Bring every table that lags up to `lot`, from the rows of ventes_clean. Returns the names of those.
 
-        A table without any transaction is built from all of ventes_clean. Raises LakeDamaged for one that is ahead.
+        A table without any transaction, or one that somebody else changed, is built from all of ventes_clean. Raises
+        LakeDamaged for one that is ahead.
         """
         done = []
         for table in ROLLUPS:  # ventes_aggreges first: the distinct counts of the others come from it
@@ -137,6 +138,8 @@ class Publisher:
                 raise LakeDamaged(
                     f"{table.name} holds lot {last}, ventes_clean only {lot}", "ventes rebuild silver makes them agree"
                 )
+            if log.edited:
+                last = None
             if last == lot:
                 continue
             spec = _SPECS[table.name]
@@ -165,7 +168,7 @@ class Publisher:
         gathered = [] if anew else _small(log, touched)
         kept = pa.concat_tables([self._rows(log, spec.table, file) for file in gathered]) if gathered else None
         chunks = [*_chunks(spec, merged, log), *(_chunks(spec, kept, log) if kept is not None else [])]
-        new = commit.replace(log, spec.table, [*touched, *gathered], chunks, SILVER_APP, lot)
+        new = commit.replace(log, spec.table, [*touched, *gathered], chunks, SILVER_APP, lot, accept=anew)
         self._recent[spec.table.name] = {file.path: rows for file, rows in zip(new, chunks, strict=True)}
 
     def _final(self, spec: _Rollup, partials: pa.Table) -> pa.Table:
@@ -192,9 +195,9 @@ class Publisher:
 
     # -- the distinct counts ------------------------------------------------------------------
 
-    def _known(self) -> Reach:
+    def _known(self) -> DistinctCustomers:
         if self._reach is None:
-            self._reach = Reach()
+            self._reach = DistinctCustomers()
             Snapshot.of_log(self.logs[AGGREGES.name], AGGREGES).view(self._database.con, "known_clients")
             self._reach.add(
                 self._database.con.execute(

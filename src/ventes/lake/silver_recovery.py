@@ -16,8 +16,12 @@ from ventes.deltalog import commit
 from ventes.deltalog.log import Log, TableMissing
 from ventes.errors import LakeDamaged
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.positions import Position, merge, of_log
+from ventes.lake.positions import Position, furthest, of_log
 from ventes.lake.rollups import Publisher
+
+REJECTED_ROWS = "ventes-rejets"
+"""Transaction of ventes_clean: how many rows ventes_rejets has with the same lot."""
+REBUILD = "`ventes rebuild silver` makes the Silver tables anew from Bronze"
 
 
 @dataclass
@@ -31,27 +35,50 @@ class State:
     """What had to be put right, one sentence each."""
 
 
+def rejects_of(tables: OpenTables) -> dict[str, int]:
+    """What the commit of a lot to ventes_clean says of ventes_rejets: its rows, those of the lot included."""
+    return {REJECTED_ROWS: tables.log(REJETS).present_rows}
+
+
 def recover(tables: OpenTables, publisher: Publisher) -> State:
     """Drop what an interrupted lot left, complete what it owed, and say where to go on. Needs the Silver lock.
 
-    Raises LakeDamaged where tables contradict each other in a way that no crash explains.
+    Raises LakeDamaged where tables contradict each other in a way that no crash explains: ventes_clean or ventes_rejets
+    holds other rows than were written. An aggregate that was changed is made anew from ventes_clean.
     """
     clean = tables.ensure(CLEAN)
+    _require_rows(clean)
     committed = clean.transactions.get(SILVER_APP, 0)
     used = [log.transactions.get(SILVER_APP, 0) for log in publisher.logs.values()]
     if not committed and any(used):
-        raise LakeDamaged(f"{clean.path} holds no lot, but the aggregates do", "ventes rebuild silver")
+        raise LakeDamaged(f"{clean.path} holds no lot, but the aggregates do", REBUILD)
     if committed:
         _require_rejects(tables, committed)
     rejets = tables.ensure(REJETS)
+    _require_rows(rejets)
     mended = []
     dropped = _drop_after(rejets, committed)
     if dropped:
         mended.append(f"{dropped} rows of ventes_rejets belonged to a lot that was not finished; it is taken again")
+    expected = clean.transactions.get(REJECTED_ROWS)
+    if expected is not None and expected != rejets.present_rows:
+        raise LakeDamaged(
+            f"{rejets.path} holds {rejets.present_rows} rows, {expected} were written: it is an older copy", REBUILD
+        )
+    for log in (clean, rejets):
+        if log.edited:  # with the same rows: somebody optimized it
+            log.accept()
     if committed:
         mended += [f"{name} completed up to lot {committed}" for name in publisher.complete(clean, committed)]
     last_used = max(committed, rejets.transactions.get(SILVER_APP, 0), *used)
-    return State(last_used, merge(of_log(clean), of_log(rejets)), mended)
+    return State(last_used, furthest(of_log(clean), of_log(rejets)), mended)
+
+
+def _require_rows(log: Log) -> None:
+    """Raise LakeDamaged if a table does not hold as many rows as were written to it."""
+    if log.edited and (missing := log.missing_rows):
+        what = f"{missing} rows fewer" if missing > 0 else f"{-missing} rows more"
+        raise LakeDamaged(f"{log.path} holds {what} than were written: it was set back or edited", REBUILD)
 
 
 def _require_rejects(tables: OpenTables, committed: int) -> None:
@@ -59,7 +86,7 @@ def _require_rejects(tables: OpenTables, committed: int) -> None:
     try:
         tables.log(REJETS)
     except TableMissing as error:
-        raise LakeDamaged(f"{error.message}, but ventes_clean has {committed} lots", "ventes rebuild silver") from None
+        raise LakeDamaged(f"{error.message}, but ventes_clean has {committed} lots", REBUILD) from None
 
 
 def _drop_after(rejets: Log, committed: int) -> int:

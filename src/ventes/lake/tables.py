@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from pathlib import Path
 
@@ -13,9 +14,8 @@ from ventes.deltalog import create
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
 
-TOMBSTONES = "interval 5 minutes"
-"""How long checkpoints carry removed files. Vacuum follows settings.maintenance.history_hours instead; the shorter time
-here keeps checkpoints small: at 5 lots per second, 6 hours would be 100,000 tombstones in each."""
+SHORTEST_HISTORY_MINUTES = 60
+"""Of the history that the tables' properties promise to foreign readers."""
 
 
 def path_of(settings: Settings, table: Table) -> Path:
@@ -33,16 +33,17 @@ def snapshot(settings: Settings, table: Table, version: int | None = None, as_of
 
 def properties(settings: Settings, table: Table) -> dict[str, str]:
     """The Delta properties that a table is created with."""
-    minutes = max(60, round(settings.maintenance.history_hours * 60))
+    history = f"interval {max(SHORTEST_HISTORY_MINUTES, math.ceil(settings.maintenance.history_hours * 60))} minutes"
     return {
         "delta.enableDeletionVectors": "false",
         "delta.dataSkippingStatsColumns": ",".join(table.stats) or table.schema.names[0],
         "delta.checkpointInterval": "10",
-        "delta.deletedFileRetentionDuration": TOMBSTONES,
-        "delta.logRetentionDuration": f"interval {minutes} minutes",
+        # Spark refuses to read versions beyond it, and a VACUUM of a person's follows it.
+        "delta.deletedFileRetentionDuration": history,
+        "delta.logRetentionDuration": history,
     }
 
 
 def ensure(settings: Settings, table: Table) -> DeltaTable:
-    """The table, created if it is not there, widened if an older release made it. Raises LakeDamaged."""
+    """The table, created if it is not there, brought up to date if an older release made it. Raises LakeDamaged."""
     return create.ensure(path_of(settings, table), table, properties(settings, table))

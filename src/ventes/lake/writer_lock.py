@@ -5,6 +5,9 @@ so a JVM and a Python process exclude each other. Readers need none.
 
 A POSIX lock belongs to the process, and closing *any* handle of the file frees it: the file is opened once here and
 nobody else in the process opens it.
+
+The lock is on the file, not on its name: where somebody removes the file, another writer could lock a new one. So a
+holder asks `require` before each commit.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import struct
 from pathlib import Path
 
 from ventes.config import Settings
-from ventes.errors import AlreadyRunning
+from ventes.errors import AlreadyRunning, LockLost
 
 _FLOCK = "hhqqi4x"
 """struct flock on 64-bit Linux: type, whence, start, length, pid."""
@@ -55,7 +58,13 @@ class WriterLock:
         os.write(handle, f"{os.getpid()}\n".encode())
         self._handle = handle
         _held.add(self.path)
+        self.require()  # it may have been replaced between opening and locking
         return self
+
+    def require(self) -> None:
+        """Raise LockLost unless the file at `path` is the one that is locked here. One stat call."""
+        if self._handle is None or not same_file(self.path, os.fstat(self._handle)):
+            raise lost(self.path)
 
     def release(self) -> None:
         if self._handle is not None:
@@ -68,6 +77,19 @@ class WriterLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def same_file(path: Path, locked: os.stat_result) -> bool:
+    """Whether the file at `path` is the one that `locked` describes."""
+    try:
+        there = os.stat(path)
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (locked.st_dev, locked.st_ino)
+
+
+def lost(path: Path) -> LockLost:
+    return LockLost(f"the lock file {path} was removed or replaced while it was held", "leave <lake>/locks alone")
 
 
 def holder(path: Path) -> int | None:

@@ -15,13 +15,11 @@ import hashlib
 import logging
 import os
 import shutil
-import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import psutil
 
 import ventes
 from ventes.config import Settings
@@ -32,18 +30,20 @@ from ventes.engines.silver_loop import SilverLoop
 from ventes.errors import LakeDamaged, VentesError
 from ventes.lake import tables, writer_lock
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.positions import Position, behind, merge, positions
+from ventes.lake.positions import Position, behind, furthest, positions
 from ventes.lake.tables import path_of
-from ventes.operations.swap_folders import exchange
+from ventes.operations.swap_folders import swap_folders
 from ventes.runtime.failpoints import failpoint
 from ventes.runtime.files import sync_folder
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
-from ventes.supervise import processes, service_records, services, states
+from ventes.supervise import control, services
 
 MARK = ".rebuild"
 """In the folder that a rebuild makes, until the next one begins: which rules it follows."""
 Say = Callable[[str], None]
+HOLD_SECONDS = services.SILVER.stop_seconds + 30.0
+"""How long the supervisor may take until the Silver job is down."""
 
 _log = logging.getLogger("ventes.silver")
 
@@ -68,42 +68,53 @@ def rebuild(settings: Settings, say: Say, progress: Say, stopper: Stopper) -> Re
     began = time.monotonic()
     if not (settings.bronze / "_delta_log").is_dir():
         raise VentesError(f"there is no Bronze table at {settings.bronze}", "`ventes start` makes one")
-    resume = _stop_job(settings, say)
-    try:
-        with writer_lock.WriterLock(writer_lock.lock_path(settings, "silver")):
-            before = _count(settings)
-            staging = _prepare(settings, say)
-            if not _judge(staging, progress, stopper):
-                return None
-            failpoint("rebuild.before_exchange")
-            exchange(staging.silver, settings.silver)
-            failpoint("rebuild.after_exchange")
-            shutil.rmtree(staging.lake)
-            after = _count(settings) or (0, 0)
-            result = Rebuilt(*after, before, time.monotonic() - began)
-            _log.info("rebuilt from Bronze in %.1f s: %d clean + %d rejected rows", result.seconds, *after)
-            return result
-    finally:
-        if resume is not None:
-            processes.send(resume, signal.SIGHUP)
-            say("the supervisor starts the Silver job again")
+    with _job_held(settings, say), writer_lock.WriterLock(writer_lock.lock_path(settings, "silver")):
+        before = _count(settings)
+        staging = _prepare(settings, say)
+        if not _judge(staging, progress, stopper):
+            return None
+        failpoint("rebuild.before_exchange")
+        swap_folders(staging.silver, settings.silver)
+        failpoint("rebuild.after_exchange")
+        shutil.rmtree(staging.lake)
+        after = _count(settings) or (0, 0)
+        result = Rebuilt(*after, before, time.monotonic() - began)
+        _log.info("rebuilt from Bronze in %.1f s: %d clean + %d rejected rows", result.seconds, *after)
+        return result
 
 
 # -- the job that runs ----------------------------------------------------------------------------
 
 
-def _stop_job(settings: Settings, say: Say) -> psutil.Process | None:
-    """End the Silver job if the supervisor runs it; returns the supervisor if it shall start the job afterwards."""
-    book = service_records.read(settings.state)
-    supervisor = book.supervisor()
-    entry = book.entries.get("silver")
-    wanted = supervisor is not None and entry is not None and entry.state not in {states.STOPPED, states.BY_HAND}
-    process = entry.process() if wanted and entry is not None else None
-    if process is not None:
-        say("stopping the Silver job for the time of the rebuild; readers keep the old tables")
-        processes.end(process, services.SILVER.stop_seconds)
-    wait_for_predecessor(settings, "silver")
-    return supervisor if wanted else None
+@contextmanager
+def _job_held(settings: Settings, say: Say) -> Iterator[None]:
+    """Keep the Silver job down. A supervisor starts it again afterwards, also if this process is killed."""
+    client = control.connect(settings.state)
+    if client is None:
+        wait_for_predecessor(settings, "silver")
+        yield
+        return
+    with client:
+        say("keeping the Silver job down during the rebuild; readers keep the old tables")
+        starts_again = _hold(client)
+        wait_for_predecessor(settings, "silver")
+        try:
+            yield
+        finally:
+            if starts_again:
+                say("the supervisor starts the Silver job again")
+
+
+def _hold(client: control.Client) -> bool:
+    """Return when the Silver job is down, and for as long as `client` is open; whether it is started after that."""
+    try:
+        client.send("hold", service=services.SILVER.name, by="ventes rebuild silver")
+        held = client.receive(HOLD_SECONDS)
+    except control.Disconnected:
+        raise VentesError("the supervisor has just ended", "run the command again") from None
+    if held is None:
+        raise VentesError(f"the Silver job has not ended within {HOLD_SECONDS:.0f} s", "`ventes logs silver` says why")
+    return bool(held["starts_again"])
 
 
 # -- the staging folder ---------------------------------------------------------------------------
@@ -210,7 +221,7 @@ def _judge(staging: Settings, progress: Say, stopper: Stopper) -> bool:
 
 
 def _position(settings: Settings) -> Position:
-    return merge(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
+    return furthest(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
 
 
 def _count(settings: Settings) -> tuple[int, int] | None:

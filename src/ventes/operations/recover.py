@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ventes import kafka
 from ventes.config import Settings
 from ventes.engines import source
 from ventes.engines.spark import checkpoint
 from ventes.errors import UsageError
-from ventes.lake import accepted_gaps, writer_lock
-from ventes.lake.positions import positions
+from ventes.lake import accepted_gaps, positions, writer_lock
 
 
 @dataclass(frozen=True)
-class Plan:
+class Recovery:
     """What `ventes recover` found, and what it would record."""
 
     differences: tuple[source.Difference, ...]
@@ -36,7 +36,7 @@ class Plan:
         return found
 
 
-def plan(settings: Settings, now: datetime) -> Plan:
+def compare(settings: Settings, now: datetime) -> Recovery:
     """Compare topic, Bronze and checkpoint. Raises BrokerUnavailable, or UsageError while the Bronze job runs."""
     running = writer_lock.holder(writer_lock.lock_path(settings, "bronze"))
     if running is not None:
@@ -44,16 +44,17 @@ def plan(settings: Settings, now: datetime) -> Plan:
             f"the bronze job runs (pid {running}), so it reads the topic without trouble",
             "`ventes status` shows how it does",
         )
-    topic = source.look(settings)
-    table = positions(settings.bronze)
-    ledger = accepted_gaps.read(settings.lake)
-    seen = checkpoint.seen(checkpoint.newest(settings.checkpoints / "bronze", topic.name))
-    return Plan(
-        tuple(source.differences(topic, table, ledger, seen)),
-        tuple(source.mend(topic, table, ledger, now, seen)),
+    table = positions.bronze(settings)
+    accepted = accepted_gaps.read(settings.lake)
+    seen = checkpoint.seen(checkpoint.newest(settings.checkpoints / "bronze", settings.kafka.topic))
+    with kafka.Admin(settings) as admin:
+        topic = source.confirmed(settings, admin, table, accepted, seen)
+    return Recovery(
+        tuple(source.differences(topic, table, accepted, seen)),
+        tuple(source.gaps_to_accept(topic, table, accepted, now, seen)),
     )
 
 
-def record(settings: Settings, decided: Plan) -> None:
+def record(settings: Settings, decided: Recovery) -> None:
     """Write the gaps down; both engines go on from there at their next start."""
     accepted_gaps.record(settings.lake, decided.gaps)

@@ -23,7 +23,7 @@ from ventes.supervise import orphans, service_records, services
 
 
 @dataclass(frozen=True)
-class Plan:
+class Removal:
     """What a reset removes. Folders and files that exist; `topic` is set where a broker that is not ours holds it."""
 
     paths: tuple[Path, ...]
@@ -34,7 +34,7 @@ class Plan:
         return [*lines, f"topic {self.topic} on a broker that is not managed here"] if self.topic else lines
 
 
-def plan(settings: Settings) -> Plan:
+def what_to_remove(settings: Settings) -> Removal:
     """What there is to remove. Raises AlreadyRunning while any part of the pipeline runs."""
     refuse_while_running(settings)
     candidates = [path_of(settings, table) for table in ALL]
@@ -51,12 +51,12 @@ def plan(settings: Settings) -> Plan:
     topic = "" if settings.kafka.managed else settings.kafka.topic
     if topic and kafka.topic_id(settings) is None:
         topic = ""
-    return Plan(found, topic)
+    return Removal(found, topic)
 
 
 def refuse_while_running(settings: Settings) -> None:
-    book = service_records.read(settings.state)
-    running = [] if book.supervisor() is None else [f"the supervisor (pid {book.supervisor_pid})"]
+    records = service_records.read(settings.state)
+    running = [] if records.supervisor() is None else [f"the supervisor (pid {records.supervisor_pid})"]
     running += [services.BY_NAME[name].title for name in orphans.find(settings)] if not running else []
     for service in services.ALL:
         if by_hand := services.started_by_hand(settings, service):
@@ -68,7 +68,7 @@ def refuse_while_running(settings: Settings) -> None:
         raise AlreadyRunning(f"still running: {', '.join(running)}", "ventes stop --all")
 
 
-def carry_out(settings: Settings, wanted: Plan, say: Callable[[str], None]) -> None:
+def carry_out(settings: Settings, wanted: Removal, say: Callable[[str], None]) -> None:
     """Remove it, the topic first: a table without its topic is whole, a topic without its table is read again."""
     if wanted.topic:
         _delete_topic(settings, wanted.topic)

@@ -16,7 +16,7 @@ _NOT_HERE = {errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP}
 """The file system, or the kernel, has no exchange."""
 
 
-def exchange(new: Path, old: Path) -> None:
+def swap_folders(new: Path, old: Path) -> None:
     """`new` and `old` change places, on the disk when this returns. `old` need not be there yet.
 
     One atomic step on ext4, xfs, btrfs and tmpfs. Elsewhere two renames: a crash between them leaves `new` in its place

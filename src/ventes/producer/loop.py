@@ -20,6 +20,7 @@ from ventes.producer.sale import Message
 from ventes.producer.sender import MAX_UNACKED, Sender
 from ventes.producer.spool import Spool
 from ventes.runtime import heartbeat
+from ventes.runtime.exit_codes import NEEDS_A_PERSON
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -37,8 +38,6 @@ QUANTUM_SECONDS = 0.01
 """Sales due within this time are made together: a spool file each would cost more than the sale."""
 LOST_SECONDS = 1.0
 """Further behind than this, the pace starts anew."""
-NEEDS_A_PERSON = 3
-"""Exit code of a job that only a person can help."""
 
 _log = logging.getLogger("ventes.producer")
 
@@ -102,6 +101,7 @@ def _wait_for_kafka(settings: Settings, stopper: Stopper, news: News) -> int | N
                 return lane_from_kafka(settings)
         except BrokerUnavailable as error:
             news.phase("waiting", str(error))
+            news.beat()
     return None
 
 
@@ -141,7 +141,7 @@ class _Run:
             if self._stopper.stopping:
                 break  # the rest stays in the spool
             count += self._sender.resume(number)
-            while self._sender.unacked > MAX_UNACKED and not self._stopper.stopping:
+            while (self._sender.parked or self._sender.unacked > MAX_UNACKED) and not self._stopper.stopping:
                 self._poll(IDLE_POLL_SECONDS)
         if count:
             _log.info("sending %d sales that an earlier run left unacknowledged", count)
@@ -150,7 +150,7 @@ class _Run:
         return self._options.count is not None and self._events.made.sales >= self._options.count
 
     def _step(self) -> None:
-        room = MAX_UNACKED - self._sender.unacked
+        room = 0 if self._sender.parked else MAX_UNACKED - self._sender.unacked
         if room <= 0:
             self._poll(IDLE_POLL_SECONDS)
             self._pace.restart()

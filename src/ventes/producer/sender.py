@@ -23,6 +23,9 @@ from ventes.runtime.failpoints import failpoint
 
 MAX_UNACKED = 50_000
 """Sales on their way at most. When they are not acknowledged, no more are made: memory and spool stay small."""
+PARK_SECONDS = 30.0
+"""After this long without any acknowledgement the client is closed if nobody takes its connections, until somebody
+does. One that tries for hours may connect to itself, and the broker can then not bind its port."""
 RETRY_SECONDS = 1.0
 """Pause before a message that came back is sent again."""
 
@@ -76,11 +79,23 @@ class _Batch:
 class Sender:
     """Sends to the topic of the settings. For one thread; reports arrive in `poll`."""
 
-    def __init__(self, settings: Settings, spool: Spool, connect: Callable[[dict[str, Any]], Client] = connect) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        connect: Callable[[dict[str, Any]], Client] = connect,
+        unreachable: Callable[[Settings], str] = kafka.unreachable,
+        *,
+        retry_seconds: float = RETRY_SECONDS,
+        park_seconds: float = PARK_SECONDS,
+    ) -> None:
         self._settings = settings
         self._topic = settings.kafka.topic
         self._spool = spool
         self._connect = connect
+        self._unreachable = unreachable
+        self._retry_seconds = retry_seconds
+        self._park_seconds = park_seconds
         self._open: dict[int, _Batch] = {}
         self._retry_at: float | None = None
         self._topic_missing = False
@@ -91,7 +106,13 @@ class Sender:
         self.failed = 0
         self.trouble = ""
         """What keeps us from the broker, as librdkafka said last; it may have passed since."""
-        self._client = self._new_client()
+        self._acked_before, self._heard_at = 0, time.monotonic()
+        self._client: Client | None = self._new_client()
+
+    @property
+    def parked(self) -> bool:
+        """Whether there is no client, because there is no broker: nothing can be sent."""
+        return self._client is None
 
     @property
     def acked(self) -> int:
@@ -117,9 +138,15 @@ class Sender:
 
     def poll(self, seconds: float) -> None:
         """Hear reports for up to `seconds`, and mend what can be mended."""
+        if self._client is None:
+            self._resume_when_reachable(seconds)
+            return
         self._client.poll(seconds)
         if self._dead:
+            _log.error("the Kafka client gave up (%s); a new one sends %d sales again", self._dead, self.unacked)
             self._start_anew()
+        elif self._silent_for() >= self._park_seconds and (why := self._unreachable(self._settings)):
+            self._park(why)
         elif self._retry_at is not None and time.monotonic() >= self._retry_at:
             self._retry_at = None
             self._send_again()
@@ -129,7 +156,8 @@ class Sender:
         deadline = time.monotonic() + seconds
         while self.unacked and time.monotonic() < deadline:
             self.poll(0.1)
-        _end(self._client)
+        if self._client is not None:
+            _end(self._client)
         self._spool.close()
 
     # -- what librdkafka reports, always from within `poll` ------------------------------------
@@ -184,6 +212,7 @@ class Sender:
             self.finished(batch)
 
     def _queue(self, batch: _Batch, messages: Sequence[Message]) -> None:
+        assert self._client is not None  # it takes nothing while it is parked: `full`
         rows: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in messages]
         batch.waiting += len(rows)
         if self._client.produce_batch(self._topic, rows, on_delivery=batch.delivered) < len(rows):
@@ -194,8 +223,8 @@ class Sender:
 
     def _later(self, error: KafkaError) -> None:
         if self._retry_at is None:
-            _log.warning("sales came back (%s); sent again in %g s", error.str(), RETRY_SECONDS)
-            self._retry_at = time.monotonic() + RETRY_SECONDS
+            _log.warning("sales came back (%s); sent again in %g s", error.str(), self._retry_seconds)
+            self._retry_at = time.monotonic() + self._retry_seconds
 
     def _send_again(self) -> None:
         if self._topic_missing:
@@ -204,17 +233,43 @@ class Sender:
                 self._topic_missing = False
             except BrokerUnavailable as error:
                 self.trouble = error.message
-                self._retry_at = time.monotonic() + RETRY_SECONDS
+                self._retry_at = time.monotonic() + self._retry_seconds
                 return
         for batch in list(self._open.values()):
             again, batch.again = batch.again, []
             if again:
                 self._queue(batch, again)
 
-    def _start_anew(self) -> None:
-        """Replace a client that is dead for good. What it had acknowledged of an open batch is sent twice."""
-        _log.error("the Kafka client gave up (%s); a new one sends %d sales again", self._dead, self.unacked)
+    def _silent_for(self) -> float:
+        """Seconds in which sales waited and none was acknowledged."""
+        if self.acked != self._acked_before or not self.unacked:
+            self._acked_before, self._heard_at = self.acked, time.monotonic()
+        return time.monotonic() - self._heard_at
+
+    def _park(self, why: str) -> None:
+        self.trouble = why
+        _log.warning(
+            "no broker for %.0f s (%s); %d sales are kept until there is one", self._park_seconds, why, self.unacked
+        )
+        assert self._client is not None
         _end(self._client)
+        self._client = None
+
+    def _resume_when_reachable(self, seconds: float) -> None:
+        if why := self._unreachable(self._settings):
+            self.trouble = why
+            time.sleep(min(seconds, self._retry_seconds))
+            return
+        self._heard_at = time.monotonic()
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Put a new client in the place of one that is dead or was closed.
+
+        What the old one had acknowledged of an open batch is sent twice.
+        """
+        if self._client is not None:
+            _end(self._client)
         self._dead, self._retry_at = "", None
         self._client = self._new_client()
         for number, old in list(self._open.items()):
@@ -227,4 +282,4 @@ class Sender:
 def _end(client: Client) -> None:
     """Give up what is still on its way (the spool has it) and close the connections."""
     client.purge()
-    client.close()
+    kafka.closed_within(client.close)

@@ -31,6 +31,7 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from ventes.errors import UsageError, VentesError
 from ventes.query.readable import Readable
+from ventes.runtime.child_environment import variables
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it would log what people type
 
@@ -185,7 +186,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"LANG": "C.UTF-8"},
+            env=variables({}),
             cwd="/",
             start_new_session=True,
         )

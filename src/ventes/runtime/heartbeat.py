@@ -1,7 +1,8 @@
 """What a running service says of itself, for `status`, the supervisor and the page.
 
-One JSON file a service: <state>/run/<service>.json, replaced atomically. A record is a claim: a reader checks
-with `alive()` that the process it names is the one that wrote it.
+One JSON file a service: <state>/run/<service>.json, replaced atomically; one that was started by hand writes
+<service>.by-hand.json, so that neither overwrites the other. A record is a claim: a reader checks with `alive()` that
+the process it names is the one that wrote it.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -33,7 +36,7 @@ class Heartbeat:
     children: list[int] = field(default_factory=list)
     """Processes that can still act for this one after it died (Spark's JVM)."""
     phase: str = "starting"
-    """starting, running, waiting (with `reason`), stopping, stopped, failed."""
+    """starting, running, waiting (with `reason`), stopping, stopped, failed. Only the last two follow stopping."""
     reason: str = ""
     """Why it waits, failed or stopped, and what to do."""
     since: float = 0.0
@@ -49,50 +52,112 @@ class Heartbeat:
     """Rows (or sales) since the process started."""
     lag: int | None = None
     """Messages still to do, after the last batch."""
+    working_since: float | None = None
+    """When the batch or lot that is being worked on began; None between two."""
     last_error: str = ""
     last_error_at: float | None = None
 
 
-def path_of(state: Path, service: str) -> Path:
-    return state / "run" / f"{service}.json"
+def path_of(state: Path, service: str, *, supervised: bool) -> Path:
+    return state / "run" / (f"{service}.json" if supervised else f"{service}.by-hand.json")
+
+
+_NEVER_AFTER = {
+    "stopping": frozenset({"starting", "running", "waiting"}),
+    "stopped": frozenset({"stopping"}),
+    "failed": frozenset({"stopping"}),
+}
+"""Phase → what does not follow it: the main thread and the one that notes signals write the same record."""
+_AT_WORK = frozenset({"starting", "running", "stopping"})
+"""Phases in which a batch can be worked on."""
 
 
 class Reporter:
-    """Writes the record of one service."""
+    """Writes the record of one service. For any thread."""
 
     def __init__(self, state: Path, service: str, engine: str = "") -> None:
         me = psutil.Process()
-        self._path = path_of(state, service)
+        self._guard = threading.Lock()
+        self._beaten = time.monotonic()
+        supervised = bool(os.environ.get("VENTES_SUPERVISED"))
+        self._path = path_of(state, service, supervised=supervised)
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.record = Heartbeat(
             service=service,
             engine=engine,
             pid=me.pid,
             process_started=start_of(me.pid),
-            supervised=bool(os.environ.get("VENTES_SUPERVISED")),
+            supervised=supervised,
             command=[sys.executable, *sys.argv],
             since=time.time(),
         )
 
     def update(self, **changes: object) -> None:
-        """Change fields of the record and write it. Changing `phase` also sets `since`."""
-        if changes.get("phase", self.record.phase) != self.record.phase:
-            self.record.since = time.time()
-        for name, value in changes.items():
+        """Change fields of the record and write it. Changing `phase` also sets `since`.
+
+        A process that is stopping never goes back: its phase becomes stopped or failed, and any other one is left out
+        together with its reason. A process that waits is not working.
+        """
+        for name in changes:
             if name not in Heartbeat.__dataclass_fields__:
                 raise AttributeError(f"a heartbeat has no field {name!r}")
-            setattr(self.record, name, value)
-        self.record.beat = time.time()
-        write_atomically(self._path, json.dumps(asdict(self.record)))
+        with self._guard:
+            if changes.get("phase") in _NEVER_AFTER.get(self.record.phase, ()):
+                changes = {name: value for name, value in changes.items() if name not in ("phase", "reason")}
+            if changes.get("phase", self.record.phase) != self.record.phase:
+                self.record.since = time.time()
+            for name, value in changes.items():
+                setattr(self.record, name, value)
+            if self.record.phase not in _AT_WORK:
+                self.record.working_since = None
+            self.record.beat = time.time()
+            self._beaten = time.monotonic()
+            write_atomically(self._path, json.dumps(vars(self.record)))
+
+    @property
+    def age(self) -> float:
+        """Seconds since the record was last written; setting the clock does not move it."""
+        return time.monotonic() - self._beaten
 
     def error(self, message: str) -> None:
         self.update(last_error=message, last_error_at=time.time())
 
+    def begin_work(self) -> None:
+        """Note that a batch or lot begins. Whoever reports its end sets `working_since=None`."""
+        self.update(working_since=time.time())
+
+    def stopping(self, reason: str) -> None:
+        """Note at once that the process has been told to stop (`reason`: the signal's name). Never raises OSError."""
+        with suppress(OSError):  # a full disk: it stops all the same
+            self.update(phase="stopping", reason=reason)
+
 
 def read(state: Path, service: str) -> Heartbeat | None:
-    """The last record of a service, or None if there is none that can be read."""
+    """The record of the process that runs a service, the supervised one first; of one that has ended, the last.
+
+    None if there is none that can be read.
+    """
+    found = [
+        record for supervised in (True, False) if (record := _read(path_of(state, service, supervised=supervised)))
+    ]
+    return next(filter(alive, found), max(found, key=lambda record: record.beat, default=None))
+
+
+def of_process(state: Path, service: str, pid: int) -> Heartbeat | None:
+    """What the process `pid` says of itself; None if it has said nothing."""
+    found = (_read(path_of(state, service, supervised=supervised)) for supervised in (True, False))
+    return next((record for record in found if record is not None and record.pid == pid), None)
+
+
+def by_hand(state: Path, service: str) -> Heartbeat | None:
+    """The record of a process that runs the service although no supervisor started it; None if there is none."""
+    record = _read(path_of(state, service, supervised=False))
+    return record if record is not None and alive(record) else None
+
+
+def _read(path: Path) -> Heartbeat | None:
     try:
-        data = json.loads(path_of(state, service).read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
         known = Heartbeat.__dataclass_fields__
         return Heartbeat(**{name: value for name, value in data.items() if name in known})
     except (OSError, ValueError, TypeError):

@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from ventes.runtime import java_errors
+
 BLOCK = 65_536
 LARGEST = 4_000_000
 KEPT = 200_000
@@ -31,11 +33,14 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 
 def last_message(path: Path) -> str:
-    """The last line of a file that is not blank, at most 300 characters; '' if there is none or it cannot be read."""
+    """Why the writer of a file ended: what a Java stack trace in its last lines begins with, else its last line that is
+    not blank. At most 300 characters; '' if there is none or it cannot be read."""
     try:
-        lines = last_lines(path, 50)
+        lines = last_lines(path, 200)
     except OSError:
         return ""
+    if any(map(java_errors.is_frame, lines)):
+        return java_errors.cause("\n".join(lines))
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
 
 

@@ -1,10 +1,19 @@
-"""How a long-running process is told to end: a handler that only takes a note."""
+"""How a long-running process is told to end: a handler that only takes a note.
+
+Python runs its signal handlers in the main thread, between two of its own instructions: a main thread that is inside a
+query or a large Arrow call takes its note after that. Who must know earlier gives `install` a function; it is called
+from a thread of its own, which the interpreter's C handler wakes at once.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopper:
@@ -14,9 +23,19 @@ class Stopper:
         self._event = threading.Event()
         self.signal: str | None = None
 
-    def install(self) -> Stopper:
-        signal.signal(signal.SIGTERM, self._note)
-        signal.signal(signal.SIGINT, self._note)
+    def install(self, announce: Callable[[str], None] | None = None) -> Stopper:
+        """Take over SIGTERM and SIGINT. Only in the main thread.
+
+        `announce` is called once, with the name of the first of these signals, within milliseconds of it: in another
+        thread, and often before `stopping` is true.
+        """
+        if announce is not None:
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(writer, False)
+            signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+            threading.Thread(target=_announce_first, args=(reader, announce), name="signals", daemon=True).start()
+        for number in SIGNALS:
+            signal.signal(number, self._note)
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -35,3 +54,9 @@ class Stopper:
     def wait(self, seconds: float) -> bool:
         """Wait up to `seconds`; True as soon as the process shall end."""
         return self._event.wait(seconds)
+
+
+def _announce_first(reader: int, announce: Callable[[str], None]) -> None:
+    while (number := os.read(reader, 1)[0]) not in SIGNALS:  # a byte for each signal that has a Python handler
+        pass
+    announce(signal.Signals(number).name)

@@ -1,6 +1,6 @@
 """Services whose supervisor is gone (killed with -9): found by two witnesses, ended like any other.
 
-The ledger says what the supervisor had started; each service's own heartbeat says who it is and whether it was
+The service records say what the supervisor had started; each service's own heartbeat says who it is and whether it was
 supervised. Either is believed only if the process it names is the very one, and nothing else is ever signalled.
 """
 

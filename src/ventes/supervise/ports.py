@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import psutil
 
@@ -45,3 +46,15 @@ def describe(process: psutil.Process | None) -> str:
     except psutil.Error:
         command = ""
     return f"pid {process.pid}" + (f" ({command[:120]})" if command else "")
+
+
+def given_to_outgoing(port: int, folder: Path = Path("/proc/sys/net/ipv4")) -> bool:
+    """Whether the kernel may give `port` to a connection that somebody opens; False where it does not say."""
+    try:
+        low, high = map(int, (folder / "ip_local_port_range").read_text(encoding="ascii").split())
+        reserved = (folder / "ip_local_reserved_ports").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return False
+    spans = (span.partition("-") for span in reserved.split(",") if span)
+    kept = any(int(first) <= port <= int(last or first) for first, _, last in spans)
+    return low <= port <= high and not kept

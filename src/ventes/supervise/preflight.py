@@ -9,13 +9,15 @@ import os
 
 from ventes.config import Settings
 from ventes.errors import InstallError, VentesError
-from ventes.runtime import disk
+from ventes.runtime import child_environment, disk
 from ventes.supervise import orphans, ports, services
 
 
 def check(settings: Settings) -> None:
     """Raise a VentesError for the first thing that would keep the pipeline from starting. Changes nothing but
     making the folders that the settings name."""
+    engine(settings)
+    child_environment.allow_open_files()
     _folders(settings)
     _ports(settings)
     if settings.kafka.managed or settings.engine == "spark":
@@ -74,10 +76,18 @@ def _java(settings: Settings) -> None:
     from ventes.install import jars, java
 
     java.find_java(settings)
-    if not jars.ready(settings.jars):
+    if settings.kafka.managed and not jars.ready(settings.jars, "kafka"):
         raise InstallError(
-            f"the pinned jars in {settings.jars} are not complete", "bash start_pipeline.sh fetches them"
+            f"the broker's pinned jars in {settings.jars} are not complete", "bash start_pipeline.sh fetches them"
         )
+
+
+def engine(settings: Settings) -> None:
+    """Raise InstallError if the engine of the settings is not installed here."""
+    if settings.engine == "spark":
+        from ventes.install import spark
+
+        spark.require(settings.jars)
 
 
 def _move(settings: Settings, key: str) -> str:

@@ -97,6 +97,14 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
+def living(pid: int) -> psutil.Process | None:
+    """The process that has this pid now, or None."""
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
+
+
 def send(process: psutil.Process, number: int) -> None:
     """Signal this very process; one that has ended meanwhile is fine. psutil refuses a reused pid."""
     with suppress(psutil.NoSuchProcess):

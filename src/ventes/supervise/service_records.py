@@ -50,7 +50,9 @@ class Entry:
 
 
 @dataclass
-class Ledger:
+class ServiceRecords:
+    """All services of one supervisor. `engine` is the one that its jobs run with."""
+
     engine: str = ""
     supervisor_pid: int = 0
     supervisor_started: float = 0.0
@@ -66,19 +68,19 @@ def path_of(state: Path) -> Path:
     return state / "run" / "services.json"
 
 
-def read(state: Path) -> Ledger:
-    """The ledger as last written; an empty one if there is none that can be read."""
+def read(state: Path) -> ServiceRecords:
+    """The records as last written; empty ones if there are none that can be read."""
     try:
         data = json.loads(path_of(state).read_text(encoding="utf-8"))
         entries = {name: Entry(**entry) for name, entry in data.pop("entries").items()}
-        return Ledger(entries=entries, **data)
+        return ServiceRecords(entries=entries, **data)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return Ledger()
+        return ServiceRecords()
 
 
-def write(state: Path, ledger: Ledger) -> None:
-    """Replace the ledger atomically."""
-    ledger.written = time.time()
+def write(state: Path, records: ServiceRecords) -> None:
+    """Replace the file atomically."""
+    records.written = time.time()
     path = path_of(state)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_atomically(path, json.dumps(asdict(ledger), indent=1))
+    write_atomically(path, json.dumps(asdict(records), indent=1))

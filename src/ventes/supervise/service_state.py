@@ -1,7 +1,23 @@
 """One service under the supervisor: its process, its state, and what happens to it next.
 
-`Unit.step()` looks once and acts once; it never waits. What it needs of the world comes in through `World`, so that
-a test can hand in a clock that it moves and processes that it ends.
+`ServiceState.step()` looks once and acts once; it never waits. What it needs of the world comes in through `World`, so
+that a test can hand in a clock that it moves and processes that it ends.
+
+A start and a SIGTERM can cross. Who said what, when, and what comes of it:
+
+    SIGTERM from outside              `ventes start`                     the service
+    --------------------------------  ---------------------------------  ---------------------------------------------
+    its process has ended             after that                         is started
+    noted, its process still ends     after that                         is waited for, then started
+    sent, not noted yet               within CONFIRM_SECONDS after that  the same: `start` looks again before it says
+                                                                         that all is ready
+    during the start                  still in progress                  is waited for, then started
+    after the start has succeeded     is over                            stays down: stopped on purpose
+    any time                          `stop` comes during the start      stays down, and the start fails
+
+"Noted" is the phase "stopping" in the service's heartbeat: a job writes it within milliseconds of the signal, whatever
+its main thread does (runtime.stop). A page or broker that is going down notes nothing, but does not answer as ready. A
+process that takes longer than `stop_seconds` to end is killed if a start waits for it, and left alone otherwise.
 """
 
 from __future__ import annotations
@@ -37,12 +53,16 @@ class Process(Protocol):
 
 @dataclass(frozen=True)
 class World:
-    """Everything outside a unit. Durations come from `monotonic`; `now` (Unix seconds) is only shown."""
+    """Everything outside a service. Durations come from `monotonic`; `now` (Unix seconds) is only shown."""
 
     start: Callable[[Service], Process]
     """Raises VentesError or OSError."""
     ready: Callable[[Service], bool]
     """Whether what needs this service may start."""
+    says_stopping: Callable[[Service], bool]
+    """Whether the process that was started last has noted that it was told to stop."""
+    hangs: Callable[[Service], str]
+    """Why its process is to be killed, as the watchdog has found; '' if it does not hang."""
     started_by_hand: Callable[[Service], str]
     """Who runs this service although we did not start it: a sentence, or ''."""
     last_words: Callable[[Service], str]
@@ -53,18 +73,25 @@ class World:
     now: Callable[[], float]
 
 
-class Unit:
-    """`wanted` is whether it shall run: SIGTERM from outside makes it False, `want()` True."""
+class ServiceState:
+    """What one service does and shall do."""
 
     def __init__(self, service: Service, world: World, limits: Limits) -> None:
         self.service = service
         self.entry = Entry(service.name, states.STOPPED, world.now(), "not asked for by the settings")
+        self.insist = False
+        """A start is in progress: what ends on purpose is started again."""
+        self.held_by = ""
+        """Who keeps it down for a time (`hold`); '' if nobody does."""
         self._world = world
         self._limits = limits
         self._process: Process | None = None
+        self._start_again = False
         self._began = 0.0
         self._due = 0.0
         self._kill_at: float | None = None
+        self._hung = ""
+        """Why the watchdog has killed its process; '' if it has not."""
 
     @property
     def state(self) -> str:
@@ -75,8 +102,13 @@ class Unit:
         """Whether its process, or a helper of it, still lives."""
         return self._process is not None and (self._process.poll() is None or bool(self._process.left()))
 
+    @property
+    def down(self) -> bool:
+        """Whether it has ended, and everything that it left behind."""
+        return not self.alive and self.state != states.STOPPING
+
     def next_look(self) -> float:
-        """In how many seconds a look is worth it, although nobody has rung before."""
+        """In how many seconds a look is worth it, if nothing happens before."""
         if self._kill_at is not None:
             return SOON
         late = self._world.monotonic() - self._due
@@ -89,26 +121,46 @@ class Unit:
             self.state == states.RESTARTING and self._world.monotonic() >= self._due
         )
 
-    def want(self) -> None:
-        """Start it if it is down, for whatever reason; earlier crashes are forgiven."""
-        if self.state in {
-            states.STOPPED,
-            states.FAILED,
-            states.RESTARTING,
-            states.BY_HAND,
-        }:
-            self._due = self._world.monotonic()
-            self._become(states.WAITING, "", crashes=0)
+    # -- what is asked of it --------------------------------------------------------------------
 
-    def ask_to_stop(self) -> None:
+    def start(self) -> None:
+        """Start it if it is down, for whatever reason, and once it has ended if it is on its way down.
+
+        Earlier crashes are forgiven.
+        """
+        if self.state in {states.STOPPED, states.FAILED, states.RESTARTING}:
+            self._wait_to_start()
+        elif self.state == states.STOPPING and not self._start_again:
+            self._stop_first(self.entry.reason)
+        self.entry.crashes = 0
+
+    def stop(self) -> None:
         """Begin an orderly stop; `step()` sees it through."""
-        if self._process is not None and self._process.poll() is None:
-            if self.state != states.STOPPING:
-                self._become(states.STOPPING, "has been asked to end")
-                self._kill_at = self._world.monotonic() + self.service.stop_seconds
-                self._process.terminate()
+        self._start_again = False
+        if self.state == states.STOPPING:
+            self._must_end_within(self.service.stop_seconds)
+        elif self._process is not None and self._process.poll() is None:
+            self._become(states.STOPPING, "has been told to stop")
+            self._must_end_within(self.service.stop_seconds)
+            self._process.terminate()
         elif self.state not in {states.STOPPED, states.BY_HAND}:
+            self._must_end_within(HELPER_SECONDS)
             self._become(states.STOPPED, "stopped on purpose")
+
+    def restart(self) -> None:
+        """Stop it if it runs, and start it when it has ended; what is stopped, or runs by hand, is left so."""
+        if self.state in {states.STOPPED, states.BY_HAND}:
+            return
+        self.stop()
+        self.start()
+
+    def hold(self, by: str) -> None:
+        """Stop it if it runs, and do not start it before `release`."""
+        self.held_by = by
+        self.restart()
+
+    def release(self) -> None:
+        self.held_by = ""
 
     def step(self, blocked_by: str) -> None:
         """Look and act once. `blocked_by` says what it still waits for, '' if nothing."""
@@ -116,9 +168,9 @@ class Unit:
             self._watch()
         self._clear_away()
         if self._is_due():
-            self._start_unless(blocked_by)
+            self._start_unless(self.held_by or blocked_by)
         elif self.state == states.BY_HAND and not self._world.started_by_hand(self.service):
-            self._become(states.STOPPED, "the one started by hand has ended; `ventes start` starts it")
+            self._ended_on_purpose("the one started by hand has ended; `ventes start` starts it")
 
     # -- the process --------------------------------------------------------------------------
 
@@ -129,16 +181,54 @@ class Unit:
         if code is None:
             if self._kill_at is not None and now >= self._kill_at:
                 self._process.kill()
+            elif self.insist and self.state == states.RUNNING and self._world.says_stopping(self.service):
+                self._stop_first("was told to stop from outside")
+            elif self.state == states.RUNNING and not self._hung and (why := self._world.hangs(self.service)):
+                self._hung = why
+                self._process.kill()
             return
         self._kill_at = now + HELPER_SECONDS if self._process.left() else None
         if self.state == states.STOPPING:
             killed = code == -9
-            self._become(states.STOPPED, "killed: it did not stop in time" if killed else "stopped on purpose")
+            self._ended_on_purpose("killed: it did not stop in time" if killed else "stopped on purpose")
             return
-        words = self._world.last_words(self.service)
-        verdict = restart.verdict(code, now - self._began, self.entry.crashes, words, self._limits)
-        self._due = now + verdict.delay
-        self._become(verdict.state, verdict.reason, verdict.crashes, verdict.delay)
+        decision = restart.decide(
+            code,
+            now - self._began,
+            self.entry.crashes,
+            self._hung or self._world.last_words(self.service),
+            self._limits,
+            was_stopping=self._world.says_stopping(self.service),
+        )
+        if decision.state == states.STOPPED:
+            self._ended_on_purpose(decision.reason)
+            return
+        self._due = now + decision.delay
+        self._become(decision.state, decision.reason, decision.crashes, decision.delay)
+
+    def _stop_first(self, reason: str) -> None:
+        """It is on its way down: start it again when it has ended, and see that it ends."""
+        self._start_again = True
+        self._must_end_within(self.service.stop_seconds)
+        self._become(states.STOPPING, f"{reason}; is started again when it has ended")
+
+    def _must_end_within(self, seconds: float) -> None:
+        if self._kill_at is None and self.alive:
+            self._kill_at = self._world.monotonic() + seconds
+
+    def _ended_on_purpose(self, reason: str) -> None:
+        if self._start_again:
+            self._wait_to_start()
+        elif self.insist:  # counted like a crash: what ends at once each time is not started for ever
+            ran = self._world.monotonic() - self._began
+            self._wait_to_start("ended during the start", restart.in_a_row(ran, self.entry.crashes))
+        else:
+            self._become(states.STOPPED, reason)
+
+    def _wait_to_start(self, reason: str = "", crashes: int = 0) -> None:
+        self._start_again = False
+        self._due = self._world.monotonic()
+        self._become(states.WAITING, reason, crashes)
 
     def _clear_away(self) -> None:
         """Helpers that outlive their service too long are killed: nothing of it may act beside its successor."""
@@ -164,7 +254,7 @@ class Unit:
         except (VentesError, OSError) as error:
             self._become(states.FAILED, f"cannot be started: {error}")
             return
-        self._began = self._world.monotonic()
+        self._began, self._hung = self._world.monotonic(), ""
         self.entry.pid, self.entry.process_started = self._process.pid, self._process.started
         self._become(states.RUNNING, "", self.entry.crashes)
 

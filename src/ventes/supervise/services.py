@@ -1,16 +1,15 @@
 """The parts of the pipeline as data: what each runs, what it needs, how to ask whether it is ready.
 
-Tuple order is start order; STOP_ORDER empties the pipe from its mouth. The commands are the guide's scripts, so that
+Tuple order is start order; STOP_ORDER is the direction of the data flow. The commands are the guide's scripts, so that
 `ps aux | grep -E 'producer|spark_streaming|streamlit'` shows what the guide says it shows.
 """
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
-from ventes.runtime import heartbeat
+from ventes.runtime import child_environment, heartbeat
 from ventes.runtime.project import from_project, own_python
 from ventes.supervise import ports
 
@@ -34,13 +33,18 @@ class Service:
     title: str
     argv: Callable[[Settings], list[str]]
     ready: Callable[[Settings], Answer]
-    """Asks the service itself, now. Never raises for a service that is not there."""
+    """Asks the service itself, now; takes 2 s at most. Never raises for a service that is not there.
+
+    The supervisor asks too, and must stay small: the standard library and psutil are enough for every question.
+    """
     needs: tuple[str, ...] = ()
     """Services that must be ready before this one is started."""
+    answers: bool = False
+    """Whether `ready` asks the process itself, which has no loop of ours: see watchdog."""
+    watched: bool = True
+    """Whether the watchdog ends it when it hangs."""
     stop_seconds: float = 15.0
     """How long it may take to finish its batch after SIGTERM before it is killed."""
-    listens: Callable[[Settings], bool] | None = None
-    """A cheaper question than `ready`, for the supervisor, which asks often and must stay small."""
 
 
 def _python(*arguments: str) -> list[str]:
@@ -48,22 +52,17 @@ def _python(*arguments: str) -> list[str]:
 
 
 def _broker_argv(settings: Settings) -> list[str]:
-    """Ends like the JVM's own command line, which takes its place: by it the ledger knows the process."""
+    """Ends like the JVM's own command line, which takes its place: by it the service records know the process."""
     return [own_python(), "-m", "ventes.broker.run", from_project(settings.state / "kafka" / "server.properties")]
 
 
-def _broker_ready(settings: Settings) -> Answer:
-    from ventes.broker import managed
-
-    return managed.ready(settings)
-
-
-def _broker_listens(settings: Settings) -> bool:
+def _broker_listens(settings: Settings) -> Answer:
+    """Whether a connection is accepted. What it is, and how the topic is, only a Kafka client could ask."""
     try:
         socket.create_connection((settings.kafka.host, settings.kafka.port), timeout=0.5).close()
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        return False, f"nothing answers at {settings.kafka.bootstrap}: {error.strerror or error}"
+    return True, ""
 
 
 def _reports(name: str) -> Callable[[Settings], Answer]:
@@ -81,6 +80,7 @@ def _reports(name: str) -> Callable[[Settings], Answer]:
 PAGE_SERVER = "streamlit_server.py"
 PAGE_SCRIPTS = (PAGE_SERVER, "streamlit_dashboard.py")
 """The page's server, and the page itself, which is what people start by hand."""
+HEALTH = "/_stcore/health"
 
 
 def page_url(settings: Settings) -> str:
@@ -89,16 +89,19 @@ def page_url(settings: Settings) -> str:
     return f"http://{'localhost' if address in {'127.0.0.1', '0.0.0.0'} else address}:{settings.page.port}"
 
 
-def page_ready(settings: Settings, timeout: float = 2.0) -> Answer:
+def page_ready(settings: Settings) -> Answer:
     """Ask the page's own health address."""
     address = "127.0.0.1" if settings.page.address == "0.0.0.0" else settings.page.address
-    url = f"http://{address}:{settings.page.port}/_stcore/health"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy: it is this machine
+    url = f"http://{address}:{settings.page.port}{HEALTH}"
+    connection = http.client.HTTPConnection(address, settings.page.port, timeout=2.0)
     try:
-        with opener.open(url, timeout=timeout) as answer:
-            return answer.status == 200, f"{url} answers {answer.status}"
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        return False, f"{url}: {getattr(error, 'reason', error)}"
+        connection.request("GET", HEALTH)
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return False, f"{url}: {getattr(error, 'strerror', None) or error}"
+    finally:
+        connection.close()
+    return status == 200, "" if status == 200 else f"{url} answers {status}"
 
 
 def page_hosts(settings: Settings) -> list[str]:
@@ -113,9 +116,9 @@ def _page_argv(settings: Settings) -> list[str]:
     return _python("-m", "streamlit", "run", PAGE_SERVER, *options)
 
 
-BROKER = Service("broker", "Kafka broker", _broker_argv, _broker_ready, stop_seconds=30, listens=_broker_listens)
+BROKER = Service("broker", "Kafka broker", _broker_argv, _broker_listens, watched=False, stop_seconds=30)
 SILVER = Service("silver", "Silver job", lambda _: _python("streaming_silver.py"), _reports("silver"))
-PAGE = Service("page", "page", _page_argv, page_ready, stop_seconds=5)
+PAGE = Service("page", "page", _page_argv, page_ready, answers=True, stop_seconds=5)
 BRONZE = Service(
     "bronze", "Bronze job", lambda _: _python("spark_streaming_delta.py"), _reports("bronze"), needs=("broker",)
 )
@@ -147,8 +150,7 @@ class ByHand:
 
 def started_by_hand(settings: Settings, service: Service) -> ByHand | None:
     """Whoever runs this service although no supervisor started it, if somebody does."""
-    record = heartbeat.read(settings.state, service.name)
-    if record is not None and not record.supervised and heartbeat.alive(record):
+    if (record := heartbeat.by_hand(settings.state, service.name)) is not None:
         return ByHand(record.pid)
     if service.name == PAGE.name and page_ready(settings)[0]:  # a page that nobody has opened yet has no record
         process = ports.holder(settings.page.port)
@@ -180,7 +182,7 @@ def environment(settings: Settings) -> dict[str, str]:
     ours = {"VENTES_SUPERVISED": "1", "VENTES_ENGINE": settings.engine, "PYTHONUNBUFFERED": "1"}
     if settings.config_file.is_file():
         ours[CONFIG_VARIABLE] = str(settings.config_file)
-    return {**os.environ, **ours}
+    return child_environment.variables({**os.environ, **ours})
 
 
 def folder() -> Path:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from ventes.config import Settings
 from ventes.errors import VentesError
 from ventes.lake.writer_lock import WriterLock
 from ventes.runtime import heartbeat
-from ventes.supervise import orphans, processes, service_records, services, states
-from ventes.supervise.supervisor import lock_path
+from ventes.supervise import control, orphans, processes, service_records, services, states
+from ventes.supervise.control import Client, Disconnected
+from ventes.supervise.daemon import lock_path
 
 Say = Callable[[str], None]
 
-MARGIN_SECONDS = 20.0
-"""On top of what the services may take one after the other."""
+STOP_SECONDS = 20.0 + sum(service.stop_seconds for service in services.ALL)
+"""What the services may take one after the other, and some time on top."""
+GONE_SECONDS = 5.0
+"""How long the supervisor may take to end after it has closed its socket."""
 
 
 def stop(settings: Settings, say: Say) -> bool:
@@ -24,24 +28,36 @@ def stop(settings: Settings, say: Say) -> bool:
 
     Raises VentesError if something does not end.
     """
-    book = service_records.read(settings.state)
-    supervisor = book.supervisor()
-    if supervisor is None:
+    client = control.connect(settings.state)
+    if client is not None:
+        with client, suppress(Disconnected):
+            client.send("stop")
+            follow_to_the_end(settings, client, say)
+    elif (supervisor := service_records.read(settings.state).supervisor()) is not None:
+        processes.send(supervisor, signal.SIGTERM)  # somebody removed its socket: SIGTERM means the same
+        if not processes.wait_until_gone([supervisor], STOP_SECONDS):
+            raise _does_not_end(settings, supervisor.pid)
+    else:
         return _stop_orphans(settings, say)
-    processes.send(supervisor, signal.SIGTERM)
-    deadline = time.monotonic() + MARGIN_SECONDS + sum(service.stop_seconds for service in services.ALL)
-    said: set[str] = set()
-    while processes.lives(supervisor):
-        _tell(settings, said, say)
-        if time.monotonic() > deadline:
-            raise VentesError(
-                f"the supervisor (pid {supervisor.pid}) has not ended after SIGTERM",
-                f"look at {settings.log('supervisor')}; kill -9 {supervisor.pid}, then `ventes stop` again",
-            )
-        time.sleep(0.05)
-    _tell(settings, said, say)
     _stop_orphans(settings, say)  # nothing, unless the supervisor was killed while it stopped
     return True
+
+
+def follow_to_the_end(settings: Settings, client: Client, say: Say) -> None:
+    """Say what ends, until the supervisor on the other side of `client` is gone. Raises VentesError if it goes on."""
+    supervisor = processes.living(client.pid)
+    deadline = time.monotonic() + STOP_SECONDS
+    try:
+        while time.monotonic() < deadline:
+            event = client.receive(1.0)
+            if event is None or event["event"] != "service":
+                continue
+            if event["state"] == states.STOPPED and event["pid"] is not None:
+                say(f"{services.BY_NAME[event['service']].title}: {event['reason']}")
+    except Disconnected:
+        if supervisor is None or processes.wait_until_gone([supervisor], GONE_SECONDS):
+            return
+    raise _does_not_end(settings, client.pid)
 
 
 def stop_by_hand(settings: Settings, say: Say) -> None:
@@ -67,8 +83,8 @@ def _stop_orphans(settings: Settings, say: Say) -> bool:
     with WriterLock(lock_path(settings.state)):  # a supervisor that starts just now must not lose its children
         for sentence in orphans.end_all(settings):
             say(sentence)
-        book = service_records.read(settings.state)
-        for entry in book.entries.values():
+        records = service_records.read(settings.state)
+        for entry in records.entries.values():
             if entry.state != states.STOPPED:
                 entry.state, entry.reason, entry.since, entry.again_at = (
                     states.STOPPED,
@@ -76,16 +92,12 @@ def _stop_orphans(settings: Settings, say: Say) -> bool:
                     time.time(),
                     None,
                 )
-        service_records.write(settings.state, book)
+        service_records.write(settings.state, records)
     return True
 
 
-def _tell(settings: Settings, said: set[str], say: Say) -> None:
-    entries = service_records.read(settings.state).entries
-    for name in services.STOP_ORDER:
-        entry = entries.get(name)
-        if entry is None or name in said or entry.state not in {states.STOPPED}:
-            continue
-        if entry.pid is not None:
-            said.add(name)
-            say(f"{services.BY_NAME[name].title}: {entry.reason}")
+def _does_not_end(settings: Settings, pid: int) -> VentesError:
+    return VentesError(
+        f"the supervisor (pid {pid}) was told to stop, but has not ended",
+        f"look at {settings.log('supervisor')}; kill -9 {pid}, then `ventes stop` again",
+    )

@@ -24,6 +24,7 @@ from ventes.deltalog.log import Log, TableMissing
 from ventes.deltalog.table import Table
 from ventes.engines.spark import checkpoint
 from ventes.errors import AlreadyRunning, LakeDamaged
+from ventes.lake.damage import lost
 from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
 
@@ -44,7 +45,7 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
     name, path = f"table {table.name}", path_of(settings, table)
     if not (path / "_delta_log").is_dir():
         if path.is_dir() and any(path.rglob("*.parquet")):
-            return bad(name, f"{path} holds data files, but its _delta_log is gone", _lost(table))
+            return bad(name, f"{path} holds data files, but its _delta_log is gone", lost(path))
         return ok(name, "not there yet: the job that writes it makes it")
     torn = torn_commit(path)
     if torn is not None:
@@ -52,16 +53,16 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
     try:
         complaints, commits = log_complaints(path)
         if complaints:
-            return bad(name, "; ".join(complaints), _lost(table))
+            return bad(name, "; ".join(complaints), lost(path))
         log = Log.open(path)
         open_with_deltalake(path)
     except TableMissing as error:
-        return bad(name, error.message, _lost(table))
+        return bad(name, error.message, lost(path))
     except (LakeDamaged, DeltaError) as error:
-        return bad(name, getattr(error, "message", str(error)), _lost(table))
+        return bad(name, getattr(error, "message", str(error)), lost(path))
     gone = [file for file in log.files if not (path / file).is_file()]
     if gone:
-        return bad(name, f"{len(gone)} of {len(log.files)} data files are gone, such as {gone[0]}", _lost(table))
+        return bad(name, f"{len(gone)} of {len(log.files)} data files are gone, such as {gone[0]}", lost(path))
     rows = sum(file.rows or 0 for file in log.files.values())
     text = f"version {log.version}, {rows:,} rows in {len(log.files)} files, {commits} commits without a gap"
     if len(log.files) > 1000:
@@ -116,13 +117,6 @@ def _torn(settings: Settings, table: Table, commit: Path, repair: bool) -> Findi
         else "ventes rebuild silver: later commits of other tables may count rows that this one lost"
     )
     return warn(name, f"{seen}; moved to {kept}, the table is again what it was one commit before", after)
-
-
-def _lost(table: Table) -> str:
-    """How to get a table back that is damaged beyond its last commit."""
-    if table is BRONZE:
-        return "restore the folder from a backup; without one, `ventes reset` begins anew from what Kafka still holds"
-    return "ventes rebuild silver makes it anew from Bronze"
 
 
 # -- checkpoint -------------------------------------------------------------------------------

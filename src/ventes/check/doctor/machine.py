@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
+from ventes.check.doctor import packages
 from ventes.check.doctor.finding import Finding, bad, ok, warn
 from ventes.config import PROJECT, Settings
 from ventes.errors import InstallError
-from ventes.install import jars, java
+from ventes.install import jars, java, spark
 from ventes.runtime import disk
 from ventes.runtime.pipeline_status import Status
 from ventes.supervise import ports, services
 
-_PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
 INSTALL = "bash start_pipeline.sh"
 
 
 def findings(settings: Settings, now: Status, repair: bool) -> Iterator[Finding]:
     """Everything below the pipeline. `now` says which processes are its own; `repair` removes jars that are wrong."""
-    yield from _python()
+    yield from _python(settings)
     yield from _java(settings)
     yield from _jars(settings, repair)
     yield from _ports(settings, now)
@@ -34,39 +32,35 @@ def findings(settings: Settings, now: Status, repair: bool) -> Iterator[Finding]
     yield from _addresses(settings)
 
 
-def _python() -> Iterator[Finding]:
+def _python(settings: Settings) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield ok("Python", f"{version} in {sys.prefix}")
-    lock = PROJECT / "requirements" / "base.txt"
+    yield from _packages("packages", PROJECT / "requirements" / "base.txt")
+    if _has_spark(settings):
+        yield from _packages("Spark's packages", PROJECT / "requirements" / "spark.txt")
+    else:
+        yield ok("Spark", f"not installed: this installation has the embedded engine alone; `{spark.ADD}` adds it")
+
+
+def _packages(name: str, lock: Path) -> Iterator[Finding]:
     if not lock.is_file():
         return
-    odd = list(_unlike(lock.read_text(encoding="utf-8")))
-    if odd:
-        yield bad(
-            "packages",
-            f"not as locked: {', '.join(odd)}",
-            f"{sys.executable} -m pip install --require-hashes -r {lock}",
-        )
+    text = lock.read_text(encoding="utf-8")
+    changed = [str(path) for path in packages.edited(text)]
+    if odd := list(packages.unlike(text)):
+        again = f"{sys.executable} -m pip install --require-hashes -r {lock}"
+        yield bad(name, f"not as locked: {', '.join(odd)}", again)
+    elif changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        again = f"rm -r {sys.prefix}, then {INSTALL}"
+        yield bad(name, f"not what pip installed: {', '.join(changed[:3])}{more}", again)
     else:
-        yield ok("packages", f"as locked in {lock.name}")
+        yield ok(name, f"as locked in {lock.name}, byte for byte")
 
 
-def _unlike(lock: str) -> Iterator[str]:
-    """Packages whose installed version is another than in the lock's text. One that is absent counts only if the
-    lock asks for it on every Python."""
-    for line in lock.splitlines():
-        match = _PIN.match(line)
-        if not match:
-            continue
-        name, wanted = match.groups()
-        try:
-            found = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            if ";" not in line:
-                yield f"{name} is missing"
-            continue
-        if found != wanted:
-            yield f"{name} is {found}, not {wanted}"
+def _has_spark(settings: Settings) -> bool:
+    """Whether any part of Spark is here; then all of it must be right."""
+    return spark.package() is not None or any(path.exists() for path in jars.paths(settings.jars, "spark"))
 
 
 def _java(settings: Settings) -> Iterator[Finding]:
@@ -87,15 +81,17 @@ def _java(settings: Settings) -> Iterator[Finding]:
 
 
 def _jars(settings: Settings, repair: bool) -> Iterator[Finding]:
-    wrong = jars.damaged(settings.jars)
+    wanted = jars.pinned("kafka") + (jars.pinned("spark") if _has_spark(settings) else [])
+    wrong = jars.damaged(settings.jars, wanted)
     if not wrong:
-        yield ok("jars", f"all {len(jars.pinned())} are what the list says, byte for byte")
+        yield ok("jars", f"all {len(wanted)} are what the list says, byte for byte")
     for jar, why in wrong:
+        install = spark.ADD if jar.set == "spark" else INSTALL
         if repair:
             (settings.jars / jar.path).unlink(missing_ok=True)
-            yield warn(f"jar {jar.path}", f"{why}; removed", f"{INSTALL} fetches it")
+            yield warn(f"jar {jar.path}", f"{why}; removed", f"{install} fetches it")
         else:
-            step = INSTALL if why == "missing" else f"ventes doctor --repair removes it, {INSTALL} fetches it again"
+            step = install if why == "missing" else f"ventes doctor --repair removes it, {install} fetches it again"
             yield bad(f"jar {jar.path}", why, step)
 
 
@@ -107,6 +103,13 @@ def _ports(settings: Settings, now: Status) -> Iterator[Finding]:
         wanted.append(("kafka.controller_port", "127.0.0.1", settings.kafka.controller_port, broker))
     for key, address, port, ours in wanted:
         name = f"port {port}"
+        if ports.given_to_outgoing(port):
+            yield warn(
+                name,
+                f"{key} is one that this machine gives to outgoing connections: another program may take it at any "
+                "time, and a client that waits for long may connect to itself",
+                f"set another {key} in {settings.config_file}, or sysctl -w net.ipv4.ip_local_reserved_ports={port}",
+            )
         if not ports.taken(address, port):
             yield ok(name, f"free ({key})")
             continue

@@ -7,41 +7,36 @@ again.
 
 from __future__ import annotations
 
-import errno
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
-
-import pyarrow as pa
 
 from ventes import kafka
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
-from ventes.deltalog import commit, data_files
 from ventes.deltalog.database import connect
 from ventes.engines import source
-from ventes.engines.embedded.intake import Batch, Intake, Interrupted
-from ventes.engines.job import Job
+from ventes.engines.bronze_edits import settle
+from ventes.engines.bronze_writer import BronzeWriter, same_topic
+from ventes.engines.job import Crashed, Job
 from ventes.engines.job import run as run_job
+from ventes.engines.kafka_reader import Batch, KafkaReader
+from ventes.engines.source import Interrupted
 from ventes.errors import BrokerUnavailable
-from ventes.judging.judge_batch import judged
 from ventes.lake import accepted_gaps, positions
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime import disk
-from ventes.runtime.failpoints import failpoint
 
 PACE_SECONDS = 0.1
 """Shortest time from one commit to the next. A sale that comes after a pause is committed at once; at 1,000/s this
 makes 10 commits a second of 40 possible, for a tenth of a second's freshness and a quarter of the CPU."""
 LISTEN_SECONDS = 0.5
 """How long one wait for messages lasts: the time in which SIGTERM is noticed."""
-BEAT_SECONDS = 5.0
 LOOK_SECONDS = 10.0
 """How often the topic is looked at while nothing comes: has it been created anew, has it more partitions?"""
 RETRY_SECONDS = (0.2, 0.2, 0.5, 1.0)
 """Pauses between two questions to a broker that is not there; the last one repeats."""
-DISK_SECONDS = 2.0
-"""How often a full disk is looked at again."""
 QUIET_SECONDS = 1.0
 """Shortest time between two log lines about batches."""
 
@@ -52,8 +47,8 @@ def run(settings: Settings) -> int:
 
 
 def _body(job: Job) -> None:
-    with WriterLock(lock_path(job.settings, "bronze")):
-        ingestion = Ingestion(job)
+    with WriterLock(lock_path(job.settings, "bronze")) as lock:
+        ingestion = Ingestion(job, lock.require)
         try:
             ingestion.run()
         finally:
@@ -63,7 +58,8 @@ def _body(job: Job) -> None:
 class Ingestion:
     """The job itself; the caller holds Bronze's lock."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, require_lock: Callable[[], None]) -> None:
+        self._job = job
         self._settings = job.settings
         self._log = job.log
         self._reporter = job.reporter
@@ -71,6 +67,7 @@ class Ingestion:
         tables = OpenTables(job.settings)
         self._bronze = tables.ensure(BRONZE)
         self._database = connect(job.settings.embedded.memory_mb)
+        self._writer = BronzeWriter(job, self._bronze, self._database, require_lock)
         (self._maintenance,) = tables.maintenance([BRONZE])
         self._progress = Progress()
 
@@ -78,13 +75,19 @@ class Ingestion:
         """Ingest until told to stop. Raises SourceChanged where a person must decide."""
         with kafka.Admin(self._settings) as admin:
             while (resume := self._wait_for_topic(admin)) is not None:
-                with Intake(
+                reader = KafkaReader(
                     self._settings, resume.topic_id, resume.offsets, self._settings.embedded.max_rows_per_batch
-                ) as intake:
-                    try:
-                        self._ingest(intake, resume, admin)
-                    except (Interrupted, BrokerUnavailable) as trouble:
-                        self._wait_for(trouble.message)
+                )
+                try:
+                    self._ingest(reader, resume, admin)
+                except Interrupted as trouble:
+                    self._job.wait_for(trouble.message)
+                except BrokerUnavailable:
+                    pass  # the next look at the broker says so, or finds it there again
+                finally:
+                    closed = reader.close()
+                if not closed:
+                    raise Crashed("the Kafka client does not close")
         self._report()
 
     def close(self) -> None:
@@ -97,96 +100,65 @@ class Ingestion:
         """Wait until broker and topic are there, and compare them with the table; None when told to stop."""
         attempt = 0
         while not self._stopper.stopping:
+            self._bronze.refresh()
+            settle(self._bronze, self._log)
+            table = positions.of_bronze(self._bronze)
+            accepted = accepted_gaps.read(self._settings.lake)
             try:
-                topic = source.look(self._settings, admin)
+                topic = source.confirmed(self._settings, admin, table, accepted, pause=self._stopper.wait)
             except BrokerUnavailable as error:
-                self._wait_for(str(error))
+                self._job.wait_for(str(error))
                 self._stopper.wait(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
                 attempt += 1
                 continue
-            self._bronze.refresh()
-            now = datetime.now(timezone.utc)
-            ledger = accepted_gaps.read(self._settings.lake)
-            resume = source.resume(topic, positions.of_log(self._bronze), ledger, now)
+            resume = source.resume(topic, table, accepted, datetime.now(timezone.utc))
             if resume.unrecorded:
                 accepted_gaps.record(self._settings.lake, resume.unrecorded)
             self._log.info("reading topic %s (%s) from %s", topic.name, resume.topic_id, dict(resume.offsets))
-            self._reporter.update(phase="running", reason="")
+            self._job.go_on()
             return resume
         return None
 
-    def _same(self, resume: source.Resume, admin: kafka.Admin) -> None:
-        """Make sure that what was read so far came from the topic that `resume` is about.
-
-        An id never comes back, so an answer given after the reading vouches for all of it.
-        """
-        found = admin.topic_id()
-        if found != resume.kafka_id:
-            raise Interrupted(f"the topic's id was {resume.kafka_id}, now it is {found}")
-
     # -- reading --------------------------------------------------------------------------------
 
-    def _ingest(self, intake: Intake, resume: source.Resume, admin: kafka.Admin) -> None:
-        looked = beaten = time.monotonic()
+    def _ingest(self, reader: KafkaReader, resume: source.Resume, admin: kafka.Admin) -> None:
+        looked = time.monotonic()
         while not self._stopper.stopping:
-            batch = intake.take(LISTEN_SECONDS)
+            batch = reader.take(LISTEN_SECONDS)
+            if self._bronze.edited:
+                raise Interrupted(f"somebody else changed {self._bronze.path}")
             began = time.monotonic()
             if batch is not None:
-                self._same(resume, admin)
+                same_topic(resume, admin)
                 self._store(batch, resume)
                 self._stopper.wait(PACE_SECONDS - (time.monotonic() - began))
-            elif self._progress.pending or began - beaten >= BEAT_SECONDS:
+            elif self._progress.pending or self._job.beat_due():
                 self._report()
                 if not disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
                     self._maintenance.run_due()
-                beaten = began
             if began - looked >= LOOK_SECONDS:
-                self._same(resume, admin)
+                same_topic(resume, admin)
                 if len(admin.partitions()) != len(resume.offsets):
                     raise Interrupted("the number of partitions changed")
                 looked = began
 
     def _store(self, batch: Batch, resume: source.Resume) -> None:
-        """Judge and commit a batch. As long as the disk is too full for it, wait; only stopping gives it up then."""
         began = time.monotonic()
-        rows = judged(self._database, batch.raw, self._settings, datetime.now(timezone.utc))
-        while shortage := self._commit(rows, batch, resume):
-            self._wait_for(shortage)
-            if self._stopper.wait(DISK_SECONDS):
-                return
+        self._reporter.begin_work()
+        if not self._writer.store(batch, resume.topic_id):
+            return
         self._maintenance.run_due(batch.behind)
         self._progress.add(batch, time.monotonic() - began)
         if self._progress.due or self._reporter.record.phase != "running":
             self._report()
 
-    def _commit(self, rows: pa.Table, batch: Batch, resume: source.Resume) -> str:
-        """Commit the rows; returns why the disk does not allow it, or nothing."""
-        if shortage := disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
-            return shortage
-        failpoint("bronze.before_commit")
-        transactions = {f"ventes-bronze:{resume.topic_id}:{number}": last for number, last in batch.last.items()}
-        try:
-            written = data_files.write(self._bronze.path, BRONZE, rows)
-            commit.append_files(self._bronze, written, transactions)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            return f"disk full: {error}; free some space, it goes on by itself"
-        failpoint("bronze.after_commit")
-        return ""
-
     # -- reporting --------------------------------------------------------------------------------
-
-    def _wait_for(self, reason: str) -> None:
-        if (self._reporter.record.phase, self._reporter.record.reason) != ("waiting", reason):
-            self._log.warning("waiting: %s", reason)
-        self._reporter.update(phase="waiting", reason=reason)
 
     def _report(self) -> None:
         """Write the heartbeat, and one line about the batches since the last one."""
         if line := self._progress.line():
             self._log.info(line)
-        self._reporter.update(phase="running", reason="", **self._progress.record())
+        self._job.go_on(**self._progress.record())
 
 
 class Progress:

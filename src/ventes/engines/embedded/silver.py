@@ -1,4 +1,4 @@
-"""The embedded Silver job: engines.silver's loop, with DuckDB taking the lots.
+"""The embedded Silver job: engines.silver_loop, with DuckDB taking the lots.
 
 A lot reads only the Bronze files and columns it needs, and of ventes_clean only files that hold one of its ids, so its
 price depends on the lot and not on what is there already.
@@ -26,10 +26,11 @@ from ventes.engines.job import Job
 from ventes.engines.job import run as run_job
 from ventes.engines.lot_range import LotRange
 from ventes.engines.silver_loop import LotResult, SilverLoop
-from ventes.engines.split_in_duckdb import split
+from ventes.engines.split_in_duckdb import split_in_duckdb
 from ventes.errors import LakeDamaged
-from ventes.judging.judge_batch import judged
+from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
+from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
@@ -70,6 +71,9 @@ class EmbeddedSilver:
     def lock(self) -> None:
         self._lock.acquire()
 
+    def require_lock(self) -> None:
+        self._lock.require()
+
     def close(self) -> None:
         self.database.close()
         self._lock.release()
@@ -81,12 +85,12 @@ class EmbeddedSilver:
         bronze = self._tables.snapshot(BRONZE)
         clean = self._tables.log(CLEAN)
         rows = self._rows_rejudged(bronze, lot_range) if self._rejudge else self._rows(bronze, lot_range)
-        parts = split(self.database.con, rows, self._known_rows(rows, clean), self._settings, lot, now)
+        parts = split_in_duckdb(self.database.con, rows, self._known_rows(rows, clean), self._settings, lot, now)
         failpoint("silver.before_rejets")
         if parts.rejets.num_rows:
             self._commit_rejects(parts.rejets, bronze, lot_range, lot)
         failpoint("silver.after_rejets")
-        commit.append(clean, CLEAN, parts.clean, SILVER_APP, lot)
+        commit.append(clean, CLEAN, parts.clean, SILVER_APP, lot, silver_recovery.rejects_of(self._tables))
         failpoint("silver.after_clean")
         return LotResult(parts.clean.num_rows, parts.rejets.num_rows, parts.partials)
 
@@ -106,7 +110,7 @@ class EmbeddedSilver:
 
     def _judged(self, piece: pa.Table) -> pa.Table:
         raw = with_columns(piece, RAW)
-        return judged(self.database.con, raw, self._settings, datetime.now(timezone.utc))
+        return judge_batch(self.database.con, raw, self._settings, datetime.now(timezone.utc))
 
     def _known_rows(self, rows: pa.Table, clean: Log) -> pa.Table:
         """The rows of ventes_clean that have an id of the lot."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,17 +23,21 @@ from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog.log import Log
 from ventes.engines import source
+from ventes.engines.bronze_edits import settle
+from ventes.engines.bronze_writer import read_range
 from ventes.engines.job import Crashed, Job
 from ventes.engines.job import run as run_job
+from ventes.engines.source import Interrupted
 from ventes.engines.spark import checkpoint, kafka_source
 from ventes.engines.spark.jvm_lock import JvmLock
 from ventes.engines.spark.micro_batch import MicroBatches, Stopping
 from ventes.engines.spark.session import Session, open_session
 from ventes.errors import BrokerUnavailable, VentesError
-from ventes.lake import accepted_gaps
+from ventes.lake import accepted_gaps, damage
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.positions import of_log
+from ventes.lake.positions import of_bronze
 from ventes.lake.writer_lock import lock_path
+from ventes.runtime.durations import in_words
 
 LOOK_SECONDS = 0.2
 """How often the query and the stop signal are looked at."""
@@ -40,6 +45,8 @@ ASK_SECONDS = 3.0
 """How often the broker is asked whether it and the topic are still the same."""
 STOP_SECONDS = 6.0
 """How long a running batch may take to finish after SIGTERM; then it is broken off, and run again at the next start."""
+STUCK_SECONDS = 1800.0
+"""A query that is longer than this in one batch is given up, with its JVM."""
 HEALTHY_SECONDS = 60.0
 """After a query that ran this long the back-off begins anew."""
 
@@ -59,7 +66,7 @@ def _body(job: Job) -> None:
             lock.acquire()  # until the JVM is gone: it may still commit after Python has ended
             for remark in session.remarks:
                 job.log.warning("this Spark was started otherwise: %s", remark)
-            Bronze(job, session, admin).run()
+            Bronze(job, session, admin, lock.require).run()
         finally:
             session.close()
 
@@ -79,26 +86,29 @@ class Standing:
 
 def compare(settings: Settings, bronze: Log, admin: kafka.Admin) -> Standing:
     """Where the job stands. Raises BrokerUnavailable, or SourceChanged where a person must decide."""
-    topic = source.look(settings, admin)
-    newest = checkpoint.newest(settings.checkpoints / "bronze", topic.name)
+    newest = checkpoint.newest(settings.checkpoints / "bronze", settings.kafka.topic)
     gaps = accepted_gaps.read(settings.lake)
-    resume = source.resume(topic, of_log(bronze), gaps, datetime.now(timezone.utc), checkpoint.seen(newest))
-    return Standing(topic, newest, resume)
+    table, seen = of_bronze(bronze), checkpoint.seen(newest)
+    topic = source.confirmed(settings, admin, table, gaps, seen)
+    return Standing(topic, newest, source.resume(topic, table, gaps, datetime.now(timezone.utc), seen))
 
 
 class Bronze:
     """The loop around the query."""
 
-    def __init__(self, job: Job, session: Session, admin: kafka.Admin) -> None:
+    def __init__(self, job: Job, session: Session, admin: kafka.Admin, require_lock: Callable[[], None]) -> None:
         self._job = job
         self._settings = job.settings
         self._session = session
         self._admin = admin
+        self._require_lock = require_lock
         self._log = job.log
         self._reporter = job.reporter
         self._stopper = job.stopper
         self._tables = OpenTables(job.settings)
         self._epochs = job.settings.checkpoints / "bronze"
+        self._failed_at: Mapping[int, int] | None = None
+        """Where the last query that failed would have gone on."""
 
     def run(self) -> None:
         """Until stopped. Raises VentesError for what a person must mend."""
@@ -107,33 +117,58 @@ class Bronze:
             began = time.monotonic()
             try:
                 self._run_query()
+            except Interrupted as error:
+                self._job.wait_for(error.message)
+                pause = first
             except BrokerUnavailable as error:
-                self._wait(str(error))
+                self._job.wait_for(str(error))
                 pause = first  # waiting for a broker is no failure of ours: ask again soon
             except (PySparkException, Py4JError, OSError) as error:
                 if not self._session.usable:  # only a new process gets a new one
                     raise Crashed(self._session.exit_reason) from None
+                if damaged := damage.of_error(error.__cause__ or error):
+                    raise damaged from None
                 reason = _first_line(error.__cause__ or error)
                 self._reporter.error(reason)
-                self._wait(f"the query failed: {reason}; it starts again by itself")
+                self._job.wait_for(f"the query failed: {reason}; it starts again by itself")
+                self._pass_obstacle()
             if time.monotonic() - began > HEALTHY_SECONDS:
                 pause = first
             self._stopper.wait(pause)
             pause = min(2 * pause, self._settings.supervisor.backoff_max_seconds)
 
+    def _pass_obstacle(self) -> None:
+        """Where the query failed twice at the same place, read that place without Spark.
+
+        Spark's Kafka source ends at a message that it cannot represent (a record time in nanoseconds overflows), for
+        ever: no message may do that. What is committed here makes the next query begin behind it.
+        """
+        try:
+            standing = compare(self._settings, self._tables.ensure(BRONZE), self._admin)
+        except BrokerUnavailable:
+            return
+        again = standing.resume.offsets == self._failed_at
+        self._failed_at = standing.resume.offsets
+        if again and standing.newest is not None and standing.lag:
+            end = standing.newest.end or {number: high for number, (_, high) in standing.topic.ranges.items()}
+            self._log.warning("reading the messages that the query fails at without Spark")
+            with contextlib.suppress(BrokerUnavailable, Interrupted):  # the next query says so
+                read_range(self._job, self._tables.log(BRONZE), standing.resume, self._admin, end, self._require_lock)
+
     def _run_query(self) -> None:
         """Decide where to go on, run the query until it fails or the process shall stop."""
         bronze = self._tables.ensure(BRONZE)
+        settle(bronze, self._log)
         standing = compare(self._settings, bronze, self._admin)
         resume = standing.resume
         accepted_gaps.record(self._settings.lake, resume.unrecorded)
         epoch = self._enter(checkpoint.decide(self._epochs, standing.newest, resume))
         (maintenance,) = self._tables.maintenance([BRONZE])
         with contextlib.closing(maintenance):
-            batches = MicroBatches(self._job, self._admin, resume, epoch, bronze, maintenance)
+            batches = MicroBatches(self._job, self._admin, self._require_lock, resume, epoch, bronze, maintenance)
             query = self._start(batches, resume, epoch)
             try:
-                self._reporter.update(phase="running", reason="", lag=standing.lag)
+                self._job.go_on(lag=standing.lag)
                 self._watch(query, batches, resume)
             finally:
                 query.stop()
@@ -162,16 +197,22 @@ class Bronze:
     def _watch(self, query: StreamingQuery, batches: MicroBatches, resume: source.Resume) -> None:
         """Return when the process shall stop or the topic is another; raise what ended the query."""
         asked = time.monotonic()
+        turned, batch = asked, batches.begun
         while query.isActive:
             if self._stopper.wait(LOOK_SECONDS):
                 self._finish(query)
                 return
+            if batches.begun != batch or not query.status["isTriggerActive"]:
+                turned, batch = time.monotonic(), batches.begun
+            if time.monotonic() - turned >= STUCK_SECONDS:
+                raise Crashed(f"Spark has not come to the end of a batch for {in_words(STUCK_SECONDS)}")
             if time.monotonic() - asked >= ASK_SECONDS:
                 asked = time.monotonic()
                 if not self._still(batches, resume):
                     return
         if isinstance(batches.failure, Stopping):
             return
+        # Interrupted, BrokerUnavailable, or what a person must mend
         if isinstance(batches.failure, VentesError):
             raise batches.failure
         error = query.exception()
@@ -188,23 +229,22 @@ class Bronze:
     def _still(self, batches: MicroBatches, resume: source.Resume) -> bool:
         """Tell the heartbeat how far behind the job is; False if the topic is not the same any more."""
         try:
-            topic = source.look(self._settings, self._admin)
+            topic = source.read_topic(self._settings, self._admin)
         except BrokerUnavailable as error:
-            self._wait(str(error))
+            self._job.wait_for(str(error))
             return True  # the query waits for the broker too
-        if self._reporter.record.phase == "waiting":
-            self._log.info("the broker answers again")
-        self._reporter.update(phase="running", reason="", lag=source.lag(topic, batches.following))
+        self._job.go_on(lag=source.lag(topic, batches.following))
         return topic.kafka_id == resume.kafka_id
-
-    def _wait(self, reason: str) -> None:
-        if reason != self._reporter.record.reason:
-            self._log.warning("bronze waits: %s", reason)
-        self._reporter.update(phase="waiting", reason=reason)
 
 
 def _first_line(error: BaseException) -> str:
-    """What happened, without the stack traces that Spark and py4j quote in their messages."""
+    """What happened, without the stack traces that Spark and py4j quote in their messages.
+
+    An exception that only says that another thread failed gives way to the last that it was caused by.
+    """
     lines = [line.strip(" :") for line in str(error).splitlines()]
     told = [line for line in lines if line and not line.startswith("An error occurred while calling")]
-    return (told[0] if told else type(error).__name__)[:500]
+    if not told:
+        return type(error).__name__
+    causes = [line.removeprefix("Caused by: ") for line in told if line.startswith("Caused by: ")]
+    return (causes[-1] if causes and "awaitResult" in told[0] else told[0])[:500]

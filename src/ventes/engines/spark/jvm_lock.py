@@ -1,10 +1,12 @@
 """The writer lock, held by the JVM: it commits, and outlives a killed Python driver by up to 2.5 seconds.
 
-The same POSIX lock as lake.locks.WriterLock, so each engine keeps the other out; the kernel frees it with the JVM.
+The same POSIX lock as lake.writer_lock.WriterLock, so each engine keeps the other out; the kernel frees it with the
+JVM.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ class JvmLock:
     """The right to commit, taken in Spark's JVM.
 
     Keep the object as long as the lock is needed: once Python forgets it, py4j lets go of the file, Java's collector
-    closes it, and the lock is gone without a word.
+    closes it, and the lock is gone.
     """
 
     def __init__(self, jvm: Any, path: Path) -> None:
@@ -28,6 +30,7 @@ class JvmLock:
         """Take the lock or raise AlreadyRunning at once, naming the holder's pid."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self._jvm.java.io.RandomAccessFile(str(self.path), "rw")
+        locked = os.stat(self.path)
         lock = file.getChannel().tryLock()
         if lock is None:
             file.close()
@@ -36,6 +39,13 @@ class JvmLock:
                 f"already running, pid {pid or 'unknown'} holds {self.path}", "ventes status; ventes stop"
             )
         self._file = file
+        self._locked = locked
+        self.require()
+
+    def require(self) -> None:
+        """Raise LockLost unless the file at `path` is the one that is locked."""
+        if self._file is None or not writer_lock.same_file(self.path, self._locked):
+            raise writer_lock.lost(self.path)
 
     def release(self) -> None:
         if self._file is not None:

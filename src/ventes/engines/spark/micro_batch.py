@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,11 +18,13 @@ from ventes.deltalog.log import Log
 from ventes.deltalog.maintenance import TableMaintenance
 from ventes.engines import source
 from ventes.engines.job import Job
+from ventes.engines.source import Interrupted
 from ventes.engines.spark import bronze_files, checkpoint
 from ventes.engines.spark.frames import FEW, collect
-from ventes.errors import BrokerUnavailable, SourceChanged
-from ventes.judging.judge_batch import judged
+from ventes.errors import BrokerUnavailable
+from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
+from ventes.lake import positions
 from ventes.runtime import disk
 from ventes.runtime.failpoints import failpoint
 
@@ -41,16 +43,19 @@ class MicroBatches:
         self,
         job: Job,
         admin: kafka.Admin,
+        require_lock: Callable[[], None],
         resume: source.Resume,
         epoch: Path,
         bronze: Log,
         maintenance: TableMaintenance,
     ) -> None:
+        self._job = job
         self._settings = job.settings
         self._log = job.log
         self._reporter = job.reporter
         self._stopper = job.stopper
         self._admin = admin
+        self._require_lock = require_lock
         self._resume = resume
         self._epoch = epoch
         self._bronze = bronze
@@ -59,6 +64,8 @@ class MicroBatches:
         self._app_id = ""
         self.following: Mapping[int, int] = resume.offsets
         """partition → first offset that Bronze does not hold."""
+        self.begun = 0
+        """Batches that have begun."""
         self.failure: Exception | None = None
         """What ended the query, if it was this: Spark's own exception only quotes it."""
 
@@ -66,6 +73,7 @@ class MicroBatches:
         self._database.close()
 
     def __call__(self, frame: DataFrame, batch: int) -> None:
+        self.begun += 1
         try:
             self._ingest(frame, batch)
         except Exception as error:
@@ -75,16 +83,23 @@ class MicroBatches:
     def _ingest(self, frame: DataFrame, batch: int) -> None:
         began = time.monotonic()
         self._wait_for_disk()
+        if self._bronze.edited:
+            raise Interrupted(f"somebody else changed {self._bronze.path}")
         planned = checkpoint.batch_offsets(self._epoch, self._settings.kafka.topic, batch)
         if planned == self.following:
             return  # Spark begins an epoch with a batch, even of nothing
+        self._reporter.begin_work()
         messages = sum(end - self.following.get(partition, 0) for partition, end in planned.items())
         made: Sequence[DataFile] = ()
         if not commit.has(self._bronze, self._transaction(), batch):
             made = self._files(frame, messages)
             failpoint("bronze.before_commit")
             self._same_topic(self._admin.topic_id())  # asked after the reading: it vouches for all that was read
-            commit.append_files(self._bronze, made, {self._transaction(): batch})
+            self._require_lock()
+            read = positions.as_transactions(
+                self._resume.topic_id, {number: end - 1 for number, end in planned.items() if end > 0}
+            )
+            commit.append_files(self._bronze, made, {self._transaction(): batch, **read})
             failpoint("bronze.after_commit")
         self.following = planned
         lag = self._look_after()
@@ -99,7 +114,7 @@ class MicroBatches:
         few = collect(bronze_files.as_raw(frame, topic_id), RAW) if messages <= FEW else None
         if few is None:
             return bronze_files.write(frame, topic_id, self._settings, now)
-        rows = judged(self._database, few, self._settings, now)
+        rows = judge_batch(self._database, few, self._settings, now)
         return data_files.write(self._settings.bronze, BRONZE, rows)
 
     def _transaction(self) -> str:
@@ -109,24 +124,18 @@ class MicroBatches:
         return self._app_id
 
     def _wait_for_disk(self) -> None:
-        waited = False
         while shortage := disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
             if self._stopper.stopping:
                 break
-            if not waited:
-                self._log.error("bronze waits: %s", shortage)
-            waited = True
-            self._reporter.update(phase="waiting", reason=shortage)
+            self._job.wait_for(shortage)
             self._stopper.wait(DISK_SECONDS)
         if self._stopper.stopping:
             raise Stopping
-        if waited:
-            self._reporter.update(phase="running", reason="")
 
     def _look_after(self) -> int | None:
         """The messages still to read, or None while the broker does not answer."""
         try:
-            topic = source.look(self._settings, self._admin)
+            topic = source.read_topic(self._settings, self._admin)
         except BrokerUnavailable:
             return None  # the next batch, or the idle watch, says so
         self._same_topic(topic.kafka_id)
@@ -134,11 +143,7 @@ class MicroBatches:
 
     def _same_topic(self, kafka_id: str | None) -> None:
         if kafka_id != self._resume.kafka_id:
-            raise SourceChanged(
-                f"topic {self._settings.kafka.topic!r} was deleted or created anew: its id was "
-                f"{self._resume.kafka_id}, now it is {kafka_id or 'gone'}",
-                source.RECOVER,
-            )
+            raise Interrupted(f"the topic's id was {self._resume.kafka_id}, now it is {kafka_id or 'gone'}")
 
     def _report(self, batch: int, made: Sequence[DataFile], seconds: float, lag: int | None) -> None:
         now = time.time()
@@ -147,9 +152,7 @@ class MicroBatches:
         age = f", newest {now - newest.timestamp():.1f} s old" if newest else ""
         behind = "unknown" if lag is None else f"{lag} messages"
         self._log.info("batch %d: %d rows in %.2f s, lag %s%s", batch, rows, seconds, behind, age)
-        self._reporter.update(
-            phase="running",
-            reason="",
+        self._job.go_on(
             batch=batch,
             batch_at=now,
             rows=rows,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyspark
 from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
@@ -27,6 +28,8 @@ from pyspark.sql import SparkSession
 from ventes.config import PROJECT, Settings
 from ventes.errors import ConfigError, InstallError
 from ventes.install import class_archive, java
+from ventes.install import spark as spark_installation
+from ventes.runtime import child_environment, java_errors
 
 HERE = Path(__file__).resolve().parent
 
@@ -104,7 +107,7 @@ def configuration(settings: Settings, job: str, scratch: Path) -> dict[str, str]
         "spark.master": settings.spark.master,
         "spark.app.name": f"ventes-{job}",
         "spark.driver.memory": settings.spark.driver_memory,
-        "spark.driver.extraJavaOptions": " ".join(jvm_options(settings, job, scratch)),
+        "spark.driver.extraJavaOptions": " ".join(map(_quoted, jvm_options(settings, job, scratch))),
         # On the JVM's own class path, not spark.jars: only there does the class-data archive cover them.
         "spark.driver.extraClassPath": str(jars / "*"),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -137,13 +140,15 @@ def configuration(settings: Settings, job: str, scratch: Path) -> dict[str, str]
         # with 1,024, 150k with 4,096, 50k with 20,480; and 1,000 messages of 5 MB would not fit.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1024",
         "spark.sql.execution.arrow.maxBytesPerBatch": str(16 * 1024 * 1024),
-        # Few rows are collected (sink.py), unless they are larger than this together.
+        # Few rows are collected (frames.py), unless they are larger than this together.
         "spark.driver.maxResultSize": "64m",
         # Secrets of [kafka.security] are source options: keep them out of plans and logs.
         "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|jaas|keystore",
         "spark.sql.redaction.options.regex": "(?i)secret|password|token|jaas|keystore",
     }
-    if not settings.spark.master.startswith("local"):
+    if settings.spark.master.startswith("local"):
+        conf["spark.authenticate"] = "true"  # Spark makes the secret; on a cluster it must be given in [spark.conf]
+    else:
         conf["spark.jars"] = ",".join(str(jar) for jar in sorted(jars.glob("*.jar")))
     given = _passed_through(settings)
     if options := given.pop("spark.driver.extraJavaOptions", ""):
@@ -161,7 +166,8 @@ def jvm_options(settings: Settings, job: str, scratch: Path) -> tuple[str, ...]:
         "-XX:ReservedCodeCacheSize=240m",
         *_COMPILERS,
         # Mapped classes instead of parsed ones: half the time, and half the CPU, from start to the first commit.
-        *class_archive.use(settings, java.find_java(settings), "spark"),
+        *class_archive.use(settings.jars, java.find_java(settings), "spark"),
+        *child_environment.JVM_OPTIONS,
         "-Duser.timezone=UTC",
         "-Dderby.system.home=" + str(scratch),
         f"-Djava.io.tmpdir={scratch / 'tmp'}",
@@ -192,8 +198,15 @@ def open_session(settings: Settings, job: str) -> Session:
     return Session(spark, pid, remarks, scratch)
 
 
+def _quoted(option: str) -> str:
+    """An option of the JVM as Spark reads it in a list of them, where blanks divide."""
+    return '"' + option.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Path) -> SparkSession:
-    os.environ["JAVA_HOME"] = str(java.find_java(settings).home)
+    child_environment.allow_open_files()
+    os.environ.update(java.find_java(settings).environment())
+    os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)  # whatever other Spark this machine has
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     # Python workers import this package, installed or not.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT / "src"), os.environ.get("PYTHONPATH"))))
@@ -203,8 +216,7 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
     empty.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ["SPARK_CONF_DIR"] = str(empty)
     os.environ["SPARK_LOCAL_IP"] = wanted["spark.driver.bindAddress"]
-    if not any((settings.jars / "spark").glob("delta-spark*.jar")):
-        raise InstallError(f"no Delta jar in {settings.jars / 'spark'}", "bash start_pipeline.sh (it fetches the jars)")
+    spark_installation.require(settings.jars)
     conf = SparkConf(loadDefaults=False)
     for key, value in wanted.items():
         conf.set(key, value)
@@ -217,9 +229,9 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
             gateway = launch_gateway(conf, popen)  # type: ignore[no-untyped-call]
             return SparkSession(SparkContext(conf=conf, gateway=gateway))
         except Exception as error:  # whatever the JVM said stands in its log; a traceback of py4j says less
-            said = console.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            said = java_errors.cause(console.read_text(encoding="utf-8", errors="replace"))
             raise ConfigError(
-                f"Spark does not start: {said[-1] if said else str(error).strip().splitlines()[0]}",
+                f"Spark does not start: {said or str(error).strip().splitlines()[0]}",
                 f"look into {console}; [spark] master, driver_memory and conf in ventes.toml decide how it starts",
             ) from error
 
@@ -245,9 +257,12 @@ def _needs_delta(spark: SparkSession) -> None:
     jvm: Any = spark._jvm
     for name in ("io.delta.sql.DeltaSparkSessionExtension", "org.apache.spark.sql.kafka010.KafkaSourceProvider"):
         if not jvm.org.apache.spark.util.Utils.classIsLoadable(name):
+            home, ours = os.environ.get("SPARK_HOME"), spark_installation.package()
             raise InstallError(
                 f"this Spark does not know {name.rpartition('.')[2]}",
-                "`python -m ventes.install` configures .venv/bin/spark-submit; or run the script with python",
+                "`python -m ventes.install` configures .venv/bin/spark-submit; or run the script with python"
+                if home is None or Path(home) == ours
+                else f"SPARK_HOME={home} is another one: unset it; or run the script with python",
             )
 
 

@@ -1,8 +1,8 @@
-"""The Silver job on Spark: engines.silver's loop, with Spark taking the lots.
+"""The Silver job on Spark: engines.silver_loop, with Spark taking the lots.
 
-Spark reads the rows of every lot. A large lot it also splits and writes (large_lot.py); what is small enough for one
-Arrow table is finished by the driver in DuckDB, with the same SQL: a Spark query of two joins and a window costs half a
-second and as much CPU for ten rows, DuckDB's ten milliseconds. Both commit under ("ventes-silver", lot).
+Spark reads the rows of every lot. A large lot it also splits and writes (split_in_spark.py). What is small enough for
+one Arrow table is finished by the driver in DuckDB, with the same SQL: a Spark query of two joins and a window costs
+half a second and as much CPU for ten rows, DuckDB's ten milliseconds. Both commit under ("ventes-silver", lot).
 
 Spark is given the very files that the log names for a lot. Its own Delta reader would reconstruct the table's state in
 a job of its own after each commit, which for a small lot is most of the time.
@@ -34,12 +34,13 @@ from ventes.engines.job import Crashed, Job
 from ventes.engines.job import run as run_job
 from ventes.engines.lot_range import LotRange
 from ventes.engines.silver_loop import LotResult, SilverLoop
-from ventes.engines.spark import frames
+from ventes.engines.spark import write_files
 from ventes.engines.spark.frames import FEW, collect
 from ventes.engines.spark.jvm_lock import JvmLock
 from ventes.engines.spark.session import Session, open_session
-from ventes.engines.spark.split_in_spark import Census, may_hold, parts
-from ventes.engines.split_in_duckdb import split as split_few
+from ventes.engines.spark.split_in_spark import LotIds, may_hold, split_in_spark
+from ventes.engines.split_in_duckdb import split_in_duckdb
+from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.rollups import partials_of
 from ventes.lake.tables import path_of
@@ -90,6 +91,9 @@ class SparkSilver:
     def lock(self) -> None:
         self._lock.acquire()
 
+    def require_lock(self) -> None:
+        self._lock.require()
+
     def close(self) -> None:
         self.database.close()
         if self._session.alive:
@@ -127,12 +131,12 @@ class SparkSilver:
             f"SELECT * FROM ({candidates}) SEMI JOIN ids USING (vente_id)"
         ).to_arrow_table()
         self.database.con.unregister("ids")
-        split = split_few(self.database.con, rows, known_rows, self._settings, lot, now)
+        split = split_in_duckdb(self.database.con, rows, known_rows, self._settings, lot, now)
         failpoint("silver.before_rejets")
         if split.rejets.num_rows:
             commit.append(self._tables.log(REJETS), REJETS, split.rejets, SILVER_APP, lot)
         failpoint("silver.after_rejets")
-        commit.append(clean, CLEAN, split.clean, SILVER_APP, lot)
+        commit.append(clean, CLEAN, split.clean, SILVER_APP, lot, silver_recovery.rejects_of(self._tables))
         failpoint("silver.after_clean")
         return LotResult(split.clean.num_rows, split.rejets.num_rows, split.partials)
 
@@ -140,17 +144,18 @@ class SparkSilver:
 
     def _take_many(self, rows: DataFrame, lot: int, now: datetime) -> LotResult:
         clean = self._tables.log(CLEAN)
-        census = Census.of(rows)
-        candidates = self._read(CLEAN, (file for file in clean.files.values() if may_hold(file, census.ids)))
-        wanted = self._spark.createDataFrame(pa.table({"vente_id": census.ids}))
+        lot_ids = LotIds.of(rows)
+        candidates = self._read(CLEAN, (file for file in clean.files.values() if may_hold(file, lot_ids.ids)))
+        wanted = self._spark.createDataFrame(pa.table({"vente_id": lot_ids.ids}))
         known_rows = candidates.join(F.broadcast(wanted), "vente_id", "left_semi")
         try:
-            split = parts(self._spark, self.database.con, rows, census, known_rows, self._settings, lot, now)
+            split = split_in_spark(self._spark, self.database.con, rows, lot_ids, known_rows, self._settings, lot, now)
             failpoint("silver.before_rejets")
             if split.rejected_rows:
                 self._append_rejects(split.rejets, lot)
             failpoint("silver.after_rejets")
-            added = frames.append(clean, CLEAN, split.clean, SILVER_APP, lot)
+            rejects = silver_recovery.rejects_of(self._tables)
+            added = write_files.append(clean, CLEAN, split.clean, SILVER_APP, lot, rejects)
             failpoint("silver.after_clean")
         finally:
             self._spark.catalog.clearCache()
@@ -161,10 +166,11 @@ class SparkSilver:
         if isinstance(rows, pa.Table):
             commit.append(log, REJETS, rows, SILVER_APP, lot)
         else:
-            frames.append(log, REJETS, rows, SILVER_APP, lot)
+            write_files.append(log, REJETS, rows, SILVER_APP, lot)
 
-    def _partials(self, clean: Log, paths: frozenset[str]) -> dict[str, pa.Table]:
+    def _partials(self, clean: Log, added: Iterable[DataFile]) -> dict[str, pa.Table]:
         """What the files just written add to the roll-ups: DuckDB groups 400,000 rows in a tenth of a second."""
+        paths = {file.path for file in added}
         Snapshot.of_log(clean, CLEAN).view(self.database.con, "clean", lambda file: file.path in paths)
         found = partials_of(self.database.con)
         self.database.con.execute("DROP VIEW clean")

@@ -24,13 +24,13 @@ from ventes.contract.dialect import sql
 from ventes.contract.tables import BRONZE, REJETS
 from ventes.deltalog.actions import DataFile
 from ventes.engines.spark.frames import FEW, collect
-from ventes.engines.split_in_duckdb import split, watermark_us
+from ventes.engines.split_in_duckdb import split_in_duckdb, watermark_us
 
 Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Parts:
+class SparkSplit:
     """What a lot becomes; the counts are exact."""
 
     clean: DataFrame
@@ -40,7 +40,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Census:
+class LotIds:
     """The ids of a lot's valid rows: distinct and sorted, those that occur twice, and how many rows there are."""
 
     ids: Ids
@@ -50,7 +50,7 @@ class Census:
     rows: int
 
     @classmethod
-    def of(cls, rows: DataFrame) -> Census:
+    def of(cls, rows: DataFrame) -> LotIds:
         found = rows.selectExpr("vente_id", "size(motifs) = 0 AS valid").toArrow()
         valid: Ids = found.filter(found["valid"])["vente_id"].to_numpy()
         ids, times = np.unique(valid, return_counts=True)
@@ -66,23 +66,23 @@ def may_hold(file: DataFile, ids: Ids) -> bool:
     return bool(low < high)
 
 
-def parts(
+def split_in_spark(
     spark: SparkSession,
     con: duckdb.DuckDBPyConnection,
     rows: DataFrame,
-    census: Census,
+    lot_ids: LotIds,
     known_rows: DataFrame,
     settings: Settings,
     lot: int,
     now: datetime,
-) -> Parts:
-    """Split the Bronze rows of a lot. `known_rows`: the rows of ventes_clean that have an id of the census.
+) -> SparkSplit:
+    """Split the Bronze rows of a lot. `known_rows`: the rows of ventes_clean that have an id of the lot_ids.
 
     What is kept in Spark's memory for it, the caller frees with `spark.catalog.clearCache()` once it has written.
     """
     known = np.sort(known_rows.select("vente_id").toArrow()["vente_id"].to_numpy())
-    suspects: Ids = np.union1d(census.repeated, known)
-    doubtful_rows = census.rows - int(np.count_nonzero(~np.isin(census.valid, suspects)))
+    suspects: Ids = np.union1d(lot_ids.repeated, known)
+    doubtful_rows = lot_ids.rows - int(np.count_nonzero(~np.isin(lot_ids.valid, suspects)))
     taken: dict[str, Any] = {"processed_at": now, "lot": lot}
     clean_sql = sql("engines/sql/clean", "spark", watermark_us=watermark_us(settings), **taken)
 
@@ -92,7 +92,7 @@ def parts(
     plain.createOrReplaceTempView("judged_rows")
     clean = spark.sql(clean_sql)
     if doubtful_rows == 0:
-        return Parts(clean, census.rows, REJETS.schema.empty_table(), 0)
+        return SparkSplit(clean, lot_ids.rows, REJETS.schema.empty_table(), 0)
 
     doubtful = rows.where("size(motifs) > 0")
     if len(suspects):
@@ -100,16 +100,16 @@ def parts(
         doubtful = doubtful.unionByName(repeated)
     few = collect(doubtful, BRONZE.schema) if doubtful_rows <= FEW else None
     if few is not None:
-        judged = split(con, few, known_rows.toArrow(), settings, lot, now)
+        judged = split_in_duckdb(con, few, known_rows.toArrow(), settings, lot, now)
         rejected = judged.rejets.num_rows
-        return Parts(_with(clean, judged.clean), census.rows - rejected, judged.rejets, rejected)
+        return SparkSplit(_with(clean, judged.clean), lot_ids.rows - rejected, judged.rejets, rejected)
     doubtful.createOrReplaceTempView("lot_rows")
     known_rows.createOrReplaceTempView("known_rows")
     verdicts = spark.sql(sql("engines/sql/judged", "spark")).persist()
     verdicts.createOrReplaceTempView("judged_rows")
     rejets = spark.sql(sql("engines/sql/rejected", "spark", **taken))
     rejected = rejets.count()
-    return Parts(clean.unionByName(spark.sql(clean_sql)), census.rows - rejected, rejets, rejected)
+    return SparkSplit(clean.unionByName(spark.sql(clean_sql)), lot_ids.rows - rejected, rejets, rejected)
 
 
 def _with(clean: DataFrame, more: pa.Table) -> DataFrame:

@@ -1,0 +1,73 @@
+"""As much of a clone as the programs need to run, in a folder that few programs expect: a blank, and a letter that is
+not ASCII. It has the jars and the Python of this checkout, and neither archives nor settings."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from harness.pipeline import free_ports
+from ventes.config import PROJECT
+
+
+class Clone:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "my clone é"
+        self.state = self.folder / "my state é"
+        shutil.copytree(PROJECT / "src", self.folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        for script in ("producer.py", "spark_streaming_delta.py"):
+            shutil.copy(PROJECT / script, self.folder / script)
+        (self.folder / ".ventes").mkdir()
+        (self.folder / ".ventes" / "jars").symlink_to(PROJECT / ".ventes" / "jars")
+        broker, controller = free_ports(2)
+        (self.folder / "ventes.toml").write_text(
+            f"""
+            [kafka]
+            port = {broker}
+            controller_port = {controller}
+            [paths]
+            lake = "my lake é"
+            logs = "my logs é"
+            state = "my state é"
+            """,
+            encoding="utf-8",
+        )
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("VENTES_")}
+        self.environment["PYTHONPATH"] = str(self.folder / "src")
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, *arguments: str, most_files: int = 4096) -> subprocess.Popen[bytes]:
+        """Start this Python with `arguments`; what it prints goes to <name>.out. It may open 256 files at first, and
+        raise that to `most_files`."""
+
+        def few_files() -> None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, most_files), most_files))
+
+        with (self.folder / f"{name}.out").open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=few_files,
+            )
+        self.running[name] = process
+        return process
+
+    def said(self) -> str:
+        """The end of every log, for the message of a test that fails."""
+        files = [*self.folder.glob("*.out"), *self.folder.glob("my logs é/*.log")]
+        return "\n".join(f"-- {file.name}\n{file.read_text('utf-8', 'replace')[-3000:]}" for file in files)
+
+    def stop(self) -> None:
+        """End every program that `start` started, the last first."""
+        for process in reversed(self.running.values()):
+            if process.poll() is None:
+                process.terminate()
+                process.wait(60)

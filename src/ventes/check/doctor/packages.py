@@ -1,0 +1,63 @@
+"""Python packages against their locks, and their files against what pip noted when it installed them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+_PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)")
+OURS = "find-spark-home"
+"""The one file of a package that the installation replaces (install.spark)."""
+
+
+def unlike(lock: str) -> Iterator[str]:
+    """Packages whose installed version is another than in the lock's text. One that is absent counts only if the
+    lock asks for it on every Python."""
+    for line in lock.splitlines():
+        match = _PIN.match(line)
+        if not match:
+            continue
+        name, wanted = match.groups()
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            if ";" not in line:
+                yield f"{name} is missing"
+            continue
+        if found != wanted:
+            yield f"{name} is {found}, not {wanted}"
+
+
+def edited(lock: str) -> Iterator[Path]:
+    """Files of the lock's packages that are gone or hold other bytes than pip installed. Reads every byte of them."""
+    for line in lock.splitlines():
+        match = _PIN.match(line)
+        if match:
+            try:
+                package = metadata.distribution(match[1])
+            except metadata.PackageNotFoundError:
+                continue
+            yield from changed_files(package)
+
+
+def changed_files(package: metadata.Distribution) -> Iterator[Path]:
+    """Files of one installed package that are not what its RECORD says."""
+    for file in package.files or ():
+        if file.hash is None or file.hash.mode != "sha256" or file.name == OURS or file.suffix == ".pyc":
+            continue  # (some wheels bring .pyc files, which pip makes anew)
+        path = Path(str(file.locate()))
+        if not path.is_file() or _digest(path) != file.hash.value:
+            yield path
+
+
+def _digest(path: Path) -> str:
+    """In the spelling of RECORD."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode("ascii")

@@ -1,0 +1,48 @@
+"""What becomes of a Bronze table that somebody else changed: set back to an earlier version, edited, optimized."""
+
+from __future__ import annotations
+
+import logging
+
+from ventes.deltalog.log import Log
+from ventes.errors import SourceChanged
+from ventes.lake.positions import as_transactions, of_log, read_through
+
+RECOVER = "put the table back as it was (RESTORE TABLE), or `ventes recover` takes it as it is"
+
+
+def settle(bronze: Log, log: logging.Logger) -> None:
+    """Make Bronze's books agree with its rows, before reading goes on. Needs Bronze's lock.
+
+    Rows that are gone from its end are read again from Kafka; `ventes verify` names offsets that are missing elsewhere.
+    Raises SourceChanged if there are rows beyond what was read from Kafka: reading would go on behind them.
+    """
+    if not bronze.edited:
+        return
+    if foreign := beyond(bronze):
+        raise SourceChanged(f"{bronze.path} holds rows that no job wrote: {foreign}", RECOVER)
+    take_as_is(bronze, log)
+
+
+def take_as_is(bronze: Log, log: logging.Logger) -> None:
+    """Record that Bronze is right as it is; reading goes on behind its rows."""
+    missing = bronze.missing_rows
+    if missing > 0:
+        log.warning(
+            "%s holds %d rows fewer than were written: reading goes on behind what it holds", bronze.path, missing
+        )
+    transactions: dict[str, int] = {}
+    for (topic_id, partition), offset in {**dict.fromkeys(read_through(bronze), -1), **of_log(bronze)}.items():
+        transactions |= as_transactions(topic_id, {partition: offset})
+    bronze.accept(transactions if missing else None)
+
+
+def beyond(bronze: Log) -> str:
+    """The rows beyond what was read from Kafka, in words; empty if there are none."""
+    known = read_through(bronze)
+    found = [
+        f"partition {partition} of {topic_id} up to offset {offset}"
+        for (topic_id, partition), offset in sorted(of_log(bronze).items())
+        if offset > known.get((topic_id, partition), -1)
+    ]
+    return ", ".join(found) if bronze.missing_rows < 0 else ""

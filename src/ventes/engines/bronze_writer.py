@@ -1,0 +1,109 @@
+"""Messages of a KafkaReader → judged rows in Bronze, committed with how far reading has come."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+
+import duckdb
+import pyarrow as pa
+
+from ventes import kafka
+from ventes.contract.tables import BRONZE
+from ventes.deltalog import commit, data_files
+from ventes.deltalog.database import connect
+from ventes.deltalog.log import Log
+from ventes.engines import source
+from ventes.engines.job import Crashed, Job
+from ventes.engines.kafka_reader import Batch, KafkaReader
+from ventes.judging.judge_batch import judge_batch
+from ventes.lake import positions
+from ventes.runtime import disk
+from ventes.runtime.failpoints import failpoint
+
+DISK_SECONDS = 2.0
+"""How often a full disk is looked at again."""
+
+
+class BronzeWriter:
+    """Judges and commits batches."""
+
+    def __init__(
+        self, job: Job, bronze: Log, database: duckdb.DuckDBPyConnection, require_lock: Callable[[], None]
+    ) -> None:
+        """`require_lock` raises LockLost where the process does not hold Bronze's lock any more."""
+        self._job = job
+        self._settings = job.settings
+        self._bronze = bronze
+        self._database = database
+        self._require_lock = require_lock
+
+    def store(self, batch: Batch, topic_id: str) -> bool:
+        """Judge and commit a batch. As long as the disk is too full for it, wait; False: stopped before it was done.
+
+        A batch without rows commits how far reading has come: behind markers and aborted transactions.
+        """
+        rows = judge_batch(self._database, batch.raw, self._settings, datetime.now(timezone.utc))
+        while shortage := self._commit(rows, batch, topic_id):
+            self._job.wait_for(shortage)
+            if self._job.stopper.wait(DISK_SECONDS):
+                return False
+        return True
+
+    def _commit(self, rows: pa.Table, batch: Batch, topic_id: str) -> str:
+        """Commit the rows; returns why the disk does not allow it, or nothing."""
+        if shortage := disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
+            return shortage
+        failpoint("bronze.before_commit")
+        try:
+            self._require_lock()
+            written = data_files.write(self._bronze.path, BRONZE, rows)
+            commit.append_files(self._bronze, written, positions.as_transactions(topic_id, batch.last))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return f"disk full: {error}; free some space, it goes on by itself"
+        failpoint("bronze.after_commit")
+        return ""
+
+
+def same_topic(resume: source.Resume, admin: kafka.Admin) -> None:
+    """Make sure that what was read so far came from the topic that `resume` is about; else raise Interrupted.
+
+    An id never comes back, so an answer given after the reading vouches for all of it.
+    """
+    found = admin.topic_id()
+    if found != resume.kafka_id:
+        raise source.Interrupted(f"the topic's id was {resume.kafka_id}, now it is {found or 'gone'}")
+
+
+def read_range(
+    job: Job,
+    bronze: Log,
+    resume: source.Resume,
+    admin: kafka.Admin,
+    ends: Mapping[int, int],
+    require_lock: Callable[[], None],
+) -> None:
+    """Read from where `resume` says until each partition has reached its (exclusive) end, and commit that to Bronze.
+
+    Raises Interrupted, BrokerUnavailable.
+    """
+    left = {number for number, end in ends.items() if resume.offsets.get(number, 0) < end}
+    reader = KafkaReader(job.settings, resume.topic_id, resume.offsets, job.settings.embedded.max_rows_per_batch)
+    try:
+        with connect(job.settings.embedded.memory_mb) as database:
+            writer = BronzeWriter(job, bronze, database, require_lock)
+            while left and not job.stopper.stopping:
+                batch = reader.take(0.5)
+                if batch is None:
+                    continue
+                same_topic(resume, admin)
+                if not writer.store(batch, resume.topic_id):
+                    return
+                left -= {number for number, last in batch.last.items() if last + 1 >= ends.get(number, 0)}
+    finally:
+        closed = reader.close()
+    if not closed:
+        raise Crashed("the Kafka client does not close")

@@ -1,0 +1,326 @@
+"""Questions to the broker and changes to the topic: is it there, which topic is this, where does it begin and end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from ventes.config import Settings
+from ventes.errors import BrokerUnavailable, VentesError
+from ventes.kafka.client import Connection, client_config, closed_within, unavailable, unreachable
+from ventes.runtime.stop import Stopper
+
+ANSWER_SECONDS = 5.0
+"""How long one question to the broker may take before it counts as absent."""
+PAUSE_SECONDS = 0.1
+"""Between two probes of a broker that is not there yet."""
+
+
+NOT_THERE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+
+
+class Admin:
+    """An admin connection; use it in a `with` where several questions follow each other.
+
+    Each question waits up to `timeout` seconds (default ANSWER_SECONDS) and raises BrokerUnavailable after that. A
+    client that could not answer is thrown away: librdkafka's may go on asking a broker that is dead while the rest of
+    its cluster answers. Where it had answered before, a fresh one is asked once more at once.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: AdminClient | None = None
+        self._connection = Connection()
+        self._proven = False
+        """Whether the client has answered a question."""
+
+    def __enter__(self) -> Admin:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Close the connections; the next question opens new ones."""
+        client, self._client = self._client, None
+        self._proven = False
+        if client is not None:
+            closed_within(lambda: client.__exit__(None, None, None))
+
+    def _open(self, timeout: float) -> AdminClient:
+        if self._client is None:
+            if why := unreachable(self._settings, min(1.0, timeout)):
+                raise unavailable(self._settings, why)
+            self._connection = Connection()
+            # Its log would say what error_cb says.
+            self._client = AdminClient(client_config(self._settings, error_cb=self._connection.heard, log_level=0))
+        return self._client
+
+    def _ask(self, timeout: float, question: Callable[[AdminClient], Mapping[Any, Future[Any]]]) -> dict[Any, Any]:
+        """The answers to a question that librdkafka splits into several, all of them."""
+        proven = self._proven
+        client = self._open(timeout)
+        try:
+            answers = {key: self._answer(client, future, timeout) for key, future in question(client).items()}
+        except BrokerUnavailable:
+            self.renew()
+            if not proven:
+                raise
+            return self._ask(timeout, question)
+        self._proven = True
+        return answers
+
+    def _answer(self, client: AdminClient, future: Future[Any], timeout: float) -> Any:
+        try:
+            return future.result(timeout + 1.0)  # librdkafka keeps the time; ours is only for its having died
+        except KafkaException as error:
+            client.poll(0)  # lets the connection's notes be taken
+            cause = error.args[0]
+            if cause.code() in _ABSENT:
+                raise unavailable(self._settings, self._connection.why or cause.str()) from None
+            raise _Refused(self._settings, cause) from None
+        except TimeoutError:
+            raise unavailable(self._settings, self._connection.why or "no answer") from None
+
+    @property
+    def _topic(self) -> str:
+        return self._settings.kafka.topic
+
+    # -- questions ----------------------------------------------------------------------------
+
+    def topic_id(self, timeout: float = ANSWER_SECONDS) -> str | None:
+        """The topic's UUID as Kafka prints it (22 characters), or None if there is no such topic."""
+        topic = self._describe(timeout)
+        return None if topic is None else _printed(topic.topic_id)
+
+    def partitions(self, timeout: float = ANSWER_SECONDS) -> list[int]:
+        """The partition numbers, ascending; empty if there is no such topic."""
+        topic = self._describe(timeout)
+        return [] if topic is None else sorted(partition.id for partition in topic.partitions)
+
+    def end_offsets(self, timeout: float = ANSWER_SECONDS, *, committed: bool = True) -> dict[int, tuple[int, int]]:
+        """Partition → (low, high): the first offset still kept and the end of what a reader may read.
+
+        `high` is the last stable offset: what an open transaction has written counts once it is committed; with
+        `committed=False` it is the end of the log. Empty if there is no such topic. Raises BrokerUnavailable unless
+        every partition answered: a partition without a leader, or an end before its beginning, is no answer.
+        """
+        topic = self._describe(timeout)
+        if topic is None:
+            return {}
+        without = sorted(part.id for part in topic.partitions if part.leader is None or part.leader.id < 0)
+        if without:
+            raise self._no_answer(f"partitions {without} of topic {self._topic!r} have no leader now")
+        numbers = sorted(partition.id for partition in topic.partitions)
+        low = self._offsets(numbers, OffsetSpec.earliest(), timeout, committed)
+        high = self._offsets(numbers, OffsetSpec.latest(), timeout, committed)
+        odd = [number for number in numbers if not 0 <= low.get(number, -1) <= high.get(number, -1)]
+        if odd:
+            raise self._no_answer(f"partitions {odd} of topic {self._topic!r} do not say where they end")
+        return {number: (low[number], high[number]) for number in numbers}
+
+    def topic_settings(self, timeout: float = ANSWER_SECONDS) -> dict[str, str]:
+        """The topic's settings in force, defaults included (`message.timestamp.type` and so on)."""
+        resource = ConfigResource(ResourceType.TOPIC, self._topic)
+        (entries,) = self._ask(
+            timeout, lambda client: client.describe_configs([resource], request_timeout=timeout)
+        ).values()
+        return {name: entry.value for name, entry in entries.items()}
+
+    def _describe(self, timeout: float) -> Any:
+        asked = TopicCollection([self._topic])
+        try:
+            return self._ask(timeout, lambda client: client.describe_topics(asked, request_timeout=timeout))[
+                self._topic
+            ]
+        except _Refused as refused:
+            if refused.code in NOT_THERE:
+                return None
+            raise
+
+    def _offsets(self, numbers: list[int], which: OffsetSpec, timeout: float, committed: bool) -> dict[int, int]:
+        asked = {TopicPartition(self._topic, number): which for number in numbers}
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        options = {"request_timeout": timeout, "isolation_level": level}
+        try:
+            found = self._ask(timeout, lambda client: client.list_offsets(asked, **options))
+        except _Refused as refused:
+            if refused.code in NOT_THERE:  # it was there a moment ago: being made, or being deleted
+                raise self._no_answer(refused.message) from None
+            raise
+        return {part.partition: answer.offset for part, answer in found.items()}
+
+    def _no_answer(self, why: str) -> BrokerUnavailable:
+        self.renew()  # what this client knows of the cluster may be old
+        return unavailable(self._settings, why)
+
+    # -- changes ------------------------------------------------------------------------------
+
+    def ensure_topic(self, timeout: float = 30.0) -> str:
+        """Make the topic as the settings say, or bring an existing one into line; returns its id.
+
+        A broker that is not ours (`kafka.managed = false`) is asked only to create a topic that is missing: an
+        existing topic is left as it is, whatever its settings.
+        """
+        wanted = wanted_topic_settings(self._settings)
+        deadline = time.monotonic() + timeout
+        if self.topic_id() is None:
+            new = NewTopic(self._topic, self._settings.kafka.partitions, 1 if self._settings.kafka.managed else -1)
+            new.config = wanted
+            try:
+                self._ask(timeout, lambda client: client.create_topics([new], request_timeout=timeout))
+            except _Refused as refused:
+                if refused.code != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was quicker: fine
+                    raise
+            return self._appeared(deadline)
+        self._apply_settings(wanted, timeout)
+        return self._appeared(deadline)
+
+    def _apply_settings(self, wanted: Mapping[str, str], timeout: float) -> None:
+        if not self._settings.kafka.managed:
+            return
+        found = self.topic_settings(timeout)
+        different = {name: value for name, value in wanted.items() if found.get(name) != value}
+        if different:
+            self._alter(different, timeout)
+        if len(self.partitions(timeout)) < self._settings.kafka.partitions:  # Kafka cannot take partitions away
+            more = NewPartitions(self._topic, self._settings.kafka.partitions)
+            self._ask(timeout, lambda client: client.create_partitions([more], request_timeout=timeout))
+
+    def _alter(self, values: Mapping[str, str], timeout: float) -> None:
+        resource = ConfigResource(
+            ResourceType.TOPIC,
+            self._topic,
+            incremental_configs=[
+                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in values.items()
+            ],
+        )
+        self._ask(timeout, lambda client: client.incremental_alter_configs([resource], request_timeout=timeout))
+
+    def _appeared(self, deadline: float) -> str:
+        """Creation is acknowledged by the controller; the brokers' metadata may follow a moment later."""
+        while True:
+            found = self.topic_id()
+            if found is not None:
+                return found
+            if time.monotonic() > deadline:
+                raise VentesError(f"topic {self._topic!r} was created but does not appear", "look at the broker's log")
+            time.sleep(0.05)
+
+
+_APPEND_TIME = "message.timestamp.type"
+
+_ABSENT = frozenset(
+    {
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._AUTHENTICATION,
+        KafkaError._SSL,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        # A broker that hung is fenced and elected anew: for a moment client and broker know different leader epochs.
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.FENCED_LEADER_EPOCH,
+    }
+)
+"""Codes that mean: not now, ask again later."""
+
+
+class _Refused(VentesError):
+    """The broker answered, with a no."""
+
+    def __init__(self, settings: Settings, cause: KafkaError) -> None:
+        super().__init__(
+            f"Kafka at {settings.kafka.bootstrap} refused a request on topic {settings.kafka.topic!r}: {cause.str()}",
+            "check the topic's name, the broker's log and the rights of [kafka.security]",
+        )
+        self.code = cause.code()
+
+
+def wanted_topic_settings(settings: Settings) -> dict[str, str]:
+    """The settings that our topic must have, as Kafka spells them."""
+    wanted = {
+        _APPEND_TIME: "LogAppendTime",
+        "retention.ms": str(settings.kafka.retention_hours * 3_600_000),
+        "max.message.bytes": str(settings.kafka.max_message_bytes),
+    }
+    if settings.kafka.flush_every_message:
+        wanted["flush.messages"] = "1"
+    return wanted
+
+
+def _printed(uuid: Any) -> str:
+    """librdkafka prints the plain base64 alphabet, Kafka itself the URL-safe one; ours is Kafka's."""
+    return str(uuid).rstrip("=").translate(str.maketrans("+/", "-_"))
+
+
+# -- one question, one connection -------------------------------------------------------------
+
+
+def topic_id(settings: Settings, timeout: float = ANSWER_SECONDS) -> str | None:
+    """The topic's UUID as Kafka prints it (22 characters), or None if there is no such topic.
+
+    Raises BrokerUnavailable when the broker does not answer within `timeout` seconds.
+    """
+    with Admin(settings) as admin:
+        return admin.topic_id(timeout)
+
+
+def end_offsets(settings: Settings, timeout: float = ANSWER_SECONDS) -> dict[int, tuple[int, int]]:
+    """Partition → (first offset kept, offset of the next message); {} if there is no such topic.
+
+    Raises BrokerUnavailable when the broker does not answer within `timeout` seconds.
+    """
+    with Admin(settings) as admin:
+        return admin.end_offsets(timeout)
+
+
+def ensure_topic(settings: Settings, timeout: float = 30.0) -> str:
+    """Make the topic as the settings say, or bring an existing one into line; returns its id. Safe to repeat.
+
+    Raises BrokerUnavailable, or VentesError when a broker that is not ours holds an unsuitable topic.
+    """
+    with Admin(settings) as admin:
+        return admin.ensure_topic(timeout)
+
+
+def wait_until_ready(settings: Settings, seconds: float, stopper: Stopper | None = None) -> bool:
+    """Wait until the broker answers: True; False if `stopper` was set first.
+
+    Raises BrokerUnavailable after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    with Admin(settings) as admin:
+        while stopper is None or not stopper.stopping:
+            left = deadline - time.monotonic()
+            try:
+                admin.topic_id(timeout=max(0.1, min(1.0, left)))
+                return True
+            except BrokerUnavailable:
+                if left <= 0:
+                    raise
+            (stopper or Stopper()).wait(PAUSE_SECONDS)
+    return False

@@ -1,0 +1,40 @@
+"""What a program that we start is given, whatever the shell and the machine say: locale, open files.
+
+A JVM formats and compares by its locale, and names files in its encoding. In Turkish "classic".toUpperCase() is
+CLASSİC, which crashes Kafka; in LC_ALL=C a folder with a letter that is not ASCII cannot be named.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping
+
+from ventes.errors import VentesError
+
+LOCALE = "C.UTF-8"
+
+JVM_OPTIONS = ("-Duser.language=en", "-Duser.country=", "-Duser.variant=", "-Dfile.encoding=UTF-8")
+"""On the command line they win over JAVA_TOOL_OPTIONS and JDK_JAVA_OPTIONS."""
+
+LEAST_FILES = 1024
+"""Open files that a process of ours may need. The JVM of a Spark job has 335, the broker 100 and some per segment."""
+
+
+def variables(env: Mapping[str, str]) -> dict[str, str]:
+    """`env` with our locale, which wins over every LC_* and LANG."""
+    return {**env, "LC_ALL": LOCALE}
+
+
+def allow_open_files() -> None:
+    """Raise this process's limit of open files, which its children inherit, as far as is allowed.
+
+    Raises VentesError if that is less than LEAST_FILES.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < LEAST_FILES:
+        raise VentesError(
+            f"a process may open only {hard} files here (ulimit -Hn), the pipeline needs {LEAST_FILES}",
+            "raise nofile in /etc/security/limits.conf, or start from another shell",
+        )
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,219 @@
+"""The supervisor as a program: the process that owns the services, and sleeps unless something happens.
+
+    python -m ventes.supervise.daemon
+
+It starts what the settings ask for and serves the control socket (`control`, `requests`), whose users are `ventes
+start`, `stop`, `restart` and `rebuild`. SIGTERM and SIGINT mean the same as the request `stop`.
+
+One thread, no Kafka client, no Arrow, no DuckDB: it stays at 40 MB and next to no CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+
+from ventes import config
+from ventes.config import Settings
+from ventes.errors import VentesError
+from ventes.lake.writer_lock import WriterLock
+from ventes.runtime import heartbeat, log_files, logs
+from ventes.supervise import orphans, processes, service_records, services, states
+from ventes.supervise.control_server import Server
+from ventes.supervise.requests import Plan, Requests
+from ventes.supervise.service_records import Entry, ServiceRecords
+from ventes.supervise.service_state import IDLE, World
+from ventes.supervise.services import Service
+from ventes.supervise.supervisor import Supervisor
+from ventes.supervise.watchdog import Watchdog
+
+
+class WakeUp:
+    """Wakes the loop when a signal comes: the handler only takes a note, which is handled where the loop stands."""
+
+    def __init__(self, selector: selectors.BaseSelector, told_to_stop: Callable[[], None]) -> None:
+        self._told_to_stop = told_to_stop
+        self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, lambda *_: None)
+        selector.register(self._reader, selectors.EVENT_READ, self._woken)
+
+    def _woken(self, events: int) -> None:
+        if {signal.SIGTERM, signal.SIGINT} & set(os.read(self._reader, 4096)):
+            self._told_to_stop()
+
+
+class Daemon:
+    """The running program: settings, log, records, heartbeat and control socket around a Supervisor."""
+
+    def __init__(self, settings: Settings, log: logging.Logger, offered: Sequence[Service]) -> None:
+        self._settings = settings
+        self._offered = offered
+        self._log = log
+        self._records = ServiceRecords(settings.engine, os.getpid(), heartbeat.start_of(os.getpid()))
+        self._reporter = heartbeat.Reporter(settings.state, "supervisor", settings.engine)
+        self._selector = selectors.DefaultSelector()
+        world = World(
+            start=self._start,
+            ready=lambda service: service.ready(self._settings)[0],
+            says_stopping=self._says_stopping,
+            hangs=lambda service: self._watchdog.reason(service),
+            started_by_hand=self._started_by_hand,
+            last_words=self._last_words,
+            changed=self._changed,
+            monotonic=time.monotonic,
+            now=time.time,
+        )
+        self._supervisor = Supervisor(offered, world, settings)
+        self._watchdog = Watchdog(
+            self._own_record, lambda service: service.ready(self._settings)[0], _cpu_seconds, time.monotonic
+        )
+        for name, service in self._supervisor.services.items():
+            self._records.entries[name] = service.entry
+        self._requests = Requests(self._supervisor, self._records, self._plan, time.monotonic)
+        WakeUp(self._selector, self._requests.stop)
+        self._control = Server(settings.state, self._selector, self._requests.handle, self._requests.gone)
+
+    def run(self) -> None:
+        """Until SIGTERM, SIGINT or the request `stop`; then everything has ended."""
+        self._supervisor.start(services.enabled(self._settings, self._offered))
+        self._reporter.update(phase="running")
+        looked = time.monotonic()
+        while not self._supervisor.stopped:
+            seconds = self._supervisor.step()
+            self._requests.step()
+            if not self._supervisor.stopped:
+                self._wait(seconds)
+            if self._supervisor.stopping and self._reporter.record.phase == "running":
+                self._reporter.stopping("told to stop")
+            if time.monotonic() - looked >= IDLE:
+                looked = time.monotonic()
+                self._look_after()
+        self._requests.stopped()
+        self._reporter.update(phase="stopped", reason="stopped on purpose")
+
+    def close(self) -> None:
+        self._control.close()
+
+    def _wait(self, seconds: float) -> None:
+        for key, events in self._selector.select(max(0.0, seconds)):
+            key.data(events)
+
+    def _look_after(self) -> None:
+        self._reporter.update()
+        self._control.close_idle(time.monotonic())
+        running = {
+            name: service.entry.pid
+            for name, service in self._supervisor.services.items()
+            if service.service.watched and service.state == states.RUNNING and service.entry.pid is not None
+        }
+        self._watchdog.look(running, {service.name: service for service in self._offered})
+        for name in self._supervisor.services:
+            log_files.trim(services.output(self._settings, name))
+
+    def _plan(self, engine: str | None) -> Plan:
+        """The settings read anew. The engine stays the one that runs unless another one is asked for."""
+        before = self._records.engine
+        self._settings = config.load(engine=engine or before)
+        after = self._settings.engine
+        if after != before:
+            self._log.info("engine %s → %s", before, after)
+            self._records.engine = after
+            self._reporter.update(engine=after)
+        return Plan(after, services.enabled(self._settings, self._offered), services.JOBS if after != before else ())
+
+    # -- the world ----------------------------------------------------------------------------
+
+    def _start(self, service: Service) -> processes.Child:
+        argv = service.argv(self._settings)
+        child = processes.Child(
+            argv,
+            services.environment(self._settings),
+            services.folder(),
+            services.output(self._settings, service.name),
+        )
+        self._records.entries[service.name].argv = argv
+        return child
+
+    def _own_record(self, service: Service) -> heartbeat.Heartbeat | None:
+        """What the process that was started last says of itself."""
+        pid = self._records.entries[service.name].pid
+        return None if pid is None else heartbeat.of_process(self._settings.state, service.name, pid)
+
+    def _says_stopping(self, service: Service) -> bool:
+        record = self._own_record(service)
+        return record is not None and record.phase == "stopping"
+
+    def _started_by_hand(self, service: Service) -> str:
+        by_hand = services.started_by_hand(self._settings, service)
+        return str(by_hand) if by_hand is not None else ""
+
+    def _last_words(self, service: Service) -> str:
+        record = self._own_record(service)
+        if record is not None:
+            if record.phase == "failed":
+                return record.reason
+            if record.last_error:
+                return record.last_error
+        return log_files.last_message(services.output(self._settings, service.name))
+
+    def _changed(self, entry: Entry) -> None:
+        again = f", again in {entry.again_at - entry.since:.0f} s" if entry.again_at else ""
+        why = f": {entry.reason}" if entry.reason else ""
+        level = logging.WARNING if entry.state in {states.FAILED, states.RESTARTING} else logging.INFO
+        self._log.log(level, "%s %s%s%s", entry.service, entry.state, why, again)
+        service_records.write(self._settings.state, self._records)
+        self._requests.changed(entry)
+
+
+def _cpu_seconds(pid: int) -> float | None:
+    """CPU seconds that a process and its children have used so far; None if it is gone."""
+    try:
+        process = psutil.Process(pid)
+        used = 0.0
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                used += sum(one.cpu_times()[:2])
+        return used
+    except psutil.Error:
+        return None
+
+
+def lock_path(state: Path) -> Path:
+    return state / "run" / "supervisor.lock"
+
+
+def supervise(settings: Settings, offered: Sequence[Service] = services.ALL) -> None:
+    """Be the supervisor of this pipeline until told to stop. Raises AlreadyRunning if there is one."""
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with WriterLock(lock_path(settings.state)):
+        log = logs.setup("supervisor", settings)
+        with closing(Daemon(settings, log, offered)) as daemon:  # from now on a second `ventes start` waits for it
+            for sentence in orphans.end_all(settings):
+                log.warning(sentence)
+            log.info("supervisor %d, engine %s, settings %s", os.getpid(), settings.engine, settings.config_file)
+            try:
+                daemon.run()
+            except BaseException:
+                log.exception("the supervisor fails; `ventes start` ends what it leaves behind and begins anew")
+                raise
+            log.info("everything has ended")
+
+
+if __name__ == "__main__":
+    try:
+        supervise(config.load())
+    except VentesError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,227 @@
+"""Following a start: what the supervisor tells becomes lines for a person, until sales are visible or it has failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ventes import kafka
+from ventes.config import Settings
+from ventes.errors import BrokerUnavailable, VentesError
+from ventes.runtime import heartbeat, log_files
+from ventes.supervise import services, states
+from ventes.supervise.control import Disconnected, Message
+from ventes.supervise.visible import Visible, sales
+
+Say = Callable[[str], None]
+
+STALLED_SECONDS = 120.0
+"""Without any progress for this long, the start has failed. A batch or lot that is being worked on is progress."""
+LOOK_SECONDS = 0.1
+WORK_SECONDS = 10.0
+"""How often a batch or lot that takes long is mentioned."""
+
+
+class StartFailed(VentesError):
+    """Something did not come up; the message holds its last log lines."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """How it ended well. `changed` is False if everything ran already."""
+
+    changed: bool
+    engine: str
+    sales: int
+    seconds: float
+
+
+class Supervisor(Protocol):
+    """What is used of `control.Client`."""
+
+    def ask(self, request: str, **arguments: object) -> Message: ...
+    def receive(self, seconds: float) -> Message | None: ...
+
+
+class StartProgress:
+    """One start: follows what the supervisor tells, and says each step once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: Supervisor,
+        say: Say,
+        began: float,
+        *,
+        launched: bool = False,
+        visible: Visible | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`began`: when the start began, by `clock`. `launched`: the supervisor was started for this."""
+        self._settings = settings
+        self._client = client
+        self._say = say
+        self._began = began
+        self._launched = launched
+        self._visible = visible or Visible(settings)
+        self._clock = clock
+        self._said: set[str] = set()
+        self._up: set[str] = set()
+        self._held: set[str] = set()
+        self._ready: Message | None = None
+        self._topic_made = settings.producer.enabled  # the producer makes it
+        self._progressed = self._looked = self._mentioned = began
+
+    def run(self, engine: str | None) -> Started:
+        """Ask for the start, and return when all is ready and Silver has taken what the topic held."""
+        try:
+            return self._run(engine)
+        except Disconnected:
+            raise supervisor_ended(self._settings) from None
+
+    def _run(self, engine: str | None) -> Started:
+        accepted = self._client.ask("start", engine=engine)
+        if accepted["event"] == "stopping":
+            raise _told_to_stop()
+        if accepted["down"] and not self._launched:
+            self._say(f"starting what is down: {', '.join(accepted['down'])}")
+        self._held = set(accepted["held"])
+        for name, by in accepted["held"].items():
+            self._tell(f"{_title(name)} is kept down by {by}; waiting for that")
+        self._until(self._all_ready, "a service")
+        if self._ready is not None and not self._ready["changed"]:
+            return Started(False, accepted["engine"], sales(self._settings), 0.0)
+        self._until(self._are_visible, "sales in Silver")
+        count = self._visible.sales
+        if count:
+            self._tell(f"{count:,} sale{'s' if count > 1 else ''} visible in Silver")
+        else:
+            self._tell("caught up; the topic holds no sale yet")
+        return Started(True, accepted["engine"], count, self._clock() - self._began)
+
+    # -- conditions ---------------------------------------------------------------------------
+
+    def _all_ready(self) -> bool:
+        if not self._topic_made and ("broker" in self._up or not self._settings.kafka.managed):
+            self._make_topic()
+        return self._topic_made and self._ready is not None
+
+    def _make_topic(self) -> None:
+        try:
+            kafka.ensure_topic(self._settings)
+        except BrokerUnavailable:
+            return
+        self._topic_made = True
+        self._tell("topic ready")
+
+    def _are_visible(self) -> bool:
+        before = self._visible.position
+        reached = self._visible.reached()
+        if self._visible.position is not before:
+            self._progressed = self._clock()
+        return reached
+
+    def _until(self, reached: Callable[[], bool], what: str) -> None:
+        self._progressed = self._clock()
+        while not reached():
+            event = self._client.receive(LOOK_SECONDS)
+            now = self._clock()
+            if event is not None:
+                self._progressed = now
+                self._take(event)
+            elif now - max(self._progressed, self._looked) > 1.0:
+                self._looked = now
+                self._look_for_work(now)
+            if now - self._progressed > STALLED_SECONDS:
+                raise self._stalled(what)
+
+    # -- what the supervisor tells --------------------------------------------------------------
+
+    def _take(self, event: Message) -> None:
+        kind = event["event"]
+        if kind == "service_ready":
+            self._up.add(event["service"])
+            if not event["already"]:
+                self._tell(f"{_title(event['service'])} ready")
+        elif kind == "ready":
+            self._ready = event
+        elif kind == "service":
+            self._tell_change(event)
+        elif kind == "failed":
+            tail = "".join(f"\n  | {line}" for line in last_lines(self._settings, event["service"]))
+            raise StartFailed(
+                f"{_title(event['service'])} failed: {event['reason']}{tail}\n",
+                _look(self._settings, event["service"]),
+            )
+        elif kind == "stopping":
+            raise _told_to_stop()
+
+    def _tell_change(self, entry: Message) -> None:
+        title, state = _title(entry["service"]), entry["state"]
+        if state == states.RUNNING:
+            self._held.discard(entry["service"])
+        elif state == states.STOPPING:
+            self._tell(f"{title} {entry['reason']}")
+        elif state == states.RESTARTING:
+            self._tell(f"{title} crashed, is started again: {entry['reason']}")
+
+    # -- progress -----------------------------------------------------------------------------
+
+    def _look_for_work(self, now: float) -> None:
+        """Nothing was told for a while: is a batch or lot being worked on, or a service kept down by somebody?"""
+        if self._held:
+            self._progressed = now
+        for name in services.JOBS:
+            record = heartbeat.read(self._settings.state, name)
+            if record is None or record.working_since is None or not heartbeat.alive(record):
+                continue
+            self._progressed = now
+            took = time.time() - record.working_since
+            if min(took, now - self._mentioned) > WORK_SECONDS:
+                self._mentioned = now
+                self._tell(
+                    f"{_title(name)} is working on one {'lot' if name == 'silver' else 'batch'}, {took:.0f} s so far"
+                )
+
+    def _stalled(self, what: str) -> StartFailed:
+        reasons = []
+        for service in services.enabled(self._settings):
+            ready, why = service.ready(self._settings)
+            if not ready:
+                reasons.append(f"{service.title}: {why}")
+        why = "; ".join(reasons) or "all services run, but Silver does not get further"
+        return StartFailed(f"no progress for {STALLED_SECONDS:.0f} s while waiting for {what} ({why})", "ventes doctor")
+
+    def _tell(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._say(f"[{self._clock() - self._began:5.1f} s] {text}")
+
+
+def _title(name: str) -> str:
+    return services.BY_NAME[name].title
+
+
+def _look(settings: Settings, name: str) -> str:
+    return f"the whole log: {settings.log(name)}"
+
+
+def supervisor_ended(settings: Settings) -> StartFailed:
+    """The error for a supervisor that is gone, with what it said last."""
+    said = log_files.last_message(services.output(settings, "supervisor"))
+    return StartFailed(f"the supervisor ended: {said or 'it said nothing'}", _look(settings, "supervisor"))
+
+
+def _told_to_stop() -> StartFailed:
+    return StartFailed("the pipeline was told to stop during the start", "run the command again")
+
+
+def last_lines(settings: Settings, name: str, count: int = 8) -> list[str]:
+    """The newest lines of a service's log, or of its raw output if it died before it could log."""
+    for path in (settings.log(name), services.output(settings, name)):
+        lines = [line for line in log_files.last_lines(path, 4 * count) if line.strip()]
+        if lines:
+            return [line[:300] for line in lines[-count:]]
+    return []

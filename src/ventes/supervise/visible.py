@@ -1,0 +1,92 @@
+"""Whether the sales that the topic holds can be seen in Silver: asked of the tables themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ventes import kafka
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.deltalog.log import Log, TableMissing
+from ventes.deltalog.snapshot import Snapshot
+from ventes.deltalog.table import Table
+from ventes.errors import BrokerUnavailable
+from ventes.lake import accepted_gaps, tables
+from ventes.lake.open_tables import OpenTables
+from ventes.lake.positions import Position, furthest, of_bronze, of_log
+
+
+class Visible:
+    """Follows Silver up to what the topic held when it was first asked; with a producer, at least to one sale.
+
+    A look at tables that did not change is two `stat` calls for each.
+    """
+
+    def __init__(self, settings: Settings, ends: Callable[[Settings], Position | None] | None = None) -> None:
+        """`ends` asks the topic; `topic_ends` if it is not given."""
+        self._settings = settings
+        self._ends = ends or topic_ends
+        self._tables = OpenTables(settings)
+        self._goal: Position | None = None
+        self._versions: list[object] = []
+        self.position: Position = {}
+        """Up to which message Silver was when last looked at."""
+        self.sales = 0
+        """Rows of ventes_clean when last looked at."""
+
+    def reached(self) -> bool:
+        """Look. Raises LakeDamaged."""
+        if not self._goal:
+            self._goal = self._ends(self._settings)
+        if not self._goal:
+            return self._goal is not None and not self._settings.producer.enabled
+        self._look()
+        if self._settings.producer.enabled and not self.sales:
+            return False
+        gaps = accepted_gaps.read(self._settings.lake)
+        return all(max(self.position.get(key, -1), gaps.last(*key)) >= offset for key, offset in self._goal.items())
+
+    def _look(self) -> None:
+        clean, rejects, bronze = self._log(CLEAN), self._log(REJETS), self._log(BRONZE)
+        there = [log for log in (clean, rejects) if log is not None]
+        versions: list[object] = [(log.path, log.version, log.committed_at) for log in (*there, bronze) if log]
+        if versions != self._versions:
+            self.position = furthest(*map(of_log, there))
+            if bronze is not None:
+                self._pass_over_what_holds_no_message(bronze)
+            self.sales = Snapshot.of_log(clean, CLEAN).rows if clean is not None else 0
+            self._versions = versions
+
+    def _pass_over_what_holds_no_message(self, bronze: Log) -> None:
+        """Where Silver has all rows of Bronze, it is as far as Bronze has read: behind markers of transactions too."""
+        rows = of_log(bronze)
+        for key, offset in of_bronze(bronze).items():
+            if self.position.get(key, -1) >= rows.get(key, -1):
+                self.position[key] = max(offset, self.position.get(key, -1))
+
+    def _log(self, table: Table) -> Log | None:
+        try:
+            return self._tables.log(table)
+        except TableMissing:
+            return None
+
+
+def topic_ends(settings: Settings) -> Position | None:
+    """(topic_id, partition) → last offset, of the partitions that hold a message; None if nobody answers."""
+    try:
+        with kafka.Admin(settings) as admin:
+            topic_id, ends = admin.topic_id(), admin.end_offsets()
+    except BrokerUnavailable:
+        return None
+    if topic_id is None:
+        return None
+    label = accepted_gaps.read(settings.lake).label(topic_id)
+    return {(label, number): high - 1 for number, (low, high) in ends.items() if high > low}
+
+
+def sales(settings: Settings) -> int:
+    """Rows of ventes_clean now."""
+    try:
+        return tables.snapshot(settings, CLEAN).rows
+    except TableMissing:
+        return 0

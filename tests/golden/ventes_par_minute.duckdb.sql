@@ -1,0 +1,8 @@
+SELECT
+  minute,
+  CAST(SUM(total_transactions) AS BIGINT) AS total_transactions,
+  CAST(SUM(revenue_total) AS DECIMAL(28, 2)) AS revenue_total,
+  CAST(SUM(items_sold) AS BIGINT) AS items_sold
+FROM partials
+GROUP BY
+  minute

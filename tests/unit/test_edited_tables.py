@@ -1,0 +1,177 @@
+"""Tables that somebody else changed: set back, edited, optimized, replaced by an older copy. Nothing is doubled."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from harness.silver_engine import bronze_rows, random_sales
+from harness.silver_run import run, settings_of
+from tests.unit.test_silver_loop import assert_exact, fill_bronze
+from ventes.config import Settings
+from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
+from ventes.deltalog import commit
+from ventes.deltalog.log import Log
+from ventes.deltalog.table import Table
+from ventes.errors import LakeDamaged
+from ventes.lake import tables
+from ventes.lake.positions import of_bronze
+from ventes.lake.tables import path_of
+
+Edit = Callable[[Path], object]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A lake of three lots."""
+    made = settings_of(tmp_path)
+    tables.ensure(made, BRONZE)
+    for lot in range(3):
+        fill_bronze(made, seed=lot, count=200, first=200 * lot)
+        run(made)
+    return made
+
+
+def set_back(path: Path) -> None:
+    table = DeltaTable(path)
+    table.restore(table.version() - 1)
+
+
+def delete_one(path: Path) -> None:
+    table = DeltaTable(path)
+    newest = max(table.to_pyarrow_table()["offset"].to_pylist())
+    table.delete(f'"offset" = {newest}')
+
+
+def add_one(path: Path) -> None:
+    table = DeltaTable(path)
+    rows = table.to_pyarrow_table().slice(0, 1)
+    write_deltalake(path, rows, mode="append")
+
+
+def optimize(path: Path) -> None:
+    DeltaTable(path).optimize.compact()
+
+
+@pytest.mark.parametrize("table", [CLEAN, REJETS], ids=lambda table: table.name)
+@pytest.mark.parametrize("edit", [set_back, delete_one, add_one])
+def test_rows_that_no_lot_wrote_or_that_are_gone_are_refused(settings: Settings, table: Table, edit: Edit) -> None:
+    edit(path_of(settings, table))
+    before = {one.name: DeltaTable(path_of(settings, one)).version() for one in (CLEAN, REJETS, *ROLLUPS)}
+    with pytest.raises(LakeDamaged, match=rf"{table.name} holds 1?\d* rows (fewer|more) than were written"):
+        run(settings)
+    assert before == {one.name: DeltaTable(path_of(settings, one)).version() for one in (CLEAN, REJETS, *ROLLUPS)}
+
+
+@pytest.mark.parametrize("table", [CLEAN, REJETS], ids=lambda table: table.name)
+def test_the_edit_is_noticed_while_the_job_runs(settings: Settings, table: Table) -> None:
+    """Between two lots, without a restart."""
+    from harness.silver_run import UntilIdle, loop_of
+
+    class EditsOnce(UntilIdle):
+        edited = False
+
+        def wait(self, seconds: float) -> bool:
+            if not self.edited:
+                self.edited = True
+                set_back(path_of(settings, table))
+                fill_bronze(settings, seed=9, count=50, first=600)
+                return False
+            return super().wait(seconds)
+
+    with pytest.raises(LakeDamaged, match="than were written"):
+        loop_of(settings, stopper=EditsOnce()).run()
+
+
+@pytest.mark.parametrize("table", ROLLUPS, ids=lambda table: table.name)
+@pytest.mark.parametrize("edit", [set_back, optimize])
+def test_an_aggregate_that_was_changed_is_made_anew(settings: Settings, table: Table, edit: Edit) -> None:
+    edit(path_of(settings, table))
+    fill_bronze(settings, seed=9, count=50, first=600)
+    assert run(settings) == 0
+    assert_exact(settings)
+
+
+@pytest.mark.parametrize("table", ROLLUPS, ids=lambda table: table.name)
+def test_an_aggregate_whose_values_were_edited_is_made_anew(settings: Settings, table: Table) -> None:
+    column = next(field.name for field in table.schema if pa.types.is_decimal(field.type))
+    DeltaTable(path_of(settings, table)).update({column: f"{column} + 1"})
+    assert run(settings) == 0
+    assert_exact(settings)
+
+
+@pytest.mark.parametrize("table", [CLEAN, REJETS, *ROLLUPS], ids=lambda table: table.name)
+def test_set_back_and_forward_again_is_as_if_nothing_had_been(settings: Settings, table: Table) -> None:
+    path = path_of(settings, table)
+    newest = DeltaTable(path).version()
+    set_back(path)
+    DeltaTable(path).restore(newest)
+    fill_bronze(settings, seed=9, count=50, first=600)
+    assert run(settings) == 0
+    assert_exact(settings)
+
+
+@pytest.mark.parametrize("table", [BRONZE, CLEAN, REJETS], ids=lambda table: table.name)
+def test_files_that_a_person_optimizes_are_the_same_table(settings: Settings, table: Table) -> None:
+    optimize(path_of(settings, table))
+    for lot in range(2):
+        fill_bronze(settings, seed=9 + lot, count=50, first=600 + 50 * lot)
+        assert run(settings) == 0
+    assert not Log.open(path_of(settings, CLEAN)).edited
+    assert_exact(settings)
+
+
+@pytest.mark.parametrize("table", [REJETS, *ROLLUPS], ids=lambda table: table.name)
+def test_an_older_copy_of_a_folder_is_refused_or_completed(settings: Settings, tmp_path: Path, table: Table) -> None:
+    path, copy = path_of(settings, table), tmp_path / "copy"
+    shutil.copytree(path, copy)
+    fill_bronze(settings, seed=9, count=200, first=600)
+    run(settings)
+    shutil.rmtree(path)
+    shutil.copytree(copy, path)
+    if table is REJETS:
+        with pytest.raises(LakeDamaged, match="an older copy"):
+            run(settings)
+    else:
+        assert run(settings) == 0
+        assert_exact(settings)
+
+
+def test_a_bronze_that_was_set_back_goes_on_behind_what_it_holds(settings: Settings) -> None:
+    log = Log.open(settings.bronze)
+    commit.append_files(log, [], {"ventes-bronze:T:0": 612})  # read through markers
+    assert of_bronze(log) == {("T", 0): 612}
+    DeltaTable(settings.bronze).restore(DeltaTable(settings.bronze).version() - 2)
+    log.refresh()
+    assert log.edited
+    assert log.missing_rows == 200
+    assert of_bronze(log) == {("T", 0): 399}
+
+
+def test_every_commit_of_ours_is_accounted_for(settings: Settings) -> None:
+    """Appends, replacements and compactions keep the books, also from a checkpoint."""
+    for table in (BRONZE, CLEAN, REJETS, *ROLLUPS):
+        path = path_of(settings, table)
+        log = Log.open(path)
+        assert not log.edited
+        assert log.missing_rows == 0
+        assert log.present_rows == DeltaTable(path).to_pyarrow_table().num_rows
+        DeltaTable(path).create_checkpoint()
+        opened = Log.open(path)
+        assert (opened.checksum, opened.rows, opened.edited) == (log.checksum, log.rows, False)
+
+
+def test_a_lake_that_says_nothing_is_taken_as_it_is(settings: Settings) -> None:
+    """Of a release that did not keep these books."""
+    log = Log.open(path_of(settings, CLEAN))
+    for name in ("ventes-files", "ventes-rows"):
+        log.transactions.pop(name)
+    assert not log.edited
+    assert log.missing_rows == 0
+    rows = bronze_rows(random_sales(1, 1, 0, 1))
+    assert rows.num_rows == 1

@@ -1,0 +1,56 @@
+"""The SQL that runs, as files, so that a review sees a change. `python -m tests.unit.test_golden_sql` writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import sqlglot
+
+from ventes.config import Rules
+from ventes.contract.dialect import BOTH_ENGINES, Dialect, Value, sql
+from ventes.contract.tables import ROLLUPS
+from ventes.judging import fast_path
+from ventes.lake.rollups import PARTIALS, rollup_sql
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+PARAMETERS: dict[str, Value] = {
+    "processed_at": datetime(2026, 1, 5, 10, tzinfo=timezone.utc),
+    "lot": 7,
+    "watermark_us": 600_000_000,
+}
+
+
+def statements() -> Iterator[tuple[str, str]]:
+    """(file name, SQL) of every statement, for the default rules, as each engine runs it."""
+    dialects: tuple[Dialect, ...] = ("duckdb", "spark")
+    for name in BOTH_ENGINES:
+        for dialect in dialects:
+            yield f"{Path(name).name}.{dialect}.sql", sql(name, dialect, **PARAMETERS)
+    for partial in PARTIALS:
+        yield f"partial_{partial}.duckdb.sql", sql(f"lake/sql/partial_{partial}", "duckdb")
+    for table in ROLLUPS:
+        yield f"{table.name}.duckdb.sql", rollup_sql(table.name, Rules())
+    utc = ZoneInfo("UTC")
+    yield "fast_path.duckdb.sql", fast_path.query(utc, utc, 2026)
+
+
+def pretty(statement: str, name: str) -> str:
+    """One clause per line, so that a difference is small."""
+    dialect = "databricks" if ".spark." in name else "duckdb"
+    return sqlglot.parse_one(statement, read=dialect).sql(dialect, pretty=True) + "\n"
+
+
+def test_the_sql_that_runs_is_the_golden_one() -> None:
+    found = {name: pretty(statement, name) for name, statement in statements()}
+    kept = {path.name: path.read_text(encoding="utf-8") for path in GOLDEN.glob("*.sql")}
+    assert set(found) == set(kept)
+    for name in found:
+        assert found[name] == kept[name], f"{name}: if the change is meant, python -m tests.unit.test_golden_sql"
+
+
+if __name__ == "__main__":
+    for name, statement in statements():
+        (GOLDEN / name).write_text(pretty(statement, name), encoding="utf-8")
