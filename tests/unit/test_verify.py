@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -163,7 +164,7 @@ def test_every_stored_column_is_expected_or_says_why_not() -> None:
 
 @pytest.mark.parametrize(("spent", "level"), [("499.99", "Standard"), ("500.00", "Premium")])
 def test_a_threshold_between_two_cents_means_the_same_to_job_and_verify(tmp_path: Path, spent: str, level: str) -> None:
-    settings = settings_of(tmp_path, rules={"premium_from": "499.994"})
+    settings = settings_of(tmp_path, rules={"premium_from": Decimal("499.994")})
     ingest(settings, [sale(1, montant=float(spent))])
     assert loop_of(settings, EmbeddedSilver).run() == 0
     assert [row["segment_depense"] for row in rows_of(settings, AGGREGES)] == [level]

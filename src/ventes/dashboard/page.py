@@ -86,7 +86,7 @@ def settings_now() -> Settings:
 
 def lake_of(settings: Settings) -> Lake:
     """The one Lake of these settings in this process."""
-    key = settings.model_dump_json()
+    key = settings.fingerprint()
     with _guard:
         if key not in _lakes:
             _lakes[key] = Lake(settings)

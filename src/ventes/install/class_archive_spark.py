@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from ventes.broker import managed
 from ventes.config import PROJECT, Settings, Spark
 from ventes.errors import InstallError
@@ -66,8 +68,8 @@ def main() -> int:
     return 0
 
 
-def _leave_behind(archive: Path) -> dict[str, str]:
-    return {"spark.driver.extraJavaOptions": f"-XX:ArchiveClassesAtExit={archive}"}
+def _leave_behind(archive: Path) -> dict[str, SecretStr]:
+    return {"spark.driver.extraJavaOptions": SecretStr(f"-XX:ArchiveClassesAtExit={archive}")}
 
 
 def _rehearse(settings: Settings) -> None:
