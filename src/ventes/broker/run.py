@@ -13,10 +13,12 @@ from typing import NoReturn
 from ventes import config
 from ventes.broker import managed
 from ventes.errors import VentesError
+from ventes.runtime.umask import keep_private
 from ventes.supervise.restart import NEEDS_A_PERSON
 
 
 def main() -> NoReturn:
+    keep_private()
     try:
         settings = config.load()
         managed.prepare(settings)

@@ -19,6 +19,7 @@ import typer
 from ventes import config
 from ventes.config import Settings
 from ventes.errors import UsageError
+from ventes.runtime.umask import persons_mode
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -229,6 +230,7 @@ def _target(path: Path | None) -> Iterator[IO[bytes]]:
     try:
         with partial.open("wb") as out:
             yield cast(IO[bytes], out)
+        partial.chmod(persons_mode())  # a file that the person asked for by name, not one of ours
         partial.replace(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "choose another file") from None

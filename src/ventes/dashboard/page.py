@@ -30,6 +30,7 @@ from ventes.dashboard.tabs import country, delays, loyalty, products, raw, rejec
 from ventes.dashboard.view import View
 from ventes.errors import VentesError
 from ventes.runtime.heartbeat import Reporter
+from ventes.runtime.umask import keep_private
 
 TITLE = "Sales, live"
 ICON = (
@@ -131,6 +132,7 @@ class OwnTab:
 
 def render(own_tabs: Sequence[str] = ()) -> Board:
     """Draw the page. `own_tabs`: labels of tabs that the script itself may fill; unused ones are not shown."""
+    keep_private()
     st.set_page_config(page_title=TITLE, page_icon=ICON, layout="wide")
     try:
         settings = settings_now()

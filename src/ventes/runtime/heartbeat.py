@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from ventes.runtime.files import write_atomically
+from ventes.runtime.redaction import redacted
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Reporter:
         for name, value in changes.items():
             if name not in Heartbeat.__dataclass_fields__:
                 raise AttributeError(f"a heartbeat has no field {name!r}")
-            setattr(self.record, name, value)
+            setattr(self.record, name, redacted(value) if isinstance(value, str) else value)
         self.record.beat = time.time()
         write_atomically(self._path, json.dumps(asdict(self.record)))
 

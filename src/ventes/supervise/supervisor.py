@@ -24,6 +24,7 @@ from ventes.config import Settings
 from ventes.errors import VentesError
 from ventes.lake.writer_lock import WriterLock
 from ventes.runtime import heartbeat, log_files, logs
+from ventes.runtime.umask import keep_private
 from ventes.supervise import orphans, processes, service_records, services, states
 from ventes.supervise.service_records import Entry, Ledger
 from ventes.supervise.service_state import IDLE, SOON, Unit, World
@@ -234,6 +235,7 @@ def supervise(settings: Settings, offered: Sequence[Service] = services.ALL) -> 
 
 
 if __name__ == "__main__":
+    keep_private()
     try:
         supervise(config.load())
     except VentesError as error:
