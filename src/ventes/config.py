@@ -387,7 +387,8 @@ def _origin(loc: tuple[int | str, ...], path: Path, environment: Environment, fl
     for length in range(len(place), 0, -1):
         if place[:length] in environment.variables:
             return f"in the environment variable {environment.variables[place[:length]]}"
-    return f"in {path}"
+    parts = [name for there, name in environment.variables.items() if there[: len(place)] == place and place]
+    return " or ".join((f"in {path}", *(f"in the environment variable {name}" for name in parts)))
 
 
 _PLAIN = {
@@ -412,6 +413,7 @@ def _explain(item: Any, origin: str) -> str:
         return f"unknown key {key!r} ({origin})"
     value = item["input"]
     hidden = place[:2] in _NEVER_SHOWN or not isinstance(value, str | int | float | Decimal | Path)
+    hidden |= item["type"] == "model_type"  # in the place of a section, and so of any of its keys
     why = _PLAIN.get(item["type"], item["msg"].removeprefix("Value error, "))
     return f"{key}{'' if hidden else f' = {shown(value)}'}: {why} ({origin})"
 

@@ -74,7 +74,7 @@ def test_what_is_no_toml_is_named_with_its_line(toml: Path) -> None:
         ("[page]\nsql_seconds = true", "page.sql_seconds = true", "a number"),
         ('[page]\nhosts = "a"', "page.hosts = 'a'", "a list"),
         ("[page]\ncurrency = 5", "page.currency = 5", "text, in quotes"),
-        ("page = 3", "page = 3", "section"),
+        ("page = 3", "page: must be", "section"),
         ("[rules]\nstandard_from = true", "rules.standard_from = true", "a number"),
         ("[maintenance]\nhistory_hours = inf", "maintenance.history_hours = inf", "finite"),
         ("[maintenance]\nhistory_hours = nan", "maintenance.history_hours = nan", "finite"),
