@@ -429,17 +429,29 @@ def _require_private(path: Path, file: dict[str, Any]) -> None:
             f"every user of this machine may write {path} (mode {mode:04o}), and so decide what this pipeline runs",
             f"chmod go-w {path}",
         )
-    secrets = [
-        ".".join((*place, key))
-        for place in _NEVER_SHOWN
-        for key, value in _table(file, place).items()
-        if value and is_secret_name(key)
-    ]
+    secrets = _secret_keys(file)
     if secrets and mode & 0o077:
         raise ConfigError(
             f"{path} holds a secret ({', '.join(secrets)}), and other users may read the file (mode {mode:04o})",
             f"chmod 600 {path}",
         )
+
+
+def _secret_keys(values: dict[str, Any]) -> list[str]:
+    """The keys of these values that hold a secret, dotted."""
+    return [
+        ".".join((*place, key))
+        for place in _NEVER_SHOWN
+        for key, value in _table(values, place).items()
+        if value and is_secret_name(key)
+    ]
+
+
+def where_secrets_are(settings: Settings) -> dict[str, str]:
+    """Dotted key → the path of ventes.toml or "the environment", for each secret of the settings. No secret itself."""
+    environment = read_environment(os.environ, Settings, _OTHER_VARIABLES)
+    file = dict.fromkeys(_secret_keys(read_file(settings.config_file)), str(settings.config_file))
+    return {**file, **dict.fromkeys(_secret_keys(environment.values), "the environment")}
 
 
 def _table(values: Any, place: Place) -> dict[str, Any]:
