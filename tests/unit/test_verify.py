@@ -24,6 +24,8 @@ from ventes.contract.tables import AGGREGES, ALL, BRONZE, CLEAN, PAR_PAYS, REJET
 from ventes.deltalog.table import Table
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.lake.tables import path_of
+from ventes.operations.rebuild import rebuild
+from ventes.runtime.stop import Stopper
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +156,19 @@ def test_an_empty_log_entry_is_named(lake: Settings) -> None:
     _empty_the_last_log_entry(lake)
     with pytest.raises(Exception, match="is empty"):
         verified(lake)
+
+
+def test_reasons_of_an_earlier_release_are_told_and_rebuilt(lake: Settings) -> None:
+    _table(lake, REJETS).update(
+        predicate="motifs[1] = 'negative:montant'", updates={"motifs": "make_array('range:montant')"}
+    )
+    report = verified(lake)
+    (silver,) = [check for check in report.checks if not check.ok]
+    assert silver.invariant == "I4 silver"
+    assert "`ventes rebuild silver` gives them those of now" in silver.differences[0]
+    rebuild(lake, lambda _: None, lambda _: None, Stopper())
+    assert verified(lake).ok
+    assert ["negative:montant"] in [row["motifs"] for row in rows_of(lake, REJETS)]
 
 
 def test_every_stored_column_is_expected_or_says_why_not() -> None:
