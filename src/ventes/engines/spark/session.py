@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -212,7 +213,7 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
         conf.set(key, value)
     # A file of ours alone instead of --conf: everybody may read a command line, and [spark.conf] may hold a secret.
     properties = scratch / "spark.properties"
-    write_atomically(properties, "".join(f"{key} {_escaped(value)}\n" for key, value in wanted.items()))
+    write_atomically(properties, "".join(_property(key, value) for key, value in wanted.items()))
     submit = os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")
     os.environ["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {shlex.quote(str(properties))} {submit}"
     console = settings.state / "log" / f"spark-{job}-console.log"
@@ -231,12 +232,14 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
             ) from error
         finally:
             os.environ["PYSPARK_SUBMIT_ARGS"] = submit
-            properties.unlink()
+            properties.unlink(missing_ok=True)
 
 
-def _escaped(value: str) -> str:
-    """`value` as Java's properties reader gives it back."""
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+def _property(key: str, value: str) -> str:
+    """A line that Java's properties reader gives back as this key and value."""
+    key = re.sub(r"([\\:=# ])", r"\\\1", key)
+    value = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{key}={value}\n"
 
 
 def _join(wanted: Mapping[str, str], hidden: Container[str]) -> tuple[SparkSession, tuple[str, ...]]:
