@@ -152,6 +152,23 @@ def test_another_password_is_another_fingerprint(toml: Path) -> None:
     assert len(prints) == 4
 
 
+def test_kafka_clients_get_them_in_clear_text_and_a_missing_key_file_is_not_repeated() -> None:
+    from ventes import kafka
+    from ventes.engines.spark.kafka_source import java_security
+
+    config = kafka.client_config(Settings(kafka={"managed": False, "security": USUAL}))
+    assert {key: config[key] for key in USUAL} == USUAL
+    assert f'password="{CANARY}"' in java_security(USUAL)["sasl.jaas.config"]
+    for key in ("ssl.ca.location", "ssl.key.location", "ssl.certificate.location"):
+        named = Settings(kafka={"managed": False, "security": {key: f"/{CANARY}.pem"}})
+        with pytest.raises(ConfigError, match=f"kafka.security {key}") as caught:
+            kafka.client_config(named)
+        assert CANARY not in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        java_security({"ssl.ca.location": f"/{CANARY}.pem"})
+    assert CANARY not in str(caught.value)
+
+
 # -- programs ---------------------------------------------------------------------------------
 
 
