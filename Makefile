@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything runs in .venv, which `make install` (and `make test`) creates.
 .DEFAULT_GOAL := help
-.PHONY: help install test check format bench plots lock screenshots
+.PHONY: help install test check audit sbom format bench plots lock screenshots
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -28,6 +28,12 @@ check: install ## style, types, imports between rooms, dead code; changes nothin
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/vulture
+
+audit: install ## ask OSV for known vulnerabilities of every wheel and jar; fails if it cannot ask
+	@PYTHONPATH=src:. $(PY) -m supply_chain.audit
+
+sbom: install ## sbom.cdx.json: every wheel and jar with its hashes (CycloneDX)
+	PYTHONPATH=src:. $(PY) -m supply_chain.sbom sbom.cdx.json
 
 format: install ## let ruff mend style and imports
 	.venv/bin/ruff check --fix

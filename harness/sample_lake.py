@@ -153,7 +153,7 @@ def _messages(first: int, count: int, done: int, total: int, start: datetime, en
               FROM placed JOIN catalogue USING (p), names
             )
             SELECT vente_id, client_id, produit_id, "timestamp", quantite, montant, client_nom, produit_nom, categorie,
-                   pays, segment, CASE WHEN bad THEN ['range:montant'] ELSE []::VARCHAR[] END AS motifs,
+                   pays, segment, CASE WHEN bad THEN ['negative:montant'] ELSE []::VARCHAR[] END AS motifs,
                    NULL::VARCHAR AS _extra, '{TOPIC}' AS topic_id, 0::INTEGER AS "partition", i AS "offset",
                    t + INTERVAL 150 MILLISECOND + to_microseconds((u(i, 6) * 80000)::BIGINT) AS kafka_ts,
                    t + INTERVAL 900 MILLISECOND + to_microseconds((u(i, 7) * 900000)::BIGINT) AS date_ingestion,

@@ -7,55 +7,44 @@ Relative paths are taken from the folder of the ventes.toml that was read.
 
 from __future__ import annotations
 
+import hashlib
 import os
-import sys
+import stat
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from ventes.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
-
-if TYPE_CHECKING:
-    from importlib.abc import Traversable
+from ventes.setting_sources import Environment, Place, merged, read_environment, read_file
+from ventes.setting_types import (
+    Folder,
+    Fraction,
+    Host,
+    HostPattern,
+    Megabytes,
+    Money,
+    Port,
+    Seconds,
+    Zone,
+    has_secret_option,
+    is_secret_name,
+    refused_in_path,
+    shown,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The checkout: the guide's scripts, ventes.toml and .venv live here."""
 
 CONFIG_VARIABLE = "VENTES_CONFIG"
 
-Port = Annotated[int, Field(ge=1, le=65535)]
 Engine = Literal["spark", "embedded"]
 
-
-def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(f"unknown time zone {name!r}; use a name such as 'UTC' or 'Europe/Paris'")
-    return name
-
-
-Zone = Annotated[str, AfterValidator(_known_zone)]
-
-Money = Annotated[Decimal, Field(ge=0, max_digits=28, decimal_places=6, allow_inf_nan=False)]
-"""An amount, as it is written in ventes.toml: never a float."""
-
-HostName = Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$|^[0-9A-Fa-f:]+$")]
-"""dash.example.com, *.example.com, an IP address. Not `*`: any web site could then speak to the page."""
-
 _SERVER = r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}"
+
+# -- values that are never shown --------------------------------------------------------------
 
 KAFKA_SECURITY_KEYS = frozenset(
     {
@@ -72,26 +61,77 @@ KAFKA_SECURITY_KEYS = frozenset(
 )
 """librdkafka names that may stand in [kafka.security]; they reach producer, jobs and admin alike."""
 
+_SECURITY_CHOICES = {
+    "security.protocol": {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl"},
+    "sasl.mechanism": {"plain", "scram-sha-256", "scram-sha-512", "gssapi", "oauthbearer"},
+    "ssl.endpoint.identification.algorithm": {"https", "none"},
+}
+"""Checked here: librdkafka and Java would repeat a wrong value in their errors."""
+
+
+def _allowed_security(security: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for key, value in security.items():
+        if key not in KAFKA_SECURITY_KEYS:
+            raise ValueError(f"the key {key!r} is not passed on; allowed: {', '.join(sorted(KAFKA_SECURITY_KEYS))}")
+        choices = _SECURITY_CHOICES.get(key)
+        if choices and value.get_secret_value().lower() not in choices:
+            raise ValueError(f"{key} must be one of {', '.join(sorted(choices))}")
+    return security
+
+
+def _allowed_conf(conf: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for key, value in conf.items():
+        if not key.startswith("spark."):
+            raise ValueError(f"the key {key!r} is no Spark setting; they begin with spark.")
+        if key.endswith("JavaOptions") and has_secret_option(value.get_secret_value()):
+            raise ValueError(
+                f"{key} holds a secret, and everybody on this machine can read a command line: "
+                "write the options into a file with mode 0600 and set the key to @/path/of/that/file"
+            )
+    return conf
+
+
+Security = Annotated[dict[str, SecretStr], AfterValidator(_allowed_security)]
+SparkConf = Annotated[dict[str, SecretStr], AfterValidator(_allowed_conf)]
+
+_NEVER_SHOWN = (("kafka", "security"), ("spark", "conf"))
+"""The tables of these two types."""
+
+
+def _revealed(table: dict[str, SecretStr]) -> dict[str, str]:
+    return {key: value.get_secret_value() for key, value in table.items()}
+
+
+# -- sections ---------------------------------------------------------------------------------
+
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+    )
 
 
 class Kafka(_Section):
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 9092
     controller_port: Port = 9093
     topic: str = Field("ventes_stream", pattern=r"^[A-Za-z0-9._-]{1,200}$")
     partitions: int = Field(1, ge=1, le=1000)
     managed: bool = True
     """True: `ventes start` runs the broker. False: it is somebody else's, only its address counts."""
-    retention_hours: int = Field(168, ge=1)
-    max_message_bytes: int = Field(10_485_760, ge=1_000_000)
+    retention_hours: int = Field(168, ge=1, le=876_000)
+    max_message_bytes: int = Field(10_485_760, ge=1_000_000, le=1_000_000_000)
     flush_every_message: bool = False
-    heap_mb: int = Field(384, ge=128)
+    heap_mb: Megabytes = Field(384, ge=128)
     servers: str = Field("", alias="bootstrap", pattern=rf"^({_SERVER}(\s*,\s*{_SERVER})*)?$")
     """`bootstrap` in ventes.toml: "h1:9092,h2:9092" of a cluster that is not managed here; else host and port count."""
-    security: dict[str, str] = Field(default_factory=dict)
+    security: Security = Field(default_factory=dict)
+    """Secret as a whole: no value of it is shown anywhere."""
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
@@ -112,20 +152,15 @@ class Kafka(_Section):
             raise ValueError("bootstrap is for a cluster of your own: set managed = false, or use host and port")
         return self
 
-    @model_validator(mode="after")
-    def _allowed_security(self) -> Kafka:
-        for key in self.security:
-            if key not in KAFKA_SECURITY_KEYS:
-                raise ValueError(
-                    f"security key {key!r} is not passed on; allowed: {', '.join(sorted(KAFKA_SECURITY_KEYS))}"
-                )
-        return self
+    def client_security(self) -> dict[str, str]:
+        """[kafka.security] in clear text, for a Kafka client. Never log or show it."""
+        return _revealed(self.security)
 
 
 class Paths(_Section):
-    lake: Path = Path("/tmp/delta")
-    logs: Path = Path("/tmp")
-    state: Path = Path(".ventes")
+    lake: Folder = Path("/tmp/delta")
+    logs: Folder = Path("/tmp")
+    state: Folder = Path(".ventes")
     """Run records, Kafka's data, jars and caches. Not in /tmp: Debian empties that at boot."""
 
 
@@ -139,8 +174,8 @@ class Rules(_Section):
 
     time_zone: Zone = "UTC"
     """The zone whose midnight begins a `jour`."""
-    watermark_minutes: int = Field(10, ge=0)
-    loyal_from: int = Field(2, ge=1)
+    watermark_minutes: int = Field(10, ge=0, le=5_256_000)
+    loyal_from: int = Field(2, ge=1, le=1_000_000_000)
     standard_from: Money = Decimal(100)
     premium_from: Money = Decimal(500)
 
@@ -153,77 +188,69 @@ class Rules(_Section):
 
 class Producer(_Section):
     enabled: bool = True
-    rate: float = Field(0.5, gt=0)
+    rate: Fraction = Field(0.5, gt=0, le=10_000_000)
     """Sales a second; 0.5 is one every 2 seconds."""
     clients: int = Field(300, ge=1, le=1_000_000)
 
 
 class Page(_Section):
-    address: str = "127.0.0.1"
-    hosts: list[HostName] = Field(default_factory=list)
+    address: Host = "127.0.0.1"
+    hosts: list[HostPattern] = Field(default_factory=list)
     """Names by which people reach the page, beside localhost and `address`; another name is refused."""
     port: Port = 8501
     refresh_seconds: int = Field(5, ge=5, le=30)
     currency: str = Field("$", min_length=1, max_length=5)
     sql: bool = True
     """Whether the page offers the SQL tab."""
-    sql_seconds: float = Field(2.0, gt=0, le=60)
-    sql_rows: int = Field(10_000, ge=1)
-    sql_memory_mb: int = Field(512, ge=64)
-    tabs: Path = Path("dashboard_tabs")
+    sql_seconds: Fraction = Field(2.0, gt=0, le=60)
+    sql_rows: int = Field(10_000, ge=1, le=10_000_000)
+    sql_memory_mb: Megabytes = Field(512, ge=64)
+    tabs: Folder = Path("dashboard_tabs")
     """A folder whose *.py files each add a tab."""
 
 
 class Spark(_Section):
-    master: str = "local[2]"
-    driver_memory: str = Field("1g", pattern=r"^[1-9]\d*[mg]$")
-    bronze_trigger_seconds: float = Field(2.0, gt=0)
-    silver_trigger_seconds: float = Field(2.0, gt=0)
-    max_rows_per_batch: int = Field(400_000, ge=1)
-    conf: dict[str, str] = Field(default_factory=dict)
-    """Any further spark.* setting, passed through."""
+    master: str = Field("local[2]", pattern=r"^[^@\s]+$")
+    driver_memory: str = Field("1g", pattern=r"^[1-9]\d{0,5}[mg]$")
+    bronze_trigger_seconds: Seconds = 2.0
+    silver_trigger_seconds: Seconds = 2.0
+    max_rows_per_batch: int = Field(400_000, ge=1, le=1_000_000_000)
+    conf: SparkConf = Field(default_factory=dict)
+    """Any further spark.* setting, passed through. Any of them may be a secret, so no value of it is shown."""
+
+    def further_conf(self) -> dict[str, str]:
+        """[spark.conf] in clear text, for Spark. Never log or show it."""
+        return _revealed(self.conf)
 
 
 class Embedded(_Section):
-    max_rows_per_batch: int = Field(50_000, ge=1)
-    memory_mb: int = Field(256, ge=64)
+    max_rows_per_batch: int = Field(50_000, ge=1, le=1_000_000_000)
+    memory_mb: Megabytes = Field(256, ge=64)
 
 
 class Maintenance(_Section):
-    history_hours: float = Field(6, gt=0)
+    history_hours: Fraction = Field(6, gt=0, le=876_000)
     """How far back the tables can be read `as of`; older files are vacuumed."""
-    compact_every: int = Field(50, ge=2)
+    compact_every: int = Field(50, ge=2, le=1_000_000)
     """Commits of a table between two compactions."""
-    min_free_mb: int = Field(500, ge=0)
+    min_free_mb: int = Field(500, ge=0, le=1_000_000_000)
     """Ingestion pauses when a disk that it writes to has less."""
 
 
 class Supervisor(_Section):
-    backoff_seconds: float = Field(1.0, gt=0)
-    backoff_max_seconds: float = Field(30.0, gt=0)
-    give_up_after: int = Field(8, ge=1)
+    backoff_seconds: Seconds = 1.0
+    backoff_max_seconds: Seconds = 30.0
+    give_up_after: int = Field(8, ge=1, le=1_000_000)
     """Crashes in a row, without a minute of health between them, before a service is FAILED."""
 
 
 class Logs(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
-    max_mb: int = Field(20, ge=1)
-    keep: int = Field(3, ge=1)
+    max_mb: Megabytes = Field(20, ge=1)
+    keep: int = Field(3, ge=1, le=1_000)
 
 
-class _TomlFile(TomlConfigSettingsSource):
-    """ventes.toml, with numbers as the decimals that are written there."""
-
-    def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
-        read: dict[str, Any] = tomllib.loads(file_path.read_text(encoding="utf-8"), parse_float=Decimal)
-        return read
-
-
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="VENTES_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
-    )
-
+class Settings(_Section):
     engine: Engine = "spark"
     kafka: Kafka = Kafka()
     paths: Paths = Paths()
@@ -238,17 +265,19 @@ class Settings(BaseSettings):
     logs: Logs = Logs()
     config_file: Path = Field(default=PROJECT / "ventes.toml", exclude=True)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = _TomlFile(settings_cls, toml_file=config_path())
-        return init_settings, env_settings, file
+    if TYPE_CHECKING:  # a section may be given as a table too
+
+        def __init__(self, **sections: Any) -> None: ...
+
+    def fingerprint(self) -> str:
+        """Equal for equal settings, secrets included; shows none of them."""
+        hidden = [sorted(table.items()) for table in (self.kafka.client_security(), self.spark.further_conf())]
+        return hashlib.sha256(f"{self.config_file}{self.model_dump_json()}{hidden}".encode()).hexdigest()
+
+    def secrets(self) -> list[str]:
+        """Passwords and the like, in clear text, for whoever keeps them out of a text."""
+        tables = (self.kafka.client_security(), self.spark.further_conf())
+        return [value for table in tables for key, value in table.items() if value and is_secret_name(key)]
 
     # -- places -------------------------------------------------------------------------------
 
@@ -315,36 +344,127 @@ def config_path() -> Path:
     return Path(named).resolve() if named else PROJECT / "ventes.toml"
 
 
+_OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "VENTES_FAILPOINTS", "VENTES_JAVA_HOME", "VENTES_SUPERVISED"})
+"""Names with our prefix that are not settings."""
+
+
 def load(**flags: Any) -> Settings:
     """Read the settings. `flags` are sections or values from the command line; they win.
 
-    Raises ConfigError naming each refused key and value, and where to mend it.
+    Raises ConfigError naming each refused key, with its value unless it may be a secret, and where it was written.
     """
     path = config_path()
     if os.environ.get(CONFIG_VARIABLE) and not path.is_file():
         raise ConfigError(f"{CONFIG_VARIABLE} names {path}, which is not a file", "unset it or correct it")
-    known = {f"VENTES_{name.upper()}" for name in Settings.model_fields}
-    for name in os.environ:
-        if name.startswith("VENTES_") and name.split("__")[0] not in known | _OTHER_VARIABLES:
-            raise ConfigError(
-                f"environment variable {name} is no setting of this pipeline",
-                "settings are VENTES_<SECTION>__<KEY>, for example VENTES_PAGE__PORT=8502",
-            )
+    file = read_file(path)
+    environment = read_environment(os.environ, Settings, _OTHER_VARIABLES)
+    _require_private(path, file)
+    values = merged(file, environment.values, flags)  # the last one wins
+    if "config_file" in values:  # a field that is no setting
+        where = _origin(("config_file",), path, environment, flags)
+        raise ConfigError(f"unknown key 'config_file' ({where})", "remove it")
     try:
-        return Settings(config_file=path, **flags)
+        settings = Settings.model_validate({**values, "config_file": path})
     except ValidationError as error:
-        lines = "; ".join(_explain(item) for item in error.errors())
-        raise ConfigError(f"settings refused: {lines}", f"mend {path} (or VENTES_* / the flag)") from None
-    except ValueError as error:  # a TOML file that does not parse
-        raise ConfigError(f"{path} cannot be read: {error}", "mend the line it names") from None
+        refused = [_explain(item, _origin(item["loc"], path, environment, flags)) for item in error.errors()]
+    else:
+        _require_plain_paths(settings)
+        return settings
+    # Outside of the `except`: nothing leads from this error to the other one, which holds the values.
+    raise ConfigError(f"settings refused: {'; '.join(refused)}", "correct it there; ventes.toml explains each key")
 
 
-_OTHER_VARIABLES = {CONFIG_VARIABLE, "VENTES_FAILPOINTS", "VENTES_JAVA_HOME", "VENTES_SUPERVISED"}
-"""Names with our prefix that are not settings."""
+def _origin(loc: tuple[int | str, ...], path: Path, environment: Environment, flags: dict[str, Any]) -> str:
+    """Who says the value at `loc`: the one that wins."""
+    place: Place = tuple(part for part in loc if isinstance(part, str))
+    inner: Any = flags
+    for depth, key in enumerate(place, 1):
+        if not isinstance(inner, dict) or key not in inner:
+            break
+        inner = inner[key]
+        if depth == len(place) or not isinstance(inner, dict):
+            return "on the command line"
+    for length in range(len(place), 0, -1):
+        if place[:length] in environment.variables:
+            return f"in the environment variable {environment.variables[place[:length]]}"
+    parts = [name for there, name in environment.variables.items() if there[: len(place)] == place and place]
+    return " or ".join((f"in {path}", *(f"in the environment variable {name}" for name in parts)))
 
 
-def _explain(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"]) or "ventes.toml"
+_PLAIN = {
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "is_instance_of": "must be a number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text, in quotes",
+    "list_type": "must be a list",
+    "dict_type": "must be a table",
+    "model_type": "must be a section with keys",
+    "finite_number": "must be a finite number",
+}
+"""Kinds of pydantic's errors in our words; the others keep its words."""
+
+
+def _explain(item: Any, origin: str) -> str:
+    """One refused value. Shown only where a key of ours holds it, and it is no table: a table may hold secrets."""
+    place = tuple(str(part) for part in item["loc"])
+    key = ".".join(place) or "ventes.toml"
     if item["type"] == "extra_forbidden":
-        return f"unknown key {key!r}"
-    return f"{key} = {item['input']!r}: {item['msg']}"
+        return f"unknown key {key!r} ({origin})"
+    value = item["input"]
+    hidden = place[:2] in _NEVER_SHOWN or not isinstance(value, str | int | float | Decimal | Path)
+    hidden |= item["type"] == "model_type"  # in the place of a section, and so of any of its keys
+    why = _PLAIN.get(item["type"], item["msg"].removeprefix("Value error, "))
+    return f"{key}{'' if hidden else f' = {shown(value)}'}: {why} ({origin})"
+
+
+def _require_private(path: Path, file: dict[str, Any]) -> None:
+    """Refuse a ventes.toml that other users may write, and one with a secret that they may read."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return  # no file: nothing in it
+    if mode & stat.S_IWOTH:
+        raise ConfigError(
+            f"every user of this machine may write {path} (mode {mode:04o}), and so decide what this pipeline runs",
+            f"chmod go-w {path}",
+        )
+    secrets = _secret_keys(file)
+    if secrets and mode & 0o077:
+        raise ConfigError(
+            f"{path} holds a secret ({', '.join(secrets)}), and other users may read the file (mode {mode:04o})",
+            f"chmod 600 {path}",
+        )
+
+
+def _secret_keys(values: dict[str, Any]) -> list[str]:
+    """The keys of these values that hold a secret, dotted."""
+    return [
+        ".".join((*place, key))
+        for place in _NEVER_SHOWN
+        for key, value in _table(values, place).items()
+        if value and is_secret_name(key)
+    ]
+
+
+def where_secrets_are(settings: Settings) -> dict[str, str]:
+    """Dotted key → the path of ventes.toml or "the environment", for each secret of the settings. No secret itself."""
+    environment = read_environment(os.environ, Settings, _OTHER_VARIABLES)
+    file = dict.fromkeys(_secret_keys(read_file(settings.config_file)), str(settings.config_file))
+    return {**file, **dict.fromkeys(_secret_keys(environment.values), "the environment")}
+
+
+def _table(values: Any, place: Place) -> dict[str, Any]:
+    for key in place:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values if isinstance(values, dict) else {}
+
+
+def _require_plain_paths(settings: Settings) -> None:
+    """Refuse a relative path whose beginning, the folder of ventes.toml, cannot hold tables or logs."""
+    places = {"lake": settings.lake, "state": settings.state, "logs": settings.log("supervisor").parent}
+    for name, folder in places.items():
+        if why := refused_in_path(str(folder)):
+            raise ConfigError(
+                f"paths.{name} = {shown(folder)} {why}", f"set another paths.{name} in {settings.config_file}"
+            )

@@ -4,6 +4,7 @@
     ├── UsageError           the request itself cannot be carried out as written            (exit 2)
     ├── ConfigError          ventes.toml, VENTES_* or a flag holds a wrong value            (exit 2)
     ├── InstallError         Java, a jar or a package is missing or not what it should be
+    ├── UnsafePlace          a folder or a log belongs to another user, or others may write it
     ├── AlreadyRunning       another process holds the lock
     ├── LockLost             the lock file that this process held is gone
     ├── BrokerUnavailable    Kafka does not answer
@@ -39,6 +40,10 @@ class ConfigError(VentesError):
 
 
 class InstallError(VentesError):
+    pass
+
+
+class UnsafePlace(VentesError):
     pass
 
 

@@ -291,3 +291,27 @@ def _all_up(lived: Lived) -> int:
     status = lived.status()
     assert {name for name in ("broker", "producer", "bronze", "silver", "page") if not status[name]["ready"]} == set()
     return int(status["bronze"]["pid"])
+
+
+@pytest.mark.timeout(280)
+def test_what_it_writes_is_its_users_alone_and_a_place_open_to_others_is_refused(lived: Lived) -> None:
+    before = os.umask(0)
+    try:
+        lived.ventes("start")
+        lived.ventes("stop")
+    finally:
+        os.umask(before)
+    roots = [lived.folder / name for name in ("lake", "logs", "state")]
+    written = [path for root in roots for path in (root, *root.rglob("*"))]
+    assert len(written) > 50
+    modes = {str(path): oct(path.lstat().st_mode & 0o777) for path in written if not path.is_symlink()}
+    assert {path: mode for path, mode in modes.items() if not mode.endswith("00")} == {}
+
+    (lived.folder / "lake").chmod(0o777)
+    done = subprocess.run(
+        [str(VENTES), "start"], env=lived.environment, cwd=lived.folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"paths.lake = {lived.folder / 'lake'} may be written by every user" in done.stderr
+    assert f"chmod go-w {lived.folder / 'lake'}" in done.stderr
+    assert lived.status()["supervisor"] is None

@@ -219,6 +219,15 @@ def test_settings_that_are_refused_are_named(run: Run, tmp_path: Path) -> None:
     assert "page.port" in said(run()).replace("\\", "")
 
 
+def test_a_mistyped_key_beside_a_password_is_named_without_the_password(run: Run, tmp_path: Path) -> None:
+    path = toml(tmp_path, '[kafka.security]\n"sasl.password" = "canary-5ecr3t"\n"sasl.usrname" = "canary-anna"\n')
+    path.chmod(0o600)
+    shown = said(run()).replace("\\", "")
+    assert "'sasl.usrname' is not passed on" in shown
+    assert str(path) in shown
+    assert "canary" not in shown
+
+
 def test_sql_can_be_switched_off(run: Run, tmp_path: Path, lake: Path) -> None:
     toml(tmp_path, "[page]\nsql = false\n")
     assert "SQL" not in [tab.label for tab in run().tabs]

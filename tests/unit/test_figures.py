@@ -229,7 +229,7 @@ def test_reconciliation_accounts_for_every_message(live: LiveTables) -> None:
     assert book.messages == 3000
     assert book.rejected > 0
     assert book.waiting == 0
-    assert reasons == [{"motif": "range:montant", "messages": book.invalid}]
+    assert reasons == [{"motif": "negative:montant", "messages": book.invalid}]
 
 
 def test_reconciliation_adds_repeated_keys() -> None:

@@ -157,13 +157,15 @@ def no_spark(monkeypatch):
     monkeypatch.setattr(spark, "find_spec", lambda name: None)
 
 
-def test_what_of_spark_is_missing_is_named_with_the_command_that_adds_it(tmp_path, no_spark):
+@pytest.mark.usefixtures("no_spark")
+def test_what_of_spark_is_missing_is_named_with_the_command_that_adds_it(tmp_path):
     with pytest.raises(InstallError, match=r"Spark is not installed here .*pyspark and delta") as caught:
         spark.require(tmp_path)
     assert "`bash start_pipeline.sh --engine spark` adds it" in caught.value.hint
 
 
-def test_a_restart_on_spark_is_refused_before_anything_is_stopped(tmp_path, no_spark, monkeypatch):
+@pytest.mark.usefixtures("no_spark")
+def test_a_restart_on_spark_is_refused_before_anything_is_stopped(tmp_path, monkeypatch):
     toml = tmp_path / "ventes.toml"
     toml.write_text('engine = "embedded"\n[paths]\nstate = "state"\n')
     monkeypatch.setenv("VENTES_CONFIG", str(toml))

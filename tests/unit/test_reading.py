@@ -77,14 +77,15 @@ def test_export_of_nothing_and_to_nowhere(tmp_path: Path, capfd: pytest.CaptureF
 
 
 def test_rejects_are_listed_and_shown(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["rejects", "list", "--reason", "range:montant", "--limit", "3", "--json"]) == 0
+    assert main(["rejects", "list", "--reason", "negative:montant", "--limit", "3", "--json"]) == 0
     rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert len(rows) == 3
-    assert all(row["motifs"] == ["range:montant"] for row in rows)
+    assert all(row["motifs"] == ["negative:montant"] for row in rows)
     position = f"{rows[0]['partition']}:{rows[0]['offset']}"
     assert main(["rejects", "show", position]) == 0
     shown = capfd.readouterr().out
-    assert "range:montant" in shown
+    assert "negative:montant" in shown
+    assert "montant is below zero: a refund is not a sale." in shown
     assert str(rows[0]["vente_id"]) in shown
     assert main(["rejects", "show", "0:999999"]) == 2
     assert main(["rejects", "show", "nonsense"]) == 2

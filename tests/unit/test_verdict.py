@@ -32,5 +32,6 @@ def test_corpus_has_every_reason() -> None:
     codes |= {"time_unreadable", "time_out_of_range"}
     codes |= {f"missing:{field}" for field in fields} | {f"type:{field}" for field in fields}
     codes |= {f"range:{field}" for field in fields - names - {"timestamp"}} | {f"too_long:{field}" for field in names}
+    codes |= {"negative:montant", "zero:montant", "not_cents:montant"}
 
     assert {motif for event in CORPUS for motif in event.motifs} == codes

@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ from ventes.contract.tables import AGGREGES, ALL, BRONZE, CLEAN, PAR_PAYS, REJET
 from ventes.deltalog.table import Table
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.lake.tables import path_of
+from ventes.operations.rebuild import rebuild
+from ventes.runtime.stop import Stopper
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +195,19 @@ def test_an_empty_log_entry_is_named(lake: Settings) -> None:
         verified(lake)
 
 
+def test_reasons_of_an_earlier_release_are_told_and_rebuilt(lake: Settings) -> None:
+    _table(lake, REJETS).update(
+        predicate="motifs[1] = 'negative:montant'", updates={"motifs": "make_array('range:montant')"}
+    )
+    report = verified(lake)
+    (silver,) = [check for check in report.checks if not check.ok]
+    assert silver.invariant == "I4 silver"
+    assert "`ventes rebuild silver` gives them those of now" in silver.differences[0]
+    rebuild(lake, lambda _: None, lambda _: None, Stopper())
+    assert verified(lake).ok
+    assert ["negative:montant"] in [row["motifs"] for row in rows_of(lake, REJETS)]
+
+
 def test_every_stored_column_is_expected_or_says_why_not() -> None:
     """The tables' columns, what `verify` expects and what it exempts must stay the same sets."""
     for table in ALL:
@@ -200,7 +216,7 @@ def test_every_stored_column_is_expected_or_says_why_not() -> None:
 
 @pytest.mark.parametrize(("spent", "level"), [("499.99", "Standard"), ("500.00", "Premium")])
 def test_a_threshold_between_two_cents_means_the_same_to_job_and_verify(tmp_path: Path, spent: str, level: str) -> None:
-    settings = settings_of(tmp_path, rules={"premium_from": "499.994"})
+    settings = settings_of(tmp_path, rules={"premium_from": Decimal("499.994")})
     ingest(settings, [sale(1, montant=float(spent))])
     assert loop_of(settings, EmbeddedSilver).run() == 0
     assert [row["segment_depense"] for row in rows_of(settings, AGGREGES)] == [level]

@@ -27,6 +27,7 @@ from ventes.install import class_archive, jars
 from ventes.install.java import Java, find_java
 from ventes.runtime import child_environment, java_errors
 from ventes.runtime.files import write_if_changed
+from ventes.runtime.private_files import open_log
 from ventes.runtime.project import from_project
 
 _LOG4J = Path(__file__).resolve().parent / "log4j2.xml"
@@ -70,7 +71,7 @@ def prepare(settings: Settings) -> None:
     java = find_java(settings)
     home = folder(settings)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    settings.log("broker").parent.mkdir(parents=True, exist_ok=True)
+    os.close(open_log(settings.log("broker")))  # ours from now on: the JVM would follow a link that waits there
     write_if_changed(home / "jvm.options", _lines(_jvm_options(settings, java)))
     if cluster_id(settings) is None:
         _format(settings, java)

@@ -15,9 +15,11 @@ from ventes.broker import managed
 from ventes.errors import VentesError
 from ventes.runtime import child_environment
 from ventes.runtime.exit_codes import NEEDS_A_PERSON
+from ventes.runtime.umask import keep_private
 
 
 def main() -> NoReturn:
+    keep_private()
     try:
         settings = config.load()
         child_environment.allow_open_files()

@@ -93,6 +93,13 @@ def silver(watermark_minutes: int) -> str:
     """
 
 
+JUDGED_OTHERWISE = f"""
+SELECT count(*) FROM ventes_rejets r JOIN expected_ventes_rejets e USING ({_POSITION})
+WHERE r.motifs IS DISTINCT FROM e.motifs
+"""
+"""How many messages stand in ventes_rejets, rightly, with other reasons than those expected."""
+
+
 def aggregates(rules: Rules) -> str:
     """expected_<table> of the aggregate tables, and the table `sales` of all clean sales."""
     sums = "count(*) AS total_transactions, sum(montant)::DECIMAL(28, 2) AS revenue_total"

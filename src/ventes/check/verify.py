@@ -314,6 +314,11 @@ class Verification:
         doubled = _rows(con, "SELECT vente_id, count(*) FROM ventes_clean GROUP BY ALL HAVING count(*) > 1")
         complaints = [f"vente_id twice in ventes_clean: {row}" for row in doubled]
         con.execute(recompute.silver(self.settings.rules.watermark_minutes))
+        if judged_otherwise := con.execute(recompute.JUDGED_OTHERWISE).fetchone()[0]:  # type: ignore[index]
+            complaints.append(
+                f"{judged_otherwise:,} rejected messages have reasons of earlier rules or of an earlier release: "
+                "`ventes rebuild silver` gives them those of now"
+            )
         for table in (CLEAN, REJETS):
             complaints += self._unexpected_columns(table, self._snapshots[table.name])
             complaints += self._both_ways(con, table.name)

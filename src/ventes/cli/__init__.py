@@ -14,6 +14,7 @@ import typer
 
 from ventes import __version__
 from ventes.errors import VentesError
+from ventes.runtime.umask import keep_private
 
 INTERRUPTED = 130
 """128 + SIGINT: what shells expect of a program that Ctrl-C ended."""
@@ -64,6 +65,7 @@ def mount() -> None:
 
 def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: str = "ventes") -> int:
     """Run a typer application and return its exit code; an expected error becomes one line on stderr."""
+    keep_private()
     try:
         application(args=None if arguments is None else list(arguments), prog_name=name)
     except SystemExit as end:

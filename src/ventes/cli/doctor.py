@@ -22,8 +22,8 @@ def doctor(
 ) -> None:
     """Look at everything beneath the pipeline; name each cause and the next step.
 
-    Java, jars, ports, disks, paths, tables, checkpoint, and the entries of the guide's Troubleshooting. Exit code 1 if
-    something is bad.
+    Java, jars, ports, disks, paths, who can reach and read what, tables, checkpoint, and the entries of the guide's
+    Troubleshooting. Exit code 1 if something is bad.
     """
     from ventes.check.doctor import diagnose  # here: Arrow and the Kafka client take 0.5 s to import
 

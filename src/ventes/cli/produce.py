@@ -52,6 +52,7 @@ def main() -> int:
 def _flags(bootstrap: str | None, topic: str | None) -> dict[str, Any]:
     """The flags as settings; they win over file and environment."""
     from ventes.errors import UsageError
+    from ventes.setting_types import shown
 
     kafka: dict[str, Any] = {}
     if topic is not None:
@@ -59,7 +60,9 @@ def _flags(bootstrap: str | None, topic: str | None) -> dict[str, Any]:
     if bootstrap is not None:
         host, colon, port = bootstrap.rpartition(":")
         if not (host and colon and port.isdigit()):
-            raise UsageError(f"--bootstrap {bootstrap!r} is not HOST:PORT", "for example --bootstrap 127.0.0.1:9092")
+            raise UsageError(
+                f"--bootstrap {shown(bootstrap)} is not HOST:PORT", "for example --bootstrap 127.0.0.1:9092"
+            )
         kafka.update(host=host, port=int(port), managed=False)  # not the one that we may configure
     return {"kafka": kafka} if kafka else {}
 

@@ -18,7 +18,9 @@ import typer
 
 from ventes import config
 from ventes.config import Settings
+from ventes.contract.reasons import sentence
 from ventes.errors import UsageError
+from ventes.runtime.umask import persons_mode
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,7 +77,7 @@ def export(
 
 @rejects.command("list")
 def list_rejects(
-    reason: Annotated[str | None, typer.Option(help="Only those with this reason, for example range:montant.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only those with this reason: negative:montant.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the newest first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
@@ -86,6 +88,7 @@ def list_rejects(
             print(json.dumps(row, ensure_ascii=False, default=str))
         else:
             print(f"{row['partition']}:{row['offset']}  {row['kafka_ts']}  {','.join(row['motifs'])}")
+            print(f"    {' '.join(map(sentence, row['motifs']))}")
             print(f"    {_short(row['value'], 100)}")
     if not rows:
         print("no rejected message" + (f" with the reason {reason}" if reason else ""), file=sys.stderr)
@@ -105,6 +108,9 @@ def show_reject(
     for row in rows:
         for name, value in row.items():
             print(f"{name:16} {_printable(', '.join(value) if isinstance(value, list) else str(value))}")
+            if name == "motifs":
+                for code in value:
+                    print(f"{'':16} {sentence(code)}")
 
 
 @rejects.command()
@@ -229,6 +235,7 @@ def _target(path: Path | None) -> Iterator[IO[bytes]]:
     try:
         with partial.open("wb") as out:
             yield cast(IO[bytes], out)
+        partial.chmod(persons_mode())  # a file that the person asked for by name, not one of ours
         partial.replace(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "choose another file") from None

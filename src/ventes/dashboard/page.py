@@ -24,6 +24,7 @@ from ventes.dashboard.spark import Spark
 from ventes.dashboard.tabs import Tab, country, delays, loyalty, products, raw, rejects, sql, timeline
 from ventes.dashboard.view import View
 from ventes.errors import VentesError
+from ventes.runtime.umask import keep_private
 
 GUIDE = 4
 """The first tabs are the guide's: tab1 … tab4."""
@@ -39,6 +40,7 @@ def render(own_tabs: Sequence[str] = (), ask_status: AskStatus | None = None) ->
     `own_tabs`: labels of tabs that the script itself may fill; unused ones are not shown. `ask_status` asks the
     pipeline's services; without it (a script of an earlier release calls this function itself) COMPOSED_BY has it.
     """
+    keep_private()
     st.set_page_config(page_title=style.TITLE, page_icon=style.ICON, layout="wide")
     try:
         settings = page_state.settings_in_force()

@@ -38,7 +38,7 @@ _guard = threading.Lock()
 
 def state_of(settings: Settings, ask_status: AskStatus) -> PageState:
     """The state for these settings, made when first asked for."""
-    key = settings.model_dump_json()
+    key = settings.fingerprint()
     with _guard:
         if key not in _states:
             _states[key] = PageState(

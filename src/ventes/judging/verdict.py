@@ -82,9 +82,8 @@ def judge(value: bytes | None, kafka_ts: datetime, source_zone: ZoneInfo, busine
             reasons.append(f"missing:{field}")
             shown[field] = item if field in _NAMES else None
         else:
-            shown[field], problem = read(item)
-            if problem:
-                reasons.append(f"{problem}:{field}")
+            shown[field], problems = read(item)
+            reasons += [f"{problem}:{field}" for problem in problems]
 
     when = None
     if isinstance(shown["timestamp"], str):
@@ -102,8 +101,8 @@ def judge(value: bytes | None, kafka_ts: datetime, source_zone: ZoneInfo, busine
     )
 
 
-_Read = tuple[Any, str | None]
-"""What Bronze shows, and the kind of rule that the value breaks."""
+_Read = tuple[Any, tuple[str, ...]]
+"""What Bronze shows, and the kinds of rules that the value breaks."""
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -117,29 +116,35 @@ _AWAY = Context(prec=40, rounding=ROUND_UP)
 def _integer(largest: int) -> Callable[[Any], _Read]:
     def read(item: Any) -> _Read:
         if not isinstance(item, str) or not _INTEGER.fullmatch(item):
-            return None, "type"
+            return None, ("type",)
         if len(item) > 20:  # beyond int64 whatever the digits; int() refuses thousands of them
-            return None, "range"
+            return None, ("range",)
         number = int(item)
-        return number if number in _INT64 else None, None if 1 <= number <= largest else "range"
+        return number if number in _INT64 else None, () if 1 <= number <= largest else ("range",)
 
     return read
 
 
 def _amount(item: Any) -> _Read:
     if not isinstance(item, str) or not _NUMBER.fullmatch(item):
-        return None, "type"
-    amount = _cents(item)
-    valid = amount is not None and 0 < amount <= MAX_MONTANT
-    return amount, None if valid else "range"
-
-
-def _cents(number: str) -> Decimal | None:
-    """The number as whole cents; None if it is none, or does not fit DECIMAL(18,2)."""
+        return None, ("type",)
     try:
-        exact = Decimal(number)
+        exact = Decimal(item)
     except InvalidOperation:  # an exponent beyond anything
-        return None
+        return None, ("range",)
+    amount = _cents(exact)
+    nearest = exact if amount is None else amount  # noise is no reason
+    broken = {
+        "negative": nearest < 0,
+        "zero": nearest.is_zero(),
+        "range": nearest.copy_abs() > MAX_MONTANT,
+        "not_cents": amount is None and exact.copy_abs() < _BEYOND_COLUMN,
+    }
+    return amount, tuple(kind for kind, applies in broken.items() if applies)
+
+
+def _cents(exact: Decimal) -> Decimal | None:
+    """The number as whole cents; None if it is none, or does not fit DECIMAL(18,2)."""
     if exact.copy_abs() >= _BEYOND_COLUMN:
         return None
     cents = _NEAREST.quantize(exact, _CENT)
@@ -151,16 +156,16 @@ def _cents(number: str) -> Decimal | None:
 
 def _name(item: Any) -> _Read:
     if isinstance(item, Number) or not isinstance(item, str):
-        return to_text(item), "type"
+        return to_text(item), ("type",)
     if "\0" in item or not is_unicode(item):
-        return None, "type"
-    return item, "too_long" if len(item) > MAX_NAME else None
+        return None, ("type",)
+    return item, ("too_long",) if len(item) > MAX_NAME else ()
 
 
 def _time_text(item: Any) -> _Read:
     if isinstance(item, Number) or not isinstance(item, str):
-        return None, "type"
-    return item, None
+        return None, ("type",)
+    return item, ()
 
 
 def _event_time(text: str, kafka_ts: datetime, source_zone: ZoneInfo) -> tuple[datetime | None, str | None]:

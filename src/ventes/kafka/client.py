@@ -8,6 +8,7 @@ seen to wait for ever after the machine slept.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 import threading
@@ -18,7 +19,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from ventes.config import Settings
-from ventes.errors import BrokerUnavailable
+from ventes.errors import BrokerUnavailable, ConfigError
 
 CLOSE_SECONDS = 10.0
 """How long a client may take to close. A healthy one takes milliseconds."""
@@ -40,11 +41,20 @@ def client_config(settings: Settings, **extra: Any) -> dict[str, Any]:
         "log.connection.close": False,  # an idle connection that the broker closes is no news
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,  # the default, 10 s, would be felt after each restart of the broker
-        **settings.kafka.security,
+        **_security(settings),
     }
     if settings.kafka.host == "localhost":
         config["broker.address.family"] = "v4"  # the broker listens on 127.0.0.1; ::1 would only cost a refusal
     return {**config, **extra}
+
+
+def _security(settings: Settings) -> dict[str, str]:
+    """[kafka.security] for librdkafka, which would repeat the name of a file that it cannot read in its errors."""
+    values = settings.kafka.client_security()
+    for key in values:
+        if key.endswith(".location") and not os.access(values[key], os.R_OK):
+            raise ConfigError(f"kafka.security {key}: there is no such file that can be read", "correct it there")
+    return values
 
 
 class Connection:

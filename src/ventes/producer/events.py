@@ -40,7 +40,9 @@ def _quantity(sale: Sale) -> str:
 BAD: dict[str, Callable[[Sale], bytes]] = {
     "not_json": lambda sale: message(sale).value.partition(b',"segment"')[0],
     "missing:montant": _instead(lambda sale: f",{_amount(sale)}", ""),
-    "range:montant": _instead(_amount, '"montant":-1.00'),
+    "negative:montant": _instead(_amount, '"montant":-1.00'),
+    "zero:montant": _instead(_amount, '"montant":0.00'),
+    "not_cents:montant": _instead(_amount, '"montant":12.345'),
     "type:quantite": _instead(_quantity, '"quantite":"deux"'),
     "range:quantite": _instead(_quantity, '"quantite":0'),
     "time_unreadable": _instead(lambda sale: sale.horodatage, "hier soir"),

@@ -12,6 +12,9 @@ launch              how a script gets into the virtual environment
 log_files           the end of a log; trimming it
 logs                log lines
 pipeline_status     the answer of `ventes status`: shapes only
+private_files       files and folders of this user alone; what others could change is refused
 project             names of files relative to the project
+redaction           takes secrets out of texts that are written
 stop                how a process is told to end
+umask               what this process creates is its user's alone
 """

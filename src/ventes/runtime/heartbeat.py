@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from ventes.runtime.files import write_atomically
+from ventes.runtime.redaction import redacted
 
 
 @dataclass
@@ -107,7 +108,7 @@ class Reporter:
             if changes.get("phase", self.record.phase) != self.record.phase:
                 self.record.since = time.time()
             for name, value in changes.items():
-                setattr(self.record, name, value)
+                setattr(self.record, name, redacted(value) if isinstance(value, str) else value)
             if self.record.phase not in _AT_WORK:
                 self.record.working_since = None
             self.record.beat = time.time()

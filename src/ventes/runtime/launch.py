@@ -13,7 +13,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
 OLDEST = (3, 10)
-EVERY_PART = ("pydantic_settings", "psutil", "typer")
+EVERY_PART = ("pydantic", "psutil", "typer")
 """Packages without which no part of the pipeline starts."""
 
 

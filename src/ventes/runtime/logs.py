@@ -1,4 +1,4 @@
-"""Readable log lines, rotated by size, with control characters made harmless.
+"""Readable log lines, rotated by size, with control characters made harmless and without secrets.
 
 `setup("bronze", settings)` sends the process's log to the guide's file, and to the terminal too if there is one.
 """
@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import re
 import sys
 import time
+from io import TextIOWrapper
+from pathlib import Path
 
 from ventes.config import Settings
+from ventes.runtime import private_files
+from ventes.runtime.redaction import keep_secret, redacted
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -27,18 +32,49 @@ class _Line(logging.Formatter):
     default_msec_format = "%s.%03dZ"
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(printable(line) for line in super().format(record).split("\n"))
+        return "\n".join(printable(line) for line in redacted(super().format(record)).split("\n"))
+
+
+class LogFile(logging.handlers.RotatingFileHandler):
+    """A rotated log that only its user can read, and that is opened anew where somebody removed or moved it."""
+
+    def __init__(self, path: Path, max_bytes: int, keep: int) -> None:
+        super().__init__(path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8")
+
+    def _open(self) -> TextIOWrapper:
+        file = os.fdopen(private_files.open_log(Path(self.baseFilename)), "wb")
+        return TextIOWrapper(file, encoding="utf-8", errors="backslashreplace")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if self.stream is not None and self._is_gone(self.stream.fileno()):
+                self.stream.close()
+                self.stream = self._open()
+        except Exception:  # no room, no rights: logging must not end a job
+            self.handleError(record)
+            return
+        super().emit(record)
+
+    def _is_gone(self, descriptor: int) -> bool:
+        """Whether the log's name leads to another file than the open one, or to none."""
+        try:
+            there = os.stat(self.baseFilename)
+        except FileNotFoundError:
+            return True
+        here = os.fstat(descriptor)
+        return (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino)
 
 
 def setup(service: str, settings: Settings) -> logging.Logger:
-    """Configure the root logger for one service; returns the logger `ventes.<service>`."""
-    path = settings.log(service)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Configure the root logger for one service; returns the logger `ventes.<service>`.
+
+    Raises UnsafePlace if tables, state or logs would be kept where another user has a say.
+    """
+    keep_secret(settings.secrets())
+    private_files.check(settings)
     line = _Line("%(asctime)s %(levelname)-7s %(message)s")
     handlers: list[logging.Handler] = [
-        logging.handlers.RotatingFileHandler(
-            path, maxBytes=settings.logs.max_mb * 1_000_000, backupCount=settings.logs.keep, encoding="utf-8"
-        )
+        LogFile(settings.log(service), settings.logs.max_mb * 1_000_000, settings.logs.keep)
     ]
     if sys.stderr is not None and sys.stderr.isatty():
         handlers.append(logging.StreamHandler())

@@ -28,6 +28,7 @@ from ventes.config import Settings
 from ventes.errors import VentesError
 from ventes.lake.writer_lock import WriterLock
 from ventes.runtime import heartbeat, log_files, logs
+from ventes.runtime.umask import keep_private
 from ventes.supervise import orphans, processes, service_records, services, states
 from ventes.supervise.control_server import Server
 from ventes.supervise.requests import Plan, Requests
@@ -196,6 +197,7 @@ def lock_path(state: Path) -> Path:
 
 def supervise(settings: Settings, offered: Sequence[Service] = services.ALL) -> None:
     """Be the supervisor of this pipeline until told to stop. Raises AlreadyRunning if there is one."""
+    keep_private()
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with WriterLock(lock_path(settings.state)):
         log = logs.setup("supervisor", settings)

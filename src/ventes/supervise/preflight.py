@@ -9,7 +9,7 @@ import os
 
 from ventes.config import Settings
 from ventes.errors import InstallError, VentesError
-from ventes.runtime import child_environment, disk
+from ventes.runtime import child_environment, disk, private_files
 from ventes.supervise import orphans, ports, services
 
 
@@ -19,6 +19,7 @@ def check(settings: Settings) -> None:
     engine(settings)
     child_environment.allow_open_files()
     _folders(settings)
+    private_files.check(settings)
     _ports(settings)
     if settings.kafka.managed or settings.engine == "spark":
         _java(settings)
@@ -31,7 +32,7 @@ def _folders(settings: Settings) -> None:
         ("paths.logs", settings.log("supervisor").parent),
     ):
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700 if key == "paths.state" else 0o777)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise VentesError(f"{key} = {folder} cannot be made: {error.strerror}", _move(settings, key)) from None
         if not os.access(folder, os.W_OK | os.X_OK):

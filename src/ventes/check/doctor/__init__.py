@@ -1,6 +1,7 @@
 """Looks at everything the pipeline stands on and says, for each thing, what is wrong and what to do next.
 
     machine   Python, packages, Java, jars (every byte), ports, disks, paths, addresses
+    access    who can reach which port, and who can read which file
     lake      each Delta table and its log, Spark's checkpoint; the only part that can also repair
     guide     the entries of the dashboard guide's Troubleshooting, answered for this moment
 
@@ -9,7 +10,7 @@
 
 from __future__ import annotations
 
-from ventes.check.doctor import lake, machine, troubleshooting
+from ventes.check.doctor import access, lake, machine, troubleshooting
 from ventes.check.doctor.finding import Finding, Level
 from ventes.check.status import status
 from ventes.config import Settings
@@ -26,6 +27,7 @@ def diagnose(settings: Settings, repair: bool = False) -> list[Finding]:
     now = status(settings)
     return [
         *machine.findings(settings, now, repair),
+        *access.findings(settings, now),
         *lake.findings(settings, repair),
         *troubleshooting.findings(settings, now),
     ]

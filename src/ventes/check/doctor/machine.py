@@ -175,7 +175,7 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
     if settings.kafka.managed:
         asked.append(("kafka.host", settings.kafka.host))
     for key, address in asked:
-        if _only_this_machine(address):
+        if only_this_machine(address):
             yield ok(key, f"{address}: only this machine can reach it")
         else:
             yield warn(
@@ -184,7 +184,7 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
                 f"set {key} = 127.0.0.1, or let only whom you trust through the firewall",
             )
 
-    if not _only_this_machine(settings.page.address) and not settings.page.hosts:
+    if not only_this_machine(settings.page.address) and not settings.page.hosts:
         known = ", ".join(services.page_hosts(settings))
         yield warn(
             "page.hosts",
@@ -193,13 +193,15 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _only_this_machine(address: str) -> bool:
+def only_this_machine(address: str) -> bool:
+    """Whether nobody on another machine can reach an address."""
     if address == "localhost":
         return True
     try:
-        return ipaddress.ip_address(address).is_loopback
+        found = ipaddress.ip_address(address)
     except ValueError:
         return False
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback  # ::ffff:127.0.0.1 is how Java listens
 
 
 def _places(settings: Settings) -> dict[str, Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import streamlit as st
 
+from ventes.contract.reasons import sentence
 from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.dashboard import charts, figures, file_cache, text
 from ventes.dashboard.figures import Reconciliation, Row, rows_of
@@ -81,6 +82,7 @@ def _messages(view: View, reason: str | None) -> list[Row]:
         {
             "received": view.local(row["kafka_ts"]),
             "reasons": ", ".join(row["motifs"]),
+            "why": " ".join(map(sentence, row["motifs"])),
             "message": text.raw(row["value"]),
             "vente_id": row["vente_id"],
             "partition": row["partition"],

@@ -37,7 +37,7 @@ def options(settings: Settings, offsets: Mapping[int, int]) -> dict[str, str]:
         "kafka.request.timeout.ms": "10000",
         "kafka.reconnect.backoff.max.ms": "1000",
         "kafka.max.partition.fetch.bytes": str(max(4_000_000, settings.kafka.max_message_bytes)),
-        **{f"kafka.{key}": value for key, value in java_security(settings.kafka.security).items()},
+        **{f"kafka.{key}": value for key, value in java_security(settings.kafka.client_security()).items()},
     }
 
 
@@ -73,7 +73,7 @@ def _jaas(security: Mapping[str, str]) -> str:
         module = "org.apache.kafka.common.security.scram.ScramLoginModule"
     else:
         raise ConfigError(
-            f"kafka.security sasl.mechanism = {mechanism!r} has no user and password",
+            "kafka.security: the mechanism of sasl.mechanism takes no user and password",
             "PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 have",
         )
     return f"{module} required username={_quoted(security, 'username')} password={_quoted(security, 'password')};"
@@ -85,8 +85,8 @@ def _quoted(security: Mapping[str, str], name: str) -> str:
 
 
 def _pem(security: Mapping[str, str], key: str) -> str:
-    path = Path(security.get(key, ""))
     try:
-        return path.read_text(encoding="ascii")
+        return Path(security.get(key, "")).read_text(encoding="ascii")
     except (OSError, ValueError) as error:
-        raise ConfigError(f"kafka.security {key} = {str(path)!r} cannot be read: {error}", "name a PEM file") from None
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(f"kafka.security {key}: the file cannot be read: {why}", "name a PEM file there") from None

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from ventes.errors import ConfigError, InstallError
 from ventes.install import class_archive, java
 from ventes.install import spark as spark_installation
 from ventes.runtime import child_environment, java_errors
+from ventes.runtime.files import write_atomically
 
 HERE = Path(__file__).resolve().parent
 
@@ -143,14 +146,14 @@ def configuration(settings: Settings, job: str, scratch: Path) -> dict[str, str]
         # Few rows are collected (frames.py), unless they are larger than this together.
         "spark.driver.maxResultSize": "64m",
         # Secrets of [kafka.security] are source options: keep them out of plans and logs.
-        "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|jaas|keystore",
-        "spark.sql.redaction.options.regex": "(?i)secret|password|token|jaas|keystore",
+        "spark.redaction.regex": "(?i)secret|pass|token|credential|(access|account|api)[.]?key|jaas|keystore",
+        "spark.sql.redaction.options.regex": "(?i)secret|pass|token|credential|jaas|keystore",
     }
     if settings.spark.master.startswith("local"):
         conf["spark.authenticate"] = "true"  # Spark makes the secret; on a cluster it must be given in [spark.conf]
     else:
         conf["spark.jars"] = ",".join(str(jar) for jar in sorted(jars.glob("*.jar")))
-    given = _passed_through(settings)
+    given = settings.spark.further_conf()
     if options := given.pop("spark.driver.extraJavaOptions", ""):
         conf["spark.driver.extraJavaOptions"] += f" {options}"
     return {**conf, **given}
@@ -187,7 +190,7 @@ def open_session(settings: Settings, job: str) -> Session:
     scratch = _scratch(settings, job)
     wanted = configuration(settings, job, scratch)
     if SparkContext._active_spark_context is not None or "PYSPARK_GATEWAY_PORT" in os.environ:
-        spark, remarks = _join(wanted)
+        spark, remarks = _join(wanted, settings.spark.conf)
     else:
         spark, remarks = _start(settings, wanted, job, scratch), ()
     _needs_delta(spark)
@@ -220,13 +223,18 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
     conf = SparkConf(loadDefaults=False)
     for key, value in wanted.items():
         conf.set(key, value)
+    # A file of ours alone instead of --conf: everybody may read a command line, and [spark.conf] may hold a secret.
+    properties = scratch / "spark.properties"
+    write_atomically(properties, "".join(_property(key, value) for key, value in wanted.items()))
+    submit = os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")
+    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {shlex.quote(str(properties))} {submit}"
     console = settings.state / "log" / f"spark-{job}-console.log"
     console.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with console.open("w") as output:
         # A session of its own: Ctrl-C and a group's SIGTERM reach Python, which lets the running batch finish.
         popen = {"stdout": output, "stderr": subprocess.STDOUT, "start_new_session": True}
         try:
-            gateway = launch_gateway(conf, popen)  # type: ignore[no-untyped-call]
+            gateway = launch_gateway(popen_kwargs=popen)  # type: ignore[no-untyped-call]
             return SparkSession(SparkContext(conf=conf, gateway=gateway))
         except Exception as error:  # whatever the JVM said stands in its log; a traceback of py4j says less
             said = java_errors.cause(console.read_text(encoding="utf-8", errors="replace"))
@@ -234,10 +242,20 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
                 f"Spark does not start: {said or str(error).strip().splitlines()[0]}",
                 f"look into {console}; [spark] master, driver_memory and conf in ventes.toml decide how it starts",
             ) from error
+        finally:
+            os.environ["PYSPARK_SUBMIT_ARGS"] = submit
+            properties.unlink(missing_ok=True)
 
 
-def _join(wanted: Mapping[str, str]) -> tuple[SparkSession, tuple[str, ...]]:
-    """Use the JVM that exists; what it was started with wins over `wanted`."""
+def _property(key: str, value: str) -> str:
+    """A line that Java's properties reader gives back as this key and value."""
+    key = re.sub(r"([\\:=# ])", r"\\\1", key)
+    value = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{key}={value}\n"
+
+
+def _join(wanted: Mapping[str, str], hidden: Container[str]) -> tuple[SparkSession, tuple[str, ...]]:
+    """Use the JVM that exists; what it was started with wins over `wanted`. Values of `hidden` keys are not told."""
     conf = SparkConf(loadDefaults=True) if SparkContext._active_spark_context is None else SparkConf(False)
     for key, value in wanted.items():
         if not conf.contains(key) or key == "spark.app.name":
@@ -246,7 +264,7 @@ def _join(wanted: Mapping[str, str]) -> tuple[SparkSession, tuple[str, ...]]:
     there = dict(spark.sparkContext.getConf().getAll())
     started = {"spark.driver.extraJavaOptions", "spark.driver.memory", "spark.driver.extraClassPath", "spark.app.name"}
     remarks = [
-        f"{key} is {there.get(key, 'unset')}, not {value}"
+        f"{key} is not what [spark.conf] says" if key in hidden else f"{key} is {there.get(key, 'unset')}, not {value}"
         for key, value in wanted.items()
         if there.get(key) != value and key not in started
     ]
@@ -264,13 +282,6 @@ def _needs_delta(spark: SparkSession) -> None:
                 if home is None or Path(home) == ours
                 else f"SPARK_HOME={home} is another one: unset it; or run the script with python",
             )
-
-
-def _passed_through(settings: Settings) -> dict[str, str]:
-    for key in settings.spark.conf:
-        if not key.startswith("spark."):
-            raise ConfigError(f"[spark.conf] {key} is no Spark setting", "its keys begin with spark.; mend ventes.toml")
-    return dict(settings.spark.conf)
 
 
 def _scratch(settings: Settings, job: str) -> Path:
