@@ -169,12 +169,17 @@ def test_an_open_transaction_is_not_waited_for_and_not_missed(settings: Settings
     kafka.ensure_topic(settings)
     transactions = Transactions(settings)
     wanted = transactions.commit(2)
+    begun = time.time()
     wanted += transactions.begin(4)
     with running():
         wait_for(lambda: lag.of_bronze(settings, time.time()).messages == 0, "what may be read is read", 30)
         assert tables.snapshot(settings, BRONZE).rows == 2
+        assert lag.of_bronze(settings, begun).problem == ""
+        problem = lag.of_bronze(settings, begun + 100).problem
+        assert problem.startswith("4 offsets wait for the end of a transaction that some producer began 10"), problem
         transactions.end()
         wait_for(lambda: tables.snapshot(settings, BRONZE).rows == 6, "the rest", 30)
+        assert lag.of_bronze(settings, time.time() + 100).problem == ""
     assert sorted(tables.snapshot(settings, BRONZE).arrow()["vente_id"].to_pylist()) == wanted
 
 
