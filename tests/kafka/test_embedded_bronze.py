@@ -183,6 +183,28 @@ def test_an_open_transaction_is_not_waited_for_and_not_missed(settings: Settings
     assert sorted(tables.snapshot(settings, BRONZE).arrow()["vente_id"].to_pylist()) == wanted
 
 
+def test_bronze_that_moves_while_its_lag_is_asked_has_lost_nothing(settings: Settings, running: Running) -> None:
+    """The topic's end and the table's are asked one after the other, and both move in between."""
+
+    class TakenMeanwhile(kafka.Admin):
+        """Right after each answer three more messages come, and Bronze takes them."""
+
+        def end_offsets(self, timeout: float = 5.0, *, committed: bool = True) -> dict[int, tuple[int, int]]:
+            ends = super().end_offsets(timeout, committed=committed)
+            end = ends[0][1]
+            send(settings, *({"value": sale(end + number)} for number in range(1, 4)))
+            wait_for(arrived(settings, {0: end + 2}), "they are in Bronze", 30)
+            return ends
+
+    kafka.ensure_topic(settings)
+    send(settings, {"value": sale(1)})
+    with running():
+        wait_for(arrived(settings, {0: 0}), "the first sale", 30)
+        found = lag.of_bronze(settings, time.time() + 60, TakenMeanwhile)
+    assert found.problem == ""
+    assert found.messages == 3
+
+
 def test_a_marker_that_expired_is_no_loss(settings: Settings, running: Running) -> None:
     kafka.ensure_topic(settings)
     Transactions(settings).commit(3)

@@ -8,7 +8,7 @@ five messages that arrived just now is 0 s old; one message that nobody takes gr
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -34,23 +34,26 @@ HELD_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Lag:
-    """`messages` and `seconds` are None where they could not be asked; `problem` says why, what a person must do, or why
-    messages that are in the topic are not counted."""
+    """`messages` and `seconds` are None where they could not be asked.
+
+    `problem` says why, or what a person must do, or why messages that are in the topic are not counted.
+    """
 
     messages: int | None
     seconds: float | None = None
     problem: str = ""
 
 
-def of_bronze(settings: Settings, now: float) -> Lag:
-    """What the topic holds beyond Bronze. Asks the broker; `now` in Unix seconds."""
+def of_bronze(settings: Settings, now: float, connect: Callable[[Settings], kafka.Admin] = kafka.Admin) -> Lag:
+    """What the topic holds beyond Bronze. Asks the broker, over what `connect` opens; `now` in Unix seconds."""
     try:
-        with kafka.Admin(settings) as admin:
-            written = admin.end_offsets(
-                committed=False
-            )  # before the other: what comes in between is held back by nobody
+        # In this order, because all of them go on meanwhile: the table is never ahead of the topic, and what comes
+        # between the topic's two ends is held back by nobody.
+        accepted, table = accepted_gaps.read(settings.lake), bronze(settings)
+        with connect(settings) as admin:
+            written = admin.end_offsets(committed=False)
             topic = source.read_topic(settings, admin)
-        resume = source.resume(topic, bronze(settings), accepted_gaps.read(settings.lake), _moment(now))
+        resume = source.resume(topic, table, accepted, _moment(now))
         messages = source.lag(topic, resume.offsets)
         seconds = _age_of_oldest(settings, topic, resume.offsets, now) if messages else 0.0
         return Lag(messages, seconds, _held_back(settings, topic, written, now))
@@ -59,7 +62,7 @@ def of_bronze(settings: Settings, now: float) -> Lag:
 
 
 def _held_back(settings: Settings, topic: source.Topic, written: Mapping[int, tuple[int, int]], now: float) -> str:
-    """Which messages nobody may read because a transaction has not ended, in words; '' if there is none, or it is young.
+    """Which messages nobody may read because a transaction has not ended, in words; '' if there are none.
 
     `written`: where the partitions end for a reader that does not wait for transactions.
     """
@@ -144,7 +147,7 @@ def _age_of_oldest(
 ) -> float | None:
     """Age of the first message from `offsets` on, in seconds; None where it cannot be fetched.
 
-    `committed`: of those that may be read, None also where no broker says their time; else of all, at its sender's word.
+    `committed`: of those that may be read, None also where no broker says their time; else of all, whoever says it.
     """
     waiting = {
         number: max(low, offsets.get(number, low))
