@@ -9,11 +9,13 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import psutil
 from confluent_kafka import KafkaException
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
@@ -26,7 +28,13 @@ from ventes.engines.spark import checkpoint
 from ventes.lake.tables import path_of
 from ventes.supervise import processes
 
-TABS = ("", "tab=SQL&q=SELECT%20count(*)%20FROM%20ventes_clean", "tab=Raw%20Data", "tab=Sales%20Timeline")
+SLOW_SQL = "tab=SQL&q=" + quote(
+    "SELECT sum(a.montant * b.montant * c.montant) FROM bronze_data a, bronze_data b, bronze_data c"
+)
+"""It takes longer than page.sql_seconds: a child of the page runs it for so long."""
+TABS = ("", SLOW_SQL, "tab=Raw%20Data", "tab=Sales%20Timeline")
+CHILD_SECONDS = 6.0
+"""How long a page's child is waited for."""
 
 
 @dataclass
@@ -108,16 +116,41 @@ class Faults:
     # -- processes ----------------------------------------------------------------------------
 
     def _kill(self, options: Mapping[str, Any]) -> str:
+        if options["target"] == "page child":
+            return self._kill_page_child(options)
         process = self._deployment.target(options["target"])
         if process is None:
             return "not there"
+        self._signal(process, options)
+        return f"pid {process.pid}"
+
+    def _signal(self, process: psutil.Process, options: Mapping[str, Any]) -> None:
         number = signal.Signals[f"SIG{options['signal']}"]
         processes.send(process, number)
         if number == signal.SIGSTOP:
             self._later(options["seconds"], lambda: processes.send(process, signal.SIGCONT), takes_back=True)
         if options["then"]:
             self._deployment.command(options["then"])
-        return f"pid {process.pid}"
+
+    def _kill_page_child(self, options: Mapping[str, Any]) -> str:
+        """The page has a child while somebody's SQL runs: ask for some, and wait for it."""
+        if self._deployment.target("page") is None:
+            return "not there"
+
+        def ask_and_kill() -> None:
+            viewer = threading.Thread(target=lambda: _view(self._deployment.ports["page"], [SLOW_SQL], CHILD_SECONDS))
+            viewer.start()
+            deadline = time.monotonic() + CHILD_SECONDS
+            while (child := self._deployment.target("page child")) is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            if child is not None:
+                with self._guard:
+                    self._signal(child, options)
+            self._say(f"      page child: {'there was none' if child is None else f'pid {child.pid}'}")
+            viewer.join()
+
+        self._beside("page child", ask_and_kill)
+        return ""
 
     def _cut(self, options: Mapping[str, Any]) -> str:
         return self._kill({"target": "broker", "signal": "STOP", "seconds": options["seconds"], "then": ""})
@@ -224,16 +257,19 @@ class Faults:
 
     def _page(self, options: Mapping[str, Any]) -> str:
         """Open sessions as browsers do, and drop them without a goodbye."""
-        port = self._deployment.ports["page"]
-        sessions = [
-            _session(port, TABS[number % len(TABS)], options["seconds"]) for number in range(options["sessions"])
-        ]
-
-        async def all_of_them() -> None:
-            await asyncio.gather(*sessions, return_exceptions=True)
-
-        self._beside("page sessions", lambda: asyncio.run(all_of_them()))
+        queries = [TABS[number % len(TABS)] for number in range(options["sessions"])]
+        self._beside("page sessions", lambda: _view(self._deployment.ports["page"], queries, options["seconds"]))
         return ""
+
+
+def _view(port: int, queries: Sequence[str], seconds: float) -> None:
+    """A viewer for each query of an address, all at once."""
+
+    async def all_of_them() -> None:
+        sessions = [_session(port, query, seconds) for query in queries]
+        await asyncio.gather(*sessions, return_exceptions=True)
+
+    asyncio.run(all_of_them())
 
 
 async def _session(port: int, query: str, seconds: float) -> None:

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from harness.chaos import hygiene, ledger
 from harness.chaos.deployment import Command, Deployment, can_mount
 from harness.chaos.faults import Faults
-from harness.chaos.honesty import complaints
+from harness.chaos.honesty import Span, complaints
 from harness.chaos.load import LoadProcess
 from harness.chaos.report import Report
 from harness.chaos.rubbish import Rubbish
@@ -33,6 +33,8 @@ COMMAND_SECONDS = 200.0
 START_SECONDS = 200.0
 CAUGHT_UP_SECONDS = 60.0
 VERIFY_SECONDS = 180.0
+WATCH_SECONDS = 5.0
+"""How old an answer of `status` may be when it is written down."""
 SAID_SECONDS = 60.0
 """How long it may take until `ventes status` says that the topic was created anew."""
 CODES = {0, 1, 2, 3, 130, 143}
@@ -103,6 +105,8 @@ class _Run:
         self._faults: Faults | None = None
         self._watch: Watch | None = None
         self._judged = 0
+        self._replaced: list[Span] = []
+        """When a topic was replaced, until the pipeline was started again."""
         self._logs = hygiene.Logs([self._settings.log("bronze").parent, self._settings.state / "run"])
         self._handles: dict[str, int] = {}
 
@@ -286,7 +290,7 @@ class _Run:
             self._report.problem("status", f"raised an error: {sentence}")
         samples = self._watch.statuses[self._judged :]
         self._judged += len(samples)
-        for sentence in complaints(samples):
+        for sentence in complaints(samples, self._replaced):
             self._report.problem("status", sentence)
 
     # -- the topic ----------------------------------------------------------------------------
@@ -295,6 +299,7 @@ class _Run:
         """Delete the topic and create it anew, under the jobs; what they say; `recover`, and start."""
         assert self._load is not None
         self._heal(faults)
+        began = self._report.now
         with self._load.paused():
             book = ledger.Ledger.read(*self._ledgers)
             if step.options["kill"]:
@@ -318,6 +323,7 @@ class _Run:
                 )
         self._must("recover", "--yes", seconds=60)
         self._must("start", seconds=START_SECONDS)
+        self._replaced.append((began, self._report.now + WATCH_SECONDS))
 
     def _delete_and_create(self) -> None:
         """Through a broker that may just have been killed: until it is done."""

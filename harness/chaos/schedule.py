@@ -36,6 +36,12 @@ CHECKPOINT_DAMAGE = ("truncate", "garbage", "delete folder")
 FILLS = ("to the last byte", "almost", "below min_free_mb")
 DISKS = ("lake", "state")
 
+WAITS = {"embedded": (0.0, 0.5, 2.0, 6.0), "spark": (0.0, 1.0, 5.0, 15.0), "both": (0.0, 1.0, 5.0, 15.0)}
+"""Engine → the longest pauses between two steps, in seconds, of which each step has one. A job on Spark takes 10 s to
+start: with shorter pauses most steps would find nobody there."""
+DOWN = 2
+"""Steps after which a pipeline that a step has stopped is started again."""
+
 EVERY_ENGINE = {
     "kill": 12,
     "command": 6,
@@ -102,6 +108,9 @@ class _Dealer:
         self._damage = _Deck(rng, CHECKPOINT_DAMAGE)
         self._fills = _Deck(rng, [(disk, how) for disk in DISKS for how in FILLS])
         self._engines = _Deck(rng, ("embedded", "spark"))
+        self._waits = WAITS[engine]
+        self._down: int | None = None
+        """Steps since the pipeline was told to stop; None if it runs, as far as the schedule knows."""
         self._options: dict[str, Callable[[], dict[str, Any]]] = {
             "kill": self._kill,
             "command": self._command,
@@ -127,12 +136,29 @@ class _Dealer:
         number = 0
         while True:
             number += 1
-            kind = self._kinds.deal()
-            yield Step(number, self._wait(), kind, self._options[kind]())
+            step = self._next(number)
+            yield step
+            self._note(step)
+
+    def _next(self, number: int) -> Step:
+        if self._down is not None and self._down >= DOWN:
+            return Step(number, self._wait(), "command", {"what": "start", "after": 0.0})
+        kind = self._kinds.deal()
+        return Step(number, self._wait(), kind, self._options[kind]())
+
+    def _note(self, step: Step) -> None:
+        """Whether the step leaves the pipeline stopped."""
+        asked = step.options.get("then") or (step.options["what"] if step.kind == "command" else "")
+        if asked == "stop":
+            self._down = 0
+        elif asked or step.kind in ("switch", "topic") or step.number % ROUND == 0:
+            self._down = None
+        elif self._down is not None:
+            self._down += 1
 
     def _wait(self) -> float:
         """Often at once: the worst moment is while the step before is still felt."""
-        longest = self._rng.choice((0.0, 0.5, 2.0, 6.0))
+        longest = self._rng.choice(self._waits)
         return round(self._rng.uniform(0.0, longest), 2)
 
     def _seconds(self, least: float, most: float) -> float:
