@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything runs in .venv, which `make install` (and `make test`) creates.
 .DEFAULT_GOAL := help
-.PHONY: help install test check audit sbom format bench plots lock screenshots
+.PHONY: help install test check audit sbom format bench chaos plots lock screenshots
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -41,6 +41,9 @@ format: install ## let ruff mend style and imports
 
 bench: install ## both engines and the textbook job, measured side by side (ARGS="--help")
 	$(PY) bench/compare.py $(ARGS)
+
+chaos: install ## random faults under load, which a seed repeats (ARGS="--seed 1 --minutes 5"; ARGS="--help")
+	PYTHONPATH=src:. $(PY) -m harness.chaos $(ARGS)
 
 plots: install ## pictures of what the benchmarks measured (bench/results) in docs/bench
 	$(PY) bench/plot.py $(ARGS)

@@ -211,6 +211,39 @@ def _rejected(lived: Lived) -> dict[str, int]:
     return {motif: count for motif, count in rows if motif != "duplicate"}
 
 
+@pytest.mark.timeout(280)
+def test_commands_that_cross_after_the_supervisor_was_killed(lived: Lived) -> None:
+    """Ending what it left takes seconds: whoever comes meanwhile waits, and does then what it was asked for."""
+
+    def at_once(*commands: str) -> list[tuple[int, str]]:
+        os.kill(lived.status()["supervisor"], signal.SIGKILL)
+        running = [
+            subprocess.Popen(
+                [str(VENTES), command],
+                env=lived.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for command in commands
+        ]
+        printed = [process.communicate(timeout=150)[0] for process in running]
+        return [(process.returncode, text) for process, text in zip(running, printed, strict=True)]
+
+    lived.ventes("start")
+    for code, printed in at_once("start", "start", "start"):
+        assert code == 0, printed
+    _all_up(lived)
+    for code, printed in at_once("stop", "stop", "stop"):
+        assert code == 0, printed
+    assert lived.processes() == []
+    lived.ventes("start")
+    (code, printed), (other, also) = at_once("stop", "start")
+    assert code == 0, printed
+    assert other == 0 or "was told to stop during the start" in also, also
+
+
 def test_a_start_that_fails_leaves_nothing(lived: Lived) -> None:
     (lived.folder / "state" / "kafka").mkdir(parents=True)
     (lived.folder / "state" / "kafka" / "data").mkdir()

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from harness.broker import Broker
+from harness.odd_messages import Transactions
 from harness.pipeline import free_ports
 from ventes import kafka
 from ventes.broker import managed
@@ -68,6 +70,18 @@ def test_messages_and_topic_survive_kill_9_and_sigterm(own: Broker) -> None:
     values = [message.value() for message in reader.consume(100, timeout=20)]
     reader.close()
     assert values == [str(number).encode() for number in range(100)]
+
+
+def test_a_transaction_that_kill_9_interrupts_does_not_flood_the_log(own: Broker) -> None:
+    """The broker asks itself to end it, 20 times a second for as long as it does not listen yet."""
+    own.start()
+    kafka.ensure_topic(own.settings)
+    Transactions(own.settings).commit(3)
+    own.kill()
+    own.start()
+    lines = own.settings.log("broker").read_text(encoding="utf-8").splitlines()
+    repeated = Counter(line.partition("Z ")[2] for line in lines)
+    assert max(repeated.values()) < 10, repeated.most_common(1)
 
 
 def test_it_listens_on_this_machine_only_and_escapes_the_guides_pkill(own: Broker) -> None:

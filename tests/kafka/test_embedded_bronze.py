@@ -213,13 +213,40 @@ def test_an_open_transaction_is_not_waited_for_and_not_missed(settings: Settings
     kafka.ensure_topic(settings)
     transactions = Transactions(settings)
     wanted = transactions.commit(2)
+    begun = time.time()
     wanted += transactions.begin(4)
     with running():
         wait_for(lambda: lag.of_bronze(settings, time.time()).messages == 0, "what may be read is read", 30)
         assert tables.snapshot(settings, BRONZE).rows == 2
+        assert lag.of_bronze(settings, begun).problem == ""
+        problem = lag.of_bronze(settings, begun + 100).problem
+        assert problem.startswith("4 offsets wait for the end of a transaction that some producer began 10"), problem
         transactions.end()
         wait_for(lambda: tables.snapshot(settings, BRONZE).rows == 6, "the rest", 30)
+        assert lag.of_bronze(settings, time.time() + 100).problem == ""
     assert sorted(tables.snapshot(settings, BRONZE).arrow()["vente_id"].to_pylist()) == wanted
+
+
+def test_bronze_that_moves_while_its_lag_is_asked_has_lost_nothing(settings: Settings, running: Running) -> None:
+    """The topic's end and the table's are asked one after the other, and both move in between."""
+
+    class TakenMeanwhile(kafka.Admin):
+        """Right after each answer three more messages come, and Bronze takes them."""
+
+        def end_offsets(self, timeout: float = 5.0, *, committed: bool = True) -> dict[int, tuple[int, int]]:
+            ends = super().end_offsets(timeout, committed=committed)
+            end = ends[0][1]
+            send(settings, *({"value": sale(end + number)} for number in range(1, 4)))
+            wait_for(arrived(settings, {0: end + 2}), "they are in Bronze", 30)
+            return ends
+
+    kafka.ensure_topic(settings)
+    send(settings, {"value": sale(1)})
+    with running():
+        wait_for(arrived(settings, {0: 0}), "the first sale", 30)
+        found = lag.of_bronze(settings, time.time() + 60, TakenMeanwhile)
+    assert found.problem == ""
+    assert found.messages == 3
 
 
 def test_a_marker_that_expired_is_no_loss(settings: Settings, running: Running) -> None:

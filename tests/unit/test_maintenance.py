@@ -68,6 +68,21 @@ def test_many_tiny_commits_leave_few_files_and_every_row(settings: Settings, bac
     assert all('"dataChange":false' in line for line in changes)  # a stream that reads the table sees no new rows
 
 
+def test_a_merge_that_a_person_was_quicker_with_is_dropped(settings: Settings) -> None:
+    log = Log.open(settings.bronze)
+    worker = one_worker()
+    maintenance = maintenance_of(settings, BRONZE, log, worker)
+    for offset in range(20):
+        add(log, offset)
+    maintenance.run_due()  # the worker merges
+    worker.submit(lambda: None).result(30)  # it has merged
+    DeltaTable(settings.bronze).optimize.compact()
+    maintenance.run_due()
+    add(log, 20)
+    maintenance.close()
+    assert sorted(tables.snapshot(settings, BRONZE).arrow()["offset"].to_pylist()) == list(range(21))
+
+
 def test_merges_wait_for_the_end_of_a_backlog(settings: Settings) -> None:
     log = Log.open(settings.bronze)
     maintenance = maintenance_of(settings, BRONZE, log)

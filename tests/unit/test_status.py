@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ventes.check.lag import Lag
-from ventes.check.status import Seen, judge
+from ventes.check.status import Seen, ask_and_look, judge
 from ventes.cli import status_text
 from ventes.runtime.durations import in_words
 from ventes.runtime.heartbeat import Heartbeat
@@ -55,6 +55,7 @@ def test_a_job_that_runs_and_answers_is_ready() -> None:
         (seen(frozen=True), YES, "running", "kill -CONT 4711"),
         (seen(record=record(beat=NOW - 75)), YES, "running", "has not reported for 75 s"),
         (seen(record=record(phase="waiting")), (False, "no broker"), "waiting", "no broker"),
+        (seen(record=record(phase="failed", reason="broken")), (False, "starting"), "failed", "broken"),
         (seen(record=record(phase="starting")), (False, "starting"), "starting", "starting"),
         (seen(record=record(pid=1)), (False, "is not running"), "starting", "is not running"),
         (seen(entry=entry(states.STOPPING, reason="has been asked to end")), YES, "stopping", "asked to end"),
@@ -125,6 +126,17 @@ def test_somebody_elses_broker_is_ready_when_it_answers() -> None:
 def test_a_problem_of_the_source_is_shown_although_the_job_lives() -> None:
     found = judged(seen(), behind=Lag(None, None, "topic was deleted and created anew → ventes recover"))
     assert "ventes recover" in found.reason
+
+
+def test_a_service_that_ends_while_it_is_asked_is_not_taken_for_something_else() -> None:
+    gone = Seen(entry(states.STOPPED, reason="stopped on purpose"), record())
+    answers = [YES, NO]
+    what, answer = ask_and_look(lambda: answers.pop(0), lambda: gone)
+    assert judged(what, answer).reason == "stopped on purpose"
+    what, answer = ask_and_look(lambda: YES, lambda: gone)
+    assert judged(what, answer).reason == "something else answers at its address"
+    what, answer = ask_and_look(lambda: YES, seen)
+    assert judged(what, answer).ready
 
 
 def whole(*found: ServiceStatus) -> Status:

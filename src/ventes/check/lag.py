@@ -8,7 +8,7 @@ five messages that arrived just now is 0 s old; one message that nobody takes gr
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -25,30 +25,60 @@ from ventes.errors import VentesError
 from ventes.lake import accepted_gaps, tables
 from ventes.lake.positions import Position, bronze, furthest, positions
 from ventes.lake.tables import path_of
+from ventes.runtime.durations import in_words
 
 FETCH_SECONDS = 2.0
+HELD_SECONDS = 5.0
+"""Messages that a transaction holds back for longer than this are mentioned: a healthy one takes milliseconds."""
 
 
 @dataclass(frozen=True)
 class Lag:
-    """`messages` and `seconds` are None where they could not be asked; `problem` says why, or what a person must do."""
+    """`messages` and `seconds` are None where they could not be asked.
+
+    `problem` says why, or what a person must do, or why messages that are in the topic are not counted.
+    """
 
     messages: int | None
     seconds: float | None = None
     problem: str = ""
 
 
-def of_bronze(settings: Settings, now: float) -> Lag:
-    """What the topic holds beyond Bronze. Asks the broker; `now` in Unix seconds."""
+def of_bronze(settings: Settings, now: float, connect: Callable[[Settings], kafka.Admin] = kafka.Admin) -> Lag:
+    """What the topic holds beyond Bronze. Asks the broker, over what `connect` opens; `now` in Unix seconds."""
     try:
-        with kafka.Admin(settings) as admin:
+        # In this order, because all of them go on meanwhile: the table is never ahead of the topic, and what comes
+        # between the topic's two ends is held back by nobody.
+        accepted, table = accepted_gaps.read(settings.lake), bronze(settings)
+        with connect(settings) as admin:
+            written = admin.end_offsets(committed=False)
             topic = source.read_topic(settings, admin)
-        resume = source.resume(topic, bronze(settings), accepted_gaps.read(settings.lake), _moment(now))
+        resume = source.resume(topic, table, accepted, _moment(now))
         messages = source.lag(topic, resume.offsets)
         seconds = _age_of_oldest(settings, topic, resume.offsets, now) if messages else 0.0
-        return Lag(messages, seconds)
+        return Lag(messages, seconds, _held_back(settings, topic, written, now))
     except VentesError as error:  # no broker, no topic, or a topic that is not the one that was read
         return Lag(None, None, str(error))
+
+
+def _held_back(settings: Settings, topic: source.Topic, written: Mapping[int, tuple[int, int]], now: float) -> str:
+    """Which messages nobody may read because a transaction has not ended, in words; '' if there are none.
+
+    `written`: where the partitions end for a reader that does not wait for transactions.
+    """
+    ends = {number: high for number, (_, high) in topic.ranges.items()}
+    beyond = {number: pair for number, pair in written.items() if pair[1] > ends.get(number, pair[1])}
+    if not beyond:
+        return ""
+    behind = source.Topic(topic.name, topic.kafka_id, beyond)
+    age = _age_of_oldest(settings, behind, ends, now, committed=False)
+    if age is None or age < HELD_SECONDS:
+        return ""
+    count = sum(high - ends[number] for number, (_, high) in beyond.items())
+    return (
+        f"{count} offsets wait for the end of a transaction that some producer began {in_words(age)} ago: "
+        "nobody may read them before; Kafka aborts it after its transaction.timeout.ms"
+    )
 
 
 def of_silver(settings: Settings, now: float) -> Lag:
@@ -112,14 +142,21 @@ def _count(bronze: Snapshot, names: set[str], taken: Position) -> tuple[int, flo
     return row
 
 
-def _age_of_oldest(settings: Settings, topic: source.Topic, offsets: Mapping[int, int], now: float) -> float | None:
-    """Age of the first unread message in seconds; None where no broker says its time."""
+def _age_of_oldest(
+    settings: Settings, topic: source.Topic, offsets: Mapping[int, int], now: float, *, committed: bool = True
+) -> float | None:
+    """Age of the first message from `offsets` on, in seconds; None where it cannot be fetched.
+
+    `committed`: of those that may be read, None also where no broker says their time; else of all, whoever says it.
+    """
     waiting = {
         number: max(low, offsets.get(number, low))
         for number, (low, high) in topic.ranges.items()
         if high > offsets.get(number, low)
     }
-    options = {"fetch.wait.max.ms": 50, "max.partition.fetch.bytes": 65_536, "log_level": 0}
+    options: dict[str, object] = {"fetch.wait.max.ms": 50, "max.partition.fetch.bytes": 65_536, "log_level": 0}
+    if not committed:
+        options["isolation.level"] = "read_uncommitted"
     oldest: float | None = None
     with kafka.consuming(settings, "ventes-status", **options) as consumer:
         consumer.assign(topic.name, waiting)
@@ -134,7 +171,7 @@ def _age_of_oldest(settings: Settings, topic: source.Topic, offsets: Mapping[int
             unseen.discard(number)
             consumer.client.pause([TopicPartition(topic.name, number)])
             kind, born = message.timestamp()
-            if kind == TIMESTAMP_LOG_APPEND_TIME:
+            if kind == TIMESTAMP_LOG_APPEND_TIME or not committed:
                 oldest = born / 1000 if oldest is None else min(oldest, born / 1000)
     return None if oldest is None else max(0.0, now - oldest)
 

@@ -8,8 +8,10 @@ with its age, and does not make a dead job look alive.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 
@@ -39,22 +41,28 @@ def status(settings: Settings) -> Status:
     records = service_records.read(settings.state)
     supervisor = records.supervisor()
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="status") as pool:
-        answers = {service.name: pool.submit(service.ready, settings) for service in services.ALL if service != BROKER}
-        answers[BROKER.name] = pool.submit(managed.ready, settings)  # as a client: it may listen and yet not answer
+        asked = {
+            service.name: pool.submit(
+                ask_and_look,
+                # the broker as a client: it may listen and yet not answer
+                partial(managed.ready if service == BROKER else service.ready, settings),
+                partial(look, settings, service, records, supervisor is not None),
+            )
+            for service in services.ALL
+        }
         lags = {
-            "bronze": pool.submit(_lag_of_bronze, settings, now, answers["broker"]),
+            "bronze": pool.submit(_lag_of_bronze, settings, now, asked["broker"]),
             "silver": pool.submit(lag.of_silver, settings, now),
         }
         rows = {table.name: pool.submit(_rows, settings, table) for table in (BRONZE, CLEAN, REJETS)}
-        asked = {service.name for service in services.enabled(settings)}
+        enabled = services.enabled(settings)
         found = tuple(
             judge(
                 service,
-                look(settings, service, records, supervisor is not None),
-                answers[service.name].result(),
+                *asked[service.name].result(),
                 lags[service.name].result() if service.name in lags else Lag(None),
                 now,
-                asked_for=service.name in asked,
+                asked_for=service in enabled,
                 log=str(settings.log(service.name)),
             )
             for service in services.ALL
@@ -94,6 +102,15 @@ class Seen:
     def own_record(self) -> Heartbeat | None:
         """The record, if the process that was seen wrote it."""
         return self.record if self.record is not None and self.record.pid == self.pid else None
+
+
+def ask_and_look(ask: Callable[[], services.Answer], look: Callable[[], Seen]) -> tuple[Seen, services.Answer]:
+    """What a service answers and what can be seen of it, at the same moment, as far as that goes.
+
+    Without a process there is nobody to answer: it has ended in between, unless it still answers when asked again.
+    """
+    answer, seen = ask(), look()
+    return seen, ask() if answer[0] and seen.pid is None else answer
 
 
 def look(settings: Settings, service: Service, records: ServiceRecords, supervised: bool) -> Seen:
@@ -183,7 +200,7 @@ def _alive(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, 
         orphan = seen.entry is None and not seen.by_hand
         return states.RUNNING, True, "has no supervisor; `ventes start` takes over" if orphan else ""
     if record is not None and record.phase in {"waiting", "failed", "stopping"}:
-        return record.phase, False, why
+        return record.phase, False, record.reason or why  # the record is newer than the answer
     return "starting", False, why
 
 
@@ -211,8 +228,8 @@ def _dead(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, s
     return states.STOPPED, False, "`ventes start` starts it"
 
 
-def _lag_of_bronze(settings: Settings, now: float, broker: Future[services.Answer]) -> Lag:
-    there, why = broker.result()
+def _lag_of_bronze(settings: Settings, now: float, broker: Future[tuple[Seen, services.Answer]]) -> Lag:
+    there, why = broker.result()[1]
     return lag.of_bronze(settings, now) if there else Lag(None, None, why)
 
 

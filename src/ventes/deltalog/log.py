@@ -44,6 +44,10 @@ class VersionGone(LakeDamaged):
     """The version asked for was vacuumed, or does not exist yet."""
 
 
+class FilesGone(LakeDamaged):
+    """A commit would have removed files that another writer has removed meanwhile: it was made from an older table."""
+
+
 @dataclass
 class Log:
     """The state of the table at `path` as of `version`. Open with `Log.open`, follow with `refresh`."""
@@ -216,7 +220,7 @@ class Log:
         `accept`: the table is no longer `edited` afterwards, whatever others did before.
 
         Another writer's commit in between (a person's VACUUM, say) is read and the commit tried on top of it, unless
-        it removed a file that `actions` remove too: LakeDamaged, because the single-writer rule was broken.
+        it removed a file that `actions` remove too (a person's OPTIMIZE): then FilesGone, and nothing is committed.
         """
         actions = list(actions)
         removed = [unquote(a["remove"]["path"]) for a in actions if "remove" in a]
@@ -225,7 +229,7 @@ class Log:
             self.require_writable()
             gone = [path for path in removed if path not in self.files]
             if gone:
-                raise LakeDamaged(
+                raise FilesGone(
                     f"another writer removed {gone[0]} from {self.path}",
                     "only one job may write a table; see `ventes status`",
                 )

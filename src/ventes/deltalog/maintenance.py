@@ -19,7 +19,7 @@ from deltalake.exceptions import DeltaError
 from ventes.deltalog import compaction
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.create import open_with_deltalake
-from ventes.deltalog.log import Log
+from ventes.deltalog.log import FilesGone, Log
 from ventes.deltalog.table import Table
 from ventes.deltalog.vacuum import Vacuum
 
@@ -147,11 +147,17 @@ class TableMaintenance:
     # -- in the writer's thread ---------------------------------------------------------------
 
     def _commit_merged(self) -> None:
+        """A merge of files that somebody else has removed meanwhile is dropped."""
         merged, self._merged = self._merged, []
+        merged = [(old, new) for old, new in merged if all(file.path in self._log.files for file in old)]
         if not merged:
             return
         actions = [file.remove(data_change=False) for old, _ in merged for file in old]
         actions += [new.add(data_change=False) for _, new in merged]
-        self._log.commit(actions, "OPTIMIZE")
+        try:
+            self._log.commit(actions, "OPTIMIZE")
+        except FilesGone as error:
+            _log.info("%s: files were not merged: %s", self._table.name, error.message)
+            return
         files = sum(len(old) for old, _ in merged)
         _log.debug("%s: %d files merged into %d", self._table.name, files, len(merged))

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
 from ventes.deltalog.database import RecycledDatabase
-from ventes.deltalog.log import Log, TableMissing
+from ventes.deltalog.log import FilesGone, Log, TableMissing
 from ventes.deltalog.maintenance import TableMaintenance
 from ventes.engines.job import Job
 from ventes.engines.lot_range import LotRange, next_lot_range
@@ -132,6 +132,10 @@ class SilverLoop:
             return False
         try:
             return self._go_on()
+        except FilesGone as error:  # somebody optimized or restored a table within this lot
+            self._release()
+            self._log.warning(f"{error.message}: starting from the tables again")
+            return True
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise

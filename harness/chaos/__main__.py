@@ -1,0 +1,61 @@
+"""The command line: `python -m harness.chaos`, or `make chaos ARGS="…"`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import secrets
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+from harness.chaos.report import Report
+from harness.chaos.run import Options, run
+from harness.chaos.schedule import ENGINES, kinds
+
+ABOUT = """A whole pipeline under load and a random sequence of faults that a seed repeats.
+
+The real `ventes start`, a real broker, both jobs and the page run in a folder and on ports of their own, under a steady
+load with a ledger of what the broker acknowledged. Steps come from the seed alone. After every ten of them all faults
+are taken back, and then: lag 0, `ventes verify`, the ledger against Bronze, no process, port, lock, temporary file or
+flood of log lines too many, and nothing untrue from `ventes status`. docs/chaos.md says more.
+
+As root the disks of lake and state are file systems of limited size (tmpfs) that steps fill; otherwise those steps are
+skipped. Ctrl-C ends a run and clears up. Exit code: 0 nothing was wrong, 1 something was.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.chaos", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seed", type=int, help="which sequence of steps; chosen, and printed, if not given")
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long steps are begun (default 5)")
+    parser.add_argument("--steps", type=int, help="so many steps, however long they take")
+    parser.add_argument("--engine", choices=ENGINES, default="embedded", help="both: steps switch between the two")
+    parser.add_argument("--rate", type=float, default=100.0, help="messages per second of the load (default 100)")
+    parser.add_argument("--out", type=Path, help="the results folder (default: one in the temporary folder)")
+    parser.epilog = "kinds of steps: " + ", ".join(kinds("both"))
+    options = parser.parse_args(arguments)
+    seed = secrets.randbelow(10**6) if options.seed is None else options.seed
+    default = Path(tempfile.gettempdir()) / f"ventes-chaos-results-{os.getuid()}" / f"{options.engine}-{seed}"
+    asked = Options(seed, options.engine, options.minutes, options.steps, options.out or default, options.rate)
+    signal.signal(signal.SIGTERM, _interrupted)
+    report = Report(asked.out)
+    try:
+        return 0 if run(asked, report) else 1
+    except KeyboardInterrupt:
+        report.say(f"interrupted; to repeat it: {asked.command}")
+        return 130
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())
