@@ -1,4 +1,4 @@
-# `make` lists what there is. Everything runs in .venv, which `make install` (and `make test`) creates.
+# `make` lists the targets. Everything runs in .venv, which `make install` (and `make test`) creates.
 .DEFAULT_GOAL := help
 .PHONY: help install test check audit sbom format bench chaos plots lock screenshots
 SHELL := /bin/bash
@@ -35,7 +35,7 @@ audit: install ## ask OSV for known vulnerabilities of every wheel and jar; fail
 sbom: install ## sbom.cdx.json: every wheel and jar with its hashes (CycloneDX)
 	PYTHONPATH=src:. $(PY) -m supply_chain.sbom sbom.cdx.json
 
-format: install ## let ruff mend style and imports
+format: install ## let ruff fix style and imports
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
