@@ -143,7 +143,7 @@ def test_repeating_a_lot_changes_nothing(settings: Settings) -> None:
     assert after == before
 
 
-def test_a_lost_rollup_is_built_anew(settings: Settings) -> None:
+def test_a_lost_rollup_is_built_again(settings: Settings) -> None:
     fill_bronze(settings)
     run(settings)
     shutil.rmtree(tables.path_of(settings, AGGREGES))

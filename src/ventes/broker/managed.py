@@ -160,7 +160,7 @@ def _format(settings: Settings, java: Java) -> None:
     if data.is_dir() and any(data.iterdir()):
         raise LakeDamaged(
             f"{data} holds files, but no meta.properties that says whose they are",
-            "restore that file from a backup, or `ventes reset` to begin anew",
+            "restore that file from a backup, or `ventes reset` to start with an empty topic",
         )
     shutil.rmtree(new, ignore_errors=True)
     properties = home / "format.properties"

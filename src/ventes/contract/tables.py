@@ -33,7 +33,7 @@ EVENT_FIELDS = (
     "pays",
     "segment",
 )
-"""The eleven fields of a sale as it stands in JSON."""
+"""The eleven fields of a sale in JSON."""
 
 POSITION = ("topic_id", "partition", "offset")
 """The columns that identify a Kafka message."""

@@ -24,7 +24,7 @@ from ventes.deltalog.table import Table
 from ventes.deltalog.vacuum import Vacuum
 
 CHECKPOINT_EVERY = 20
-"""Commits between two checkpoints at least: a reader that opens the table anew replays these (0.1 ms each)."""
+"""Commits between two checkpoints at least: a reader that opens the table replays these (0.1 ms each)."""
 CHECKPOINT_AT_MOST = 1_000
 """Commits after which a checkpoint is written, whatever its cost."""
 CHECKPOINT_SHARE = 0.02

@@ -140,7 +140,7 @@ class SilverLoop:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             self._release()  # the state in memory may be ahead of the tables: read it from them again
-            self._job.wait_for(f"disk full: {error}; free some space, it goes on by itself")
+            self._job.wait_for(f"disk full: {error}; free some space, it continues by itself")
             return False
 
     def _go_on(self) -> bool:
@@ -199,7 +199,7 @@ class SilverLoop:
         """Make the Silver tables consistent with the last lot of ventes_clean, and read the position."""
         publisher = Publisher(self._settings, self._tables, self._engine.database)
         state = silver_recovery.recover(self._tables, publisher)
-        for line in state.mended:
+        for line in state.repaired:
             self._log.warning(f"recovered: {line}")
         self._lot, self._position = state.last_used, state.position
         self._maintenance = self._tables.maintenance((CLEAN, REJETS), kept_small=ROLLUPS)
@@ -227,12 +227,12 @@ class SilverLoop:
         if bronze is not self._bronze or bronze.version != before:
             self._head, self._head_version = of_log(bronze), bronze.version
             self._bronze = bronze
-        if short := self._falls_short(bronze):
+        if short := self._why_bronze_is_shorter(bronze):
             self._job.wait_for(short)
             return None
         return bronze
 
-    def _falls_short(self, bronze: Log) -> str:
+    def _why_bronze_is_shorter(self, bronze: Log) -> str:
         """The reason to wait if Bronze ends before Silver's position; '' if it does not.
 
         Raises LakeDamaged for a Bronze of another topic, which never contained Silver's rows.

@@ -145,15 +145,15 @@ class _Programs:
 
     def _reason(self, name: str) -> str:
         beat = self.beat(name)
-        return (beat.reason if beat is not None else "") or java_errors.cause(self._said(name))
+        return (beat.reason if beat is not None else "") or java_errors.cause(self._last_output(name))
 
-    def _said(self, name: str) -> str:
+    def _last_output(self, name: str) -> str:
         files = [self._folder / f"{name}.out", *sorted((self._folder / "logs").glob("*.log"))]
         return "\n".join(file.read_text("utf-8", "replace") for file in files if file.is_file())
 
     def _keep_log(self, name: str) -> Path:
         log = STATE / "install-first-start.log"
-        log.write_text(self._said(name), encoding="utf-8")
+        log.write_text(self._last_output(name), encoding="utf-8")
         return log
 
 

@@ -77,7 +77,7 @@ def ready(folder: Path, jar_set: str) -> bool:
     """
     wanted = pinned(jar_set)
     checked = _Checked(folder, jar_set)
-    if damaged(folder, [jar for jar in wanted if not checked.knows(jar)]):
+    if damaged(folder, [jar for jar in wanted if not checked.matches(jar)]):
         return False
     with suppress(OSError):  # they will be read again next time
         checked.write(wanted)
@@ -168,7 +168,7 @@ class _Checked:
         except (OSError, ValueError, TypeError):
             self._states = {}
 
-    def knows(self, jar: Jar) -> bool:
+    def matches(self, jar: Jar) -> bool:
         return jar.path in self._states and self._states[jar.path] == self._state(jar)
 
     def write(self, jars: Iterable[Jar]) -> None:

@@ -65,7 +65,7 @@ def install(engine: str) -> None:
         create(environment, stamps)
         if not environment.has("pyspark"):
             stamps.forget("spark")
-        with_spark = engine == "spark" or stamps.knows("spark")
+        with_spark = engine == "spark" or stamps.ever_done("spark")
         install_lock(environment, stamps, "packages", REQUIREMENTS / "base.txt", BASE_MB)
         if with_spark:
             install_lock(environment, stamps, "spark", REQUIREMENTS / "spark.txt", SPARK_MB)
@@ -93,7 +93,7 @@ class Stamps:
     def has(self, step: str, key: str) -> bool:
         return self._done.get(step) == key
 
-    def knows(self, step: str) -> bool:
+    def ever_done(self, step: str) -> bool:
         """Whether the step was ever done here, with any key."""
         return step in self._done
 

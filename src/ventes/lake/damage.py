@@ -15,8 +15,8 @@ _DATA_FILE = re.compile(r"(?:file:)?(/[^'\"\n]*?\.parquet)")
 def lost(path: Path) -> str:
     """How to restore the table at `path` if more than its last commit is damaged."""
     if path.parent.name == "bronze":
-        return "restore the folder from a backup; without one, `ventes reset` begins anew from what Kafka still holds"
-    return "`ventes rebuild silver` makes it anew from Bronze"
+        return "restore the folder from a backup; without one, `ventes reset` starts again with what Kafka still has"
+    return "`ventes rebuild silver` builds it again from Bronze"
 
 
 def of_error(error: BaseException) -> LakeDamaged | None:

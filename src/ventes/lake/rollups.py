@@ -117,7 +117,7 @@ class Publisher:
 
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
         """Merge the partial tables of `lot` into the five tables. A table that has the lot already is not changed."""
-        self._know(partials[CLIENTS])
+        self._load_known(partials[CLIENTS])
         for table in ROLLUPS:
             spec = _SPECS[table.name]
             self._merge(spec, partials[spec.partial], lot)
@@ -206,7 +206,7 @@ class Publisher:
             )
         return self._reach
 
-    def _know(self, clients: pa.Table) -> None:
+    def _load_known(self, clients: pa.Table) -> None:
         self._known().add(clients)
 
     # -- from ventes_clean --------------------------------------------------------------------

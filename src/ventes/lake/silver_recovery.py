@@ -21,7 +21,7 @@ from ventes.lake.rollups import Publisher
 
 REJECTED_ROWS = "ventes-rejets"
 """Transaction of ventes_clean: how many rows ventes_rejets has with the same lot."""
-REBUILD = "`ventes rebuild silver` makes the Silver tables anew from Bronze"
+REBUILD = "`ventes rebuild silver` builds the Silver tables again from Bronze"
 
 
 @dataclass
@@ -31,7 +31,7 @@ class State:
     last_used: int
     """The highest lot number ever used, also by an interrupted lot; numbers are not used again."""
     position: Position
-    mended: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
     """The repairs that were made, one sentence each."""
 
 
@@ -56,10 +56,10 @@ def recover(tables: OpenTables, publisher: Publisher) -> State:
         _require_rejects(tables, committed)
     rejets = tables.ensure(REJETS)
     _require_rows(rejets)
-    mended = []
+    repaired = []
     dropped = _drop_after(rejets, committed)
     if dropped:
-        mended.append(f"{dropped} rows of ventes_rejets belonged to a lot that was not finished; it is taken again")
+        repaired.append(f"{dropped} rows of ventes_rejets belonged to a lot that was not finished; it is repeated")
     expected = clean.transactions.get(REJECTED_ROWS)
     if expected is not None and expected != rejets.present_rows:
         raise LakeDamaged(
@@ -69,9 +69,9 @@ def recover(tables: OpenTables, publisher: Publisher) -> State:
         if log.edited:  # other files with the same rows: the table was optimized
             log.accept()
     if committed:
-        mended += [f"{name} completed up to lot {committed}" for name in publisher.complete(clean, committed)]
+        repaired += [f"{name} completed up to lot {committed}" for name in publisher.complete(clean, committed)]
     last_used = max(committed, rejets.transactions.get(SILVER_APP, 0), *used)
-    return State(last_used, furthest(of_log(clean), of_log(rejets)), mended)
+    return State(last_used, furthest(of_log(clean), of_log(rejets)), repaired)
 
 
 def _require_rows(log: Log) -> None:

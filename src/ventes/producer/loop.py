@@ -44,16 +44,16 @@ _log = logging.getLogger("ventes.producer")
 
 def run(settings: Settings, options: Options, stopper: Stopper, report: Reporter | None) -> int:
     """Produce until `options.count` is reached or `stopper` is set; returns the exit code."""
-    news = News(report)
+    reports = Reports(report)
     try:
-        lane = _wait_for_kafka(settings, stopper, news)
+        lane = _wait_for_kafka(settings, stopper, reports)
         if lane is not None:
-            _Run(settings, options, stopper, news, lane).sell()
-        news.phase("stopped", stopper.signal or "all sales made")
+            _Run(settings, options, stopper, reports, lane).sell()
+        reports.phase("stopped", stopper.signal or "all sales made")
         return 0
     except VentesError as error:
         _log.error("%s", error)
-        news.phase("failed", str(error))
+        reports.phase("failed", str(error))
         return NEEDS_A_PERSON
 
 
@@ -68,7 +68,7 @@ def is_the_service(settings: Settings, options: Options) -> bool:
     return options.count is None and (other is None or other.pid == os.getpid() or not heartbeat.alive(other))
 
 
-class News:
+class Reports:
     """Reports changes to the log, and to the heartbeat if this run has one."""
 
     def __init__(self, report: Reporter | None) -> None:
@@ -92,7 +92,7 @@ class News:
             self._report.update(**changes)
 
 
-def _wait_for_kafka(settings: Settings, stopper: Stopper, news: News) -> int | None:
+def _wait_for_kafka(settings: Settings, stopper: Stopper, reports: Reports) -> int | None:
     """Wait until broker and topic are available; returns the lane for the ids, or None if stopped first."""
     while not stopper.stopping:
         try:
@@ -100,17 +100,17 @@ def _wait_for_kafka(settings: Settings, stopper: Stopper, news: News) -> int | N
                 kafka.ensure_topic(settings)
                 return lane_from_kafka(settings)
         except BrokerUnavailable as error:
-            news.phase("waiting", str(error))
-            news.beat()
+            reports.phase("waiting", str(error))
+            reports.beat()
     return None
 
 
 class _Run:
-    def __init__(self, settings: Settings, options: Options, stopper: Stopper, news: News, lane: int) -> None:
+    def __init__(self, settings: Settings, options: Options, stopper: Stopper, reports: Reports, lane: int) -> None:
         self._address = settings.kafka.bootstrap
         self._options = options
         self._stopper = stopper
-        self._news = news
+        self._news = reports
         self._ids = Ids(settings.state / "spool" / "ids", lane)
         watermark = timedelta(minutes=settings.rules.watermark_minutes)
         self._events = Events(options, settings.producer.clients, watermark)
@@ -172,7 +172,7 @@ class _Run:
         self._batches += 1
         self._last = {"batch": self._batches, "batch_at": time.time(), "rows": count}
         if self._pace.rate <= LINES_EACH_SALE:
-            self._tell_sale()
+            self._log_sale()
 
     def _kept(self, messages: list[Message]) -> bool:
         try:
@@ -202,7 +202,7 @@ class _Run:
 
     # -- log lines -------------------------------------------------------------------------------
 
-    def _tell_sale(self) -> None:
+    def _log_sale(self) -> None:
         sale = self._events.last
         if sale is None:
             return

@@ -19,7 +19,7 @@ HELD_SALES = 3600
 """Number of sales during which new clients follow the curve: two hours at the default rate."""
 
 
-def faces(sales: int) -> float:
+def different_clients(sales: int) -> float:
     """Number of different clients after this many sales."""
     return 26.7 * math.pow(sales / 300, 0.55)
 
@@ -40,15 +40,15 @@ class Visits:
     def next(self) -> int:
         """The client of the next sale."""
         if self._held:
-            return self._next_held()
+            return self._next_on_curve()
         return self._draw()
 
     def _draw(self) -> int:
         return bisect_right(self._weights, self._random() * self._all, hi=len(self._weights) - 1) + 1
 
-    def _next_held(self) -> int:
+    def _next_on_curve(self) -> int:
         self._sales += 1
-        new = not self._seen or len(self._seen) < int(faces(self._sales) + self._phase)
+        new = not self._seen or len(self._seen) < int(different_clients(self._sales) + self._phase)
         while True:
             client = self._draw()
             if (client not in self._seen) == new:

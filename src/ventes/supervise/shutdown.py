@@ -18,13 +18,13 @@ from ventes.supervise.daemon import lock_path
 Say = Callable[[str], None]
 
 STOP_SECONDS = 20.0 + sum(service.stop_seconds for service in services.ALL)
-"""What the services may take one after the other, and some time on top."""
+"""Timeout in seconds: the sum of the services' stop times, and some more."""
 GONE_SECONDS = 5.0
-"""How long the supervisor may take to end after it has closed its socket."""
+"""Timeout in seconds for the supervisor's end after it has closed its socket."""
 
 
 def stop(settings: Settings, say: Say) -> bool:
-    """End the supervisor and all it started; or, if it was killed, what it left. False if nothing ran.
+    """End the supervisor and its services; or, if it was killed, its remaining services. False if nothing ran.
 
     Raises VentesError if something does not end.
     """
@@ -34,7 +34,7 @@ def stop(settings: Settings, say: Say) -> bool:
             client.send("stop")
             follow_to_the_end(settings, client, say)
     elif (supervisor := service_records.read(settings.state).supervisor()) is not None:
-        processes.send(supervisor, signal.SIGTERM)  # somebody removed its socket: SIGTERM means the same
+        processes.send(supervisor, signal.SIGTERM)  # its socket was removed: SIGTERM has the same effect
         if not processes.wait_until_gone([supervisor], STOP_SECONDS):
             raise _does_not_end(settings, supervisor.pid)
     else:
@@ -44,7 +44,7 @@ def stop(settings: Settings, say: Say) -> bool:
 
 
 def follow_to_the_end(settings: Settings, client: Client, say: Say) -> None:
-    """Say what ends, until the supervisor on the other side of `client` is gone. Raises VentesError if it goes on."""
+    """Report what ends, until the supervisor of `client` has ended. Raises VentesError if it does not end."""
     supervisor = processes.living(client.pid)
     deadline = time.monotonic() + STOP_SECONDS
     try:
@@ -61,7 +61,7 @@ def follow_to_the_end(settings: Settings, client: Client, say: Say) -> None:
 
 
 def stop_by_hand(settings: Settings, say: Say) -> None:
-    """End the parts of this pipeline that somebody started by hand."""
+    """End the services of this pipeline that were started by hand."""
     for name in services.STOP_ORDER:
         service = services.BY_NAME[name]
         by_hand = services.started_by_hand(settings, service)
@@ -80,7 +80,7 @@ def stop_by_hand(settings: Settings, say: Say) -> None:
 def _stop_orphans(settings: Settings, say: Say) -> bool:
     if not orphans.find(settings):
         return False
-    with WriterLock(lock_path(settings.state)):  # a supervisor that starts just now must not lose its children
+    with WriterLock(lock_path(settings.state)):  # a supervisor that is starting now must not lose its children
         for sentence in orphans.end_all(settings):
             say(sentence)
         records = service_records.read(settings.state)

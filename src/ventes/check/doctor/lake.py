@@ -1,6 +1,6 @@
-"""The tables and Spark's checkpoint: do they read as they should, and what can be mended without loss.
+"""Checks that the tables and Spark's checkpoint can be read, and repairs damage if nothing is lost by that.
 
-Repairs take the writer's lock, and move what they remove to <state>/repairs/<time>/ first.
+Repairs take the writer's lock, and move files to <state>/repairs/<time>/ instead of deleting them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _COMMIT = re.compile(r"(\d{20})\.json")
 
 
 def findings(settings: Settings, repair: bool) -> Iterator[Finding]:
-    """One finding a table, one for the checkpoint."""
+    """One finding per table, one for the checkpoint."""
     for table in ALL:
         yield _table(settings, table, repair)
     yield _checkpoint(settings, repair)
@@ -72,7 +72,7 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
 
 
 def torn_commit(table: Path) -> Path | None:
-    """The last commit file of a table, if it was cut short: empty, or not JSON to its end. What power loss leaves."""
+    """The last commit file of a table if it is truncated (after power loss): empty, or not JSON to its end."""
     commits = sorted(entry for entry in (table / "_delta_log").iterdir() if _COMMIT.fullmatch(entry.name))
     if not commits:
         return None
@@ -93,14 +93,14 @@ def _torn(settings: Settings, table: Table, commit: Path, repair: bool) -> Findi
     if first:
         return bad(name, f"{seen}, and it is the only one", f"remove {path_of(settings, table)}: it never held a row")
     try:
-        # Bronze's commit decides where Silver stands, so nobody may write either.
+        # Silver's position depends on Bronze's commits, so both must not be written meanwhile.
         with ExitStack() as locks:
             for job in ("bronze", "silver"):
                 locks.enter_context(WriterLock(lock_path(settings, job)))
             kept = _repairs(settings) / table.name
             kept.mkdir(parents=True, exist_ok=True)
             log = commit.parent
-            # Spark's and Delta's checksums of that version go with it.
+            # Spark's and Delta's checksum files of that version are moved too.
             for file in (
                 log / f".{commit.name}.crc",
                 log / f"{commit.stem}.crc",
@@ -110,7 +110,7 @@ def _torn(settings: Settings, table: Table, commit: Path, repair: bool) -> Findi
                 if file.exists():
                     shutil.move(file, kept / file.name)
     except AlreadyRunning as error:
-        return bad(name, f"{seen}; not mended, because {error.message}", "ventes stop, then ventes doctor --repair")
+        return bad(name, f"{seen}; not repaired, because {error.message}", "ventes stop, then ventes doctor --repair")
     after = (
         "start the pipeline: it reads the missing rows from Kafka again"
         if table is BRONZE
@@ -140,7 +140,7 @@ def _checkpoint(settings: Settings, repair: bool) -> Finding:
             shutil.copytree(found.path, kept)
             removed = _cut_tail(found.path)
     except AlreadyRunning as error:
-        return warn(name, f"{seen}; not mended, because {error.message}", "ventes stop, then ventes doctor --repair")
+        return warn(name, f"{seen}; not repaired, because {error.message}", "ventes stop, then ventes doctor --repair")
     again = checkpoint.read(found.path, settings.kafka.topic)
     if again.damage:
         shutil.copytree(kept, found.path, dirs_exist_ok=True)
@@ -163,7 +163,7 @@ def _cut_tail(epoch: Path) -> int | None:
 
 
 def _repairs(settings: Settings) -> Path:
-    """A folder of this moment for what a repair removes."""
+    """A new folder for the files that a repair removes."""
     folder = settings.state / "repairs" / datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
     folder.mkdir(parents=True, mode=0o700)
     return folder

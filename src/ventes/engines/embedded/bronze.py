@@ -126,7 +126,7 @@ class Ingestion:
         while not self._stopper.stopping:
             batch = reader.take(LISTEN_SECONDS)
             if self._bronze.edited:
-                raise Interrupted(f"somebody else changed {self._bronze.path}")
+                raise Interrupted(f"another program changed {self._bronze.path}")
             began = time.monotonic()
             if batch is not None:
                 same_topic(resume, admin)

@@ -72,7 +72,7 @@ def _body(job: Job) -> None:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Comparison:
     """Topic, checkpoint and table, compared."""
 
     topic: source.Topic
@@ -84,13 +84,13 @@ class Standing:
         return source.lag(self.topic, self.resume.offsets)
 
 
-def compare(settings: Settings, bronze: Log, admin: kafka.Admin) -> Standing:
+def compare(settings: Settings, bronze: Log, admin: kafka.Admin) -> Comparison:
     """Topic, checkpoint and table, compared. Raises BrokerUnavailable, or SourceChanged if a user must decide."""
     newest = checkpoint.newest(settings.checkpoints / "bronze", settings.kafka.topic)
     gaps = accepted_gaps.read(settings.lake)
     table, seen = of_bronze(bronze), checkpoint.seen(newest)
     topic = source.confirmed(settings, admin, table, gaps, seen)
-    return Standing(topic, newest, source.resume(topic, table, gaps, datetime.now(timezone.utc), seen))
+    return Comparison(topic, newest, source.resume(topic, table, gaps, datetime.now(timezone.utc), seen))
 
 
 class Bronze:
@@ -131,50 +131,50 @@ class Bronze:
                 reason = _first_line(error.__cause__ or error)
                 self._reporter.error(reason)
                 self._job.wait_for(f"the query failed: {reason}; it starts again by itself")
-                self._pass_obstacle()
+                self._read_failing_messages()
             if time.monotonic() - began > HEALTHY_SECONDS:
                 pause = first
             self._stopper.wait(pause)
             pause = min(2 * pause, self._settings.supervisor.backoff_max_seconds)
 
-    def _pass_obstacle(self) -> None:
+    def _read_failing_messages(self) -> None:
         """If the query failed twice at the same offsets, read these messages without Spark.
 
         Spark's Kafka source fails at a message that it cannot represent (a record time that overflows in nanoseconds),
         on each attempt. After the commit made here the next query begins after that message.
         """
         try:
-            standing = compare(self._settings, self._tables.ensure(BRONZE), self._admin)
+            comparison = compare(self._settings, self._tables.ensure(BRONZE), self._admin)
         except BrokerUnavailable:
             return
-        again = standing.resume.offsets == self._failed_at
-        self._failed_at = standing.resume.offsets
-        if again and standing.newest is not None and standing.lag:
-            end = standing.newest.end or {number: high for number, (_, high) in standing.topic.ranges.items()}
+        again = comparison.resume.offsets == self._failed_at
+        self._failed_at = comparison.resume.offsets
+        if again and comparison.newest is not None and comparison.lag:
+            end = comparison.newest.end or {number: high for number, (_, high) in comparison.topic.ranges.items()}
             self._log.warning("reading the messages that the query fails at without Spark")
             with contextlib.suppress(BrokerUnavailable, Interrupted):  # the next query reports it
-                read_range(self._job, self._tables.log(BRONZE), standing.resume, self._admin, end, self._require_lock)
+                read_range(self._job, self._tables.log(BRONZE), comparison.resume, self._admin, end, self._require_lock)
 
     def _run_query(self) -> None:
         """Decide where to continue, run the query until it fails or a stop is requested."""
         bronze = self._tables.ensure(BRONZE)
         settle(bronze, self._log)
-        standing = compare(self._settings, bronze, self._admin)
-        resume = standing.resume
+        comparison = compare(self._settings, bronze, self._admin)
+        resume = comparison.resume
         accepted_gaps.record(self._settings.lake, resume.unrecorded)
-        epoch = self._enter(checkpoint.decide(self._epochs, standing.newest, resume))
+        epoch = self._prepare_epoch(checkpoint.decide(self._epochs, comparison.newest, resume))
         (maintenance,) = self._tables.maintenance([BRONZE])
         with contextlib.closing(maintenance):
             batches = MicroBatches(self._job, self._admin, self._require_lock, resume, epoch, bronze, maintenance)
             query = self._start(batches, resume, epoch)
             try:
-                self._job.go_on(lag=standing.lag)
+                self._job.go_on(lag=comparison.lag)
                 self._watch(query, batches, resume)
             finally:
                 query.stop()
                 batches.close()
 
-    def _enter(self, decision: checkpoint.Continue | checkpoint.NewEpoch) -> Path:
+    def _prepare_epoch(self, decision: checkpoint.Continue | checkpoint.NewEpoch) -> Path:
         if isinstance(decision, checkpoint.NewEpoch):
             checkpoint.begin(decision)
             offsets = ", ".join(f"{partition}:{offset}" for partition, offset in decision.offsets.items())
@@ -208,7 +208,7 @@ class Bronze:
                 raise Crashed(f"Spark has not come to the end of a batch for {in_words(STUCK_SECONDS)}")
             if time.monotonic() - asked >= ASK_SECONDS:
                 asked = time.monotonic()
-                if not self._still(batches, resume):
+                if not self._report_lag_and_check_topic(batches, resume):
                     return
         if isinstance(batches.failure, Stopping):
             return
@@ -226,7 +226,7 @@ class Bronze:
         while query.isActive and query.status["isTriggerActive"] and time.monotonic() < until:
             time.sleep(LOOK_SECONDS / 2)
 
-    def _still(self, batches: MicroBatches, resume: source.Resume) -> bool:
+    def _report_lag_and_check_topic(self, batches: MicroBatches, resume: source.Resume) -> bool:
         """Write the lag to the heartbeat; False if the topic is not the same any more."""
         try:
             topic = source.read_topic(self._settings, self._admin)

@@ -84,7 +84,7 @@ class MicroBatches:
         began = time.monotonic()
         self._wait_for_disk()
         if self._bronze.edited:
-            raise Interrupted(f"somebody else changed {self._bronze.path}")
+            raise Interrupted(f"another program changed {self._bronze.path}")
         planned = checkpoint.batch_offsets(self._epoch, self._settings.kafka.topic, batch)
         if planned == self.following:
             return  # Spark begins an epoch with a batch, even an empty one
@@ -103,7 +103,7 @@ class MicroBatches:
             commit.append_files(self._bronze, made, {self._transaction(): batch, **read})
             failpoint("bronze.after_commit")
         self.following = planned
-        lag = self._look_after()
+        lag = self._lag()
         self._report(batch, made, time.monotonic() - began, lag)
         self._maintenance.run_due()  # also during a backlog: its commits are few and have many files
         # a batch of this epoch is committed in table and checkpoint: older epochs are not needed any more
@@ -134,7 +134,7 @@ class MicroBatches:
         if self._stopper.stopping:
             raise Stopping
 
-    def _look_after(self) -> int | None:
+    def _lag(self) -> int | None:
         """The lag in messages, or None while the broker does not answer."""
         try:
             topic = source.read_topic(self._settings, self._admin)

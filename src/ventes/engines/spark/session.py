@@ -80,7 +80,7 @@ class Session:
     @property
     def exit_reason(self) -> str:
         """Why `usable` is False."""
-        what = "was removed by its cluster" if self.alive else "died"
+        what = "was removed by its cluster" if self.alive else "has ended"
         return f"Spark (JVM pid {self.jvm_pid}) {what}"
 
     def close(self, seconds: float = 3.0) -> None:
