@@ -1,4 +1,4 @@
-"""Creating a table, and widening one that lacks columns. Through deltalake: it happens once."""
+"""Creating a table, and adding missing columns. Uses deltalake, because it happens once per table."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
 
 LISTINGS = 5
-"""How often a log is listed before a gap in it is believed."""
+"""How often a log is listed before a gap in it is reported."""
 WIDENED = "ventes.widened"
 """Property of a table that got columns which its older files lack."""
 
 
 def open_with_deltalake(path: Path) -> DeltaTable:
-    """A table through deltalake, also while somebody commits to it. Raises what DeltaTable raises.
+    """Open a table with deltalake, also during commits of other writers. Raises the errors of DeltaTable.
 
-    A folder that is listed while it grows may come without one commit and with the next one, which deltalake calls a
-    gap. A later listing has both.
+    A listing during commits may miss one commit and contain the next one, which deltalake reports as a gap. A later
+    listing has both.
     """
     for _ in range(LISTINGS - 1):
         with contextlib.suppress(DeltaError):
@@ -35,7 +35,7 @@ def open_with_deltalake(path: Path) -> DeltaTable:
 def ensure(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTable:
     """The table at `path`: created with `properties` if it is not there; columns and properties that differ are set.
 
-    Raises LakeDamaged if something else stands at its path, or a table that must not be written here.
+    Raises LakeDamaged if its path holds something else, or a table that must not be written here.
     """
     path.mkdir(parents=True, exist_ok=True)
     try:
@@ -91,7 +91,7 @@ def _widen(existing: DeltaTable, table: Table, path: Path) -> DeltaTable:
 
 
 def _kind(field: Field) -> str:
-    """The type of a field, without what writers may say differently (nullability of list elements, metadata)."""
+    """The type of a field, without details that differ between writers (nullability of list elements, metadata)."""
     return str(_plain(json.loads(field.type.to_json())))
 
 

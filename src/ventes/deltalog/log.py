@@ -1,12 +1,13 @@
-"""The Delta log of one table: what it says now, and the next commit.
+"""The Delta log of one table: its current state, and the next commit.
 
-`Log` holds the state of a table (live files, application transactions, metadata) and follows it by reading each
-new `N.json` once. `commit` writes the next one so that it is whole or absent: a temporary file, fsync, then link(2),
-which refuses an existing name, so two writers can never both own a version; then fsync of the directory.
+`Log` holds the state of a table (live files, application transactions, metadata) and updates it by reading each new
+`N.json` once. `commit` writes the next one atomically: a temporary file, fsync, then link(2), which fails if the name
+exists, so two writers can never both write a version; then fsync of the directory.
 
-Why not deltalake's own commit: measured on 2 cores, 300 commits of 10 rows, `write_deltalake` took 8 ms rising to 15 ms
-(it replays the log and its time grows with the files) and does not fsync; this path takes 2–4 ms with all fsyncs and
-stays there (bench/commits.py). See docs/decisions/0002-own-commit-path.md. Creation and checkpoints stay deltalake's.
+Why not deltalake's commit: measured on 2 cores, 300 commits of 10 rows, `write_deltalake` took 8 ms rising to 15 ms
+(it replays the log, so its time grows with the number of files) and does not fsync; this code takes 2–4 ms with all
+fsyncs, constantly (bench/commits.py). See docs/decisions/0002-own-commit-path.md. deltalake creates tables and writes
+checkpoints.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from ventes.runtime.files import sync_folder
 
 ENGINE = "ventes"
 FILES, ROWS = "ventes-files", "ventes-rows"
-"""Transactions in which each commit says what the table then holds: a checksum of its files' names, and their rows. A
-table that holds something else was changed by somebody else: set back to an earlier version, edited, optimized."""
+"""Transactions in which each commit records the table's content: a checksum of the file names, and the number of rows.
+If the table has other content, another program changed it: restored an earlier version, edited or optimized it."""
 _CHECKSUM_BITS = 56
 
 
@@ -45,7 +46,7 @@ class VersionGone(LakeDamaged):
 
 
 class FilesGone(LakeDamaged):
-    """A commit would have removed files that another writer has removed meanwhile: it was made from an older table."""
+    """A commit would remove files that another writer has already removed: it was based on an older version."""
 
 
 @dataclass
@@ -61,9 +62,9 @@ class Log:
     metadata: Action = field(default_factory=dict)
     protocol: Action = field(default_factory=dict)
     checksum: int = 0
-    """Of the names of `files`."""
+    """Checksum of the names of `files`."""
     rows: int = 0
-    """Of `files`, as far as their writers say."""
+    """Rows of `files`, from their statistics."""
     _identity: tuple[int, int] | None = None
 
     # -- reading ------------------------------------------------------------------------------
@@ -104,7 +105,7 @@ class Log:
         return True
 
     def valid(self) -> bool:
-        """Whether the commit last read is still on disk; False once it was cleaned up or the table re-created."""
+        """Whether the commit last read is still on disk; False after log cleanup or re-creation of the table."""
         return self._identity == self._stamp()
 
     def _stamp(self) -> tuple[int, int] | None:
@@ -182,29 +183,29 @@ class Log:
         self.checksum = _summed(self.checksum, sign, file.path)
         self.rows += sign * (file.rows or 0)
 
-    # -- what others did ----------------------------------------------------------------------
+    # -- changes by other programs ------------------------------------------------------------
 
     @property
     def edited(self) -> bool:
-        """Whether the table holds other files than those of the last commit made here, with what was added since.
+        """Whether the table's files differ from those recorded by the last commit of this library.
 
-        False for a table that no release has written which says so.
+        False for a table whose commits have no such record (written by an older release).
         """
         return self.transactions.get(FILES, self.checksum) != self.checksum
 
     @property
     def missing_rows(self) -> int:
-        """How many rows of those written are gone; negative if there are more."""
+        """How many of the rows written are missing; negative if there are more rows than written."""
         return self.transactions[ROWS] - self.present_rows if ROWS in self.transactions else 0
 
     @property
     def present_rows(self) -> int:
-        """Rows of the table; where a foreign writer left no statistics, its files' footers are read."""
+        """Rows of the table; for files without statistics (of other writers) from the Parquet footers."""
         silent = [file.path for file in self.files.values() if file.rows is None]
         return self.rows + sum(int(pq.read_metadata(self.path / path).num_rows) for path in silent)
 
     def accept(self, transactions: Mapping[str, int] | None = None) -> None:
-        """Commit that the table as it is now is right, with `transactions`: it is no longer `edited`."""
+        """Record the table's present content as correct, in a commit with `transactions`: it is no longer `edited`."""
         stamps = [transaction(app_id, version) for app_id, version in (transactions or {}).items()]
         self.commit(stamps, "ACCEPT", accept=True)
 
@@ -217,10 +218,11 @@ class Log:
     def commit(self, actions: Iterable[Action], operation: str, accept: bool = False) -> int:
         """Commit `actions` as the next version; returns it. Durable when it returns.
 
-        `accept`: the table is no longer `edited` afterwards, whatever others did before.
+        `accept`: record the content after this commit as correct: the table is no longer `edited`.
 
-        Another writer's commit in between (a person's VACUUM, say) is read and the commit tried on top of it, unless
-        it removed a file that `actions` remove too (a person's OPTIMIZE): then FilesGone, and nothing is committed.
+        If another writer committed in between (for example a manual VACUUM), its commit is read and this one tried
+        again after it, unless it removed a file that `actions` remove too (a manual OPTIMIZE): then FilesGone is
+        raised and nothing is committed.
         """
         actions = list(actions)
         removed = [unquote(a["remove"]["path"]) for a in actions if "remove" in a]
@@ -247,7 +249,7 @@ class Log:
             return self.version
 
     def _stamps(self, actions: Iterable[Action], accept: bool) -> list[Action]:
-        """FILES and ROWS after `actions`: what was written, not what is there, so a foreign change stays visible."""
+        """FILES and ROWS after `actions`: of the content written here, so a change by another program stays visible."""
         checksum, rows = self.transactions.get(FILES, self.checksum), self.transactions.get(ROWS, self.rows)
         if accept:
             checksum, rows = self.checksum, rows - self.missing_rows
@@ -284,7 +286,7 @@ class Log:
 
 
 def _summed(checksum: int, sign: int, path: str) -> int:
-    """`checksum` with the name of one file added or taken away; the order of files does not matter."""
+    """`checksum` with the name of one file added or removed; the order of files does not matter."""
     name = int.from_bytes(hashlib.blake2b(path.encode(), digest_size=_CHECKSUM_BITS // 8).digest(), "big")
     return int((checksum + sign * name) % (1 << _CHECKSUM_BITS))
 
@@ -297,7 +299,7 @@ def _last_checkpoint(folder: Path, version: int | None) -> int | None:
             if any(folder.glob(f"{number:020d}.checkpoint*.parquet")):
                 return number
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # only a hint: the listing below knows
+            pass  # only a hint: the listing below decides
     numbers = {int(name.name[:20]) for name in folder.glob("*.checkpoint*.parquet") if name.name[:20].isdigit()}
     return max((n for n in numbers if version is None or n <= version), default=None)
 
@@ -311,7 +313,7 @@ _CHECKPOINT_COLUMNS = [
 
 
 def _checkpoint_actions(part: Path) -> Iterator[Action]:
-    """The actions of a checkpoint file, without its tombstones."""
+    """The actions of a checkpoint file, without its remove actions."""
     table = pq.ParquetFile(part).read(columns=_CHECKPOINT_COLUMNS)
     for kind in table.column_names:
         column = table[kind].drop_null()
