@@ -258,6 +258,80 @@ def test_a_start_that_fails_leaves_nothing(lived: Lived) -> None:
     assert lived.processes() == []
 
 
+GUIDES_LOGS = {
+    "producer.log": "sale",
+    "spark_delta.log": "batch",
+    "spark_silver.log": "lot",
+    "streamlit.log": "the page runs",
+}
+"""What the guide tells people to read, and a word of what they look for in it."""
+
+
+@pytest.mark.timeout(280)
+def test_what_ends_at_once_each_time_is_said_where_people_look(lived: Lived) -> None:
+    """The page's port is taken while it is down: a crash loop until somebody makes room."""
+    lived.environment["VENTES_SUPERVISOR__GIVE_UP_AFTER"] = "3"
+    lived.ventes("start")
+    logs = {name: (lived.folder / "logs" / name).read_text("utf-8") for name in GUIDES_LOGS}
+    assert {name: text for name, text in logs.items() if GUIDES_LOGS[name] not in text} == {}
+
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        os.kill(lived.pid("page"), signal.SIGKILL)
+        wait_for(lambda: _bound(squatter, lived.ports[2]), "the port is free for a moment", 10)
+        squatter.listen()
+        wait_for(lambda: lived.status()["page"]["state"] == "failed", "the supervisor gives up", 60)
+        page = lived.status()["page"]
+        who = f"port {lived.ports[2]} (page.port) is taken by pid {os.getpid()}"
+        assert page["reason"].startswith("crashed 3 times in a row")
+        assert who in page["reason"]
+        log = (lived.folder / "logs" / "streamlit.log").read_text("utf-8")
+        assert f"Port {lived.ports[2]} is not available" in log
+        assert "killed by SIGKILL" in log
+        assert who in log
+        assert "page      FAILED" in lived.ventes("status", code=1)
+        done = subprocess.run(
+            [str(VENTES), "start"], env=lived.environment, capture_output=True, text=True, timeout=90, check=False
+        )
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert who in done.stderr
+        rest = lived.status()
+        assert all(rest[name]["ready"] for name in ("broker", "producer", "bronze", "silver")), rest
+    assert "page ready" in lived.ventes("start")
+    _all_up(lived)
+
+
+def _bound(squatter: socket.socket, port: int) -> bool:
+    try:
+        squatter.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("engine", ["embedded", "spark"])
+@pytest.mark.timeout(280)
+def test_a_job_that_dies_at_once_each_time_fails_the_start_and_leaves_nothing(tmp_path: Path, engine: str) -> None:
+    lived = Lived(tmp_path, engine, failpoints="bronze.before_commit:kill9")
+    try:
+        done = subprocess.run(
+            [str(VENTES), "start"], env=lived.environment, capture_output=True, text=True, timeout=200, check=False
+        )
+        assert done.returncode == 1
+        assert "Bronze job failed: crashes again and again: killed by SIGKILL" in done.stderr
+        assert "Bronze job crashed, is started again" in done.stdout
+        assert lived.processes() == []
+        log = (lived.folder / "logs" / "spark_delta.log").read_text("utf-8")
+        assert log.count("ended: killed by SIGKILL") >= 3
+        del lived.environment["VENTES_FAILPOINTS"]
+        lived.ventes("start")
+        _all_up(lived)
+        lived.ventes("stop")
+        assert json.loads(lived.ventes("verify", "--json", "--no-topic"))["ok"]
+    finally:
+        lived.close()
+
+
 def test_ctrl_c_midway_takes_back_what_was_started(lived: Lived) -> None:
     process = subprocess.Popen(
         [str(VENTES), "start"], env=lived.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
