@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +19,10 @@ from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
 from ventes.deltalog.table import Table
+from ventes.engines.bronze_edits import settle
 from ventes.engines.lot_range import LotRange
 from ventes.engines.silver_loop import LotResult
-from ventes.errors import LakeDamaged
+from ventes.errors import LakeDamaged, SourceChanged
 from ventes.lake import tables
 from ventes.lake.positions import of_bronze
 from ventes.lake.tables import path_of
@@ -28,15 +30,23 @@ from ventes.lake.tables import path_of
 Edit = Callable[[Path], object]
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """A lake of three lots."""
-    made = settings_of(tmp_path)
+@pytest.fixture(scope="module")
+def three_lots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a lake of three lots."""
+    folder = tmp_path_factory.mktemp("three_lots")
+    made = settings_of(folder)
     tables.ensure(made, BRONZE)
     for lot in range(3):
         fill_bronze(made, seed=lot, count=200, first=200 * lot)
         run(made)
-    return made
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path, three_lots: Path) -> Settings:
+    """A copy of that lake."""
+    shutil.copytree(three_lots, tmp_path, dirs_exist_ok=True)
+    return settings_of(tmp_path)
 
 
 def set_back(path: Path) -> None:
@@ -172,6 +182,27 @@ def test_a_bronze_that_was_set_back_goes_on_behind_what_it_holds(settings: Setti
     assert log.edited
     assert log.missing_rows == 200
     assert of_bronze(log) == {("T", 0): 399}
+
+
+def test_rows_that_no_job_wrote_stop_bronze_until_they_are_deleted(settings: Settings) -> None:
+    """With them as its position, Bronze would pass over the messages before them."""
+    log = Log.open(settings.bronze)
+    commit.append_files(log, [], {"ventes-bronze:T:0": 599})
+    table = DeltaTable(settings.bronze)
+    row = table.to_pyarrow_table().slice(0, 1)
+    row = row.set_column(
+        row.schema.get_field_index("offset"), row.schema.field("offset"), [pa.array([700], pa.int64())]
+    )
+    write_deltalake(settings.bronze, row, mode="append")
+    log.refresh()
+    with pytest.raises(SourceChanged, match="no job wrote: partition 0 of T up to offset 700") as caught:
+        settle(log, logging.getLogger())
+    assert "DELETE" in (caught.value.hint or "")
+    DeltaTable(settings.bronze).delete('"offset" = 700')
+    log.refresh()
+    settle(log, logging.getLogger())
+    assert not log.edited
+    assert of_bronze(log) == {("T", 0): 599}
 
 
 def test_every_commit_of_ours_is_accounted_for(settings: Settings) -> None:

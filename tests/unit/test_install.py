@@ -149,6 +149,17 @@ def test_the_installation_needs_nothing_of_the_pipeline():
                 assert match[1] in {"errors", "config", "runtime", "install"}, f"{file.name}: {line}"
 
 
+def test_an_environment_that_is_a_link_is_not_emptied(tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "kept").touch()
+    (tmp_path / ".venv").symlink_to(shared)
+    with pytest.raises(InstallError, match=r"\.venv is a link to .*shared, which would be emptied") as caught:
+        with_pip(tmp_path, "").create()
+    assert caught.value.hint == f"rm {tmp_path / '.venv'}"
+    assert (shared / "kept").exists()
+
+
 # -- Spark -------------------------------------------------------------------------------------
 
 

@@ -8,8 +8,6 @@ from ventes.deltalog.log import Log
 from ventes.errors import SourceChanged
 from ventes.lake.positions import as_transactions, of_log, read_through
 
-RECOVER = "put the table back as it was (RESTORE TABLE), or `ventes recover` takes it as it is"
-
 
 def settle(bronze: Log, log: logging.Logger) -> None:
     """Make Bronze's books agree with its rows, before reading goes on. Needs Bronze's lock.
@@ -20,12 +18,10 @@ def settle(bronze: Log, log: logging.Logger) -> None:
     if not bronze.edited:
         return
     if foreign := beyond(bronze):
-        raise SourceChanged(f"{bronze.path} holds rows that no job wrote: {foreign}", RECOVER)
-    take_as_is(bronze, log)
-
-
-def take_as_is(bronze: Log, log: logging.Logger) -> None:
-    """Record that Bronze is right as it is; reading goes on behind its rows."""
+        raise SourceChanged(
+            f"{bronze.path} holds rows that no job wrote: {foreign}",
+            "delete them (SQL's DELETE), or put the table back as it was (RESTORE TABLE), then `ventes start`",
+        )
     missing = bronze.missing_rows
     if missing > 0:
         log.warning(

@@ -57,7 +57,11 @@ class Environment:
         return any(self.folder.glob(f"lib/python*/site-packages/{package}"))
 
     def create(self) -> None:
-        """Make it anew, empty. Raises InstallError."""
+        """Make it anew, empty. Raises InstallError; also if it is a link: what it points to may serve others."""
+        if self.folder.is_symlink():
+            raise InstallError(
+                f"{self.folder} is a link to {os.readlink(self.folder)}, which would be emptied", f"rm {self.folder}"
+            )
         base = getattr(sys, "_base_executable", sys.executable)  # not the one inside the .venv that is about to go
         done = _run([base, "-m", "venv", "--clear", str(self.folder)])
         if done.returncode:

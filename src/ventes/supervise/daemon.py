@@ -25,11 +25,11 @@ import psutil
 
 from ventes import config
 from ventes.config import Settings
-from ventes.errors import VentesError
+from ventes.errors import AlreadyRunning, VentesError
 from ventes.lake.writer_lock import WriterLock
 from ventes.runtime import heartbeat, log_files, logs
 from ventes.runtime.umask import keep_private
-from ventes.supervise import orphans, processes, service_records, services, states
+from ventes.supervise import control, orphans, processes, service_records, services, states
 from ventes.supervise.control_server import Server
 from ventes.supervise.requests import Plan, Requests
 from ventes.supervise.service_records import Entry, ServiceRecords
@@ -210,11 +210,30 @@ def lock_path(state: Path) -> Path:
     return state / "run" / "supervisor.lock"
 
 
+def _only_one(settings: Settings) -> WriterLock:
+    """The supervisor's lock. A `ventes stop` that ends what a killed supervisor left is waited for.
+
+    Raises AlreadyRunning if another supervisor holds it.
+    """
+    lock = WriterLock(lock_path(settings.state))
+    until = time.monotonic() + services.STOP_SECONDS
+    while True:
+        try:
+            return lock.acquire()
+        except AlreadyRunning:
+            if (running := control.connect(settings.state)) is not None:
+                with running:
+                    raise
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
 def supervise(settings: Settings, offered: Sequence[Service] = services.ALL) -> None:
     """Be the supervisor of this pipeline until told to stop. Raises AlreadyRunning if there is one."""
     keep_private()
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with WriterLock(lock_path(settings.state)):
+    with _only_one(settings):
         log = logs.setup("supervisor", settings)
         with closing(Daemon(settings, log, offered)) as daemon:  # from now on a second `ventes start` waits for it
             for sentence in orphans.end_all(settings):

@@ -156,6 +156,8 @@ BY_NAME = {service.name: service for service in ALL}
 JOBS = ("bronze", "silver")
 """What an engine switch replaces."""
 STOP_ORDER = ("producer", "bronze", "silver", "page", "broker")
+STOP_SECONDS = 20.0 + sum(service.stop_seconds for service in ALL)
+"""What the services may take to end one after the other, and some time on top."""
 
 
 @dataclass(frozen=True)
