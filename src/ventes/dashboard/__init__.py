@@ -34,6 +34,7 @@ Files
     downloads        links and commands
     download_links   tickets: who may download what
     download_server  CSV over HTTP while it is made
+    connections      connections that are opened and not used
     server           what the page's web server has beyond Streamlit's
 """
 

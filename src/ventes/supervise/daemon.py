@@ -38,6 +38,9 @@ from ventes.supervise.services import Service
 from ventes.supervise.supervisor import Supervisor
 from ventes.supervise.watchdog import Watchdog
 
+OUTPUT_LINES = 15
+"""Of what a service wrote to its terminal before it ended: so many go into its log."""
+
 
 class WakeUp:
     """Wakes the loop when a signal comes: the handler only takes a note, which is handled where the loop stands."""
@@ -167,6 +170,8 @@ class Daemon:
                 return record.reason
             if record.last_error:
                 return record.last_error
+        if in_the_way := next(services.taken_ports(self._settings, service), None):
+            return services.in_the_way(*in_the_way)
         return log_files.last_message(services.output(self._settings, service.name))
 
     def _changed(self, entry: Entry) -> None:
@@ -174,8 +179,18 @@ class Daemon:
         why = f": {entry.reason}" if entry.reason else ""
         level = logging.WARNING if entry.state in {states.FAILED, states.RESTARTING} else logging.INFO
         self._log.log(level, "%s %s%s%s", entry.service, entry.state, why, again)
+        if level == logging.WARNING:
+            self._note_in_its_log(entry, f"{entry.reason}{again}")
         service_records.write(self._settings.state, self._records)
         self._requests.changed(entry)
+
+    def _note_in_its_log(self, entry: Entry, how: str) -> None:
+        """A service that was killed, or could not begin, says nothing in the log where people look for it."""
+        said = log_files.last_lines(services.output(self._settings, entry.service), OUTPUT_LINES)
+        try:
+            logs.note(entry.service, self._settings, "\n".join([f"ended: {how}", *(f"  | {line}" for line in said)]))
+        except (OSError, VentesError) as error:  # no room, a log that is not ours
+            self._log.warning("nothing could be noted in %s: %s", self._settings.log(entry.service), error)
 
 
 def _cpu_seconds(pid: int) -> float | None:
