@@ -2,6 +2,7 @@
 
 table         what a table shall be
 actions       add, remove, txn: the lines of a commit
+checkpoints   what stands for many commits, and what to do about one that cannot be read
 log           the state of a table, and the next commit
 features      which table features these writers keep
 data_files    Parquet files: written, flushed, described by statistics
