@@ -223,6 +223,7 @@ def test_an_open_transaction_is_not_waited_for_and_not_missed(settings: Settings
         assert lag.of_bronze(settings, begun).problem == ""
         problem = lag.of_bronze(settings, begun + 100).problem
         assert problem.startswith("4 offsets wait for the end of a transaction that some producer began 10"), problem
+        assert "began in the future, by its own clock" in lag.of_bronze(settings, begun - 100).problem
         transactions.end()
         wait_for(lambda: tables.snapshot(settings, BRONZE).rows == 6, "the rest", 30)
         assert lag.of_bronze(settings, time.time() + 100).problem == ""

@@ -174,6 +174,17 @@ def test_paused_and_as_of_are_never_green(run: Run, lake: Path) -> None:
     assert ":green-badge" not in said(page)
 
 
+def test_a_sale_of_the_future_has_no_age(run: Run, lake: Path) -> None:
+    """The clock was set back, or the broker's is ahead."""
+    settings = sample_lake.settings_at(lake)
+    assert " ago" in said(run())
+    later = datetime.now(timezone.utc) + timedelta(hours=3)
+    sample_lake.add(settings, sample_lake.messages(sample_lake.next_offset(settings), 5, later))
+    text = said(run())
+    assert "ahead of this machine's clock" in text
+    assert "0 s ago" not in text
+
+
 def test_as_of_too_long_ago_is_a_sentence(run: Run, lake: Path) -> None:
     assert "choose a later time" in said(run(at="2020-01-01T00:00:00Z")).replace("\\", "")
 

@@ -228,9 +228,9 @@ def test_a_full_disk_is_waited_for_and_leaves_nothing_behind(
     def fail(*_: object) -> None:
         raise full
 
+    tables.ensure(settings, CLEAN)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
-        tables.ensure(settings, CLEAN)
         assert "disk full" in reason_to_wait(settings)
     left = {path for path in settings.lake.rglob("*") if path.is_file()} - before
     assert not [path for path in left if path.suffix in (".parquet", ".tmp")]

@@ -6,6 +6,7 @@ A command module imports nothing heavy at its top, so that `ventes --help` answe
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -66,6 +67,7 @@ def mount() -> None:
 def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: str = "ventes") -> int:
     """Run a typer application and return its exit code; an expected error becomes one line on stderr."""
     keep_private()
+    _hear_ctrl_c_once()
     try:
         application(args=None if arguments is None else list(arguments), prog_name=name)
     except SystemExit as end:
@@ -83,6 +85,18 @@ def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: 
         print(f"{name}: {damaged}", file=sys.stderr)
         return damaged.exit_code
     return 0
+
+
+def _hear_ctrl_c_once() -> None:
+    """Let the first Ctrl-C end the command, and later ones change nothing: they would break off its clearing-up, and
+    show a traceback. To be called in the main thread; what another handler or `nohup` does with SIGINT stays so."""
+
+    def heard(number: int, _: object) -> None:
+        signal.signal(number, lambda *_: None)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, heard)
 
 
 def run_alone(command: Callable[..., None], name: str) -> int:

@@ -34,6 +34,7 @@ Files
     downloads        links and commands
     download_links   random tickets for downloads
     download_server  streams CSV files over HTTP
+    connections      closes unused connections
     server           additions to Streamlit's web server
 """
 

@@ -129,7 +129,9 @@ def _newest(view: View, now: datetime) -> str:
     if newest.tzinfo is None:
         newest = newest.replace(tzinfo=timezone.utc)
     local = newest.astimezone(view.settings.business_zone)
-    return f"Newest sale **{local:%Y-%m-%d %H:%M:%S}**, {in_words((now - newest).total_seconds())} ago"
+    age = (now - newest).total_seconds()
+    ago = f"{in_words(age)} ago" if age > -1 else f"{in_words(-age)} ahead of this machine's clock"
+    return f"Newest sale **{local:%Y-%m-%d %H:%M:%S}**, {ago}"
 
 
 def _lag(name: str, service: ServiceStatus) -> str:

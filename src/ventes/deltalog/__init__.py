@@ -2,6 +2,7 @@
 
 table         the definition of a table
 actions       add, remove, txn: the lines of a commit
+checkpoints   what stands for many commits, and what to do about one that cannot be read
 log           the state of a table, and the next commit
 features      which table features these writers support
 data_files    writing Parquet files, with fsync and statistics

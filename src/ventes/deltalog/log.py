@@ -17,14 +17,14 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ventes.deltalog import checkpoints
 from ventes.deltalog.actions import Action, DataFile, transaction
 from ventes.deltalog.features import refuse_unreadable, refuse_unwritable
 from ventes.errors import LakeDamaged
@@ -73,14 +73,16 @@ class Log:
     def open(cls, path: Path, version: int | None = None) -> Log:
         """Read the newest state, or that of `version`.
 
-        Raises TableMissing, VersionGone, or LakeDamaged with what is wrong.
+        A checkpoint that cannot be read is passed over where the commits before it are still there. Raises
+        TableMissing, VersionGone, or LakeDamaged with what is wrong.
         """
         folder = path / "_delta_log"
         if not folder.is_dir():
             raise TableMissing(f"no table at {path}", "it appears when the job that writes it has started")
-        log = cls(path)
-        log._load_checkpoint(folder, version)
+        log, unreadable = cls._from_checkpoint(path, version)
         log.refresh(upto=version)
+        if unreadable is not None and log.version < _newest(folder, version):
+            raise unreadable  # the commits that it stood for are gone
         if version is not None and log.version != version:
             raise VersionGone(f"version {version} of {path} is not kept or not there yet", "ask for another")
         if log.version < 0 and any(folder.glob("*.json")):
@@ -122,19 +124,24 @@ class Log:
     def _commit_file(self, version: int) -> Path:
         return self.path / "_delta_log" / f"{version:020d}.json"
 
-    def _load_checkpoint(self, folder: Path, version: int | None) -> None:
-        number = _last_checkpoint(folder, version)
-        if number is None:
-            return
-        parts = sorted(folder.glob(f"{number:020d}.checkpoint*.parquet"))
-        try:
-            for part in parts:
-                for action in _checkpoint_actions(part):
-                    self._apply_action(action)
-        except (pa.ArrowException, OSError) as error:
-            raise LakeDamaged(f"checkpoint {number} of {self.path} cannot be read: {error}", "ventes doctor") from None
-        self.version = number
-        self.committed_at = int(parts[0].stat().st_mtime * 1000)
+    @classmethod
+    def _from_checkpoint(cls, path: Path, version: int | None) -> tuple[Log, LakeDamaged | None]:
+        """The state in the newest readable checkpoint not after `version`, and why a newer one cannot be read."""
+        unreadable = None
+        for number in checkpoints.newest_first(path, version):
+            log = cls(path)
+            try:
+                for action in checkpoints.actions(path, number):
+                    log._apply_action(action)
+            except checkpoints.Unreadable as error:
+                unreadable = unreadable or LakeDamaged(
+                    f"checkpoint {number} of {path} cannot be read: {error}", "ventes doctor"
+                )
+                continue
+            log.version = number
+            log.committed_at = checkpoints.written_at(path, number)
+            return log, unreadable
+        return cls(path), unreadable
 
     def _apply(self, version: int, text: bytes) -> None:
         name = self._commit_file(version)
@@ -291,34 +298,7 @@ def _summed(checksum: int, sign: int, path: str) -> int:
     return int((checksum + sign * name) % (1 << _CHECKSUM_BITS))
 
 
-def _last_checkpoint(folder: Path, version: int | None) -> int | None:
-    """Number of the newest checkpoint not after `version`."""
-    if version is None:
-        try:
-            number = int(json.loads((folder / "_last_checkpoint").read_bytes())["version"])
-            if any(folder.glob(f"{number:020d}.checkpoint*.parquet")):
-                return number
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # only a hint: the listing below decides
-    numbers = {int(name.name[:20]) for name in folder.glob("*.checkpoint*.parquet") if name.name[:20].isdigit()}
-    return max((n for n in numbers if version is None or n <= version), default=None)
-
-
-_CHECKPOINT_COLUMNS = [
-    *(f"add.{name}" for name in ("path", "partitionValues", "size", "modificationTime", "stats", "deletionVector")),
-    "txn",
-    "metaData",
-    "protocol",
-]
-
-
-def _checkpoint_actions(part: Path) -> Iterator[Action]:
-    """The actions of a checkpoint file, without its remove actions."""
-    table = pq.ParquetFile(part).read(columns=_CHECKPOINT_COLUMNS)
-    for kind in table.column_names:
-        column = table[kind].drop_null()
-        for body in column.to_pylist():
-            for name in ("partitionValues", "configuration"):
-                if isinstance(body.get(name), list):
-                    body[name] = dict(body[name])
-            yield {kind: body}
+def _newest(folder: Path, version: int | None) -> int:
+    """The newest version (not after `version`) that a file of the log is about; -1 if there is none."""
+    numbers = [int(file.name[:20]) for file in folder.iterdir() if file.name[:20].isdecimal()]
+    return max((number for number in numbers if version is None or number <= version), default=-1)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from ventes.deltalog import compaction
+from ventes.deltalog import checkpoints, compaction
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.create import open_with_deltalake
 from ventes.deltalog.log import FilesGone, Log
@@ -137,6 +137,7 @@ class TableMaintenance:
         began = time.monotonic()
         try:
             open_with_deltalake(self._log.path).create_checkpoint()
+            checkpoints.sync(self._log.path)
         except DeltaError as error:
             _log.warning("%s: no checkpoint at version %d: %s", self._table.name, self._log.version, str(error)[:200])
         # Spark writes a .crc file for its _last_checkpoint; it does not match the one that deltalake writes.

@@ -130,14 +130,10 @@ class Publisher:
         Raises LakeDamaged for one that is ahead.
         """
         done = []
+        self.require_none_ahead(lot)
         for table in ROLLUPS:  # ventes_aggreges first: the distinct counts of the others come from it
             log = self.logs[table.name]
-            log.refresh()
             last = log.transactions.get(SILVER_APP)
-            if last is not None and last > lot:
-                raise LakeDamaged(
-                    f"{table.name} holds lot {last}, ventes_clean only {lot}", "run `ventes rebuild silver`"
-                )
             if log.edited:
                 last = None
             if last == lot:
@@ -148,6 +144,16 @@ class Publisher:
             done.append(table.name)
         self._reach = None
         return done
+
+    def require_none_ahead(self, lot: int) -> None:
+        """Raise LakeDamaged if an aggregate has a lot after `lot`: ventes_clean lost its last commits."""
+        for name, log in self.logs.items():
+            log.refresh()
+            last = log.transactions.get(SILVER_APP, 0)
+            if last > lot:
+                raise LakeDamaged(
+                    f"{name} holds lot {last}, ventes_clean only {lot}", "`ventes rebuild silver` makes them agree"
+                )
 
     # -- one table ----------------------------------------------------------------------------
 

@@ -52,6 +52,7 @@ def recover(tables: OpenTables, publisher: Publisher) -> State:
     used = [log.transactions.get(SILVER_APP, 0) for log in publisher.logs.values()]
     if not committed and any(used):
         raise LakeDamaged(f"{clean.path} holds no lot, but the aggregates do", REBUILD)
+    publisher.require_none_ahead(committed)
     if committed:
         _require_rejects(tables, committed)
     rejets = tables.ensure(REJETS)

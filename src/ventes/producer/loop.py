@@ -108,6 +108,7 @@ def _wait_for_kafka(settings: Settings, stopper: Stopper, reports: Reports) -> i
 class _Run:
     def __init__(self, settings: Settings, options: Options, stopper: Stopper, reports: Reports, lane: int) -> None:
         self._address = settings.kafka.bootstrap
+        self._topic = settings.kafka.topic
         self._options = options
         self._stopper = stopper
         self._news = reports
@@ -123,6 +124,8 @@ class _Run:
         self._last: dict[str, object] = {}
 
     def sell(self) -> None:
+        rate = "as many sales as it can" if math.isinf(self._pace.rate) else f"{self._pace.rate:g} sales a second"
+        _log.info("the producer runs, pid %d: %s to %s at %s", os.getpid(), rate, self._topic, self._address)
         try:
             self._resume()
             while not self._stopper.stopping and not self._done():

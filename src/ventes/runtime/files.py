@@ -32,6 +32,11 @@ def write_if_changed(path: Path, text: str, mode: int = 0o600) -> bool:
     return True
 
 
+def sync_file(path: Path) -> None:
+    """Flush what others wrote to `path` to the disk. Raises OSError."""
+    sync_folder(path)  # the kernel does not care who wrote, nor whether it is a folder
+
+
 def sync_folder(folder: Path) -> None:
     """Flush the directory entries of `folder` to the disk. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

@@ -26,6 +26,9 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
 
 
+_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+
+
 class _Line(logging.Formatter):
     converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
@@ -65,6 +68,16 @@ class LogFile(logging.handlers.RotatingFileHandler):
         return (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino)
 
 
+def note(service: str, settings: Settings, message: str) -> None:
+    """Write an error of a service into its log, for one that cannot do it any more. Raises OSError or UnsafePlace."""
+    file = LogFile(settings.log(service), max_bytes=0, keep=0)  # whoever owns the log rotates it
+    try:
+        file.setFormatter(_Line(_FORMAT))
+        file.handle(logging.LogRecord(f"ventes.{service}", logging.ERROR, "", 0, message, None, None))
+    finally:
+        file.close()
+
+
 def setup(service: str, settings: Settings) -> logging.Logger:
     """Configure the root logger for one service; returns the logger `ventes.<service>`.
 
@@ -72,7 +85,7 @@ def setup(service: str, settings: Settings) -> logging.Logger:
     """
     keep_secret(settings.secrets())
     private_files.check(settings)
-    line = _Line("%(asctime)s %(levelname)-7s %(message)s")
+    line = _Line(_FORMAT)
     handlers: list[logging.Handler] = [
         LogFile(settings.log(service), settings.logs.max_mb * 1_000_000, settings.logs.keep)
     ]

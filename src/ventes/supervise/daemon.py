@@ -25,11 +25,11 @@ import psutil
 
 from ventes import config
 from ventes.config import Settings
-from ventes.errors import VentesError
+from ventes.errors import AlreadyRunning, VentesError
 from ventes.lake.writer_lock import WriterLock
 from ventes.runtime import heartbeat, log_files, logs
 from ventes.runtime.umask import keep_private
-from ventes.supervise import orphans, processes, service_records, services, states
+from ventes.supervise import control, orphans, processes, service_records, services, states
 from ventes.supervise.control_server import Server
 from ventes.supervise.requests import Plan, Requests
 from ventes.supervise.service_records import Entry, ServiceRecords
@@ -37,6 +37,9 @@ from ventes.supervise.service_state import IDLE, World
 from ventes.supervise.services import Service
 from ventes.supervise.supervisor import Supervisor
 from ventes.supervise.watchdog import Watchdog
+
+OUTPUT_LINES = 15
+"""Of what a service wrote to its terminal before it ended: so many go into its log."""
 
 
 class WakeUp:
@@ -167,6 +170,8 @@ class Daemon:
                 return record.reason
             if record.last_error:
                 return record.last_error
+        if in_the_way := next(services.taken_ports(self._settings, service), None):
+            return services.in_the_way(*in_the_way)
         return log_files.last_message(services.output(self._settings, service.name))
 
     def _changed(self, entry: Entry) -> None:
@@ -174,8 +179,18 @@ class Daemon:
         why = f": {entry.reason}" if entry.reason else ""
         level = logging.WARNING if entry.state in {states.FAILED, states.RESTARTING} else logging.INFO
         self._log.log(level, "%s %s%s%s", entry.service, entry.state, why, again)
+        if level == logging.WARNING:
+            self._note_in_its_log(entry, f"{entry.reason}{again}")
         service_records.write(self._settings.state, self._records)
         self._requests.changed(entry)
+
+    def _note_in_its_log(self, entry: Entry, how: str) -> None:
+        """A service that was killed, or could not begin, says nothing in the log where people look for it."""
+        said = log_files.last_lines(services.output(self._settings, entry.service), OUTPUT_LINES)
+        try:
+            logs.note(entry.service, self._settings, "\n".join([f"ended: {how}", *(f"  | {line}" for line in said)]))
+        except (OSError, VentesError) as error:  # no room, a log that is not ours
+            self._log.warning("nothing could be noted in %s: %s", self._settings.log(entry.service), error)
 
 
 def _cpu_seconds(pid: int) -> float | None:
@@ -195,11 +210,30 @@ def lock_path(state: Path) -> Path:
     return state / "run" / "supervisor.lock"
 
 
+def _only_one(settings: Settings) -> WriterLock:
+    """The supervisor's lock. A `ventes stop` that ends what a killed supervisor left is waited for.
+
+    Raises AlreadyRunning if another supervisor holds it.
+    """
+    lock = WriterLock(lock_path(settings.state))
+    until = time.monotonic() + services.STOP_SECONDS
+    while True:
+        try:
+            return lock.acquire()
+        except AlreadyRunning:
+            if (running := control.connect(settings.state)) is not None:
+                with running:
+                    raise
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
 def supervise(settings: Settings, offered: Sequence[Service] = services.ALL) -> None:
     """Run the supervisor of this pipeline until told to stop. Raises AlreadyRunning if there is one."""
     keep_private()
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with WriterLock(lock_path(settings.state)):
+    with _only_one(settings):
         log = logs.setup("supervisor", settings)
         with closing(Daemon(settings, log, offered)) as daemon:  # from here on a second `ventes start` waits for it
             for sentence in orphans.end_all(settings):

@@ -10,7 +10,7 @@ import http.client
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from ventes.supervise import ports
 
 Answer = tuple[bool, str]
 """(ready, why not)."""
+Port = tuple[str, str, int]
+"""(key in ventes.toml, address, number)."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Service:
     """Whether the watchdog ends it when it hangs."""
     stop_seconds: float = 15.0
     """How long it may take to finish its batch after SIGTERM before it is killed."""
+    ports: Callable[[Settings], tuple[Port, ...]] = lambda _: ()
+    """The ports of ventes.toml that it listens on."""
 
 
 def _python(*arguments: str) -> list[str]:
@@ -116,9 +120,32 @@ def _page_argv(settings: Settings) -> list[str]:
     return _python("-m", "streamlit", "run", PAGE_SERVER, *options)
 
 
-BROKER = Service("broker", "Kafka broker", _broker_argv, _broker_listens, watched=False, stop_seconds=30)
+def _broker_ports(settings: Settings) -> tuple[Port, ...]:
+    kafka = settings.kafka
+    return (("kafka.port", kafka.host, kafka.port), ("kafka.controller_port", "127.0.0.1", kafka.controller_port))
+
+
+def _page_ports(settings: Settings) -> tuple[Port, ...]:
+    return (("page.port", settings.page.address, settings.page.port),)
+
+
+def taken_ports(settings: Settings, service: Service) -> Iterator[tuple[Port, psutil.Process | None]]:
+    """Those of its ports that somebody listens on, and who does, as far as this user may see."""
+    for key, address, number in service.ports(settings):
+        if ports.taken(address, number):
+            yield (key, address, number), ports.holder(number)
+
+
+def in_the_way(port: Port, holder: psutil.Process | None) -> str:
+    """'port 8501 (page.port) is taken by pid 4711 (python -m http.server 8501)'."""
+    return f"port {port[2]} ({port[0]}) is taken by {ports.describe(holder)}"
+
+
+BROKER = Service(
+    "broker", "Kafka broker", _broker_argv, _broker_listens, watched=False, stop_seconds=30, ports=_broker_ports
+)
 SILVER = Service("silver", "Silver job", lambda _: _python("streaming_silver.py"), _reports("silver"))
-PAGE = Service("page", "page", _page_argv, page_ready, answers=True, stop_seconds=5)
+PAGE = Service("page", "page", _page_argv, page_ready, answers=True, stop_seconds=5, ports=_page_ports)
 BRONZE = Service(
     "bronze", "Bronze job", lambda _: _python("spark_streaming_delta.py"), _reports("bronze"), needs=("broker",)
 )
@@ -129,6 +156,8 @@ BY_NAME = {service.name: service for service in ALL}
 JOBS = ("bronze", "silver")
 """The services that a change of the engine restarts."""
 STOP_ORDER = ("producer", "bronze", "silver", "page", "broker")
+STOP_SECONDS = 20.0 + sum(service.stop_seconds for service in ALL)
+"""What the services may take to end one after the other, and some time on top."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ventes.config import Settings
-from ventes.errors import VentesError
+from ventes.errors import AlreadyRunning, VentesError
 from ventes.lake.writer_lock import WriterLock
 from ventes.runtime import heartbeat
 from ventes.supervise import control, orphans, processes, service_records, services, states
@@ -17,8 +17,6 @@ from ventes.supervise.daemon import lock_path
 
 Say = Callable[[str], None]
 
-STOP_SECONDS = 20.0 + sum(service.stop_seconds for service in services.ALL)
-"""Timeout in seconds: the sum of the services' stop times, and some more."""
 GONE_SECONDS = 5.0
 """Timeout in seconds for the supervisor's end after it has closed its socket."""
 
@@ -28,25 +26,44 @@ def stop(settings: Settings, say: Say) -> bool:
 
     Raises VentesError if something does not end.
     """
+    ran = False
+    until = time.monotonic() + services.STOP_SECONDS
+    while not _stop_supervisor(settings, say):
+        if not orphans.find(settings):
+            return ran
+        ran = True
+        try:
+            _stop_orphans(settings, say)
+        except AlreadyRunning:  # another `ventes stop` ends them, or a supervisor that has just been started
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+    with suppress(AlreadyRunning):  # then a new supervisor runs, which was started after this stop
+        _stop_orphans(settings, say)  # nothing, unless the supervisor was killed while it stopped
+    return True
+
+
+def _stop_supervisor(settings: Settings, say: Say) -> bool:
+    """Tell it to stop and wait until it has ended; False if there is none. Raises VentesError if it does not end."""
     client = control.connect(settings.state)
     if client is not None:
         with client, suppress(Disconnected):
             client.send("stop")
             follow_to_the_end(settings, client, say)
-    elif (supervisor := service_records.read(settings.state).supervisor()) is not None:
-        processes.send(supervisor, signal.SIGTERM)  # its socket was removed: SIGTERM has the same effect
-        if not processes.wait_until_gone([supervisor], STOP_SECONDS):
-            raise _does_not_end(settings, supervisor.pid)
-    else:
-        return _stop_orphans(settings, say)
-    _stop_orphans(settings, say)  # nothing, unless the supervisor was killed while it stopped
+        return True
+    supervisor = service_records.read(settings.state).supervisor()
+    if supervisor is None:
+        return False
+    processes.send(supervisor, signal.SIGTERM)  # somebody removed its socket: SIGTERM means the same
+    if not processes.wait_until_gone([supervisor], services.STOP_SECONDS):
+        raise _does_not_end(settings, supervisor.pid)
     return True
 
 
 def follow_to_the_end(settings: Settings, client: Client, say: Say) -> None:
     """Report what ends, until the supervisor of `client` has ended. Raises VentesError if it does not end."""
     supervisor = processes.living(client.pid)
-    deadline = time.monotonic() + STOP_SECONDS
+    deadline = time.monotonic() + services.STOP_SECONDS
     try:
         while time.monotonic() < deadline:
             event = client.receive(1.0)
@@ -77,10 +94,11 @@ def stop_by_hand(settings: Settings, say: Say) -> None:
         say(f"{service.title} ({by_hand}) stopped")
 
 
-def _stop_orphans(settings: Settings, say: Say) -> bool:
+def _stop_orphans(settings: Settings, say: Say) -> None:
+    """Raises AlreadyRunning while another process holds the supervisor's lock."""
     if not orphans.find(settings):
-        return False
-    with WriterLock(lock_path(settings.state)):  # a supervisor that is starting now must not lose its children
+        return
+    with WriterLock(lock_path(settings.state)):  # a supervisor that starts just now must not lose its children
         for sentence in orphans.end_all(settings):
             say(sentence)
         records = service_records.read(settings.state)
@@ -93,7 +111,6 @@ def _stop_orphans(settings: Settings, say: Say) -> bool:
                     None,
                 )
         service_records.write(settings.state, records)
-    return True
 
 
 def _does_not_end(settings: Settings, pid: int) -> VentesError:

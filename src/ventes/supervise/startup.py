@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
 from ventes.errors import VentesError
@@ -69,22 +70,66 @@ def _fresh(settings: Settings, say: Say, began: float) -> Started:
     preflight.check(settings)
     if left := orphans.find(settings):
         say(f"an earlier supervisor was killed; ending what it left: {', '.join(left)}")
-    process = launch(settings)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a `timeout`, a closed terminal: the same as Ctrl-C
-        signal.signal(number, _end)
-    try:
-        with _connected(settings, process) as client:
-            return StartProgress(settings, client, say, began, launched=True).run(None)
-    except BaseException as error:
-        if process.poll() is None:
-            say("stopping again" if isinstance(error, VentesError) else "interrupted: stopping what was started")
-        with _without_interrupts():
+    with _Interrupts() as interrupts:
+        with interrupts.noted_only():
+            process = launch(settings)
+        try:
+            interrupts.check()
+            with _connected(settings, process) as client:
+                return StartProgress(settings, client, say, began, launched=True).run(None)
+        except BaseException as error:
+            interrupts.ignore()
+            if process.poll() is None:
+                say("stopping again" if isinstance(error, VentesError) else "interrupted: stopping what was started")
             _take_back(settings, process)
-        raise
+            raise
 
 
-def _end(number: int, _: object) -> None:
-    raise SystemExit(128 + number)
+class _Interrupts:
+    """While it is entered, the first Ctrl-C, SIGTERM (of a `timeout`) or SIGHUP (of a closed terminal) raises
+    KeyboardInterrupt or SystemExit, and later ones are ignored: they would leave the clearing-up half done.
+
+    What was ignored before (by nohup, by a shell that runs this in the background) stays so.
+    """
+
+    NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self._only_note = False
+        self._noted: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Interrupts:
+        for number in self.NUMBERS:
+            if (before := signal.getsignal(number)) != signal.SIG_IGN:
+                self._before[number] = before
+                signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items() if self._noted is None else ():
+            signal.signal(number, before)
+
+    def ignore(self) -> None:
+        for number in self._before:
+            signal.signal(number, lambda *_: None)  # not SIG_IGN: Python would complain of one that comes just now
+
+    @contextmanager
+    def noted_only(self) -> Iterator[None]:
+        """For a step that must not be interrupted: `check` raises afterwards."""
+        self._only_note = True
+        yield
+        self._only_note = False
+
+    def check(self) -> None:
+        if self._noted is not None:
+            raise KeyboardInterrupt if self._noted == signal.SIGINT else SystemExit(128 + self._noted)
+
+    def _note(self, number: int, _: object) -> None:
+        self.ignore()
+        self._noted = number
+        if not self._only_note:
+            self.check()
 
 
 def _take_back(settings: Settings, process: subprocess.Popen[bytes]) -> None:
@@ -126,13 +171,3 @@ def _connected(settings: Settings, process: subprocess.Popen[bytes]) -> Client:
             raise supervisor_ended(settings)
         time.sleep(0.02)
     raise StartFailed(f"the supervisor (pid {process.pid}) does not listen", f"look at {settings.log('supervisor')}")
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Ignores further Ctrl-C, so that the cleanup is completed."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

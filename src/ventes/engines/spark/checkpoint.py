@@ -156,7 +156,7 @@ def _bytes(path: Path, damage: list[str]) -> bytes | None:
 
 
 def _checksum_agrees(path: Path, content: bytes) -> bool:
-    """Hadoop refuses a file that differs from its .name.crc ("crc\\0", chunk size, CRC-32s). True without one."""
+    """Hadoop refuses a file unlike its .name.crc: "crc\0", chunk size, CRC-32 per chunk. True without one."""
     try:
         crc = path.with_name(f".{path.name}.crc").read_bytes()
     except OSError:
