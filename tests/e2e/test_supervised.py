@@ -126,7 +126,7 @@ def lived(tmp_path: Path) -> Iterator[Lived]:
 
 
 @pytest.mark.timeout(280)
-def test_a_life(lived: Lived) -> None:
+def test_kills_restarts_and_stops_of_one_pipeline(lived: Lived) -> None:
     printed = lived.ventes("start")
     assert "visible in Silver" in printed
     assert f"http://localhost:{lived.ports[2]}" in printed
@@ -269,7 +269,7 @@ GUIDES_LOGS = {
 
 
 @pytest.mark.timeout(280)
-def test_what_ends_at_once_each_time_is_said_where_people_look(lived: Lived) -> None:
+def test_a_crash_loop_is_reported_in_status_and_logs(lived: Lived) -> None:
     """The page's port is taken while it is down: a crash loop until somebody makes room."""
     lived.environment["VENTES_SUPERVISOR__GIVE_UP_AFTER"] = "3"
     lived.ventes("start")
@@ -312,7 +312,7 @@ def _bound(squatter: socket.socket, port: int) -> bool:
 
 @pytest.mark.parametrize("engine", ["embedded", pytest.param("spark", marks=pytest.mark.long)])
 @pytest.mark.timeout(280)
-def test_a_job_that_dies_at_once_each_time_fails_the_start_and_leaves_nothing(tmp_path: Path, engine: str) -> None:
+def test_a_job_in_a_crash_loop_fails_the_start_and_leaves_nothing(tmp_path: Path, engine: str) -> None:
     lived = Lived(tmp_path, engine, failpoints="bronze.before_commit:kill9")
     try:
         done = subprocess.run(
@@ -338,7 +338,7 @@ HIT_AT_ITS_END = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_midway_takes_back_what_was_started_however_often_it_comes(lived: Lived, first: signal.Signals) -> None:
+def test_ctrl_c_during_a_start_stops_what_was_started_also_when_repeated(lived: Lived, first: signal.Signals) -> None:
     process = subprocess.Popen(
         [str(VENTES), "start"], env=lived.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -360,7 +360,7 @@ def test_ctrl_c_midway_takes_back_what_was_started_however_often_it_comes(lived:
     assert lived.processes() == []
 
 
-def test_ctrl_c_during_a_stop_leaves_it_going_on(lived: Lived) -> None:
+def test_ctrl_c_during_a_stop_does_not_end_the_stop(lived: Lived) -> None:
     lived.ventes("start")
     for _ in range(2):
         process = subprocess.Popen(
@@ -380,7 +380,7 @@ def test_ctrl_c_during_a_stop_leaves_it_going_on(lived: Lived) -> None:
 
 @pytest.mark.parametrize(("engine", "every"), [("embedded", 40), ("spark", 20)])
 @pytest.mark.timeout(280)
-def test_start_brings_up_what_was_ended_a_moment_ago(tmp_path: Path, engine: str, every: int) -> None:
+def test_start_restarts_services_that_are_still_stopping(tmp_path: Path, engine: str, every: int) -> None:
     """SIGTERM and `ventes start` at once: in a large batch, between small ones, and as the guide's pkill does it.
 
     Now and then a batch of Bronze takes 4 s.
@@ -434,7 +434,7 @@ def _all_up(lived: Lived) -> int:
 
 
 @pytest.mark.timeout(280)
-def test_what_it_writes_is_its_users_alone_and_a_place_open_to_others_is_refused(lived: Lived) -> None:
+def test_files_are_private_and_folders_open_to_others_are_refused(lived: Lived) -> None:
     before = os.umask(0)
     try:
         lived.ventes("start")

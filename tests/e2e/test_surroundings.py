@@ -53,7 +53,7 @@ def test_too_few_open_files_are_named_before_a_jvm_starts(clone: Clone) -> None:
     assert not (clone.state / "kafka").exists()
 
 
-def test_the_files_of_sparks_jvm_stand_where_the_settings_say(clone: Clone) -> None:
+def test_the_files_of_sparks_jvm_are_where_the_settings_say(clone: Clone) -> None:
     """Options with a blank reach it whole."""
     script = (
         "import json; from ventes import config; from ventes.engines.spark.session import open_session\n"

@@ -124,7 +124,7 @@ def test_every_message_as_it_was(settings: Settings, running: Running) -> None:
     assert transactions[f"ventes-bronze:{kafka.topic_id(settings)}:0"] == 4
 
 
-def test_it_goes_on_after_the_last_row_of_the_table(settings: Settings, running: Running) -> None:
+def test_it_continues_after_the_last_row_of_the_table(settings: Settings, running: Running) -> None:
     kafka.ensure_topic(settings)
     for start in (0, 50, 100):
         send(settings, *({"value": sale(number)} for number in range(start + 1, start + 51)))
@@ -230,7 +230,7 @@ def test_an_open_transaction_is_not_waited_for_and_not_missed(settings: Settings
     assert sorted(tables.snapshot(settings, BRONZE).arrow()["vente_id"].to_pylist()) == wanted
 
 
-def test_bronze_that_moves_while_its_lag_is_asked_has_lost_nothing(settings: Settings, running: Running) -> None:
+def test_progress_of_bronze_while_its_lag_is_read_is_no_loss(settings: Settings, running: Running) -> None:
     """The topic's end and the table's are asked one after the other, and both move in between."""
 
     class TakenMeanwhile(kafka.Admin):

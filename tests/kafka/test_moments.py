@@ -74,7 +74,7 @@ class LosingConsumer:
     ("call", "number"),
     [("assign", 1), ("consume", 1), ("consume", 2), ("consume", 5), ("get_watermark_offsets", 1), ("close", 1)],
 )
-def test_reading_goes_on(
+def test_reading_continues(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, call: str, number: int, when: str
 ) -> None:
     losing = Losing(call, number, when)

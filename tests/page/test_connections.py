@@ -87,7 +87,7 @@ def test_three_hundred_half_open_requests_do_not_stay(impatient: Site) -> None:
     assert 1 <= log.count("connections that stood still") <= 2
 
 
-def test_a_reader_of_the_pages_own_files_who_takes_nothing_is_dropped(impatient: Site) -> None:
+def test_a_client_that_reads_nothing_of_the_pages_files_is_disconnected(impatient: Site) -> None:
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", impatient.port))
@@ -112,7 +112,7 @@ def _largest_file(site: Site) -> str:
     return "/" + largest.relative_to(folder).as_posix()
 
 
-def test_one_too_many_is_told_to_wait_and_room_is_made_soon(tmp_path: Path) -> None:
+def test_too_many_connections_are_told_to_wait_and_idle_ones_are_closed(tmp_path: Path) -> None:
     toml(tmp_path)
     with (
         serve(tmp_path, server_with(tmp_path, f"request_seconds={SECONDS}, in_all=20")) as site,
@@ -157,7 +157,7 @@ def ask(site: Site, path: str, **headers: str) -> tuple[int, bytes]:
 @pytest.mark.parametrize(
     "path", ["/", "/_stcore/host-config", "/_stcore/metrics", "/static/index.html", "/csv/-", "/x"]
 )
-def test_nothing_is_told_under_a_name_that_is_not_the_pages(site: Site, path: str) -> None:
+def test_other_host_names_get_no_content(site: Site, path: str) -> None:
     """A web site may let its own name lead to this machine."""
     for host in ("evil.example", f"evil.example:{site.port}", "localhost.evil.example", "", "[::1"):
         status, body = ask(site, path, Host=host)

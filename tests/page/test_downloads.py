@@ -159,7 +159,7 @@ def test_a_reader_who_leaves_before_the_first_byte_ends_the_child(folder: Path, 
             wait_for(lambda: not children(running), "its process has ended", 2)
 
 
-def test_a_reader_who_takes_nothing_is_dropped_and_others_go_on(folder: Path, opened: Open) -> None:
+def test_a_reader_that_reads_nothing_is_disconnected_and_others_continue(folder: Path, opened: Open) -> None:
     limits = "of_a_viewer=1, wait_seconds=0.5, stall_seconds=2.0"
     with serve(folder, server_with(folder, limits)) as running:
         page, other = opened(f"{running.url}?tab=SQL"), opened(running.url)
@@ -192,7 +192,7 @@ def test_an_error_is_shown_when_all_download_places_are_in_use(folder: Path, ope
         assert b"2 downloads are running" in refused.read()
 
 
-def test_sigterm_ends_the_page_within_seconds_whoever_reads(folder: Path, opened: Open) -> None:
+def test_sigterm_ends_the_page_within_seconds_despite_readers(folder: Path, opened: Open) -> None:
     """A reader who takes nothing any more, a browser with the page open."""
     with serve(folder) as running:
         page = opened(f"{running.url}?tab=SQL")

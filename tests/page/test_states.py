@@ -125,7 +125,7 @@ def test_one_table_missing_leaves_the_rest(run: Run, lake: Path) -> None:
     assert "vega" not in kinds(page)
 
 
-def test_a_damaged_log_is_named_with_the_next_step(run: Run, lake: Path) -> None:
+def test_a_damaged_log_is_reported_with_the_next_step(run: Run, lake: Path) -> None:
     path = path_of(sample_lake.settings_at(lake), PAR_PAYS).parent / CLEAN.name
     version = Log.open(path).version
     (path / "_delta_log" / f"{version + 1:020d}.json").write_text("")
@@ -174,7 +174,7 @@ def test_paused_and_as_of_are_never_green(run: Run, lake: Path) -> None:
     assert ":green-badge" not in said(page)
 
 
-def test_a_sale_of_the_future_has_no_age(run: Run, lake: Path) -> None:
+def test_a_sale_in_the_future_has_no_age(run: Run, lake: Path) -> None:
     """The clock was set back, or the broker's is ahead."""
     settings = sample_lake.settings_at(lake)
     assert " ago" in said(run())
@@ -220,7 +220,7 @@ def test_a_version_is_the_page_as_it_was(run: Run, lake: Path) -> None:
     assert [card.value for card in run().metric[:5]] != ["350", *before[1:]]
 
 
-def test_nonsense_in_the_link_is_ignored(run: Run, lake: Path) -> None:
+def test_invalid_values_in_the_link_are_ignored(run: Run, lake: Path) -> None:
     page = run("nope", at="yesterday@x", refresh="abc", country="Atlantis", period="never", show="x")
     assert page.metric[0].value == "300"
 

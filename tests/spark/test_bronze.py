@@ -178,7 +178,7 @@ def test_each_message_once_through_every_kind_of_restart(
     assert sorted({row["motifs"][0] for row in rows if row["motifs"]}) == ["empty", "not_json"]
 
 
-def test_old_epochs_go_once_a_newer_one_has_committed(settings: Settings, session: Session) -> None:
+def test_old_epochs_are_deleted_once_a_newer_one_has_committed(settings: Settings, session: Session) -> None:
     send(settings, 1, 10)
     run(settings, session)
     first = newest_epoch(settings)

@@ -96,7 +96,7 @@ def test_a_stream_sees_each_row_once_through_merges_and_checkpoints(
     assert list((settings.bronze / "_delta_log").glob("*.checkpoint.parquet"))
 
 
-def test_spark_goes_on_from_its_own_and_from_our_checkpoints(settings: Settings, spark: SparkSession) -> None:
+def test_spark_continues_from_its_own_and_from_our_checkpoints(settings: Settings, spark: SparkSession) -> None:
     log = Log.open(settings.bronze)
     maintenance = maintenance_of(settings, BRONZE, log)
     for offset in range(30):

@@ -86,7 +86,7 @@ def test_a_lot_taken_twice_changes_nothing(settings: Settings, session: Session)
 
 
 @pytest.mark.usefixtures("size")
-def test_days_long_past_are_found_again(settings: Settings, session: Session) -> None:
+def test_ids_of_days_long_past_are_found(settings: Settings, session: Session) -> None:
     """An id that comes back much later, on another day, is still the same sale."""
     sale = {"offset": 0, "vente_id": 5, "timestamp": START - timedelta(days=400)}
     commit.append(Log.open(settings.bronze), BRONZE, bronze_rows([sale]), "test", 1)

@@ -187,7 +187,7 @@ def test_no_reason_is_a_complaint() -> None:
     assert "lag was not known" in sentence
 
 
-def test_what_is_never_right_is_said_once() -> None:
+def test_an_untrue_reason_is_reported_once() -> None:
     failed = replace(RUNS, state="failed", ready=False, reason="crashed 8 times")
     assert complaints(samples(RUNS, failed, failed)) == ["at 2 s bronze was failed: 'crashed 8 times'"]
     lost = replace(RUNS, reason="partition 0 had offsets up to 7, now it ends before 6: its end was lost")

@@ -74,14 +74,14 @@ def test_a_query_that_is_refused_or_fails_is_a_sentence(bronze: Snapshot, query:
     assert sentence.lower() in str(said["message"]).lower()
 
 
-def test_files_that_are_gone_are_said(bronze: Snapshot) -> None:
+def test_missing_files_are_reported(bronze: Snapshot) -> None:
     gone = TableToRead(bronze.select().replace(".parquet", ".gone"), [])
     said, rows, code = written(CsvTask({"bronze": gone}))
     assert (said["status"], rows, code) == (410, [], 1)
     assert "no longer kept" in str(said["message"])
 
 
-def test_nothing_it_understands_is_an_error_that_shows_nothing() -> None:
+def test_an_invalid_task_is_an_error_without_details() -> None:
     said, rows, code = written(b"{")
     assert (said["status"], rows, code) == (500, [], 1)
 

@@ -88,7 +88,7 @@ def test_other_errors_are_not_taken_for_damage() -> None:
     assert damage.of_error(ValueError("no path")) is None
 
 
-def test_a_writer_goes_on_beside_a_file_that_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_writer_continues_although_a_file_is_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Merging needs the file, appending does not: what is accepted is kept."""
     settings = settings_of(tmp_path, maintenance={"compact_every": 5})
     tables.ensure(settings, BRONZE)

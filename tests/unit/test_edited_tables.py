@@ -137,7 +137,7 @@ def test_a_rollup_with_edited_values_is_built_again(settings: Settings, table: T
 
 
 @pytest.mark.parametrize("table", [CLEAN, REJETS, *ROLLUPS], ids=lambda table: table.name)
-def test_set_back_and_forward_again_is_as_if_nothing_had_been(settings: Settings, table: Table) -> None:
+def test_set_back_and_forward_again_changes_nothing(settings: Settings, table: Table) -> None:
     path = path_of(settings, table)
     newest = DeltaTable(path).version()
     set_back(path)

@@ -93,7 +93,7 @@ def test_what_producers_write_is_on_the_fast_path(con: duckdb.DuckDBPyConnection
         assert sure(con, values, config) == [True] * len(values)
 
 
-def test_a_fast_row_is_typed_as_sent(con: duckdb.DuckDBPyConnection) -> None:
+def test_a_row_of_the_fast_path_is_typed_as_sent(con: duckdb.DuckDBPyConnection) -> None:
     rng = random.Random(3)
     sale = {**valid_sale(rng), "timestamp": "2026-01-05T09:59:58.250000+00:00", "montant": 59.97, "client_nom": "Zoé"}
     value = json.dumps(sale).encode()

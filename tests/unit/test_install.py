@@ -33,7 +33,7 @@ def test_a_stamp_counts_only_for_what_it_was_set_for(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", "\x00"])
-def test_a_damaged_stamp_file_means_nothing_was_done(tmp_path, content):
+def test_a_damaged_stamp_file_counts_as_not_installed(tmp_path, content):
     (tmp_path / "installed.json").write_text(content)
     assert not Stamps(tmp_path / "installed.json").has("packages", "x")
 

@@ -87,7 +87,7 @@ def test_installs_once_and_then_only_looks(world):
     assert sorted(path.name for path in world.folder.iterdir()) == ["kafka", "kafka.checked.json"]
 
 
-def test_an_interrupted_installation_goes_on_where_it_was(world):
+def test_an_interrupted_installation_continues(world):
     lost = world.remote.pop("g:c:1")
     with pytest.raises(InstallError):
         world.install()
@@ -132,7 +132,7 @@ def test_a_download_with_a_wrong_hash_is_tried_again_then_named_and_not_used(wor
     assert not world.ready
 
 
-def test_one_failure_on_the_way_is_made_good_by_the_second_try(world):
+def test_the_second_attempt_recovers_from_one_failure(world):
     answers = [InstallError("reset"), None]
 
     def flaky(coordinates, into):

@@ -95,7 +95,7 @@ def test_merges_wait_for_the_end_of_a_backlog(settings: Settings) -> None:
     assert tables.snapshot(settings, BRONZE).rows == 100
 
 
-def test_a_backlog_without_end_is_merged_all_the_same(settings: Settings) -> None:
+def test_a_backlog_without_end_is_merged_too(settings: Settings) -> None:
     log = Log.open(settings.bronze)
     maintenance = maintenance_of(settings, BRONZE, log)
     most = 0
@@ -278,7 +278,7 @@ def test_the_log_is_trimmed_up_to_a_checkpoint(settings: Settings, monkeypatch: 
     assert DeltaTable(settings.bronze).to_pyarrow_table().num_rows == 100
 
 
-def test_a_reader_goes_on_while_files_are_merged(settings: Settings) -> None:
+def test_a_reader_continues_while_files_are_merged(settings: Settings) -> None:
     log = Log.open(settings.bronze)
     maintenance = maintenance_of(settings, BRONZE, log, one_worker())
     for offset in range(60):

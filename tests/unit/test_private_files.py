@@ -153,7 +153,7 @@ def plant_folder(path: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [plant_link, plant_pipe, plant_second_name, plant_folder])
-def test_a_log_that_waits_in_a_shared_folder_is_refused(settings: Settings, plant) -> None:
+def test_an_existing_log_in_a_shared_folder_is_refused(settings: Settings, plant) -> None:
     log = settings.log("producer")
     plant(log)
     with pytest.raises(UnsafePlace, match=f"the log {log}"):
@@ -181,7 +181,7 @@ def test_a_link_in_a_folder_of_ones_own_is_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022])
-def test_what_is_written_is_the_users_alone_whatever_the_umask(settings: Settings, umask: int) -> None:
+def test_files_are_private_whatever_the_umask(settings: Settings, umask: int) -> None:
     before = os.umask(umask)
     try:
         logs.setup("bronze", settings).warning("hello")
@@ -190,7 +190,7 @@ def test_what_is_written_is_the_users_alone_whatever_the_umask(settings: Setting
     assert mode(settings.log("bronze")) == 0o600
 
 
-def test_a_log_whose_folder_was_removed_goes_on_in_a_new_one(tmp_path: Path) -> None:
+def test_a_log_whose_folder_was_removed_continues_in_a_new_one(tmp_path: Path) -> None:
     settings = Settings(paths={"lake": tmp_path / "lake", "state": tmp_path / "state", "logs": tmp_path / "logs"})
     log = logs.setup("bronze", settings)
     file = settings.log("bronze")
@@ -233,7 +233,7 @@ def test_known_secrets_are_blanked_in_logs(tmp_path: Path) -> None:
 # -- programs ---------------------------------------------------------------------------------
 
 
-def test_export_writes_with_the_persons_own_umask_and_the_rest_is_private(tmp_path: Path) -> None:
+def test_export_writes_with_the_users_umask_and_the_rest_is_private(tmp_path: Path) -> None:
     code = """
 import os, sys
 os.umask(0o027)

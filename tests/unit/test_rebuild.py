@@ -85,7 +85,7 @@ def test_rejected_sales_that_are_valid_now_become_clean_once(other_rules: Settin
     assert (again.clean, again.rejected) == (SALES + 2, 1)
 
 
-def test_the_silver_job_goes_on_after_it(other_rules: Settings) -> None:
+def test_the_silver_job_continues_after_it(other_rules: Settings) -> None:
     run(other_rules)
     ingest(other_rules, [sale(903, timestamp=LATER_IN_UTC), sale(1)], first=SALES + 3)
     loop_of(other_rules, EmbeddedSilver, max_rows=1000).run()
@@ -126,14 +126,14 @@ def test_bronze_may_grow_meanwhile(other_rules: Settings) -> None:
     assert ids[: SALES + 2] == [*range(1, SALES + 1), 901, 902]
 
 
-def test_a_disk_without_room_is_named(other_rules: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_space_is_reported(other_rules: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VENTES_MAINTENANCE__MIN_FREE_MB", "1000000000")
     with pytest.raises(VentesError, match=r"could not go on: .* MB free, less than"):
         run(config.load())
     assert counts(other_rules) == (SALES, 3)
 
 
-def test_reset_takes_a_half_made_rebuild_with_it(other_rules: Settings) -> None:
+def test_reset_removes_an_unfinished_rebuild(other_rules: Settings) -> None:
     stopper = Stopper()
     run(other_rules, stopper, progress=lambda text: stopper.stop())
     heartbeat.path_of(

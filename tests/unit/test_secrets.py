@@ -244,7 +244,7 @@ def command_lines() -> list[str]:
     return lines
 
 
-def test_commands_say_nothing_of_them(tmp_path: Path, silent_broker: int) -> None:
+def test_commands_do_not_print_them(tmp_path: Path, silent_broker: int) -> None:
     place = Place(tmp_path, silent_broker)
     assert place.command("status") == 1
     assert place.command("status", "--json") == 1

@@ -251,7 +251,7 @@ def test_without_a_broker_for_long_no_client_is_kept_and_nothing_is_lost(world: 
     assert world.spooled == []
 
 
-def test_a_broker_that_takes_connections_is_left_its_client(world: World) -> None:
+def test_the_client_of_a_broker_that_accepts_connections_is_kept(world: World) -> None:
     world.park_seconds = 0.0
     world.sender.close(0)
     world.sender = world.start()

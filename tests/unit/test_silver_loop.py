@@ -103,7 +103,7 @@ def test_files_are_merged_while_nothing_comes(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_anywhere_it_goes_on_exactly(settings: Settings, tmp_path: Path, point: str) -> None:
+def test_killed_anywhere_it_continues_exactly(settings: Settings, tmp_path: Path, point: str) -> None:
     fill_bronze(settings)
     child = subprocess.run(
         [sys.executable, "-m", "harness.silver_run", str(tmp_path)],
@@ -152,7 +152,7 @@ def test_a_lost_rollup_is_built_again(settings: Settings) -> None:
     assert_exact(settings)
 
 
-def test_a_lost_table_is_not_papered_over(settings: Settings) -> None:
+def test_a_lost_table_is_reported(settings: Settings) -> None:
     fill_bronze(settings)
     run(settings)
     for table in (CLEAN, REJETS):

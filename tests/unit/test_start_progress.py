@@ -89,7 +89,7 @@ def silences(seconds: float) -> list[None]:
     return [None] * round(seconds / SILENCE)
 
 
-def test_a_start_reads_like_this(settings: Settings) -> None:
+def test_the_output_of_a_start(settings: Settings) -> None:
     supervisor = FakeSupervisor(
         ready("broker", already=True),
         service("bronze", states.STOPPING, "was told to stop from outside; is started again when it has ended"),
@@ -112,7 +112,7 @@ def test_a_start_reads_like_this(settings: Settings) -> None:
     ]
 
 
-def test_what_ran_already_is_said_at_once(settings: Settings) -> None:
+def test_services_that_already_run_are_reported_at_once(settings: Settings) -> None:
     silver_works(settings)
     accepted = {**ACCEPTED, "down": []}
     supervisor = FakeSupervisor(ready("broker", already=True), {"event": "ready", "changed": False}, accepted=accepted)
@@ -127,7 +127,7 @@ def test_a_start_without_progress_fails(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("name", ["bronze", "silver"])
-def test_a_lot_that_takes_minutes_is_progress_and_is_said(settings: Settings, name: str) -> None:
+def test_a_lot_that_takes_minutes_is_progress_and_is_reported(settings: Settings, name: str) -> None:
     reporter = Reporter(settings.state, name)
     reporter.update(phase="running", working_since=time.time() - 34)
     supervisor = FakeSupervisor(READY, *silences(600), lambda: silver_works(settings))

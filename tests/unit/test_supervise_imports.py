@@ -36,7 +36,7 @@ def imported(folder: Path) -> Iterator[tuple[str, str]]:
         ("supervise", "ventes.broker"),
     ],
 )
-def test_who_does_not_know_whom(package: str, unknown: str) -> None:
+def test_forbidden_imports(package: str, unknown: str) -> None:
     assert list(imported(SOURCE / package))
     assert [found for found in imported(SOURCE / package) if found[1].startswith(unknown)] == []
 

@@ -296,7 +296,7 @@ def test_a_service_started_by_hand_is_not_touched(scene: Scene) -> None:
     assert scene.state("page") == states.STOPPED
 
 
-def test_stop_goes_with_the_data_from_the_producer_to_the_broker(scene: Scene) -> None:
+def test_stop_order_is_that_of_the_data_from_producer_to_broker(scene: Scene) -> None:
     scene.up().history.clear()
     scene.by_hand["page"] = "started by hand, pid 77"
     list(scene.stops())
@@ -358,7 +358,7 @@ def test_every_service_of_the_start_order_has_its_place_in_the_stop_order() -> N
 # -- a start, and who else says something meanwhile (the table in service_state) ---------------------------------------
 
 
-def test_sigterm_from_outside_keeps_it_down_until_start_is_said_again(scene: Scene) -> None:
+def test_sigterm_from_outside_keeps_it_down_until_the_next_start(scene: Scene) -> None:
     scene.up().running["page"].ends(-15)
     scene.step()
     scene.step(3600)
@@ -369,7 +369,7 @@ def test_sigterm_from_outside_keeps_it_down_until_start_is_said_again(scene: Sce
     assert scene.started == ["page"]
 
 
-def test_start_said_again_touches_nothing_that_runs(scene: Scene) -> None:
+def test_a_second_start_changes_no_running_service(scene: Scene) -> None:
     scene.up()
     pids = {name: process.pid for name, process in scene.running.items()}
     client = scene.ask("start")
@@ -397,7 +397,7 @@ def test_a_start_gets_an_event_for_each_ready_service_and_at_the_end(scene: Scen
 
 
 @pytest.mark.parametrize("seconds", [0.0, 4.0])
-def test_a_service_that_is_on_its_way_down_is_waited_for_and_started(scene: Scene, seconds: float) -> None:
+def test_a_service_that_is_stopping_is_waited_for_and_started(scene: Scene, seconds: float) -> None:
     process = scene.up().running["bronze"].sigterm()
     scene.ready["bronze"] = False
     client = scene.ask("start")
@@ -440,7 +440,7 @@ def test_one_that_ends_without_a_note_during_the_start_is_started_again(scene: S
     assert scene.started == ["page"]
 
 
-def test_one_by_hand_that_goes_down_during_the_start_is_followed_by_one_of_ours(scene: Scene) -> None:
+def test_a_service_started_by_hand_that_ends_during_the_start_is_replaced(scene: Scene) -> None:
     scene.by_hand["producer"] = "started by hand, pid 77"
     scene.up().ready["producer"] = False
     client = scene.ask("start")
@@ -464,7 +464,7 @@ def test_a_sigterm_after_the_start_has_succeeded_means_stopped_on_purpose(scene:
     assert (scene.state("bronze"), scene.started) == (states.STOPPED, [])
 
 
-def test_one_that_is_killed_on_its_way_down_was_stopped_on_purpose(scene: Scene) -> None:
+def test_one_that_is_killed_while_stopping_was_stopped_on_purpose(scene: Scene) -> None:
     scene.up().running["bronze"].sigterm().ends(-9)
     scene.step()
     scene.step(60)
@@ -472,7 +472,7 @@ def test_one_that_is_killed_on_its_way_down_was_stopped_on_purpose(scene: Scene)
     assert "killed by SIGKILL" in scene.entry("bronze").reason
 
 
-def test_a_start_that_goes_away_still_gets_what_it_had_asked_for(scene: Scene) -> None:
+def test_the_request_of_a_start_that_disconnects_is_still_carried_out(scene: Scene) -> None:
     process = scene.up().running["bronze"].sigterm()
     scene.ready["bronze"] = False
     client = scene.ask("start")
@@ -483,7 +483,7 @@ def test_a_start_that_goes_away_still_gets_what_it_had_asked_for(scene: Scene) -
     assert scene.started == ["bronze"]
 
 
-def test_one_that_hangs_on_its_way_down_is_killed_if_a_start_waits_for_it(scene: Scene) -> None:
+def test_one_that_hangs_while_stopping_is_killed_if_a_start_waits_for_it(scene: Scene) -> None:
     process = scene.up().running["bronze"].sigterm()
     scene.step(60)
     assert process.heard == []  # nobody waits for it
@@ -495,7 +495,7 @@ def test_one_that_hangs_on_its_way_down_is_killed_if_a_start_waits_for_it(scene:
     assert scene.started == ["bronze"]
 
 
-def test_one_that_ends_at_once_each_time_fails_the_start(scene: Scene) -> None:
+def test_one_in_a_crash_loop_fails_the_start(scene: Scene) -> None:
     client = scene.up().ask("start")
     for _ in range(3):
         scene.running["silver"].ends(0)
@@ -589,7 +589,7 @@ def test_a_job_that_failed_is_started_with_the_other_engine(scene: Scene) -> Non
     assert sorted(scene.started) == ["bronze", "silver"]
 
 
-def test_an_engine_that_is_none_changes_nothing(scene: Scene) -> None:
+def test_an_unknown_engine_changes_nothing(scene: Scene) -> None:
     client = scene.up().ask("start", engine="flink")
     assert client.told == [{"event": "error", "message": "engine = 'flink'", "hint": "spark or embedded"}]
     scene.running["page"].ends(0)

@@ -289,7 +289,7 @@ def test_a_supervisor_whose_socket_was_removed_is_still_stopped(small: Small) ->
     assert small.process.returncode == 0
 
 
-def test_no_client_harms_it(small: Small) -> None:
+def test_invalid_clients_do_not_affect_it(small: Small) -> None:
     before, me = small.pids(), psutil.Process(small.process.pid)
     size = me.memory_info().rss
     clients = [socket.socket(socket.AF_UNIX) for _ in range(20)]
@@ -311,7 +311,7 @@ def test_no_client_harms_it(small: Small) -> None:
     assert me.memory_info().rss - size < 10_000_000
 
 
-def test_idle_it_costs_next_to_nothing(small: Small) -> None:
+def test_idle_it_uses_almost_no_cpu(small: Small) -> None:
     me = psutil.Process(small.process.pid)
     began, spent = time.monotonic(), sum(me.cpu_times()[:2])
     wait_for(lambda: time.monotonic() - began > 6, "six quiet seconds", 10)

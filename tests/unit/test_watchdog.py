@@ -71,7 +71,7 @@ def test_a_long_batch_is_work_until_it_is_too_long() -> None:
     assert pipeline.hangs(BRONZE)
 
 
-def test_a_machine_that_slept_gives_everybody_their_full_time() -> None:
+def test_a_suspended_machine_gives_every_service_its_full_time() -> None:
     """The supervisor was stopped too: one look is an hour after the other."""
     pipeline = Pipeline()
     pipeline.live(SILENT_SECONDS - 2 * LONGEST_LOOK)

@@ -55,7 +55,7 @@ def test_there_is_a_release_before_this_one() -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_silver_completes_what_was_interrupted_and_goes_on(release: str, tmp_path: Path) -> None:
+def test_silver_completes_the_interrupted_lot_and_continues(release: str, tmp_path: Path) -> None:
     figures = unpack(release, tmp_path)
     settings = settings_of(tmp_path)
     assert loop_of(settings, EmbeddedSilver).run() == 0
