@@ -1,4 +1,4 @@
-"""The programs in surroundings that break a JVM: a folder with a blank and a letter that is not ASCII, a Turkish shell,
+"""The programs in an environment that can break a JVM: a folder with a blank and a non-ASCII letter, a Turkish shell,
 another Spark in SPARK_HOME, few open files."""
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def test_too_few_open_files_are_named_before_a_jvm_starts(clone: Clone) -> None:
 
 
 def test_the_files_of_sparks_jvm_are_where_the_settings_say(clone: Clone) -> None:
-    """Options with a blank reach it whole."""
+    """Options with a blank reach it unchanged."""
     script = (
         "import json; from ventes import config; from ventes.engines.spark.session import open_session\n"
         "session = open_session(config.load(), 'bronze')\n"

@@ -1,4 +1,4 @@
-"""Faults injected for real, one pipeline at a time, with both engines: inject, heal, then `verify` must be green."""
+"""Real faults, one pipeline at a time, with both engines: inject, end the fault, then `verify` must be green."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_both_engines_write_the_same_tables(tmp_path: Path) -> None:
 
 
 def differences(one: Pipeline, other: Pipeline, table: Table) -> list[object]:
-    """Rows that only one of the two has, without the columns that say when and in which lot it was written."""
+    """Rows that only one of the two has, without the columns of the write time and the lot."""
     own = {"date_ingestion", "date_traitement", "lot"}
     columns = ", ".join(f'"{name}"' for name in table.schema.names if name not in own)
     with connect() as con:

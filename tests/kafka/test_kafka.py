@@ -1,4 +1,4 @@
-"""Questions to a real broker."""
+"""Requests to a real broker."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_topic_that_does_not_exist(settings: Settings) -> None:
 
 def test_the_topic_id_is_what_kafka_prints(settings: Settings, broker: Broker) -> None:
     made = kafka.ensure_topic(settings)
-    send(settings, 1)  # the broker notes the id beside a partition's first message
+    send(settings, 1)  # the broker stores the id next to a partition's first message
     noted = broker.settings.state / "kafka" / "data" / f"{settings.kafka.topic}-0" / "partition.metadata"
     wait_for(noted.is_file, f"{noted} is there", 10)
     on_disk = dict(line.split(": ", 1) for line in noted.read_text().splitlines())
@@ -115,7 +115,7 @@ def test_each_run_has_a_lane_of_its_own(settings: Settings) -> None:
     assert len(set(lanes)) == 3
 
 
-# -- nobody there -------------------------------------------------------------------------------
+# -- no broker -----------------------------------------------------------------------------------
 
 
 @pytest.fixture

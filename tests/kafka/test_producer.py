@@ -1,4 +1,4 @@
-"""producer.py as people run it, on a real broker: what it promises when it, or the broker, is killed."""
+"""producer.py as users run it, on a real broker: what it guarantees when it, or the broker, is killed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UTC = ZoneInfo("UTC")
 
 
 def spooled(settings: Settings) -> list[int]:
-    """The ids that wait on disk."""
+    """The ids in the spool."""
     files = [path for path in (settings.state / "spool").rglob("*") if path.is_file() and path.name.isdigit()]
     lines = [line for path in files for line in path.read_bytes().split(b"\n")[:-1]]
     return [json.loads(line.split(b"\t", 1)[1])["vente_id"] for line in lines]

@@ -1,4 +1,4 @@
-"""Spark's Silver engine: exact for lots of any size, and indifferent to being repeated."""
+"""Spark's Silver engine: exact for lots of any size, also when a lot is repeated."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(params=["driver", "driver judges the doubtful", "spark"])
 def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test runs as lots that the driver finishes, as lots of which it judges a part, and as lots for Spark."""
+    """Every test runs with lots processed by the driver, lots processed partly by it, and lots processed by Spark."""
     few = {
         module: -1 if module is silver or request.param == "spark" else 1_000
         for module in (silver, frames, split_in_spark)

@@ -1,4 +1,4 @@
-"""Whether a Spark checkpoint may be continued, on directories made by hand, row by row."""
+"""Whether a Spark checkpoint may be continued, for each case of the decision, on hand-made folders."""
 
 import json
 import zlib
@@ -40,7 +40,7 @@ def epoch(tmp_path):
 
 
 def decide(tmp_path, table, topic_id="A"):
-    """The decision, where `table` is what Bronze wants next: {partition: offset}."""
+    """The decision; `table`: the next offsets for Bronze, {partition: offset}."""
     found = checkpoint.newest(tmp_path, TOPIC)
     return checkpoint.decide(tmp_path, found, Resume(topic_id, topic_id, table))
 

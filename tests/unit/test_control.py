@@ -1,4 +1,4 @@
-"""The control socket: whatever a client does, the server goes on, and nobody else gets in."""
+"""The control socket: no client can stop the server, and other users are refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Scene:
         connection.send({"event": "echo", **request})
 
     def turn(self, until: Callable[[], object] = lambda: True) -> None:
-        """Let the server do what there is to do, and until it has done what the test waits for."""
+        """Run the server's loop until it is idle, or until the condition of the test is met."""
         for _ in range(10_000):
             ready = self._selector.select(0)
             for key, events in ready:
@@ -56,7 +56,7 @@ class Scene:
         return self._clients.enter_context(client)
 
     def raw(self) -> socket.socket:
-        """A client without manners. Its path is short enough for an address."""
+        """A client that ignores the protocol. Its path is short enough for a socket address."""
         found = self._clients.enter_context(socket.socket(socket.AF_UNIX))
         found.connect(str(control.path_of(self.state)))
         found.setblocking(False)
@@ -94,7 +94,7 @@ def works(scene: Scene) -> bool:
 
 
 def received(client: socket.socket) -> bytes:
-    """What there is to read, b"" included when the connection was closed."""
+    """The data to read; b"" if the connection was closed."""
     data = b""
     with suppress(BlockingIOError, ConnectionResetError):
         while part := client.recv(65_536):

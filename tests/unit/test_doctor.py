@@ -1,4 +1,4 @@
-"""The doctor on tables and checkpoints damaged by hand, on ports that are taken, on moments of the pipeline."""
+"""The doctor on damaged tables and checkpoints, on ports in use, on states of the pipeline."""
 
 import base64
 import hashlib
@@ -202,7 +202,7 @@ def service(name, **changes):
 
 
 def pipeline(rows=(30, 28, 2), **changed):
-    """A healthy moment, with some services changed."""
+    """A healthy state, with some services changed."""
     return Status(
         asked_at=0.0,
         engine="spark",

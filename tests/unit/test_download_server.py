@@ -1,4 +1,4 @@
-"""Downloads, by a reader that speaks ASGI as the web server does, and children that do what a test wants."""
+"""Downloads, with a reader that uses ASGI as the web server does, and children scripted by the test."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ OK = BEGIN + "out.write(b'{\"status\": 200}\\n'); out.flush()\n"
 SMALL = OK + "out.write(b'a,b\\n1,2\\n')\n"
 ENDLESS = OK + "while True: out.write(b'x' * 1000)\n"
 SILENT = BEGIN + "time.sleep(600)\n"
-"""A query that computes for long before its first row."""
+"""A query that computes for a long time before its first row."""
 BROKEN = OK + "out.write(b'a,b\\n1,'); out.flush(); sys.exit(1)\n"
 
 
 class Reader:
-    """One request. `takes`: how many pieces of the body it takes before it stops reading."""
+    """One request. `takes`: pieces of the body that it reads before it stops."""
 
     def __init__(self, ticket: str, method: str = "GET", host: str = HOST, takes: int = 10**9) -> None:
         self.scope = {

@@ -1,4 +1,4 @@
-"""The jar list, what counts as right, and an installation from a repository that is a dict."""
+"""The jar list, the check of jars, and an installation from a repository that is a dict."""
 
 import hashlib
 import os
@@ -36,7 +36,7 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path, line):
 
 
 class World:
-    """Three small jars of the broker, a folder for them, and a repository that counts what it was asked for."""
+    """Three small jars of the broker, a folder for them, and a repository that counts its requests."""
 
     def __init__(self, tmp_path, monkeypatch):
         self.folder = tmp_path / "jars"

@@ -1,4 +1,4 @@
-"""Commits are whole or absent, idempotent, and nobody overwrites anybody; readers see one version whole."""
+"""Commits are complete or absent, idempotent, and no writer overwrites another; readers see one complete version."""
 
 from __future__ import annotations
 

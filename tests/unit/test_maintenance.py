@@ -1,4 +1,4 @@
-"""Tables stay small under thousands of tiny commits, lose nothing, and the kept past can be read."""
+"""Tables stay small under thousands of small commits, lose no row, and the kept history can be read."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_merges_wait_for_the_end_of_a_backlog(settings: Settings) -> None:
         add(log, offset)
         maintenance.run_due(BACKLOG)
     assert len(log.files) == 100
-    maintenance.run_due()  # nothing came: the backlog is done
+    maintenance.run_due()  # no new rows: the backlog is over
     assert len(log.files) == 2  # one a day
     assert tables.snapshot(settings, BRONZE).rows == 100
 
@@ -208,8 +208,8 @@ NOW = 1_795_392_055.0
     ("made", "removed", "kept"),
     [
         (20, 10, True),  # every version of the last minutes is kept
-        (3600, 1800, True),  # the past is kept by the minute
-        (1820, 1810, False),  # came and went within one minute
+        (3600, 1800, True),  # older history is kept per minute
+        (1820, 1810, False),  # added and removed within one minute
         (8 * 3600, 7 * 3600, False),  # older than the history
     ],
 )

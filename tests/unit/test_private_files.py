@@ -1,4 +1,4 @@
-"""Whose folders and logs are used, what modes the pipeline writes with, and logs that somebody removed."""
+"""Owners and modes of folders and logs, and logs that were removed."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_tables_and_logs_that_an_older_release_left_open_are_closed(settings: Se
         folder.chmod(0o777)
     wanted = settings.lake / "locks"
     wanted.mkdir()
-    wanted.chmod(0o750)  # somebody wants a group to read
+    wanted.chmod(0o750)  # the user wants a group to read it
     log = settings.log("bronze")
     for file in (log, log.with_name(f"{log.name}.1")):
         file.write_text("x")

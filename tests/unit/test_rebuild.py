@@ -1,4 +1,4 @@
-"""`ventes rebuild silver`: today's rules over all of Bronze, readers undisturbed, wherever it is killed."""
+"""`ventes rebuild silver`: the current rules for all of Bronze, without disturbing readers, wherever it is killed."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from ventes.runtime.stop import Stopper
 
 SALES = 250
 LATER_IN_UTC = "2026-01-06 14:00:00"
-"""28 hours after its arrival if UTC is meant, 14 hours after it on Kiritimati: a rule decides."""
+"""28 hours after its arrival as UTC, 14 hours after it in Kiritimati's zone: a rule decides which."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pipeline's folder, with Bronze and a Silver that rejected two sales for their time, and one rubbish."""
+    """A pipeline's folder, with Bronze and a Silver that rejected two sales for their time, and one invalid message."""
     (tmp_path / "ventes.toml").write_text(
         '[paths]\nlake = "lake"\nstate = "state"\nlogs = "logs"\n[embedded]\nmax_rows_per_batch = 100\n'
     )

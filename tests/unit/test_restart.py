@@ -1,4 +1,4 @@
-"""Which ends are crashes, how long a restart waits, and when it is given up."""
+"""Which exits are crashes, the delay of a restart, and when there are no more restarts."""
 
 from __future__ import annotations
 

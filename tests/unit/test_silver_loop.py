@@ -157,7 +157,7 @@ def test_a_lost_table_is_reported(settings: Settings) -> None:
     run(settings)
     for table in (CLEAN, REJETS):
         away = tables.path_of(settings, table).rename(settings.lake / "away")
-        for _ in range(2):  # trying again does not help
+        for _ in range(2):  # a retry does not help
             with pytest.raises(LakeDamaged, match="ventes rebuild silver"):
                 run(settings)
         shutil.rmtree(tables.path_of(settings, table), ignore_errors=True)
@@ -239,7 +239,7 @@ def test_a_full_disk_is_waited_for_and_leaves_nothing_behind(
 
 
 def reason_to_wait(settings: Settings) -> str:
-    """What the heartbeat says when the loop rests for the first time; "" if it does not wait for anything."""
+    """The heartbeat's reason when the loop is idle for the first time; "" if it does not wait for anything."""
     seen = []
 
     class Note(UntilIdle):

@@ -1,4 +1,4 @@
-"""Where reading goes on: every way in which a topic can differ from what Bronze holds."""
+"""The position where reading continues: for every difference between a topic and Bronze."""
 
 from datetime import datetime, timezone
 

@@ -1,4 +1,4 @@
-"""What `ventes start` says while it waits, when it is through, and when it gives up."""
+"""The output of `ventes start` while it waits, when it is ready, and when it fails."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from ventes.supervise.visible import Visible
 ACCEPTED: Message = {"event": "accepted", "engine": "embedded", "down": ["bronze"], "held": {}}
 READY: Message = {"event": "ready", "changed": True}
 SILENCE = 5.0
-"""Seconds that pass, by the test's clock, while nothing is told."""
+"""Seconds of the test's clock that pass without an event."""
 
 
 class FakeSupervisor:
-    """Tells what the test put down: events, None for a silence, or something to do meanwhile."""
+    """Yields what the test prepared: events, None for a pause, or a function to call meanwhile."""
 
     def __init__(self, *story: Message | Callable[[], object] | None, accepted: Message = ACCEPTED) -> None:
         self.now = 100.0
@@ -229,5 +229,5 @@ def test_a_start_does_not_wait_for_accepted_gaps(settings: Settings) -> None:
 def test_an_empty_topic_is_enough_only_without_a_producer(settings: Settings, tmp_path: Path) -> None:
     nobody_sells = settings_of(tmp_path, producer={"enabled": False})
     assert Visible(nobody_sells, ends=lambda _: {}).reached()
-    assert not Visible(nobody_sells, ends=lambda _: None).reached()  # nobody answers
+    assert not Visible(nobody_sells, ends=lambda _: None).reached()  # no answer
     assert not Visible(settings, ends=lambda _: {}).reached()

@@ -1,4 +1,4 @@
-"""What `status` makes of what it sees, and how it reads."""
+"""The state that `status` derives from its observations, and its output."""
 
 from __future__ import annotations
 

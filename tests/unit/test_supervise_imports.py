@@ -1,4 +1,4 @@
-"""The supervisor stays small, and nothing that it runs knows it."""
+"""The supervisor imports little, and none of its services imports it."""
 
 from __future__ import annotations
 

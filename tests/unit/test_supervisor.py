@@ -1,4 +1,4 @@
-"""The supervisor's decisions, with a clock that the test moves and processes that it ends."""
+"""The supervisor's decisions, with a clock and processes that the test controls."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class FakeProcess:
         return self
 
     def sigterm(self, *, noted: bool = True) -> FakeProcess:
-        """It gets a SIGTERM while it works on something large."""
+        """It gets a SIGTERM during a large lot."""
         self.busy, self.says_stopping = True, noted
         return self
 
 
 class FakeClient:
-    """Keeps what it was told."""
+    """Records the events that it gets."""
 
     def __init__(self, pid: int = 4711) -> None:
         self.pid = pid
@@ -82,7 +82,7 @@ class FakeClient:
 
 
 class Scene:
-    """A supervisor of all five services in a world of fakes."""
+    """A supervisor of all five services, with fakes for everything outside."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -215,7 +215,7 @@ def test_what_hangs_is_killed_with_its_reason_and_restarted(scene: Scene) -> Non
     scene.hung["bronze"] = "its loop has not turned for 60 s and used no CPU"
     scene.step()
     assert scene.running["bronze"].heard == ["KILL"]
-    scene.hung.clear()  # the next look of the watchdog finds no process
+    scene.hung.clear()  # the next check of the watchdog finds no process
     scene.step()
     assert scene.state("bronze") == states.RESTARTING
     assert "has not turned for 60 s" in scene.entry("bronze").reason
@@ -355,7 +355,7 @@ def test_every_service_of_the_start_order_has_its_place_in_the_stop_order() -> N
     assert sorted(services.STOP_ORDER) == sorted(services.BY_NAME)
 
 
-# -- a start, and who else says something meanwhile (the table in service_state) ---------------------------------------
+# -- a start, and other requests meanwhile (the table in service_state) ------------------------------------------------
 
 
 def test_sigterm_from_outside_keeps_it_down_until_the_next_start(scene: Scene) -> None:
@@ -486,7 +486,7 @@ def test_the_request_of_a_start_that_disconnects_is_still_carried_out(scene: Sce
 def test_one_that_hangs_while_stopping_is_killed_if_a_start_waits_for_it(scene: Scene) -> None:
     process = scene.up().running["bronze"].sigterm()
     scene.step(60)
-    assert process.heard == []  # nobody waits for it
+    assert process.heard == []  # no start waits for it
     scene.ask("start")
     scene.step()
     scene.step(services.BRONZE.stop_seconds + 0.1)

@@ -44,7 +44,7 @@ def told(client: Client, kind: str, seconds: float = 15.0) -> Message:
 
 
 class Small:
-    """A supervisor over five sleepers, in folders of its own."""
+    """A supervisor of five small processes, in its own folders."""
 
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"
@@ -84,7 +84,7 @@ class Small:
         return pid
 
     def all_run(self) -> bool:
-        """Running, and past the start of Python: each has said its line."""
+        """Wait until all run, and Python has started: each has printed its line."""
         return all(
             self.entry(name).state == states.RUNNING
             and self.entry(name).process() is not None
@@ -98,7 +98,7 @@ class Small:
         return client
 
     def start_what_is_down(self, engine: str | None = None) -> Message:
-        """What `ventes start` asks for; returns the event `ready`."""
+        """The request of `ventes start`; returns the event `ready`."""
         with self.connect() as client:
             assert client.ask("start", engine=engine)["event"] == "accepted"
             return told(client, "ready")
@@ -299,7 +299,7 @@ def test_invalid_clients_do_not_affect_it(small: Small) -> None:
         for _ in range(200):
             try:
                 client.send((b"x" * 2048, b"rubbish\n" * 256, b'{"request": "state"}\n' * 100)[number % 3])
-            except OSError:  # closed, or it does not take more for now
+            except OSError:  # closed, or its buffer is full for now
                 break
     with small.connect() as friend:
         assert friend.ask("state")["pid"] == small.process.pid

@@ -1,4 +1,4 @@
-"""The bill of materials names every wheel and jar; an audit that could not ask is never a good one."""
+"""The bill of materials names every wheel and jar; a failed audit never counts as a good result."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ OURS = [part for part in parts() if part.name in ("typer", "re2j")]
 
 @pytest.fixture
 def service() -> Iterator[Callable[[Answer], str]]:
-    """`service(answer)` → the address of an advisory service that answers so to a list of package URLs."""
+    """`service(answer)` → the address of an advisory service with this answer to a list of package URLs."""
     servers = []
 
     def serve(answer: Answer) -> str:

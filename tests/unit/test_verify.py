@@ -1,4 +1,4 @@
-"""`verify` is green on a consistent lake and red, at the right invariant, for each kind of damage."""
+"""`verify` passes on a consistent lake, and fails at the right invariant for each kind of damage."""
 
 from __future__ import annotations
 
