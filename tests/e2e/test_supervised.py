@@ -175,7 +175,7 @@ def test_kills_restarts_and_stops_of_one_pipeline(lived: Lived) -> None:
     psutil.Process(new["silver"]["pid"]).resume()
 
     said = lived.ventes("stop")
-    assert "goes on" in said
+    assert "keeps running" in said
     assert page.poll() is None
     lived.ventes("stop", "--all")
     page.wait(10)

@@ -172,7 +172,7 @@ def test_a_lost_connection_is_one_line_and_one_when_it_is_back(
     said = [record.message for record in caplog.records if record.name in ("test", "ventes.kafka")]
     lost = [line for line in said if line.startswith("waiting: ")]
     assert len(lost) <= 2, said  # no listener; or perhaps a listener that does not answer yet
-    assert len([line for line in said if line.startswith("goes on after waiting ")]) == 1, said
+    assert len([line for line in said if line.startswith("continues after waiting ")]) == 1, said
     assert len(said) <= 6, said
 
 

@@ -128,7 +128,7 @@ def test_bronze_may_grow_meanwhile(other_rules: Settings) -> None:
 
 def test_a_disk_without_space_is_reported(other_rules: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VENTES_MAINTENANCE__MIN_FREE_MB", "1000000000")
-    with pytest.raises(VentesError, match=r"could not go on: .* MB free, less than"):
+    with pytest.raises(VentesError, match=r"could not continue: .* MB free, less than"):
         run(config.load())
     assert counts(other_rules) == (SALES, 3)
 

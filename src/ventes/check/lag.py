@@ -30,16 +30,16 @@ from ventes.runtime.durations import in_words
 
 FETCH_SECONDS = 2.0
 CLOCK_SECONDS = 1.0
-"""Two clocks that differ by less are taken for one: what came a moment ago is 0 s old."""
+"""Seconds by which two clocks may differ: a message that has just arrived is 0 s old."""
 HELD_SECONDS = 5.0
 """Messages that an open transaction blocks for longer than this are reported; normally it takes milliseconds."""
 
 
 @dataclass(frozen=True)
 class Lag:
-    """`messages` and `seconds` are None where they could not be asked, `seconds` also where no time tells an age.
+    """`messages` and `seconds` are None if they are unknown; `seconds` also if no usable time gives an age.
 
-    `problem` says why, or what a person must do, or why messages that are in the topic are not counted.
+    `problem`: the reason, or what a user must do, or why messages in the topic are not counted.
     """
 
     messages: int | None
@@ -48,7 +48,7 @@ class Lag:
 
 
 def of_bronze(settings: Settings, now: float, connect: Callable[[Settings], kafka.Admin] = kafka.Admin) -> Lag:
-    """What the topic holds beyond Bronze. Asks the broker, over what `connect` opens; `now` in Unix seconds."""
+    """The topic's messages after Bronze's position, from the broker (through `connect`); `now` in Unix seconds."""
     try:
         # In this order, because all of them grow meanwhile: so the table is never ahead of the topic, and messages
         # that arrive between the two requests for the topic's end are not counted as blocked.
@@ -86,7 +86,7 @@ def _held_back(settings: Settings, topic: source.Topic, written: Mapping[int, tu
 
 
 def of_silver(settings: Settings, now: float) -> Lag:
-    """Bronze's rows beyond Silver. Reads the tables only; `now` in Unix seconds."""
+    """Bronze's rows after Silver's position. Reads the tables only; `now` in Unix seconds."""
     try:
         table = tables.snapshot(settings, BRONZE)
     except VentesError as error:
@@ -125,7 +125,7 @@ def _beyond(bronze: Snapshot, taken: Position, now: float) -> Lag:
 
 
 def _age(seconds: float | None) -> float | None:
-    """An age that can be: None for one that is negative."""
+    """None if the age is negative, else the age."""
     return None if seconds is None or seconds < -CLOCK_SECONDS else max(0.0, seconds)
 
 
@@ -162,10 +162,10 @@ def _count(bronze: Snapshot, names: set[str], taken: Position) -> tuple[int, flo
 def _age_of_oldest(
     settings: Settings, topic: source.Topic, offsets: Mapping[int, int], now: float, *, committed: bool = True
 ) -> float | None:
-    """Age of the first message from `offsets` on, in seconds, negative for a time in the future; None where it cannot
+    """Age of the first message from `offsets` on, in seconds, negative for a time in the future; None if it cannot
     be fetched.
 
-    `committed`: of those that may be read, None also where no broker says their time; else of all, whoever says it.
+    `committed`: only messages that can be read, None also if their time is not from a broker; else all messages.
     """
     waiting = {
         number: max(low, offsets.get(number, low))

@@ -188,7 +188,7 @@ def _alive(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, 
     ready, why = answer
     record = seen.own_record
     if seen.frozen:
-        return states.RUNNING, False, f"is suspended; kill -CONT {seen.pid} lets it go on"
+        return states.RUNNING, False, f"is suspended; kill -CONT {seen.pid} resumes it"
     if seen.entry is not None and seen.entry.state == states.STOPPING:
         return states.STOPPING, False, seen.entry.reason
     silent = now - record.beat if record is not None and record.service in REPORTING else 0.0

@@ -114,7 +114,7 @@ class Verification:
             )
         with tempfile.TemporaryDirectory(prefix="ventes-verify-") as folder, _database(Path(folder)) as con:
             lot = self._open(con)
-            self._judge_anew(con)
+            self._judge_again(con)
             self._expect_silver(con)
             self._positions(con)
             self._bronze_fields(con)
@@ -180,7 +180,7 @@ class Verification:
 
     # -- the expected content -------------------------------------------------------------------
 
-    def _judge_anew(self, con: duckdb.DuckDBPyConnection) -> None:
+    def _judge_again(self, con: duckdb.DuckDBPyConnection) -> None:
         """Table `judged`: every Bronze message that Silver has processed, with a new verdict on its raw bytes."""
         con.register("_empty", BRONZE.schema.empty_table())
         con.execute('CREATE TEMP TABLE judged AS SELECT * EXCLUDE ("key", "value", "headers") FROM _empty')

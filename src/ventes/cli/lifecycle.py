@@ -66,7 +66,7 @@ def stop(
         shutdown.stop_by_hand(settings, _say)
     left = [(s, by_hand) for s in services.ALL if (by_hand := services.started_by_hand(settings, s)) is not None]
     for service, by_hand in left:
-        _say(f"{service.title} ({by_hand}) goes on; `ventes stop --all` ends it too")
+        _say(f"{service.title} ({by_hand}) keeps running; `ventes stop --all` ends it too")
     _say("stopped" if ran else "nothing ran" if not left else "nothing else ran")
 
 

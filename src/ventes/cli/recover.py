@@ -21,7 +21,7 @@ def recover(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")
     settings = config.load()
     found = operation.compare(settings, datetime.now(timezone.utc))
     if not found.differences:
-        print("nothing to recover: the topic goes on where Bronze ends")
+        print("nothing to recover: the topic continues where Bronze ends")
         return
     for difference in found.differences:
         print(difference.text)
@@ -33,4 +33,4 @@ def recover(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")
         print("nothing was recorded")
         raise typer.Exit(1)
     operation.record(settings, found)
-    print(f"recorded in {accepted_gaps.path_of(settings.lake)}; `ventes start` goes on")
+    print(f"recorded in {accepted_gaps.path_of(settings.lake)}; `ventes start` continues")

@@ -33,7 +33,7 @@ def troubles(settings: Settings) -> list[tuple[str, str, str]]:
     return [
         ("Page does not load.", "See its log, then start it again:", f"tail -50 {_q(settings.log('page'))}\n{run}"),
         ("All figures are 0.", "See which part is not running, and why:", "ventes status\nventes doctor"),
-        ("Figures stand still.", "Is the page paused, or a job behind? The line at the top says so.", "ventes status"),
+        ("Figures do not change.", "Is the page paused, or a job behind? See the line at the top.", "ventes status"),
         ("The page is slow.", "Choose a slower refresh rate above; see what the machine is doing:", "top"),
         (
             "Start everything again, without loss.",

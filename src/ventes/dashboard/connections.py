@@ -1,9 +1,9 @@
-"""Connections to the page that are opened and not used: closed after some seconds, and bounded in number.
+"""Limits for connections to the page that are opened and not used: in time, and in number.
 
-The web server itself waits without end for the rest of a request, and for a reader that takes nothing. `Connections`
-watches every connection of the event loop's server: one in which no request is being answered has `request_seconds` to
-send one, and one that stands still in the middle of a request or an answer has `stall_seconds`. A WebSocket is a
-request that is being answered for as long as it is open; the server's own pings end it when the browser is gone.
+The web server itself waits without limit for the rest of a request, and for a client that reads nothing. `Connections`
+watches every connection of the event loop's server: one without a request in progress has `request_seconds` to send
+one, and one without progress in the middle of a request or a response has `stall_seconds`. A WebSocket counts as a
+request in progress while it is open; the server's own pings end it when the browser is gone.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ BUSY = (
     b"Connection: close\r\n\r\nThe page has as many connections as it can. Try again in a moment.\n"
 )
 LOG_SECONDS = 60.0
-"""What was closed is logged at most this often."""
+"""Seconds between two log lines about closed connections."""
 
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """How many, and how long."""
+    """Limits of number and time."""
 
     in_all: int = 1000
-    """A viewer has one for the page's WebSocket, and for a moment some six more. The next one is told to wait."""
+    """A viewer has one for the WebSocket, and for a moment about six more. Beyond the limit: a message to wait."""
     without_request: int = 256
     """The oldest of them is closed for the next one."""
     request_seconds: float = 10.0
     """For a request line and its headers. A browser's idle connection is closed by the server after 5 s."""
     stall_seconds: float = 90.0
-    """For the next piece of a request's body, and for taking the next piece of an answer. Longer than a download's own
-    limit, which says in the log what broke off."""
+    """For the next piece of a request's body, and for reading the next piece of a response. Longer than a download's
+    own limit, which logs the cause."""
 
 
 _CURRENT: ContextVar[_Connection | None] = ContextVar("connection", default=None)
@@ -54,7 +54,7 @@ class Connections:
         self.limits = limits or ConnectionLimits()
         self._open: set[_Connection] = set()
         self._waiting: dict[_Connection, asyncio.TimerHandle] = {}
-        """Those in which no request is being answered; the longest waiting one first."""
+        """Those without a request in progress; the one that has waited longest first."""
         self._closed = 0
         self._logged = -LOG_SECONDS
 
@@ -69,7 +69,7 @@ class Connections:
         loop.create_server = create_server  # type: ignore[method-assign, assignment]
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
-        """`app`, which tells these connections what it answers."""
+        """Wrap `app`, so that these connections know which requests are in progress."""
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             connection = _CURRENT.get()
@@ -88,7 +88,7 @@ class Connections:
         return answer
 
     def opened(self, connection: _Connection) -> bool:
-        """Whether there is room for it."""
+        """Add a connection; whether it is within the limit."""
         if len(self._open) >= self.limits.in_all:
             return False
         self._open.add(connection)
@@ -114,11 +114,11 @@ class Connections:
         connection.drop()
 
     def dropped(self) -> None:
-        """Take a note of one that was closed here."""
+        """Count a connection that was closed here, for the log."""
         self._closed += 1
         now = time.monotonic()
         if now - self._logged >= LOG_SECONDS:
-            _log.warning("closed %d connections that stood still, or came when there were too many", self._closed)
+            _log.warning("closed %d connections that made no progress or exceeded the limit", self._closed)
             self._logged, self._closed = now, 0
 
 
@@ -166,7 +166,7 @@ class _Connection(asyncio.Protocol):
         self._served.resume_writing()
 
     def drop(self) -> None:
-        """Close it at once, whatever has not been sent."""
+        """Close it at once; unsent data is lost."""
         self._transport.abort()
         self._all.dropped()
 
@@ -186,7 +186,7 @@ class _Connection(asyncio.Protocol):
             self._all.waits(self)
 
     def receiving(self, receive: Receive) -> Receive:
-        """`receive`, with a limit until the request's body is complete. Afterwards it waits for the reader to leave."""
+        """`receive`, with a limit until the request's body is complete. Then it waits for the client to disconnect."""
         complete = False
 
         async def receive_in_time() -> Message:
@@ -204,7 +204,7 @@ class _Connection(asyncio.Protocol):
         return send_in_time
 
     async def _in_time(self, step: Awaitable[Any]) -> Any:
-        """The result of `step`. The connection is dropped if that takes too long; the server then ends the step."""
+        """The result of `step`. If it takes too long, the connection is closed; the server then ends the step."""
         timer = asyncio.get_running_loop().call_later(self._all.limits.stall_seconds, self.drop)
         try:
             return await step

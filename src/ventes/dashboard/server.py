@@ -42,16 +42,16 @@ HEADERS = {
     "Referrer-Policy": "same-origin",  # the address holds filters and SQL
 }
 END_SECONDS = 3.0
-"""After SIGTERM connections have so long to close; the supervisor kills the page after 5 s."""
+"""Seconds that connections have to close after SIGTERM; the supervisor kills the page after 5 s."""
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _log = logging.getLogger("ventes.page")
 
 
 def options(downloads: DownloadServer | None = None, connections: Connections | None = None) -> dict[str, Any]:
-    """The arguments of `streamlit.starlette.App`, beside the script. To be called once in a process.
+    """The arguments of `streamlit.starlette.App`, besides the script. Call it once in a process.
 
-    `downloads` and `connections` may be some with other limits than the usual.
+    `downloads` and `connections`: for other limits than the default ones.
     """
     _begin_log()
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
@@ -103,13 +103,13 @@ class SecurityHeaders:
 class KnownHosts:
     """Lets requests through under the names of server.allowedHosts only, and those for metrics from this machine only.
 
-    Streamlit compares the name of a WebSocket alone. `base`: the path under which the page is, without slashes.
+    Streamlit itself checks the name only for a WebSocket. `base`: the path under which the page is, without slashes.
     """
 
     def __init__(self, app: ASGIApp, base: str) -> None:
         self._app = app
         prefix = f"/{base}/_stcore" if base else "/_stcore"
-        self._health = f"{prefix}/health"  # says "ok", and whoever watches the page may use an address
+        self._health = f"{prefix}/health"  # answers "ok" only; monitoring may use an IP address
         self._metrics = f"{prefix}/metrics"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,7 +130,7 @@ class KnownHosts:
 
 def is_known(host: str, known: Iterable[str]) -> bool:
     """Whether the header `host` (with or without a port) names one of `known`; `*.lan` stands for all names below lan.
-    Everything does if there is none known."""
+    True for every name if `known` is empty."""
     names = [name.strip().lower().rstrip(".") for name in known]
     try:
         asked = (urlsplit(f"//{host}").hostname or "").rstrip(".")
@@ -203,7 +203,7 @@ def _end_at_once(number: int) -> None:
 
 
 def _log_script_error(error: Exception) -> None:
-    """Log the script's error: Streamlit shows the viewer only that there was one."""
+    """Log the script's error: Streamlit tells the viewer only that there was one."""
     _log.error("the page's script failed", exc_info=error)
 
 

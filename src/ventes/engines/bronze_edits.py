@@ -25,7 +25,7 @@ def settle(bronze: Log, log: logging.Logger) -> None:
     missing = bronze.missing_rows
     if missing > 0:
         log.warning(
-            "%s holds %d rows fewer than were written: reading goes on behind what it holds", bronze.path, missing
+            "%s holds %d rows fewer than were written: reading continues after its last row", bronze.path, missing
         )
     transactions: dict[str, int] = {}
     for (topic_id, partition), offset in {**dict.fromkeys(read_through(bronze), -1), **of_log(bronze)}.items():

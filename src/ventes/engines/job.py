@@ -49,7 +49,7 @@ class Job:
     def go_on(self, **fields: object) -> None:
         """Report that the job runs, with `fields` of the heartbeat; after a wait, log its duration."""
         if self._waits_since is not None:
-            self.log.info("goes on after waiting %s", in_words(time.monotonic() - self._waits_since))
+            self.log.info("continues after waiting %s", in_words(time.monotonic() - self._waits_since))
             self._waits_since = None
         self.reporter.update(phase="running", reason="", working_since=None, **fields)
 

@@ -203,7 +203,7 @@ class SilverLoop:
             self._log.warning(f"recovered: {line}")
         self._lot, self._position = state.last_used, state.position
         self._maintenance = self._tables.maintenance((CLEAN, REJETS), kept_small=ROLLUPS)
-        self._log.info(f"{self._engine.name} engine goes on after lot {self._lot}")
+        self._log.info(f"{self._engine.name} engine continues after lot {self._lot}")
         return publisher
 
     def _edited(self) -> bool:

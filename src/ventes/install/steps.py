@@ -50,7 +50,7 @@ def main() -> int:
         print(f"start_pipeline: {error} → make room or mend the rights there, then run it again", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstart_pipeline: interrupted; run it again, it goes on from here", file=sys.stderr)
+        print("\nstart_pipeline: interrupted; run it again, it continues from here", file=sys.stderr)
         return 130
     return 0
 

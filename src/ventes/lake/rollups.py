@@ -140,7 +140,7 @@ class Publisher:
                 continue
             spec = _SPECS[table.name]
             delta = self._partial_of(clean, spec.partial, -1 if last is None else last, lot)
-            self._merge(spec, delta, lot, anew=last is None)
+            self._merge(spec, delta, lot, from_scratch=last is None)
             done.append(table.name)
         self._reach = None
         return done
@@ -157,24 +157,24 @@ class Publisher:
 
     # -- one table ----------------------------------------------------------------------------
 
-    def _merge(self, spec: _Rollup, delta: pa.Table, lot: int, anew: bool = False) -> None:
+    def _merge(self, spec: _Rollup, delta: pa.Table, lot: int, from_scratch: bool = False) -> None:
         log = self.logs[spec.table.name]
-        if not anew and log.transactions.get(SILVER_APP, -1) >= lot:
+        if not from_scratch and log.transactions.get(SILVER_APP, -1) >= lot:
             return
-        if delta.num_rows == 0 and not anew:
+        if delta.num_rows == 0 and not from_scratch:
             commit.append(log, spec.table, spec.table.schema.empty_table(), SILVER_APP, lot)
             return
         if spec.sums:
             delta = delta.select(list(spec.sums.values())).rename_columns(list(spec.sums))
-        touched = list(log.files.values()) if anew else _touched(spec, log, delta)
-        old = [] if anew else [self._rows(log, spec.table, file) for file in touched]
+        touched = list(log.files.values()) if from_scratch else _touched(spec, log, delta)
+        old = [] if from_scratch else [self._rows(log, spec.table, file) for file in touched]
         columns = delta.column_names
         partials = pa.concat_tables([*(rows.select(columns).cast(delta.schema) for rows in old), delta])
         merged = self._final(spec, partials)
-        gathered = [] if anew else _small(log, touched)
+        gathered = [] if from_scratch else _small(log, touched)
         kept = pa.concat_tables([self._rows(log, spec.table, file) for file in gathered]) if gathered else None
         chunks = [*_chunks(spec, merged, log), *(_chunks(spec, kept, log) if kept is not None else [])]
-        new = commit.replace(log, spec.table, [*touched, *gathered], chunks, SILVER_APP, lot, accept=anew)
+        new = commit.replace(log, spec.table, [*touched, *gathered], chunks, SILVER_APP, lot, accept=from_scratch)
         self._recent[spec.table.name] = {file.path: rows for file, rows in zip(new, chunks, strict=True)}
 
     def _final(self, spec: _Rollup, partials: pa.Table) -> pa.Table:

@@ -15,7 +15,7 @@ from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
 
 SHORTEST_HISTORY_MINUTES = 60
-"""Of the history that the tables' properties promise to foreign readers."""
+"""The shortest history that the tables' properties declare to foreign readers."""
 
 
 def path_of(settings: Settings, table: Table) -> Path:

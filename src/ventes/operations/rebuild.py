@@ -215,7 +215,7 @@ def _judge(staging: Settings, progress: Say, stopper: Stopper) -> bool:
             return True
         if reporter.record.total == before:
             raise VentesError(
-                f"the rebuild could not go on: {reporter.waited_for or 'Bronze gave no rows'}",
+                f"the rebuild could not continue: {reporter.waited_for or 'Bronze gave no rows'}",
                 "fix that, then `ventes rebuild silver` continues where it was",
             )
 

@@ -30,7 +30,9 @@ class Recovery:
         """The consequences of recording it, a sentence each."""
         found = []
         for gap in self.gaps:
-            where = f"partition {gap.partition}: reading goes on at offset {gap.last + 1} under topic_id {gap.topic_id}"
+            where = (
+                f"partition {gap.partition}: reading continues at offset {gap.last + 1} under topic_id {gap.topic_id}"
+            )
             missing = f"; {gap.messages} offsets before it are recorded as missing ({gap.why})" if gap.messages else ""
             found.append(where + missing)
         return found

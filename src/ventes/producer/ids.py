@@ -84,7 +84,7 @@ class Ids:
         if not text.isdigit():
             raise VentesError(
                 f"{self._path} holds {text!r} instead of the next free id",
-                "delete it: ids then go on from the clock",
+                "delete it: ids then continue from the clock",
             )
         return int(text)
 

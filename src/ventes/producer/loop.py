@@ -124,7 +124,7 @@ class _Run:
         self._last: dict[str, object] = {}
 
     def sell(self) -> None:
-        rate = "as many sales as it can" if math.isinf(self._pace.rate) else f"{self._pace.rate:g} sales a second"
+        rate = "as many sales as it can" if math.isinf(self._pace.rate) else f"{self._pace.rate:g} sales per second"
         _log.info("the producer runs, pid %d: %s to %s at %s", os.getpid(), rate, self._topic, self._address)
         try:
             self._resume()

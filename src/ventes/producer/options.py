@@ -15,7 +15,7 @@ class Options:
     rate: float
     """Sales per second; infinity is as fast as the machine can."""
     count: int | None = None
-    """End after this many sales; None goes on until stopped."""
+    """End after this many sales; None: until stopped."""
     seed: int | None = None
     """The same seed makes the same sales (ids and times aside)."""
     bad: float = 0.0
@@ -29,7 +29,7 @@ class Options:
         if not self.rate > 0:
             raise UsageError(f"--rate {self.rate:g} sells nothing", f"give sales per second, or {FASTEST}")
         if self.count is not None and self.count < 0:
-            raise UsageError(f"--count {self.count} is negative", "leave it out to go on until stopped")
+            raise UsageError(f"--count {self.count} is negative", "leave it out to run until stopped")
         for name, value in (("--bad", self.bad), ("--late", self.late), ("--duplicates", self.duplicates)):
             if not 0 <= value <= 100:
                 raise UsageError(f"{name} {value:g} is no percentage", "give a number from 0 to 100")

@@ -144,7 +144,7 @@ class Sender:
         self._client.poll(seconds)
         if self._dead:
             _log.error("the Kafka client gave up (%s); a new one sends %d sales again", self._dead, self.unacked)
-            self._start_anew()
+            self._start_again()
         elif self._silent_for() >= self._park_seconds and (why := self._unreachable(self._settings)):
             self._park(why)
         elif self._retry_at is not None and time.monotonic() >= self._retry_at:
@@ -262,9 +262,9 @@ class Sender:
             time.sleep(min(seconds, self._retry_seconds))
             return
         self._heard_at = time.monotonic()
-        self._start_anew()
+        self._start_again()
 
-    def _start_anew(self) -> None:
+    def _start_again(self) -> None:
         """Replace a client that failed or was closed by a new one.
 
         Acknowledged messages of an open batch are sent twice.

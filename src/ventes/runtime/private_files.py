@@ -136,7 +136,7 @@ def _open_to_others(folder: Path) -> bool:
 
 
 def others_who_write(info: os.stat_result, user: int) -> str:
-    """Who else may write, as text; '' if nobody. A group with this user as its only member does not count."""
+    """Who else may write, as text; '' if no other user. A group with this user as its only member does not count."""
     if info.st_mode & stat.S_IWOTH:
         return "every user of this machine"
     if info.st_mode & stat.S_IWGRP and not private_group(info.st_gid, user):

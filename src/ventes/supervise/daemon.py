@@ -2,10 +2,10 @@
 
     python -m ventes.supervise.daemon
 
-It starts what the settings ask for and serves the control socket (`control`, `requests`), whose users are `ventes
-start`, `stop`, `restart` and `rebuild`. SIGTERM and SIGINT mean the same as the request `stop`.
+It starts the services that the settings enable and serves the control socket (`control`, `requests`). Its clients are
+`ventes start`, `stop`, `restart` and `rebuild`. SIGTERM and SIGINT mean the same as the request `stop`.
 
-One thread, no Kafka client, no Arrow, no DuckDB: it stays at 40 MB and next to no CPU.
+One thread, no Kafka client, no Arrow, no DuckDB: it uses 40 MB and almost no CPU.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ventes.supervise.supervisor import Supervisor
 from ventes.supervise.watchdog import Watchdog
 
 OUTPUT_LINES = 15
-"""Of what a service wrote to its terminal before it ended: so many go into its log."""
+"""Lines of a service's terminal output that are copied to its log when it has ended."""
 
 
 class WakeUp:
@@ -90,7 +90,7 @@ class Daemon:
         self._control = Server(settings.state, self._selector, self._requests.handle, self._requests.gone)
 
     def run(self) -> None:
-        """Until SIGTERM, SIGINT or the request `stop`; then everything has ended."""
+        """Run until SIGTERM, SIGINT or the request `stop`; at return every service has ended."""
         self._supervisor.start(services.enabled(self._settings, self._offered))
         self._reporter.update(phase="running")
         looked = time.monotonic()
@@ -127,7 +127,7 @@ class Daemon:
             log_files.trim(services.output(self._settings, name))
 
     def _plan(self, engine: str | None) -> Plan:
-        """The settings, read again. The engine stays the one that runs unless another one is asked for."""
+        """Read the settings again. `engine` None keeps the running engine."""
         before = self._records.engine
         self._settings = config.load(engine=engine or before)
         after = self._settings.engine
@@ -185,11 +185,11 @@ class Daemon:
         self._requests.changed(entry)
 
     def _note_in_its_log(self, entry: Entry, how: str) -> None:
-        """A service that was killed, or could not begin, says nothing in the log where people look for it."""
+        """Write the end to the service's log: a killed service, or one that could not start, cannot do it."""
         said = log_files.last_lines(services.output(self._settings, entry.service), OUTPUT_LINES)
         try:
             logs.note(entry.service, self._settings, "\n".join([f"ended: {how}", *(f"  | {line}" for line in said)]))
-        except (OSError, VentesError) as error:  # no room, a log that is not ours
+        except (OSError, VentesError) as error:  # no space, or a log of another user
             self._log.warning("nothing could be noted in %s: %s", self._settings.log(entry.service), error)
 
 
@@ -211,7 +211,7 @@ def lock_path(state: Path) -> Path:
 
 
 def _only_one(settings: Settings) -> WriterLock:
-    """The supervisor's lock. A `ventes stop` that ends what a killed supervisor left is waited for.
+    """The supervisor's lock. Waits for a `ventes stop` that ends the services of a killed supervisor.
 
     Raises AlreadyRunning if another supervisor holds it.
     """
@@ -230,7 +230,7 @@ def _only_one(settings: Settings) -> WriterLock:
 
 
 def supervise(settings: Settings, offered: Sequence[Service] = services.ALL) -> None:
-    """Run the supervisor of this pipeline until told to stop. Raises AlreadyRunning if there is one."""
+    """Run the supervisor of this pipeline until a stop request. Raises AlreadyRunning if there is one."""
     keep_private()
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_one(settings):

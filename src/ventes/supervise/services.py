@@ -130,7 +130,7 @@ def _page_ports(settings: Settings) -> tuple[Port, ...]:
 
 
 def taken_ports(settings: Settings, service: Service) -> Iterator[tuple[Port, psutil.Process | None]]:
-    """Those of its ports that somebody listens on, and who does, as far as this user may see."""
+    """Those of its ports that are in use, each with the process that listens, if this user may see it."""
     for key, address, number in service.ports(settings):
         if ports.taken(address, number):
             yield (key, address, number), ports.holder(number)

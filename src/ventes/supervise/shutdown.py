@@ -44,7 +44,7 @@ def stop(settings: Settings, say: Say) -> bool:
 
 
 def _stop_supervisor(settings: Settings, say: Say) -> bool:
-    """Tell it to stop and wait until it has ended; False if there is none. Raises VentesError if it does not end."""
+    """Request `stop` and wait for the end; False if there is none. Raises VentesError if it does not end."""
     client = control.connect(settings.state)
     if client is not None:
         with client, suppress(Disconnected):
@@ -54,14 +54,14 @@ def _stop_supervisor(settings: Settings, say: Say) -> bool:
     supervisor = service_records.read(settings.state).supervisor()
     if supervisor is None:
         return False
-    processes.send(supervisor, signal.SIGTERM)  # somebody removed its socket: SIGTERM means the same
+    processes.send(supervisor, signal.SIGTERM)  # its socket was removed: SIGTERM means the same
     if not processes.wait_until_gone([supervisor], services.STOP_SECONDS):
         raise _does_not_end(settings, supervisor.pid)
     return True
 
 
 def follow_to_the_end(settings: Settings, client: Client, say: Say) -> None:
-    """Report what ends, until the supervisor of `client` has ended. Raises VentesError if it does not end."""
+    """Report each ended service until the supervisor of `client` has ended. Raises VentesError if it does not end."""
     supervisor = processes.living(client.pid)
     deadline = time.monotonic() + services.STOP_SECONDS
     try:

@@ -38,11 +38,11 @@ def start(settings: Settings, engine: str | None, say: Say, agreed: Callable[[st
         return _fresh(settings, say, began)
     if engine is not None and engine != state["engine"]:
         preflight.engine(settings)
-        if not agreed(f"The {state['engine']} engine runs. Stop its jobs and go on with the {engine} engine?"):
+        if not agreed(f"The {state['engine']} engine runs. Stop its jobs and continue with the {engine} engine?"):
             raise VentesError(
-                f"the {state['engine']} engine goes on", f"ventes start --engine {engine} --yes changes it"
+                f"the {state['engine']} engine continues", f"ventes start --engine {engine} --yes changes it"
             )
-        say(f"stopping the {state['engine']} engine's jobs, {engine} takes over where they stood")
+        say(f"stopping the {state['engine']} engine's jobs; {engine} continues from their position")
     client = control.connect(settings.state)
     if client is None:
         raise VentesError("the supervisor has just ended", "run the command again")
@@ -59,7 +59,7 @@ def _running(settings: Settings, say: Say) -> Message | None:
                 if not state["stopping"]:
                     return state
                 say("everything is being stopped just now; waiting for that")
-                client.send("start")  # which is not accepted any more, but tells how it goes on
+                client.send("start")  # it is no longer accepted, but the answers tell how the stop proceeds
             except Disconnected:
                 continue
             shutdown.follow_to_the_end(settings, client, say)

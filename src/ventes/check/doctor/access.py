@@ -150,7 +150,7 @@ def _settings_file(settings: Settings) -> Finding:
         return warn(_READ, f"{text}; that user decides what this pipeline runs", "use a ventes.toml of your own")
     if whom := private_files.others_who_write(info, os.geteuid()):
         return warn(_READ, f"{text}; {whom} may write it and so decide what this pipeline runs", f"chmod go-w {path}")
-    return ok(_READ, f"{text}; {', '.join(who_reads(path)) or 'nobody else'} may read it")
+    return ok(_READ, f"{text}; {', '.join(who_reads(path)) or 'no other user'} may read it")
 
 
 def _secrets(settings: Settings) -> Finding:

@@ -128,7 +128,7 @@ def _unusable(settings: Settings, table: Table, unusable: list[Path], repair: bo
 def _take_away(settings: Settings, table: Table, files: Sequence[Path]) -> Path:
     """Move files of a table's log to a folder of repairs, and return that. Raises AlreadyRunning."""
     with ExitStack() as locks:
-        # Bronze's commits decide where Silver stands, so nobody may write either.
+        # Silver's position depends on Bronze's commits, so both must not be written meanwhile.
         for job in ("bronze", "silver"):
             locks.enter_context(WriterLock(lock_path(settings, job)))
         kept = _repairs(settings) / table.name

@@ -181,7 +181,7 @@ class Bronze:
             self._log.info("%s starts at %s: %s", decision.path.name, offsets, decision.why)
         else:
             again = "" if decision.replays is None else f", batch {decision.replays} once more"
-            self._log.info("%s goes on%s", decision.path.name, again)
+            self._log.info("%s continues%s", decision.path.name, again)
         return decision.path
 
     def _start(self, batches: MicroBatches, resume: source.Resume, epoch: Path) -> StreamingQuery:
