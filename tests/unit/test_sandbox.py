@@ -21,6 +21,7 @@ from ventes.dashboard.source import LiveTables
 from ventes.dashboard.spark import Result, offered
 from ventes.deltalog.snapshot import Snapshot
 from ventes.query import sandbox
+from ventes.query.child_process import PROGRAM
 from ventes.query.sandbox import Limits, SqlFailed, SqlRefused
 
 GUIDE = """
@@ -90,6 +91,10 @@ def test_sparks_dialect(tables: Mapping[str, Snapshot]) -> None:
         "SELECT * FROM bronze_data, LATERAL read_text('/etc/passwd')",
         "SELECT * FROM bronze_data AS b LEFT JOIN LATERAL read_blob('/etc/passwd') ON true",
         "SELECT * FROM bronze_data LATERAL VIEW read_text('/etc/passwd') AS t",
+        "SELECT getenv('HOME')",
+        "SELECT current_setting('memory_limit')",
+        "SELECT sum(1) OVER w FROM bronze_data WINDOW w AS (ORDER BY read_text('/etc/passwd'))",
+        "SELECT * FROM histogram('/etc/passwd', 'a')",
         "SELECT 1 -- " + "x" * 20_000,
         "(" * 3000 + "1" + ")" * 3000,
     ],
@@ -105,7 +110,6 @@ def test_refused_before_anything_runs(sql: str) -> None:
         ("WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t", "longer than"),
         ("SELECT repeat('x', 3000000000)", "MB it may use"),
         ("SELECT nope FROM bronze_data", "nope"),
-        ("SELECT getenv('HOME')", "getenv"),
     ],
 )
 def test_ends_as_a_sentence(tables: Mapping[str, Snapshot], sql: str, why: str) -> None:
@@ -146,7 +150,7 @@ def child(task: dict[str, object]) -> subprocess.CompletedProcess[bytes]:
     """The child alone, with a query that the first fence would have refused."""
     defaults = {"views": {}, "paths": [], "memory_mb": 128, "cpu_seconds": 20}
     return subprocess.run(
-        [sys.executable, "-I", str(sandbox.CHILD)],
+        [sys.executable, "-I", str(PROGRAM), "run"],
         input=json.dumps({**defaults, **task}).encode(),
         capture_output=True,
         timeout=60,
@@ -203,4 +207,4 @@ def test_the_child_reads_what_it_may(tmp_path: Path) -> None:
 def test_no_child_is_left_behind(tables: Mapping[str, Snapshot]) -> None:
     with sandbox.stream("SELECT * FROM bronze_data", tables, Limits()) as (_, batches):
         next(batches)
-    assert not [one for one in psutil.Process().children() if str(sandbox.CHILD) in one.cmdline()]
+    assert not [one for one in psutil.Process().children() if str(PROGRAM) in one.cmdline()]

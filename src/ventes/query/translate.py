@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import sqlglot
 from sqlglot import exp
@@ -22,6 +22,13 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it would log what people
 
 _WORD = re.compile(r"[^\W\d]\w*")
 _SOURCES = (exp.Table, exp.Subquery, exp.Lateral, exp.Unnest, exp.Values)
+_INSIDE: Mapping[type[exp.Expr], type | tuple[type, ...]] = {
+    exp.From: _SOURCES,
+    exp.Join: _SOURCES,
+    exp.Table: (exp.Identifier, exp.Func),
+    exp.Lateral: (exp.Subquery, exp.Func),
+}
+"""What may stand in them."""
 
 
 def translate(query: str, tables: Collection[str]) -> Translated:
@@ -40,6 +47,13 @@ def translate(query: str, tables: Collection[str]) -> Translated:
         return Translated(statement.sql("duckdb", identify=True, comments=False), tuple(sorted(used)))
     except SqlglotError as error:
         raise SqlRefused(f"this cannot be run here: {_first_line(error)}", "correct it, or write it simpler") from None
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:  # of a tree that sqlglot did not expect
+        raise SqlRefused(f"this cannot be run here: {_first_line(error)}", "write it simpler") from None
     except RecursionError:
         raise SqlRefused("this is nested too deeply", "write it with fewer brackets") from None
 
@@ -56,8 +70,7 @@ def _check(node: exp.Expr) -> None:
             raise SqlRefused(f"the function {name} is not allowed", "docs/dashboard.md says how far the dialect goes")
     elif kind not in NODES:
         raise SqlRefused(f"{_as_typed(kind)} is not allowed", "write a SELECT without it")
-    no_table = isinstance(node, exp.From | exp.Join) and not isinstance(node.this, _SOURCES)
-    if no_table or (isinstance(node, exp.Table) and not isinstance(node.this, exp.Identifier | exp.Func)):
+    if not isinstance(node.this, _INSIDE.get(type(node), object)):
         raise SqlRefused("something in FROM is no table", "write tables and subqueries there")
     # these are written as they stand
     if isinstance(node, exp.Var) and not _WORD.fullmatch(node.name):
