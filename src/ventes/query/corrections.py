@@ -117,9 +117,9 @@ def _cut_off(node: exp.Cast) -> exp.Expr:
     wrong = exp.and_(exp.EQ(this=kind.copy(), expression=exp.Literal.string("VARCHAR")), no_digits)
     fraction = exp.or_(kind.isin("DOUBLE", "FLOAT"), kind.copy().like("DECIMAL%"))
     instead = exp.Null() if isinstance(node, exp.TryCast) else _call("error", exp.Literal.string(NO_WHOLE_NUMBER))
-    exact = exp.TryCast(this=value.copy(), to=exp.DataType.build("decimal(38, 9)"))
-    node.set("this", exp.case().when(wrong, instead).when(fraction, _call("trunc", exact)).else_(value.copy()))
-    return node
+    exact = _call("trunc", exp.TryCast(this=value.copy(), to=exp.DataType.build("decimal(38, 9)")))
+    cut = type(node)(this=exact, to=node.to.copy())
+    return exp.case().when(wrong, instead).when(fraction, cut).else_(node.copy())
 
 
 def _text(node: exp.Cast) -> exp.Expr:
