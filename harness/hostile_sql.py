@@ -137,7 +137,8 @@ class Texts:
 
     def _call(self) -> exp.Expr:
         path, choose = exp.Literal.string(self._path()), self._rng.choice
-        arguments = choose(([path], [exp.array(path)], [], [exp.Literal.string(VARIABLE)], [path, path]))
+        named = exp.Literal.string(choose((VARIABLE, "allowed_paths")))
+        arguments = choose(([path], [exp.array(path)], [], [named], [path, exp.column("a")]))
         call = exp.Anonymous(this=choose(READING), expressions=arguments)
         return choose((call, call, exp.Dot(this=exp.to_identifier("main"), expression=call)))
 
