@@ -12,6 +12,7 @@ into being. `translate` may raise nothing but SqlRefused.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import tempfile
@@ -288,13 +289,30 @@ def search(seed: int, count: int) -> Iterator[Through]:
             yield from tried(texts.one(), folder)
 
 
+def every_function() -> Iterator[Through]:
+    """Each function that DuckDB has, where it may stand and with what it could read, through the first fence alone."""
+    arguments = (
+        "", "'secret.csv'", "['secret.csv']", "'secret.csv', a", "'SELECT * FROM ''secret.csv'' '", f"'{VARIABLE}'",
+        "'allowed_paths'", "'allowed_paths', 1",
+    )  # fmt: skip
+    with trap(), _database([f"/{SECRET}"]) as con:
+        names = con.execute("SELECT DISTINCT function_name FROM duckdb_functions() ORDER BY 1").fetchall()
+        for name in [name for (name,) in names if name.isidentifier() and "sleep" not in name]:
+            for call in [f"{name}({one})" for one in arguments]:
+                for text in (f"SELECT {call} FROM bronze_data", f"SELECT * FROM {call}"):
+                    with suppress(SqlRefused):
+                        shown = _shown(con, translate(text, OFFERED).sql)
+                        if SECRET in shown:
+                            yield Through(text, "text", shown[:300])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=1000)
     options = parser.parse_args()
     found = 0
-    for one in search(options.seed, options.count):
+    for one in itertools.chain(every_function(), search(options.seed, options.count)):
         found += 1
         print(f"{one.fence}: {one.text!r}\n    {one.what}")
     print(f"{options.count} texts of seed {options.seed}: {found} got through")

@@ -59,3 +59,7 @@ def test_what_is_mended_stays_right(con: duckdb.DuckDBPyConnection, sql: str, ro
 
 def test_random_texts_pass_neither_fence_alone() -> None:
     assert list(hostile_sql.search(seed=7, count=300)) == []
+
+
+def test_no_function_passes_the_text_that_reads() -> None:
+    assert list(hostile_sql.every_function()) == []

@@ -47,12 +47,7 @@ def translate(query: str, tables: Collection[str]) -> Translated:
         return Translated(statement.sql("duckdb", identify=True, comments=False), tuple(sorted(used)))
     except SqlglotError as error:
         raise SqlRefused(f"this cannot be run here: {_first_line(error)}", "correct it, or write it simpler") from None
-    except (
-        AttributeError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:  # of a tree that sqlglot did not expect
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # a tree that sqlglot did not expect
         raise SqlRefused(f"this cannot be run here: {_first_line(error)}", "write it simpler") from None
     except RecursionError:
         raise SqlRefused("this is nested too deeply", "write it with fewer brackets") from None
