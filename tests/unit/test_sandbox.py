@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow as pa
@@ -20,7 +21,7 @@ from harness import sample_lake
 from ventes.dashboard.source import LiveTables
 from ventes.dashboard.spark import Result, offered
 from ventes.deltalog.snapshot import Snapshot
-from ventes.query import sandbox
+from ventes.query import child_process, sandbox
 from ventes.query.child_process import PROGRAM
 from ventes.query.sandbox import Limits, SqlFailed, SqlRefused
 
@@ -208,3 +209,33 @@ def test_no_child_is_left_behind(tables: Mapping[str, Snapshot]) -> None:
     with sandbox.stream("SELECT * FROM bronze_data", tables, Limits()) as (_, batches):
         next(batches)
     assert not [one for one in psutil.Process().children() if str(PROGRAM) in one.cmdline()]
+
+
+def test_every_column_and_every_value_has_a_form(tables: Mapping[str, Snapshot]) -> None:
+    sql = "SELECT 1 AS a, 2 AS a, DATE '9999-12-31' + INTERVAL 1 DAY AS late, MAKE_DATE(10000, 1, 1) AS d FROM bronze_data"
+    answer = sandbox.run(sql, tables, Limits(rows=1, seconds=20))
+    (row,) = Result(answer.table).collect()
+    assert row == {"a": 1, "a_2": 2, "late": "+10000-01-01 00:00:00", "d": "+10000-01-01"}
+    assert list(Result(answer.table).toPandas()["a_2"]) == [2]
+
+
+def test_a_long_error_is_the_true_one_cut_off(tables: Mapping[str, Snapshot]) -> None:
+    with pytest.raises(SqlFailed, match="xxxx") as raised:
+        sandbox.run("SELECT CAST(repeat('x', 1000000) AS DATE)", tables, Limits(seconds=20))
+    assert len(raised.value.message) <= 2000
+
+
+def test_a_text_is_translated_once(tables: Mapping[str, Snapshot], monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def counted(program: str, *arguments: Any) -> Any:
+        started.append(program)
+        return child_process.child(program, *arguments)
+
+    monkeypatch.setattr(sandbox, "child", counted)
+    for _ in range(2):
+        sandbox.run("SELECT 'once' AS a", tables, Limits(seconds=20))
+    for _ in range(2):
+        with pytest.raises(SqlRefused):
+            sandbox.run("SELECT once(", tables, Limits(seconds=20))
+    assert started == ["translate", "run", "run", "translate"]

@@ -5,6 +5,7 @@ child_process   the parent's side of such a process
 sandbox_child   the processes themselves: one translates, one runs
 translate       the first fence: Spark's SQL to DuckDB's, if it is made of what is allowed
 allowed         what it may be made of
+corrections     where its answer would not be Spark's
 outcome         translation, refusal, failure
 values          values for which Python has no form
 export          rows as CSV or Parquet
