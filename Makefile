@@ -1,6 +1,6 @@
-# `make` lists what there is. Everything runs in .venv, which `make install` (and `make test`) creates.
+# `make` lists the targets. Everything runs in .venv, which `make install` (and `make test`) creates.
 .DEFAULT_GOAL := help
-.PHONY: help install test check audit sbom format bench chaos plots lock screenshots
+.PHONY: help install test test-long check audit sbom format bench chaos plots lock screenshots
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -22,6 +22,9 @@ install: ## .venv with everything that both engines and the tests need, and the 
 test: install ## all tests (ARGS="tests/unit -k verdict" narrows them)
 	$(PY) -m pytest $(ARGS)
 
+test-long: install ## tests that take minutes each, which make test leaves out
+	$(PY) -m pytest -m long $(ARGS)
+
 check: install ## style, types, imports between rooms, dead code; changes nothing
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -35,7 +38,7 @@ audit: install ## ask OSV for known vulnerabilities of every wheel and jar; fail
 sbom: install ## sbom.cdx.json: every wheel and jar with its hashes (CycloneDX)
 	PYTHONPATH=src:. $(PY) -m supply_chain.sbom sbom.cdx.json
 
-format: install ## let ruff mend style and imports
+format: install ## let ruff fix style and imports
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 

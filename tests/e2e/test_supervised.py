@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -258,17 +259,123 @@ def test_a_start_that_fails_leaves_nothing(lived: Lived) -> None:
     assert lived.processes() == []
 
 
-def test_ctrl_c_midway_takes_back_what_was_started(lived: Lived) -> None:
+GUIDES_LOGS = {
+    "producer.log": "sale",
+    "spark_delta.log": "batch",
+    "spark_silver.log": "lot",
+    "streamlit.log": "the page runs",
+}
+"""What the guide tells people to read, and a word of what they look for in it."""
+
+
+@pytest.mark.timeout(280)
+def test_what_ends_at_once_each_time_is_said_where_people_look(lived: Lived) -> None:
+    """The page's port is taken while it is down: a crash loop until somebody makes room."""
+    lived.environment["VENTES_SUPERVISOR__GIVE_UP_AFTER"] = "3"
+    lived.ventes("start")
+    logs = {name: (lived.folder / "logs" / name).read_text("utf-8") for name in GUIDES_LOGS}
+    assert {name: text for name, text in logs.items() if GUIDES_LOGS[name] not in text} == {}
+
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        os.kill(lived.pid("page"), signal.SIGKILL)
+        wait_for(lambda: _bound(squatter, lived.ports[2]), "the port is free for a moment", 10)
+        squatter.listen()
+        wait_for(lambda: lived.status()["page"]["state"] == "failed", "the supervisor gives up", 60)
+        page = lived.status()["page"]
+        who = f"port {lived.ports[2]} (page.port) is taken by pid {os.getpid()}"
+        assert page["reason"].startswith("crashed 3 times in a row")
+        assert who in page["reason"]
+        log = (lived.folder / "logs" / "streamlit.log").read_text("utf-8")
+        assert f"Port {lived.ports[2]} is not available" in log
+        assert "killed by SIGKILL" in log
+        assert who in log
+        assert "page      FAILED" in lived.ventes("status", code=1)
+        done = subprocess.run(
+            [str(VENTES), "start"], env=lived.environment, capture_output=True, text=True, timeout=90, check=False
+        )
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert who in done.stderr
+        rest = lived.status()
+        assert all(rest[name]["ready"] for name in ("broker", "producer", "bronze", "silver")), rest
+    assert "page ready" in lived.ventes("start")
+    _all_up(lived)
+
+
+def _bound(squatter: socket.socket, port: int) -> bool:
+    try:
+        squatter.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("engine", ["embedded", pytest.param("spark", marks=pytest.mark.long)])
+@pytest.mark.timeout(280)
+def test_a_job_that_dies_at_once_each_time_fails_the_start_and_leaves_nothing(tmp_path: Path, engine: str) -> None:
+    lived = Lived(tmp_path, engine, failpoints="bronze.before_commit:kill9")
+    try:
+        done = subprocess.run(
+            [str(VENTES), "start"], env=lived.environment, capture_output=True, text=True, timeout=200, check=False
+        )
+        assert done.returncode == 1
+        assert "Bronze job failed: crashes again and again: killed by SIGKILL" in done.stderr
+        assert "Bronze job crashed, is started again" in done.stdout
+        assert lived.processes() == []
+        log = (lived.folder / "logs" / "spark_delta.log").read_text("utf-8")
+        assert log.count("ended: killed by SIGKILL") >= 3
+        del lived.environment["VENTES_FAILPOINTS"]
+        lived.ventes("start")
+        _all_up(lived)
+        lived.ventes("stop")
+        assert json.loads(lived.ventes("verify", "--json", "--no-topic"))["ok"]
+    finally:
+        lived.close()
+
+
+HIT_AT_ITS_END = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)
+"""Exit codes of a process that is signalled once more in its last milliseconds, when Python hears nothing any more."""
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_midway_takes_back_what_was_started_however_often_it_comes(lived: Lived, first: signal.Signals) -> None:
     process = subprocess.Popen(
         [str(VENTES), "start"], env=lived.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert "ready" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    printed, errors = process.communicate(timeout=90)
-    assert (process.returncode, errors) == (130, "")
-    assert "stopping what was started" in printed
+    process.send_signal(first)
+    process.send_signal(first)
+    while "interrupted: stopping what was started" not in process.stdout.readline():
+        assert process.poll() is None
+    deadline = time.monotonic() + 90
+    while process.poll() is None and time.monotonic() < deadline:  # an impatient person
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.2)
+    _, errors = process.communicate(timeout=5)
+    assert errors == ""
+    assert process.returncode in (128 + first, *HIT_AT_ITS_END)
     assert lived.processes() == []
+
+
+def test_ctrl_c_during_a_stop_leaves_it_going_on(lived: Lived) -> None:
+    lived.ventes("start")
+    for _ in range(2):
+        process = subprocess.Popen(
+            [str(VENTES), "stop"], env=lived.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        process.stdout.readline()  # the first service has ended, or there is nothing left to tell
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=90)
+        assert errors == ""
+        assert process.returncode in (0, 130, *HIT_AT_ITS_END)
+    lived.ventes("stop")
+    assert lived.processes() == []
+    assert json.loads(lived.ventes("verify", "--json", "--no-topic"))["ok"]
 
 
 @pytest.mark.parametrize(("engine", "every"), [("embedded", 40), ("spark", 20)])

@@ -176,7 +176,9 @@ def test_a_lost_connection_is_one_line_and_one_when_it_is_back(
     assert len(said) <= 6, said
 
 
-def test_the_time_of_a_record_is_its_senders_word(make_settings: MakeSettings, running_with: RunningWith) -> None:
+def test_the_time_of_a_record_is_not_used_without_log_append_time(
+    make_settings: MakeSettings, running_with: RunningWith
+) -> None:
     settings = make_settings(managed=False)
     create_topic_of_senders_time(settings)
     send_at(settings, TIMES_MS.values())
@@ -221,6 +223,7 @@ def test_an_open_transaction_is_not_waited_for_and_not_missed(settings: Settings
         assert lag.of_bronze(settings, begun).problem == ""
         problem = lag.of_bronze(settings, begun + 100).problem
         assert problem.startswith("4 offsets wait for the end of a transaction that some producer began 10"), problem
+        assert "began in the future, by its own clock" in lag.of_bronze(settings, begun - 100).problem
         transactions.end()
         wait_for(lambda: tables.snapshot(settings, BRONZE).rows == 6, "the rest", 30)
         assert lag.of_bronze(settings, time.time() + 100).problem == ""

@@ -160,7 +160,7 @@ def _rows(path: Path) -> pa.Table:
     return Snapshot.open(path, CLEAN).arrow()
 
 
-def test_jobs_that_are_down_are_said_with_the_next_step(run: Run, lake: Path) -> None:
+def test_jobs_that_are_down_are_shown_with_the_next_step(run: Run, lake: Path) -> None:
     text = said(run())
     assert "Not live" in text
     assert "ventes start" in text
@@ -172,6 +172,17 @@ def test_paused_and_as_of_are_never_green(run: Run, lake: Path) -> None:
     page = run(at=f"{then:%Y-%m-%dT%H:%M:%SZ}")
     assert "As of" in said(page)
     assert ":green-badge" not in said(page)
+
+
+def test_a_sale_of_the_future_has_no_age(run: Run, lake: Path) -> None:
+    """The clock was set back, or the broker's is ahead."""
+    settings = sample_lake.settings_at(lake)
+    assert " ago" in said(run())
+    later = datetime.now(timezone.utc) + timedelta(hours=3)
+    sample_lake.add(settings, sample_lake.messages(sample_lake.next_offset(settings), 5, later))
+    text = said(run())
+    assert "ahead of this machine's clock" in text
+    assert "0 s ago" not in text
 
 
 def test_as_of_too_long_ago_is_a_sentence(run: Run, lake: Path) -> None:
@@ -287,7 +298,7 @@ def test_without_the_recipe_there_is_no_empty_tab(run: Run, lake: Path) -> None:
     assert [tab.label.replace("\\", "") for tab in run().tabs] == list(TABS)
 
 
-def test_a_query_of_ones_own_that_fails_is_a_sentence(run: Run, tmp_path: Path, lake: Path) -> None:
+def test_a_failing_user_query_shows_an_error_message(run: Run, tmp_path: Path, lake: Path) -> None:
     page = run(script=_pasted(tmp_path, 'st.bar_chart(spark.sql("SELECT nope FROM bronze_data"))'))
     assert "nope" in said(page)
 
@@ -318,7 +329,7 @@ def test_a_file_in_the_folder_is_a_tab(run: Run, tmp_path: Path, lake: Path) -> 
     assert "nothing\\_like\\_that" in said(run("Broken"))
 
 
-def test_heartbeat_says_that_the_page_runs(run: Run, lake: Path) -> None:
+def test_the_page_writes_its_heartbeat(run: Run, lake: Path) -> None:
     run()
     record = json.loads((lake / "state" / "run" / "page.by-hand.json").read_text())
     assert record["phase"] == "running"

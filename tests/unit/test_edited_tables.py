@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +19,10 @@ from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
 from ventes.deltalog.table import Table
+from ventes.engines.bronze_edits import settle
 from ventes.engines.lot_range import LotRange
 from ventes.engines.silver_loop import LotResult
-from ventes.errors import LakeDamaged
+from ventes.errors import LakeDamaged, SourceChanged
 from ventes.lake import tables
 from ventes.lake.positions import of_bronze
 from ventes.lake.tables import path_of
@@ -28,15 +30,23 @@ from ventes.lake.tables import path_of
 Edit = Callable[[Path], object]
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """A lake of three lots."""
-    made = settings_of(tmp_path)
+@pytest.fixture(scope="module")
+def three_lots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a lake of three lots."""
+    folder = tmp_path_factory.mktemp("three_lots")
+    made = settings_of(folder)
     tables.ensure(made, BRONZE)
     for lot in range(3):
         fill_bronze(made, seed=lot, count=200, first=200 * lot)
         run(made)
-    return made
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path, three_lots: Path) -> Settings:
+    """A copy of that lake."""
+    shutil.copytree(three_lots, tmp_path, dirs_exist_ok=True)
+    return settings_of(tmp_path)
 
 
 def set_back(path: Path) -> None:
@@ -92,7 +102,7 @@ def test_the_edit_is_noticed_while_the_job_runs(settings: Settings, table: Table
 
 @pytest.mark.parametrize("table", ROLLUPS, ids=lambda table: table.name)
 @pytest.mark.parametrize("edit", [set_back, optimize])
-def test_an_aggregate_that_was_changed_is_made_anew(settings: Settings, table: Table, edit: Edit) -> None:
+def test_a_changed_rollup_is_built_again(settings: Settings, table: Table, edit: Edit) -> None:
     edit(path_of(settings, table))
     fill_bronze(settings, seed=9, count=50, first=600)
     assert run(settings) == 0
@@ -100,7 +110,7 @@ def test_an_aggregate_that_was_changed_is_made_anew(settings: Settings, table: T
 
 
 @pytest.mark.parametrize("table", ROLLUPS, ids=lambda table: table.name)
-def test_an_aggregate_that_is_changed_within_a_lot_is_made_anew(settings: Settings, table: Table) -> None:
+def test_a_rollup_changed_within_a_lot_is_built_again(settings: Settings, table: Table) -> None:
     """Between the lot's clean rows and its aggregates, which are then made from files that are gone."""
 
     class EditsOnce(PlainEngine):
@@ -119,7 +129,7 @@ def test_an_aggregate_that_is_changed_within_a_lot_is_made_anew(settings: Settin
 
 
 @pytest.mark.parametrize("table", ROLLUPS, ids=lambda table: table.name)
-def test_an_aggregate_whose_values_were_edited_is_made_anew(settings: Settings, table: Table) -> None:
+def test_a_rollup_with_edited_values_is_built_again(settings: Settings, table: Table) -> None:
     column = next(field.name for field in table.schema if pa.types.is_decimal(field.type))
     DeltaTable(path_of(settings, table)).update({column: f"{column} + 1"})
     assert run(settings) == 0
@@ -138,7 +148,7 @@ def test_set_back_and_forward_again_is_as_if_nothing_had_been(settings: Settings
 
 
 @pytest.mark.parametrize("table", [BRONZE, CLEAN, REJETS], ids=lambda table: table.name)
-def test_files_that_a_person_optimizes_are_the_same_table(settings: Settings, table: Table) -> None:
+def test_a_manual_optimize_is_accepted(settings: Settings, table: Table) -> None:
     optimize(path_of(settings, table))
     for lot in range(2):
         fill_bronze(settings, seed=9 + lot, count=50, first=600 + 50 * lot)
@@ -163,7 +173,7 @@ def test_an_older_copy_of_a_folder_is_refused_or_completed(settings: Settings, t
         assert_exact(settings)
 
 
-def test_a_bronze_that_was_set_back_goes_on_behind_what_it_holds(settings: Settings) -> None:
+def test_a_restored_bronze_continues_after_its_last_row(settings: Settings) -> None:
     log = Log.open(settings.bronze)
     commit.append_files(log, [], {"ventes-bronze:T:0": 612})  # read through markers
     assert of_bronze(log) == {("T", 0): 612}
@@ -172,6 +182,27 @@ def test_a_bronze_that_was_set_back_goes_on_behind_what_it_holds(settings: Setti
     assert log.edited
     assert log.missing_rows == 200
     assert of_bronze(log) == {("T", 0): 399}
+
+
+def test_rows_that_no_job_wrote_stop_bronze_until_they_are_deleted(settings: Settings) -> None:
+    """With them as its position, Bronze would pass over the messages before them."""
+    log = Log.open(settings.bronze)
+    commit.append_files(log, [], {"ventes-bronze:T:0": 599})
+    table = DeltaTable(settings.bronze)
+    row = table.to_pyarrow_table().slice(0, 1)
+    row = row.set_column(
+        row.schema.get_field_index("offset"), row.schema.field("offset"), [pa.array([700], pa.int64())]
+    )
+    write_deltalake(settings.bronze, row, mode="append")
+    log.refresh()
+    with pytest.raises(SourceChanged, match="no job wrote: partition 0 of T up to offset 700") as caught:
+        settle(log, logging.getLogger())
+    assert "DELETE" in (caught.value.hint or "")
+    DeltaTable(settings.bronze).delete('"offset" = 700')
+    log.refresh()
+    settle(log, logging.getLogger())
+    assert not log.edited
+    assert of_bronze(log) == {("T", 0): 599}
 
 
 def test_every_commit_of_ours_is_accounted_for(settings: Settings) -> None:
@@ -187,7 +218,7 @@ def test_every_commit_of_ours_is_accounted_for(settings: Settings) -> None:
         assert (opened.checksum, opened.rows, opened.edited) == (log.checksum, log.rows, False)
 
 
-def test_a_lake_that_says_nothing_is_taken_as_it_is(settings: Settings) -> None:
+def test_a_lake_without_checksums_is_accepted(settings: Settings) -> None:
     """Of a release that did not keep these books."""
     log = Log.open(path_of(settings, CLEAN))
     for name in ("ventes-files", "ventes-rows"):

@@ -27,9 +27,9 @@ def test_a_stamp_counts_only_for_what_it_was_set_for(tmp_path):
     assert not again.has("packages", "hash 2")
     again.forget("packages")
     left = Stamps(tmp_path / "installed.json")
-    assert (left.knows("packages"), left.knows("spark")) == (False, True)
+    assert (left.ever_done("packages"), left.ever_done("spark")) == (False, True)
     left.forget()
-    assert not Stamps(tmp_path / "installed.json").knows("spark")
+    assert not Stamps(tmp_path / "installed.json").ever_done("spark")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", "\x00"])
@@ -72,13 +72,13 @@ def test_a_lock_is_installed_once_for_each_content(tmp_path, lock):
         ("ERROR: Connection reset", "Connection reset", "network"),
     ],
 )
-def test_what_pip_says_becomes_a_cause_and_a_next_step(tmp_path, lock, said, cause, step):
+def test_an_error_of_pip_becomes_a_cause_and_a_next_step(tmp_path, lock, said, cause, step):
     stamps = Stamps(tmp_path / "installed.json")
     with pytest.raises(InstallError) as caught:
         steps.install_lock(with_pip(tmp_path, f"echo '{said}'; exit 1"), stamps, "packages", lock, space_mb=0)
     assert cause in caught.value.message
     assert step in caught.value.hint
-    assert not stamps.knows("packages")
+    assert not stamps.ever_done("packages")
 
 
 def test_a_full_disk_is_named_before_anything_is_fetched(tmp_path, lock):
@@ -147,6 +147,17 @@ def test_the_installation_needs_nothing_of_the_pipeline():
             match = re.match(r"\s*(?:from|import) ventes\.(\w+)", line)
             if match and "main" not in line:  # that one is written into bin/ventes
                 assert match[1] in {"errors", "config", "runtime", "install"}, f"{file.name}: {line}"
+
+
+def test_an_environment_that_is_a_link_is_not_emptied(tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "kept").touch()
+    (tmp_path / ".venv").symlink_to(shared)
+    with pytest.raises(InstallError, match=r"\.venv is a link to .*shared, which would be emptied") as caught:
+        with_pip(tmp_path, "").create()
+    assert caught.value.hint == f"rm {tmp_path / '.venv'}"
+    assert (shared / "kept").exists()
 
 
 # -- Spark -------------------------------------------------------------------------------------

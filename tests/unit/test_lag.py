@@ -52,6 +52,19 @@ def test_a_file_that_silver_took_half_of_is_counted_by_its_rows(settings: Settin
     assert found.seconds == pytest.approx(oldest_age(settings, 40, 10), abs=0.01)
 
 
+@pytest.mark.parametrize("ahead", [60.0, 86_400.0])
+def test_what_arrived_in_the_future_is_counted_and_has_no_age(settings: Settings, ahead: float) -> None:
+    """A clock that was set back since, or a broker whose clock is ahead."""
+    bronze_only(settings, 50, 30)
+    before = NOON.timestamp() + 10 - oldest_age(settings, 50, 10) - ahead
+    found = lag.of_silver(settings, before)
+    assert found == lag.Lag(30, None)
+    bronze = tables.snapshot(settings, BRONZE)
+    ((topic_id, partition),) = {(file.bounds("topic_id")[0], file.bounds("partition")[0]) for file in bronze.files}  # type: ignore[index]
+    assert lag._beyond(bronze, {(topic_id, partition): 69}, before) == lag.Lag(10, None)
+    assert lag.of_silver(settings, before + ahead - 0.5) == lag.Lag(30, 0.0), "two clocks are never quite the same"
+
+
 def oldest_age(settings: Settings, first: int, after_noon: float) -> float:
     """Seconds from the kafka_ts of Bronze's row `first` to `after_noon` seconds after NOON."""
     with duckdb.connect() as con:

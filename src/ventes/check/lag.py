@@ -1,8 +1,9 @@
-"""How far each job is behind, asked of the broker and the tables themselves, not of what the jobs say.
+"""The lag of each job, from the broker and the tables, not from the jobs' heartbeats.
 
-In messages: Bronze, what the topic holds beyond the offset at which reading would go on; Silver, Bronze's rows beyond
-its position. In seconds: the age of the oldest message not yet processed, by the broker's time of it. A backlog of
-five messages that arrived just now is 0 s old; one message that nobody takes grows older by a second a second.
+In messages: Bronze, the messages of the topic from the offset at which reading would continue; Silver, Bronze's rows
+after its position. In seconds: the age of the oldest message not yet processed, by the broker's time. A backlog of
+five messages that arrived just now has a lag of 0 s; for a message that is not processed the lag grows with time. A
+time in the future (a clock that was set back, a broker with another clock) gives no age.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ from ventes.lake.tables import path_of
 from ventes.runtime.durations import in_words
 
 FETCH_SECONDS = 2.0
+CLOCK_SECONDS = 1.0
+"""Two clocks that differ by less are taken for one: what came a moment ago is 0 s old."""
 HELD_SECONDS = 5.0
-"""Messages that a transaction holds back for longer than this are mentioned: a healthy one takes milliseconds."""
+"""Messages that an open transaction blocks for longer than this are reported; normally it takes milliseconds."""
 
 
 @dataclass(frozen=True)
 class Lag:
-    """`messages` and `seconds` are None where they could not be asked.
+    """`messages` and `seconds` are None where they could not be asked, `seconds` also where no time tells an age.
 
     `problem` says why, or what a person must do, or why messages that are in the topic are not counted.
     """
@@ -47,22 +50,22 @@ class Lag:
 def of_bronze(settings: Settings, now: float, connect: Callable[[Settings], kafka.Admin] = kafka.Admin) -> Lag:
     """What the topic holds beyond Bronze. Asks the broker, over what `connect` opens; `now` in Unix seconds."""
     try:
-        # In this order, because all of them go on meanwhile: the table is never ahead of the topic, and what comes
-        # between the topic's two ends is held back by nobody.
+        # In this order, because all of them grow meanwhile: so the table is never ahead of the topic, and messages
+        # that arrive between the two requests for the topic's end are not counted as blocked.
         accepted, table = accepted_gaps.read(settings.lake), bronze(settings)
         with connect(settings) as admin:
             written = admin.end_offsets(committed=False)
             topic = source.read_topic(settings, admin)
         resume = source.resume(topic, table, accepted, _moment(now))
         messages = source.lag(topic, resume.offsets)
-        seconds = _age_of_oldest(settings, topic, resume.offsets, now) if messages else 0.0
+        seconds = _age(_age_of_oldest(settings, topic, resume.offsets, now)) if messages else 0.0
         return Lag(messages, seconds, _held_back(settings, topic, written, now))
-    except VentesError as error:  # no broker, no topic, or a topic that is not the one that was read
+    except VentesError as error:  # no broker, no topic, or another topic than the one that was read
         return Lag(None, None, str(error))
 
 
 def _held_back(settings: Settings, topic: source.Topic, written: Mapping[int, tuple[int, int]], now: float) -> str:
-    """Which messages nobody may read because a transaction has not ended, in words; '' if there are none.
+    """The messages that cannot be read yet because a transaction is open, as text; '' if there are none.
 
     `written`: where the partitions end for a reader that does not wait for transactions.
     """
@@ -72,12 +75,13 @@ def _held_back(settings: Settings, topic: source.Topic, written: Mapping[int, tu
         return ""
     behind = source.Topic(topic.name, topic.kafka_id, beyond)
     age = _age_of_oldest(settings, behind, ends, now, committed=False)
-    if age is None or age < HELD_SECONDS:
+    if age is None or -CLOCK_SECONDS <= age < HELD_SECONDS:
         return ""
     count = sum(high - ends[number] for number, (_, high) in beyond.items())
+    when = f"{in_words(age)} ago" if age > 0 else "in the future, by its own clock"
     return (
-        f"{count} offsets wait for the end of a transaction that some producer began {in_words(age)} ago: "
-        "nobody may read them before; Kafka aborts it after its transaction.timeout.ms"
+        f"{count} offsets wait for the end of a transaction that some producer began {when}: "
+        "they cannot be read before; Kafka aborts it after its transaction.timeout.ms"
     )
 
 
@@ -95,8 +99,9 @@ def of_silver(settings: Settings, now: float) -> Lag:
 
 
 def _beyond(bronze: Snapshot, taken: Position, now: float) -> Lag:
-    """Rows of `bronze` beyond `taken`: whole files by their statistics, the few that straddle it by reading them."""
-    rows, oldest = 0, now
+    """Rows of `bronze` after `taken`: from statistics; only files that contain the position are read."""
+    rows = 0
+    oldest: float | None = None
     straddling = set()
     for file in bronze.files:
         place = _place(file)
@@ -107,14 +112,26 @@ def _beyond(bronze: Snapshot, taken: Position, now: float) -> Lag:
         position = taken.get(key, -1)
         if low > position:
             rows += file.rows or 0
-            oldest = min(oldest, first)
+            oldest = _earlier(oldest, first)
         elif high > position:
             straddling.add(file.path)
     if straddling:
         more, earliest = _count(bronze, straddling, taken)
         rows += more
-        oldest = min(oldest, earliest or now)
-    return Lag(rows, max(0.0, now - oldest) if rows else 0.0)
+        oldest = _earlier(oldest, earliest)
+    if not rows:
+        return Lag(0, 0.0)
+    return Lag(rows, _age(None if oldest is None else now - oldest))
+
+
+def _age(seconds: float | None) -> float | None:
+    """An age that can be: None for one that is negative."""
+    return None if seconds is None or seconds < -CLOCK_SECONDS else max(0.0, seconds)
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    known = [moment for moment in (one, other) if moment is not None]
+    return min(known, default=None)
 
 
 def _place(file: DataFile) -> tuple[tuple[str, int], int, int, float] | None:
@@ -145,7 +162,8 @@ def _count(bronze: Snapshot, names: set[str], taken: Position) -> tuple[int, flo
 def _age_of_oldest(
     settings: Settings, topic: source.Topic, offsets: Mapping[int, int], now: float, *, committed: bool = True
 ) -> float | None:
-    """Age of the first message from `offsets` on, in seconds; None where it cannot be fetched.
+    """Age of the first message from `offsets` on, in seconds, negative for a time in the future; None where it cannot
+    be fetched.
 
     `committed`: of those that may be read, None also where no broker says their time; else of all, whoever says it.
     """
@@ -167,13 +185,13 @@ def _age_of_oldest(
             if message is None or message.error() is not None or message.partition() not in unseen:
                 continue
             number = message.partition()
-            assert number is not None  # it came from the broker
+            assert number is not None  # the time is from the broker
             unseen.discard(number)
             consumer.client.pause([TopicPartition(topic.name, number)])
             kind, born = message.timestamp()
             if kind == TIMESTAMP_LOG_APPEND_TIME or not committed:
-                oldest = born / 1000 if oldest is None else min(oldest, born / 1000)
-    return None if oldest is None else max(0.0, now - oldest)
+                oldest = _earlier(oldest, born / 1000)
+    return None if oldest is None else now - oldest
 
 
 def _moment(now: float) -> datetime:

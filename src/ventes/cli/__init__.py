@@ -1,11 +1,12 @@
-"""The command line: which commands there are, and how an error becomes an exit code.
+"""The command line: the list of commands, and the exit codes of errors.
 
-0 fine · 1 something is wrong · 2 wrong usage or settings · 130 ended by Ctrl-C.
+0 ok · 1 error · 2 wrong usage or settings · 130 ended by Ctrl-C.
 A command module imports nothing heavy at its top, so that `ventes --help` answers at once.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Settings, first wins: a flag, VENTES_<SECTION>__<KEY>, ventes.toml (it explains each key), the default.",
+    epilog="Settings, highest precedence first: a flag, VENTES_<SECTION>__<KEY>, ventes.toml (see there), default.",
 )
 
 
@@ -68,6 +69,7 @@ def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: 
     """Run a typer application and return its exit code; an expected error becomes one line on stderr."""
     terminal.guard()
     keep_private()
+    _hear_ctrl_c_once()
     try:
         application(args=None if arguments is None else list(arguments), prog_name=name)
     except SystemExit as end:
@@ -87,8 +89,20 @@ def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: 
     return 0
 
 
+def _hear_ctrl_c_once() -> None:
+    """Let the first Ctrl-C end the command, and later ones change nothing: they would break off its clearing-up, and
+    show a traceback. To be called in the main thread; what another handler or `nohup` does with SIGINT stays so."""
+
+    def heard(number: int, _: object) -> None:
+        signal.signal(number, lambda *_: None)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, heard)
+
+
 def run_alone(command: Callable[..., None], name: str) -> int:
-    """Run one command as a program of its own: the guide's scripts."""
+    """Run one command as a separate program: for the root scripts."""
     alone = typer.Typer(
         add_completion=False,
         pretty_exceptions_enable=False,

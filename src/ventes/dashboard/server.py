@@ -1,8 +1,9 @@
-"""What the page's web server has beyond Streamlit's: downloads, security headers, an end within seconds.
+"""Additions to Streamlit's web server: downloads, security headers, a check of the host name, limits for connections, a
+stop within seconds.
 
-streamlit_server.py makes the server: `streamlit.starlette.App`, Streamlit's documented way to add routes, is given
+streamlit_server.py creates the server: `streamlit.starlette.App` (Streamlit's documented way to add routes) with
 `options()`. `ventes start` runs that file. A page started by hand (`streamlit run streamlit_dashboard.py`) is the same
-page without what is here.
+page without these additions.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
+from ipaddress import ip_address
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 
 import streamlit as st
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ventes.config import load
 from ventes.dashboard import COMPOSED_BY
+from ventes.dashboard.connections import Connections
 from ventes.dashboard.download_links import LINKS
 from ventes.dashboard.download_server import DownloadServer
 from ventes.errors import VentesError
@@ -43,15 +48,16 @@ END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger("ventes.page")
 
 
-def options(downloads: DownloadServer | None = None) -> dict[str, Any]:
+def options(downloads: DownloadServer | None = None, connections: Connections | None = None) -> dict[str, Any]:
     """The arguments of `streamlit.starlette.App`, beside the script. To be called once in a process.
 
-    `downloads` may be one with other limits than the usual.
+    `downloads` and `connections` may be some with other limits than the usual.
     """
     _begin_log()
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     prefix = f"/{base}/csv/" if base else "/csv/"
     serving = downloads or DownloadServer(LINKS)
+    watching = connections or Connections()
 
     @asynccontextmanager
     async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
@@ -63,7 +69,8 @@ def options(downloads: DownloadServer | None = None) -> dict[str, Any]:
                 "Next step: install the version in requirements/base.txt",
                 st.__version__, prefix,
             )  # fmt: skip
-        # the first viewer need not wait for it
+        watching.watch_next_server(asyncio.get_running_loop())
+        # load it now, so that the first viewer does not wait for it
         threading.Thread(target=import_module, args=(COMPOSED_BY,), name="preload", daemon=True).start()
         with _ending_soon(serving):
             _log.info("the page runs, pid %d", os.getpid())
@@ -73,7 +80,7 @@ def options(downloads: DownloadServer | None = None) -> dict[str, Any]:
     return {
         "lifespan": lifespan,
         "routes": [Route(f"{prefix}{{ticket}}", serving, methods=["GET"])],
-        "middleware": [Middleware(SecurityHeaders)],
+        "middleware": [Middleware(watching.middleware), Middleware(SecurityHeaders), Middleware(KnownHosts, base)],
         "on_script_error": _log_script_error,
     }
 
@@ -93,8 +100,54 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
+class KnownHosts:
+    """Lets requests through under the names of server.allowedHosts only, and those for metrics from this machine only.
+
+    Streamlit compares the name of a WebSocket alone. `base`: the path under which the page is, without slashes.
+    """
+
+    def __init__(self, app: ASGIApp, base: str) -> None:
+        self._app = app
+        prefix = f"/{base}/_stcore" if base else "/_stcore"
+        self._health = f"{prefix}/health"  # says "ok", and whoever watches the page may use an address
+        self._metrics = f"{prefix}/metrics"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._lets_in(scope):
+            text = "This page does not answer here. page.hosts in ventes.toml names the hosts under which it does.\n"
+            await PlainTextResponse(text, 403, {"Cache-Control": "no-store"})(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _lets_in(self, scope: Scope) -> bool:
+        path = scope["path"].rstrip("/")
+        if path == self._health:
+            return True
+        if path == self._metrics and not _is_this_machine(scope.get("client")):
+            return False
+        return is_known(Headers(scope=scope).get("host", ""), st.get_option("server.allowedHosts") or ())
+
+
+def is_known(host: str, known: Iterable[str]) -> bool:
+    """Whether the header `host` (with or without a port) names one of `known`; `*.lan` stands for all names below lan.
+    Everything does if there is none known."""
+    names = [name.strip().lower().rstrip(".") for name in known]
+    try:
+        asked = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    return not names or any(asked.endswith(name[1:]) if name.startswith("*.") else asked == name for name in names)
+
+
+def _is_this_machine(client: tuple[str, int] | None) -> bool:
+    try:
+        return client is not None and ip_address(client[0]).is_loopback
+    except ValueError:
+        return False
+
+
 async def _serves(app: ASGIApp, path: str) -> bool:
-    """Whether `app` answers a download's address itself, in our words: the page's own check at its start."""
+    """Whether `app` routes a download's address to our code: a self-test at the page's start."""
     answer: list[Message] = []
 
     async def receive() -> Message:
@@ -118,7 +171,7 @@ async def _serves(app: ASGIApp, path: str) -> bool:
 def _ending_soon(downloads: DownloadServer) -> Iterator[None]:
     """While the block runs, SIGTERM and SIGINT end the downloads, and the process within END_SECONDS.
 
-    The server itself would wait without end for a reader that takes nothing. Its own handler is called too.
+    The server itself would wait without limit for a client that reads nothing. Its own handler is called too.
     """
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in END_SIGNALS}
@@ -143,14 +196,14 @@ def _ending_soon(downloads: DownloadServer) -> Iterator[None]:
 
 
 def _end_at_once(number: int) -> None:
-    """The kernel closes what is still open."""
+    """End the process; the kernel closes open connections."""
     _log.warning("connections were still open %g s after %s", END_SECONDS, signal.Signals(number).name)
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
 
 
 def _log_script_error(error: Exception) -> None:
-    """Streamlit shows the viewer that something failed; here is what."""
+    """Log the script's error: Streamlit shows the viewer only that there was one."""
     _log.error("the page's script failed", exc_info=error)
 
 
@@ -165,7 +218,7 @@ def _begin_log() -> None:
     """The page's log, with the warnings and errors of the web server in it."""
     try:
         logs.setup("page", load())
-    except (VentesError, OSError) as error:  # the page shows what is wrong with the settings
+    except (VentesError, OSError) as error:  # the page shows the error of the settings
         _log.error("%s", error)
         return
     logging.getLogger("uvicorn.error").addHandler(_Forward(logging.WARNING))

@@ -1,4 +1,4 @@
-"""The supervisor as a program: the process that owns the services, and sleeps unless something happens.
+"""The supervisor as a program: the parent process of the services; it waits in a selector for events.
 
     python -m ventes.supervise.daemon
 
@@ -25,11 +25,11 @@ import psutil
 
 from ventes import config
 from ventes.config import Settings
-from ventes.errors import VentesError
+from ventes.errors import AlreadyRunning, VentesError
 from ventes.lake.writer_lock import WriterLock
 from ventes.runtime import heartbeat, log_files, logs
 from ventes.runtime.umask import keep_private
-from ventes.supervise import orphans, processes, service_records, services, states
+from ventes.supervise import control, orphans, processes, service_records, services, states
 from ventes.supervise.control_server import Server
 from ventes.supervise.requests import Plan, Requests
 from ventes.supervise.service_records import Entry, ServiceRecords
@@ -38,9 +38,12 @@ from ventes.supervise.services import Service
 from ventes.supervise.supervisor import Supervisor
 from ventes.supervise.watchdog import Watchdog
 
+OUTPUT_LINES = 15
+"""Of what a service wrote to its terminal before it ended: so many go into its log."""
+
 
 class WakeUp:
-    """Wakes the loop when a signal comes: the handler only takes a note, which is handled where the loop stands."""
+    """Wakes the loop when a signal arrives: the handler only sets a flag, which the loop then handles."""
 
     def __init__(self, selector: selectors.BaseSelector, told_to_stop: Callable[[], None]) -> None:
         self._told_to_stop = told_to_stop
@@ -71,7 +74,7 @@ class Daemon:
             says_stopping=self._says_stopping,
             hangs=lambda service: self._watchdog.reason(service),
             started_by_hand=self._started_by_hand,
-            last_words=self._last_words,
+            last_output_line=self._last_output_line,
             changed=self._changed,
             monotonic=time.monotonic,
             now=time.time,
@@ -100,7 +103,7 @@ class Daemon:
                 self._reporter.stopping("told to stop")
             if time.monotonic() - looked >= IDLE:
                 looked = time.monotonic()
-                self._look_after()
+                self._run_periodic_checks()
         self._requests.stopped()
         self._reporter.update(phase="stopped", reason="stopped on purpose")
 
@@ -111,7 +114,7 @@ class Daemon:
         for key, events in self._selector.select(max(0.0, seconds)):
             key.data(events)
 
-    def _look_after(self) -> None:
+    def _run_periodic_checks(self) -> None:
         self._reporter.update()
         self._control.close_idle(time.monotonic())
         running = {
@@ -124,7 +127,7 @@ class Daemon:
             log_files.trim(services.output(self._settings, name))
 
     def _plan(self, engine: str | None) -> Plan:
-        """The settings read anew. The engine stays the one that runs unless another one is asked for."""
+        """The settings, read again. The engine stays the one that runs unless another one is asked for."""
         before = self._records.engine
         self._settings = config.load(engine=engine or before)
         after = self._settings.engine
@@ -134,7 +137,7 @@ class Daemon:
             self._reporter.update(engine=after)
         return Plan(after, services.enabled(self._settings, self._offered), services.JOBS if after != before else ())
 
-    # -- the world ----------------------------------------------------------------------------
+    # -- the functions of World ---------------------------------------------------------------
 
     def _start(self, service: Service) -> processes.Child:
         argv = service.argv(self._settings)
@@ -148,7 +151,7 @@ class Daemon:
         return child
 
     def _own_record(self, service: Service) -> heartbeat.Heartbeat | None:
-        """What the process that was started last says of itself."""
+        """The heartbeat of the process that was started last."""
         pid = self._records.entries[service.name].pid
         return None if pid is None else heartbeat.of_process(self._settings.state, service.name, pid)
 
@@ -160,13 +163,15 @@ class Daemon:
         by_hand = services.started_by_hand(self._settings, service)
         return str(by_hand) if by_hand is not None else ""
 
-    def _last_words(self, service: Service) -> str:
+    def _last_output_line(self, service: Service) -> str:
         record = self._own_record(service)
         if record is not None:
             if record.phase == "failed":
                 return record.reason
             if record.last_error:
                 return record.last_error
+        if in_the_way := next(services.taken_ports(self._settings, service), None):
+            return services.in_the_way(*in_the_way)
         return log_files.last_message(services.output(self._settings, service.name))
 
     def _changed(self, entry: Entry) -> None:
@@ -174,12 +179,22 @@ class Daemon:
         why = f": {entry.reason}" if entry.reason else ""
         level = logging.WARNING if entry.state in {states.FAILED, states.RESTARTING} else logging.INFO
         self._log.log(level, "%s %s%s%s", entry.service, entry.state, why, again)
+        if level == logging.WARNING:
+            self._note_in_its_log(entry, f"{entry.reason}{again}")
         service_records.write(self._settings.state, self._records)
         self._requests.changed(entry)
 
+    def _note_in_its_log(self, entry: Entry, how: str) -> None:
+        """A service that was killed, or could not begin, says nothing in the log where people look for it."""
+        said = log_files.last_lines(services.output(self._settings, entry.service), OUTPUT_LINES)
+        try:
+            logs.note(entry.service, self._settings, "\n".join([f"ended: {how}", *(f"  | {line}" for line in said)]))
+        except (OSError, VentesError) as error:  # no room, a log that is not ours
+            self._log.warning("nothing could be noted in %s: %s", self._settings.log(entry.service), error)
+
 
 def _cpu_seconds(pid: int) -> float | None:
-    """CPU seconds that a process and its children have used so far; None if it is gone."""
+    """CPU seconds that a process and its children have used so far; None if it has ended."""
     try:
         process = psutil.Process(pid)
         used = 0.0
@@ -195,20 +210,39 @@ def lock_path(state: Path) -> Path:
     return state / "run" / "supervisor.lock"
 
 
+def _only_one(settings: Settings) -> WriterLock:
+    """The supervisor's lock. A `ventes stop` that ends what a killed supervisor left is waited for.
+
+    Raises AlreadyRunning if another supervisor holds it.
+    """
+    lock = WriterLock(lock_path(settings.state))
+    until = time.monotonic() + services.STOP_SECONDS
+    while True:
+        try:
+            return lock.acquire()
+        except AlreadyRunning:
+            if (running := control.connect(settings.state)) is not None:
+                with running:
+                    raise
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
 def supervise(settings: Settings, offered: Sequence[Service] = services.ALL) -> None:
-    """Be the supervisor of this pipeline until told to stop. Raises AlreadyRunning if there is one."""
+    """Run the supervisor of this pipeline until told to stop. Raises AlreadyRunning if there is one."""
     keep_private()
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with WriterLock(lock_path(settings.state)):
+    with _only_one(settings):
         log = logs.setup("supervisor", settings)
-        with closing(Daemon(settings, log, offered)) as daemon:  # from now on a second `ventes start` waits for it
+        with closing(Daemon(settings, log, offered)) as daemon:  # from here on a second `ventes start` waits for it
             for sentence in orphans.end_all(settings):
                 log.warning(sentence)
             log.info("supervisor %d, engine %s, settings %s", os.getpid(), settings.engine, settings.config_file)
             try:
                 daemon.run()
             except BaseException:
-                log.exception("the supervisor fails; `ventes start` ends what it leaves behind and begins anew")
+                log.exception("the supervisor fails; `ventes start` ends its remaining services and starts again")
                 raise
             log.info("everything has ended")
 

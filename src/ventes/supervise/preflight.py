@@ -1,6 +1,6 @@
-"""What can be known to be wrong before anything is started: ports, folders, disks, jars, Java.
+"""Checks before anything is started: ports, folders, disks, jars, Java.
 
-Each refusal names the value, who is in the way, and the key of ventes.toml that moves it.
+Each error names the value, the process that uses it, and the key of ventes.toml that changes it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import os
 from ventes.config import Settings
 from ventes.errors import InstallError, VentesError
 from ventes.runtime import child_environment, disk, private_files
-from ventes.supervise import orphans, ports, services
+from ventes.supervise import orphans, services
 
 
 def check(settings: Settings) -> None:
-    """Raise a VentesError for the first thing that would keep the pipeline from starting. Changes nothing but
-    making the folders that the settings name."""
+    """Raise a VentesError for the first problem that would prevent the start. Creates the folders of the settings;
+    changes nothing else."""
     engine(settings)
     child_environment.allow_open_files()
     _folders(settings)
@@ -47,22 +47,13 @@ def _folders(settings: Settings) -> None:
 
 
 def _ports(settings: Settings) -> None:
-    wanted = [("page.port", settings.page.address, settings.page.port)]
-    if settings.kafka.managed:
-        wanted.insert(0, ("kafka.port", settings.kafka.host, settings.kafka.port))
-        wanted.insert(1, ("kafka.controller_port", "127.0.0.1", settings.kafka.controller_port))
     ours: set[int] | None = None
-    for key, address, port in wanted:
-        if not ports.taken(address, port):
-            continue
-        if ours is None:  # the pipeline's own: by hand, or left by a killed supervisor
-            ours = _our_pids(settings)
-        process = ports.holder(port)
-        if process is None or process.pid not in ours:
-            raise VentesError(
-                f"port {port} ({key}) is taken by {ports.describe(process)}",
-                f"stop that, or {_move(settings, key)}",
-            )
+    for service in services.enabled(settings):
+        for port, holder in services.taken_ports(settings, service):
+            if ours is None:  # the pipeline's own: by hand, or left by a killed supervisor
+                ours = _our_pids(settings)
+            if holder is None or holder.pid not in ours:
+                raise VentesError(services.in_the_way(port, holder), f"stop that, or {_move(settings, port[0])}")
 
 
 def _our_pids(settings: Settings) -> set[int]:

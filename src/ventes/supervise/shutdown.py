@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ventes.config import Settings
-from ventes.errors import VentesError
+from ventes.errors import AlreadyRunning, VentesError
 from ventes.lake.writer_lock import WriterLock
 from ventes.runtime import heartbeat
 from ventes.supervise import control, orphans, processes, service_records, services, states
@@ -17,36 +17,53 @@ from ventes.supervise.daemon import lock_path
 
 Say = Callable[[str], None]
 
-STOP_SECONDS = 20.0 + sum(service.stop_seconds for service in services.ALL)
-"""What the services may take one after the other, and some time on top."""
 GONE_SECONDS = 5.0
-"""How long the supervisor may take to end after it has closed its socket."""
+"""Timeout in seconds for the supervisor's end after it has closed its socket."""
 
 
 def stop(settings: Settings, say: Say) -> bool:
-    """End the supervisor and all it started; or, if it was killed, what it left. False if nothing ran.
+    """End the supervisor and its services; or, if it was killed, its remaining services. False if nothing ran.
 
     Raises VentesError if something does not end.
     """
+    ran = False
+    until = time.monotonic() + services.STOP_SECONDS
+    while not _stop_supervisor(settings, say):
+        if not orphans.find(settings):
+            return ran
+        ran = True
+        try:
+            _stop_orphans(settings, say)
+        except AlreadyRunning:  # another `ventes stop` ends them, or a supervisor that has just been started
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+    with suppress(AlreadyRunning):  # then a new supervisor runs, which was started after this stop
+        _stop_orphans(settings, say)  # nothing, unless the supervisor was killed while it stopped
+    return True
+
+
+def _stop_supervisor(settings: Settings, say: Say) -> bool:
+    """Tell it to stop and wait until it has ended; False if there is none. Raises VentesError if it does not end."""
     client = control.connect(settings.state)
     if client is not None:
         with client, suppress(Disconnected):
             client.send("stop")
             follow_to_the_end(settings, client, say)
-    elif (supervisor := service_records.read(settings.state).supervisor()) is not None:
-        processes.send(supervisor, signal.SIGTERM)  # somebody removed its socket: SIGTERM means the same
-        if not processes.wait_until_gone([supervisor], STOP_SECONDS):
-            raise _does_not_end(settings, supervisor.pid)
-    else:
-        return _stop_orphans(settings, say)
-    _stop_orphans(settings, say)  # nothing, unless the supervisor was killed while it stopped
+        return True
+    supervisor = service_records.read(settings.state).supervisor()
+    if supervisor is None:
+        return False
+    processes.send(supervisor, signal.SIGTERM)  # somebody removed its socket: SIGTERM means the same
+    if not processes.wait_until_gone([supervisor], services.STOP_SECONDS):
+        raise _does_not_end(settings, supervisor.pid)
     return True
 
 
 def follow_to_the_end(settings: Settings, client: Client, say: Say) -> None:
-    """Say what ends, until the supervisor on the other side of `client` is gone. Raises VentesError if it goes on."""
+    """Report what ends, until the supervisor of `client` has ended. Raises VentesError if it does not end."""
     supervisor = processes.living(client.pid)
-    deadline = time.monotonic() + STOP_SECONDS
+    deadline = time.monotonic() + services.STOP_SECONDS
     try:
         while time.monotonic() < deadline:
             event = client.receive(1.0)
@@ -61,7 +78,7 @@ def follow_to_the_end(settings: Settings, client: Client, say: Say) -> None:
 
 
 def stop_by_hand(settings: Settings, say: Say) -> None:
-    """End the parts of this pipeline that somebody started by hand."""
+    """End the services of this pipeline that were started by hand."""
     for name in services.STOP_ORDER:
         service = services.BY_NAME[name]
         by_hand = services.started_by_hand(settings, service)
@@ -77,9 +94,10 @@ def stop_by_hand(settings: Settings, say: Say) -> None:
         say(f"{service.title} ({by_hand}) stopped")
 
 
-def _stop_orphans(settings: Settings, say: Say) -> bool:
+def _stop_orphans(settings: Settings, say: Say) -> None:
+    """Raises AlreadyRunning while another process holds the supervisor's lock."""
     if not orphans.find(settings):
-        return False
+        return
     with WriterLock(lock_path(settings.state)):  # a supervisor that starts just now must not lose its children
         for sentence in orphans.end_all(settings):
             say(sentence)
@@ -93,7 +111,6 @@ def _stop_orphans(settings: Settings, say: Say) -> bool:
                     None,
                 )
         service_records.write(settings.state, records)
-    return True
 
 
 def _does_not_end(settings: Settings, pid: int) -> VentesError:

@@ -1,8 +1,8 @@
-"""`ventes start`: from nothing, or from what is left, to sales that are visible in Silver and a page that answers.
+"""`ventes start`: starts everything that is down; returns when sales are visible in Silver and the page answers.
 
-It asks the running supervisor to start what is down, or launches one, and follows the start (`start_progress`). If
-something fails, or Ctrl-C ends it midway, a supervisor that it launched is stopped again with all its services: nothing
-is left half-started. One that ran before goes on.
+It asks the running supervisor to start services that are down, or launches a supervisor, and follows the start
+(`start_progress`). After an error or Ctrl-C a supervisor that it launched is stopped again with all its services. One
+that ran before continues.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
 from ventes.errors import VentesError
@@ -22,14 +23,14 @@ from ventes.supervise.control import Client, Disconnected, Message
 from ventes.supervise.start_progress import Say, Started, StartFailed, StartProgress, supervisor_ended
 
 CONNECT_SECONDS = 60.0
-"""How long a supervisor that was launched may take until it listens: 0.5 s, if nothing is in its way."""
+"""Timeout in seconds until a launched supervisor listens; it normally takes 0.5 s."""
 
 
 def start(settings: Settings, engine: str | None, say: Say, agreed: Callable[[str], bool]) -> Started:
-    """Start whatever is down and return when all of it is ready.
+    """Start everything that is down and return when all of it is ready.
 
-    `engine` is the one asked for by flag. `agreed` is asked before a running pipeline changes engine.
-    Raises VentesError; also StartFailed, after which nothing that this call started still runs.
+    `engine`: from the flag. `agreed` is called before a running pipeline changes its engine.
+    Raises VentesError; after StartFailed nothing that this call started still runs.
     """
     began = time.monotonic()
     state = _running(settings, say)
@@ -69,22 +70,66 @@ def _fresh(settings: Settings, say: Say, began: float) -> Started:
     preflight.check(settings)
     if left := orphans.find(settings):
         say(f"an earlier supervisor was killed; ending what it left: {', '.join(left)}")
-    process = launch(settings)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a `timeout`, a closed terminal: the same as Ctrl-C
-        signal.signal(number, _end)
-    try:
-        with _connected(settings, process) as client:
-            return StartProgress(settings, client, say, began, launched=True).run(None)
-    except BaseException as error:
-        if process.poll() is None:
-            say("stopping again" if isinstance(error, VentesError) else "interrupted: stopping what was started")
-        with _without_interrupts():
+    with _Interrupts() as interrupts:
+        with interrupts.noted_only():
+            process = launch(settings)
+        try:
+            interrupts.check()
+            with _connected(settings, process) as client:
+                return StartProgress(settings, client, say, began, launched=True).run(None)
+        except BaseException as error:
+            interrupts.ignore()
+            if process.poll() is None:
+                say("stopping again" if isinstance(error, VentesError) else "interrupted: stopping what was started")
             _take_back(settings, process)
-        raise
+            raise
 
 
-def _end(number: int, _: object) -> None:
-    raise SystemExit(128 + number)
+class _Interrupts:
+    """While it is entered, the first Ctrl-C, SIGTERM (of a `timeout`) or SIGHUP (of a closed terminal) raises
+    KeyboardInterrupt or SystemExit, and later ones are ignored: they would leave the clearing-up half done.
+
+    What was ignored before (by nohup, by a shell that runs this in the background) stays so.
+    """
+
+    NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self._only_note = False
+        self._noted: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Interrupts:
+        for number in self.NUMBERS:
+            if (before := signal.getsignal(number)) != signal.SIG_IGN:
+                self._before[number] = before
+                signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items() if self._noted is None else ():
+            signal.signal(number, before)
+
+    def ignore(self) -> None:
+        for number in self._before:
+            signal.signal(number, lambda *_: None)  # not SIG_IGN: Python would complain of one that comes just now
+
+    @contextmanager
+    def noted_only(self) -> Iterator[None]:
+        """For a step that must not be interrupted: `check` raises afterwards."""
+        self._only_note = True
+        yield
+        self._only_note = False
+
+    def check(self) -> None:
+        if self._noted is not None:
+            raise KeyboardInterrupt if self._noted == signal.SIGINT else SystemExit(128 + self._noted)
+
+    def _note(self, number: int, _: object) -> None:
+        self.ignore()
+        self._noted = number
+        if not self._only_note:
+            self.check()
 
 
 def _take_back(settings: Settings, process: subprocess.Popen[bytes]) -> None:
@@ -93,11 +138,11 @@ def _take_back(settings: Settings, process: subprocess.Popen[bytes]) -> None:
         process.terminate()
         process.wait()
     if service_records.read(settings.state).supervisor_pid == process.pid:
-        shutdown.stop(settings, lambda _: None)  # what it left, if it was killed
+        shutdown.stop(settings, lambda _: None)  # the services it left, if it was killed
 
 
 def launch(settings: Settings) -> subprocess.Popen[bytes]:
-    """Start the supervisor in a session of its own: it outlives this process and its terminal."""
+    """Start the supervisor in a separate session: it continues after this process and its terminal have ended."""
     output = services.output(settings, "supervisor")
     output.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     environment = {**os.environ, "VENTES_ENGINE": settings.engine}
@@ -116,7 +161,7 @@ def launch(settings: Settings) -> subprocess.Popen[bytes]:
 
 
 def _connected(settings: Settings, process: subprocess.Popen[bytes]) -> Client:
-    """A connection to the supervisor that was launched, or to one that somebody else launched a moment before."""
+    """A connection to the supervisor that was launched, or to one that another process launched just before."""
     until = time.monotonic() + CONNECT_SECONDS
     while time.monotonic() < until:
         ended = process.poll() is not None
@@ -126,13 +171,3 @@ def _connected(settings: Settings, process: subprocess.Popen[bytes]) -> Client:
             raise supervisor_ended(settings)
         time.sleep(0.02)
     raise StartFailed(f"the supervisor (pid {process.pid}) does not listen", f"look at {settings.log('supervisor')}")
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """A second Ctrl-C shall not leave the clearing-up half done."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
