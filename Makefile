@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything runs in .venv, which `make install` (and `make test`) creates.
 .DEFAULT_GOAL := help
-.PHONY: help install test check audit sbom format bench chaos plots lock screenshots
+.PHONY: help install test test-long check audit sbom format bench chaos plots lock screenshots
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -21,6 +21,9 @@ install: ## .venv with everything that both engines and the tests need, and the 
 
 test: install ## all tests (ARGS="tests/unit -k verdict" narrows them)
 	$(PY) -m pytest $(ARGS)
+
+test-long: install ## the tests that take minutes, marked `long`
+	$(PY) -m pytest -m long $(ARGS)
 
 check: install ## style, types, imports between rooms, dead code; changes nothing
 	.venv/bin/ruff check

@@ -27,7 +27,7 @@ from ventes import config
 from ventes.config import Settings
 from ventes.errors import VentesError
 from ventes.lake.writer_lock import WriterLock
-from ventes.runtime import heartbeat, log_files, logs
+from ventes.runtime import disk, heartbeat, log_files, logs
 from ventes.runtime.umask import keep_private
 from ventes.supervise import orphans, processes, service_records, services, states
 from ventes.supervise.control_server import Server
@@ -65,6 +65,7 @@ class Daemon:
         self._records = ServiceRecords(settings.engine, os.getpid(), heartbeat.start_of(os.getpid()))
         self._reporter = heartbeat.Reporter(settings.state, "supervisor", settings.engine)
         self._selector = selectors.DefaultSelector()
+        self._unwritten = False
         world = World(
             start=self._start,
             ready=lambda service: service.ready(self._settings)[0],
@@ -73,6 +74,9 @@ class Daemon:
             started_by_hand=self._started_by_hand,
             last_words=self._last_words,
             changed=self._changed,
+            full_disk=lambda: disk.full(
+                self._settings.state, self._settings.lake, self._settings.log("supervisor").parent
+            ),
             monotonic=time.monotonic,
             now=time.time,
         )
@@ -113,6 +117,8 @@ class Daemon:
 
     def _look_after(self) -> None:
         self._reporter.update()
+        if self._unwritten:
+            self._write_records()
         self._control.close_idle(time.monotonic())
         running = {
             name: service.entry.pid
@@ -174,8 +180,18 @@ class Daemon:
         why = f": {entry.reason}" if entry.reason else ""
         level = logging.WARNING if entry.state in {states.FAILED, states.RESTARTING} else logging.INFO
         self._log.log(level, "%s %s%s%s", entry.service, entry.state, why, again)
-        service_records.write(self._settings.state, self._records)
+        self._write_records()
         self._requests.changed(entry)
+
+    def _write_records(self) -> None:
+        """Write what the services do; while the disk is full, that is tried again at each look."""
+        try:
+            service_records.write(self._settings.state, self._records)
+            self._unwritten = False
+        except OSError as error:
+            if not disk.is_full(error):
+                raise
+            self._unwritten = True
 
 
 def _cpu_seconds(pid: int) -> float | None:

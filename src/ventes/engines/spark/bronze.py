@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -109,6 +109,8 @@ class Bronze:
         self._epochs = job.settings.checkpoints / "bronze"
         self._failed_at: Mapping[int, int] | None = None
         """Where the last query that failed would have gone on."""
+        self._distrusted: Path | None = None
+        """The epoch that queries fail with, although it looks whole."""
 
     def run(self) -> None:
         """Until stopped. Raises VentesError for what a person must mend."""
@@ -138,7 +140,7 @@ class Bronze:
             pause = min(2 * pause, self._settings.supervisor.backoff_max_seconds)
 
     def _pass_obstacle(self) -> None:
-        """Where the query failed twice at the same place, read that place without Spark.
+        """Where the query failed twice at the same place, read that place without Spark, or give its epoch up.
 
         Spark's Kafka source ends at a message that it cannot represent (a record time in nanoseconds overflows), for
         ever: no message may do that. What is committed here makes the next query begin behind it.
@@ -149,6 +151,9 @@ class Bronze:
             return
         again = standing.resume.offsets == self._failed_at
         self._failed_at = standing.resume.offsets
+        if again and standing.newest is not None and standing.newest.end == standing.resume.offsets:
+            self._distrusted = standing.newest.path  # there is nothing to read before its end: it is the checkpoint
+            return
         if again and standing.newest is not None and standing.lag:
             end = standing.newest.end or {number: high for number, (_, high) in standing.topic.ranges.items()}
             self._log.warning("reading the messages that the query fails at without Spark")
@@ -162,14 +167,17 @@ class Bronze:
         standing = compare(self._settings, bronze, self._admin)
         resume = standing.resume
         accepted_gaps.record(self._settings.lake, resume.unrecorded)
-        epoch = self._enter(checkpoint.decide(self._epochs, standing.newest, resume))
+        newest = standing.newest
+        if newest is not None and newest.path == self._distrusted:
+            newest = replace(newest, damage=(*newest.damage, "Spark fails with it"))
+        epoch = self._enter(checkpoint.decide(self._epochs, newest, resume))
         (maintenance,) = self._tables.maintenance([BRONZE])
         with contextlib.closing(maintenance):
             batches = MicroBatches(self._job, self._admin, self._require_lock, resume, epoch, bronze, maintenance)
             query = self._start(batches, resume, epoch)
             try:
                 self._job.go_on(lag=standing.lag)
-                self._watch(query, batches, resume)
+                self._watch(query, batches, resume, bronze)
             finally:
                 query.stop()
                 batches.close()
@@ -194,7 +202,7 @@ class Bronze:
             .start()
         )
 
-    def _watch(self, query: StreamingQuery, batches: MicroBatches, resume: source.Resume) -> None:
+    def _watch(self, query: StreamingQuery, batches: MicroBatches, resume: source.Resume, bronze: Log) -> None:
         """Return when the process shall stop or the topic is another; raise what ended the query."""
         asked = time.monotonic()
         turned, batch = asked, batches.begun
@@ -208,6 +216,7 @@ class Bronze:
                 raise Crashed(f"Spark has not come to the end of a batch for {in_words(STUCK_SECONDS)}")
             if time.monotonic() - asked >= ASK_SECONDS:
                 asked = time.monotonic()
+                bronze.require_in_place()
                 if not self._still(batches, resume):
                     return
         if isinstance(batches.failure, Stopping):
