@@ -22,7 +22,7 @@ install: ## .venv with everything that both engines and the tests need, and the 
 test: install ## all tests (ARGS="tests/unit -k verdict" narrows them)
 	$(PY) -m pytest $(ARGS)
 
-test-long: install ## tests that take minutes each, which make test leaves out
+test-long: install ## the tests that take minutes, marked `long`
 	$(PY) -m pytest -m long $(ARGS)
 
 check: install ## style, types, imports between rooms, dead code; changes nothing
