@@ -1,4 +1,4 @@
-"""Disks that fill up under the running pipeline: `status` names the disk, and it goes on by itself once there is space.
+"""Disks that fill up under the running pipeline: `status` names the disk, and it continues by itself once there is space.
 
 A disk is a tmpfs whose size the test sets. Where none can be mounted (no root), `make test-long` says why.
 """
@@ -51,7 +51,7 @@ def test_each_disk_of_a_pipeline_under_load(tmp_path: Path, disks: dict[str, Dis
                 assert lived.status()["supervisor"] is not None
                 assert lived.ventes("status", code=1)
             disks[name].free()
-            wait_for(lambda: all_ready(lived), f"all goes on by itself after {name} has space again", 90)
+            wait_for(lambda: all_ready(lived), f"all continues after {name} has space again", 90)
             wait_for(partial(_more_rows, lived, rows(lived) + 1), "new sales come", 60)
         lived.ventes("stop")
         verified = json.loads(lived.ventes("verify", "--json", "--no-topic"))
@@ -66,7 +66,7 @@ def says(lived: Lived, folder: Path) -> bool:
     status = lived.status()
     assert "failed" not in {status[name]["state"] for name in SERVICES}
     reasons = " ".join(status[name]["reason"] for name in SERVICES)
-    return f"the disk of {folder} " in reasons and "free some space, it goes on by itself" in reasons
+    return f"the disk of {folder} " in reasons and "free some space, it continues by itself" in reasons
 
 
 def _more_rows(lived: Lived, least: int) -> bool:

@@ -38,7 +38,7 @@ def full(*folders: Path) -> str:
     for folder in folders:
         with suppress(OSError):
             if (free := free_mb(folder)) < FULL_MB:
-                return f"the disk of {folder} is full ({free} MB free): free some space, it goes on by itself"
+                return f"the disk of {folder} is full ({free} MB free): free some space, it continues by itself"
     return ""
 
 
