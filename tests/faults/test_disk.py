@@ -1,4 +1,4 @@
-"""Disks that fill up under the running pipeline: `status` names the disk, and it continues by itself once there is space.
+"""Disks that fill up under the running pipeline: `status` names the disk, and all continues once there is space.
 
 A disk is a tmpfs whose size the test sets. Where none can be mounted (no root), `make test-long` says why.
 """
