@@ -1,7 +1,7 @@
 """Clocks that are wrong: the machine's, set forward and back under the running jobs, and the producer's, years off.
 
-The machine's clock is libfaketime's, for the jobs alone, and follows a file that the test writes. Durations are measured
-with the monotonic clock, which no one sets.
+The machine's clock is libfaketime's, for the jobs alone, and follows a file that the test writes. Durations are
+measured with the monotonic clock, which no one sets.
 """
 
 from __future__ import annotations
