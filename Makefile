@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything runs in .venv, which `make install` (and `make test`) creates.
 .DEFAULT_GOAL := help
-.PHONY: help install test test-long check audit sbom format bench chaos plots lock screenshots
+.PHONY: help install test test-long test-pythons check audit sbom format bench chaos plots lock screenshots
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -24,6 +24,9 @@ test: install ## all tests (ARGS="tests/unit -k verdict" narrows them)
 
 test-long: install ## tests that take minutes each, which make test leaves out
 	$(PY) -m pytest -m long $(ARGS)
+
+test-pythons: install ## the unit tests under Python 3.10 to 3.13, one after the other (ARGS="3.12 --there"; ARGS="--help")
+	PYTHONPATH=src:. $(PY) -m harness.pythons $(ARGS)
 
 check: install ## style, types, imports between rooms, dead code; changes nothing
 	.venv/bin/ruff check
