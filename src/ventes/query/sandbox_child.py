@@ -18,6 +18,8 @@ import pyarrow as pa
 SLACK = 640 << 20
 """Address space beyond the memory limit: thread stacks and what allocators reserve without using it."""
 BATCH = 10_000
+NICE = 5
+"""Who asks gives way to the page's process, which serves everybody, and to the jobs."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -41,6 +43,7 @@ def main() -> None:
 def confine(memory_mb: int, cpu_seconds: int | None) -> None:
     """Limits of the kernel, below DuckDB's own: they hold whatever the query does."""
     end_with_parent()
+    os.nice(NICE)
     if sys.platform == "linux":
         with open("/proc/self/statm", encoding="ascii") as statm:
             used = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
