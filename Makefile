@@ -1,6 +1,6 @@
-# `make` lists what there is. Everything runs in .venv, which `make install` (and `make test`) creates.
+# `make` lists the targets. Everything runs in .venv, which `make install` (and `make test`) creates.
 .DEFAULT_GOAL := help
-.PHONY: help install test test-long test-pythons check audit sbom format bench chaos plots lock screenshots
+.PHONY: help install test test-long test-pythons check audit sbom format bench chaos hostile-viewers plots lock screenshots
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -41,7 +41,7 @@ audit: install ## ask OSV for known vulnerabilities of every wheel and jar; fail
 sbom: install ## sbom.cdx.json: every wheel and jar with its hashes (CycloneDX)
 	PYTHONPATH=src:. $(PY) -m supply_chain.sbom sbom.cdx.json
 
-format: install ## let ruff mend style and imports
+format: install ## let ruff fix style and imports
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
@@ -50,6 +50,9 @@ bench: install ## both engines and the textbook job, measured side by side (ARGS
 
 chaos: install ## random faults under load, which a seed repeats (ARGS="--seed 1 --minutes 5"; ARGS="--help")
 	PYTHONPATH=src:. $(PY) -m harness.chaos $(ARGS)
+
+hostile-viewers: install ## 45 viewers of the page beside 5 who take all they can, measured (ARGS="--help")
+	PYTHONPATH=src:. $(PY) -m harness.hostile_viewers $(ARGS)
 
 plots: install ## pictures of what the benchmarks measured (bench/results) in docs/bench
 	$(PY) bench/plot.py $(ARGS)

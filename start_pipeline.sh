@@ -9,7 +9,7 @@ bash start_pipeline.sh [OPTIONS]
 Installs what is missing into this folder (.venv, .ventes; minutes the first time, nothing later), then runs
 `.venv/bin/ventes start` with your options:
 
-  --engine spark|embedded   which engine ingests (default: VENTES_ENGINE, ventes.toml, else spark);
+  --engine spark|embedded   the engine of the two jobs (default: VENTES_ENGINE, ventes.toml, else spark);
                             Spark itself is installed when this engine is first asked for
   --foreground              stay attached; Ctrl-C stops the pipeline
 

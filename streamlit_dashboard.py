@@ -1,6 +1,6 @@
 """The dashboard: `streamlit run streamlit_dashboard.py`. The page itself is src/ventes/dashboard.
 
-Streamlit runs this file anew for each visitor and each click. What you add below is drawn on the page, under the tabs
+Streamlit runs this file again for each visitor and each click. What you add below is drawn on the page, under the tabs
 or inside one of them; docs/dashboard.md has recipes. `tab5` appears as soon as something is written into it.
 """
 

@@ -1,4 +1,4 @@
-"""Does committing stay as quick and the tables as small after thousands of tiny commits?
+"""Measures commit times and table sizes over thousands of small commits.
 
     python bench/commits.py [--commits 2000] [--rows 1] [--lake FOLDER]
 
@@ -44,7 +44,7 @@ START = datetime(2026, 3, 1, tzinfo=timezone.utc)
 
 
 def sales(rng: random.Random, lot: int, rows: int, seconds: float) -> pa.Table:
-    """`rows` clean rows of a lot, `seconds` of event time a lot."""
+    """`rows` clean rows of a lot, `seconds` of event time per lot."""
     made = []
     for number in range(rows):
         client, product = rng.randrange(CLIENTS), rng.randrange(PRODUCTS)
@@ -103,9 +103,9 @@ def main() -> None:
     rng = random.Random(1)
     append: list[float] = []
     publish: list[float] = [0.0] if asked.appends_only else []
-    care: list[float] = []
+    maintenance_ms: list[float] = []
     step = max(1, asked.commits // 10)
-    print(f"{'lots':>7} {'append ms':>10} {'max':>7} {'publish ms':>11} {'max':>7} {'care ms':>8} {'max':>7}")
+    print(f"{'lots':>7} {'append ms':>10} {'max':>7} {'publish ms':>11} {'max':>7} {'maint. ms':>9} {'max':>7}")
     for lot in range(1, asked.commits + 1):
         rows = sales(rng, lot, asked.rows, asked.seconds)
         timed(lambda rows=rows, lot=lot: commit.append(clean, CLEAN, rows, SILVER_APP, lot), append)  # type: ignore[misc]
@@ -113,12 +113,12 @@ def main() -> None:
             con.register("clean", rows)
             partials = partials_of(con)
             timed(lambda partials=partials, lot=lot: publisher.publish(partials, lot), publish)  # type: ignore[misc]
-        timed(lambda: maintain(maintained), care)
+        timed(lambda: maintain(maintained), maintenance_ms)
         if lot % step == 0:
             print(
                 f"{lot:>7} {statistics.median(append[-step:]):>10.1f} {max(append[-step:]):>7.0f}"
                 f" {statistics.median(publish[-step:]):>11.1f} {max(publish[-step:]):>7.0f}"
-                f" {statistics.median(care[-step:]):>8.2f} {max(care[-step:]):>7.0f}",
+                f" {statistics.median(maintenance_ms[-step:]):>8.2f} {max(maintenance_ms[-step:]):>7.0f}",
                 flush=True,
             )
     for one in maintained:

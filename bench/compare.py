@@ -2,10 +2,10 @@
 
 For each contender, on a broker of its own with one partition:
 
-    backlog     the jobs run, are caught up and at rest; they are frozen (SIGSTOP) while N sales are put into the
-                topic, then let go: rows / seconds until the last one is in Silver with all roll-ups.
-    Bronze      the same, with Silver frozen until Bronze has its last row.
-    freshness   a generator sends R sales a second for S seconds; for each sale: time of the Delta
+    backlog     the jobs run and are idle; they are suspended (SIGSTOP) while N sales are put into the topic, then
+                resumed: rows / seconds until the last one is in Silver with all roll-ups.
+    Bronze      the same, with Silver suspended until Bronze has its last row.
+    freshness   a generator sends R sales per second for S seconds; for each sale: time of the Delta
                 commit that made it visible in ventes_clean (the log entry's mtime) minus the sale's own timestamp.
     cost        CPU seconds of the jobs (without broker and generator) a million sales of the backlog, with all that
                 they do afterwards until they rest, such as merging files; peak RSS a job; the lake on disk, log and
@@ -48,14 +48,14 @@ from ventes.lake.tables import path_of  # noqa: E402
 CONTENDERS = ("embedded", "spark", "textbook")
 REST, REST_SECONDS = 0.5, 2.0
 SALES = {"embedded": 1_000_000, "spark": 500_000, "textbook": 100_000}
-"""Sales in a backlog: some ten seconds' worth for each."""
+"""Sales in a backlog: about ten seconds of work for each."""
 
 
 @dataclass
 class Result:
     contender: str
     backlog_bronze: list[float] = field(default_factory=list)
-    """rec/s, one a repeat: Bronze by itself."""
+    """rec/s, one per repeat: Bronze alone."""
     backlog_silver: list[float] = field(default_factory=list)
     """rec/s: both jobs at once, until the last figure is right."""
     cpu_per_million: list[float] = field(default_factory=list)
@@ -171,13 +171,13 @@ def _peak(process: psutil.Process) -> float:
 
 
 def produce(contender: Contender, count: int, rate: str) -> None:
-    """Our own generator as a process: `count` sales at `rate` a second (or max)."""
+    """Our own generator as a process: `count` sales at `rate` per second (or max)."""
     command = [sys.executable, str(PROJECT / "producer.py"), "--rate", rate, "--count", str(count)]
     subprocess.run(command, env=contender.pipeline.environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def bronze_alone(contender: Contender, sales: int, before: int) -> float:
-    """rec/s of a backlog through Bronze while Silver rests; Silver then catches up, untimed."""
+    """rec/s of a backlog through Bronze while Silver is suspended; Silver then catches up, untimed."""
     contender.signal(signal.SIGSTOP)
     produce(contender, sales, "max")
     began = time.monotonic()
@@ -190,7 +190,7 @@ def bronze_alone(contender: Contender, sales: int, before: int) -> float:
 
 
 def backlog(contender: Contender, sales: int, before: int) -> tuple[float, float]:
-    """(rec/s through Bronze and Silver together, CPU seconds a million)."""
+    """(rec/s through Bronze and Silver together, CPU seconds per million)."""
     contender.signal(signal.SIGSTOP)
     produce(contender, sales, "max")
     cpu = contender.cpu()
@@ -286,7 +286,7 @@ def table(results: list[Result]) -> str:
         ("backlog through Bronze and Silver at once, rec/s", lambda r: r.backlog_silver, False),
         ("CPU s per million sales, both jobs", lambda r: r.cpu_per_million, True),
         ("jobs started → first sale in Silver, s", lambda r: [r.first_sale] if r.first_sale else [], True),
-        ("lake on disk, MB a million sales", lambda r: [r.disk_per_million] if r.disk_per_million else [], True),
+        ("lake on disk, MB per million sales", lambda r: [r.disk_per_million] if r.disk_per_million else [], True),
         ("peak RSS, both jobs, MB", lambda r: [sum(r.peak_rss_mb.values())] if r.peak_rss_mb else [], True),
     ]
     rates = sorted({int(rate) for r in results for rate in r.freshness})
@@ -306,7 +306,7 @@ def main() -> None:
     sizes = ", ".join(f"{name} {sales:,}" for name, sales in SALES.items())
     parser.add_argument("--sales", type=int, help=f"sales in a backlog (unless given: {sizes})")
     parser.add_argument("--repeats", type=int, default=5, help="backlogs measured, after one warm-up")
-    parser.add_argument("--rates", type=int, nargs="*", default=[1000, 10_000], help="sales a second for freshness")
+    parser.add_argument("--rates", type=int, nargs="*", default=[1000, 10_000], help="sales per second for freshness")
     parser.add_argument("--seconds", type=int, default=60, help="length of a freshness run")
     args = parser.parse_args()
     output = PROJECT / "bench" / "results" / "compare.json"

@@ -1,11 +1,11 @@
-"""A day at 30 sales a minute: 43,200 sales, each committed by itself, without waiting two seconds for each.
+"""A day at 30 sales per minute: 43,200 sales, each in its own commit, without waiting two seconds for each.
 
     python bench/day.py [--sales 43200] [--bronze-only] [--speed N]
 
 The producer's own messages go, one a commit, through the code that the jobs of the embedded engine run: verdict →
 Bronze commit → lot of Silver (ventes_rejets, ventes_clean) → the five roll-ups, and after each commit every table's
-maintenance, which merges, checkpoints and sweeps in its thread as in a job. No Kafka: the messages are made here, with
-Kafka's time set to the sale's. Event times run through 24 hours from a noon, so that a midnight lies in between. One
+maintenance, which merges, writes checkpoints and vacuums in its thread as in a job. No Kafka: the messages are made
+here, with Kafka's time set to the sale's. Event times cover 24 hours from noon to noon, which includes a midnight. One
 sale in a hundred is malformed (--bad), so that ventes_rejets grows too. At the end `verify` recomputes all of it.
 
 Recorded each 1,000 sales: what Bronze and Silver took a sale (median, p95, slowest), live files of each table then and
@@ -19,7 +19,7 @@ What is compressed. The clock runs --speed times as fast as the wall's: a sale e
                                 full minutes, five minutes between two sweeps and the five minutes that a checkpoint
                                 remembers removed files are all divided by speed (`compress`), so that they cover as
                                 many sales as on a real day; as many sweeps as on a real day
-    the caretakers' threads     work at the wall's pace and so take `speed` times as long in the day's time: merges and
+    maintenance threads         run at real speed and so take `speed` times as long in the day's time: merges and
                                 sweeps come later than they would, between more commits. This overstates files and
                                 commit times a little
     both jobs                   share this process and its interpreter: RSS and CPU are those of both together
@@ -72,7 +72,7 @@ from ventes.producer.sale import Message  # noqa: E402
 
 TOPIC_ID = "bench"
 EVERY_SECONDS = 2.0
-"""Between two sales: 30 a minute."""
+"""Seconds between two sales: 30 per minute."""
 STEP = 1000
 """Sales between two records."""
 FASTEST = 100.0
@@ -84,9 +84,9 @@ FIRST_SALE = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
 
 
 def compress(speed: float, folder: Path) -> Settings:
-    """Settings for a lake in `folder`; every rule of the caretakers that goes by the clock is `speed` times shorter.
+    """Settings for a lake in `folder`; every time rule of maintenance is `speed` times shorter.
 
-    The rules are constants of the modules: nobody but this script wants other ones, so no setting names them.
+    The rules are constants of the modules: only this script needs other values, so there are no settings for them.
     """
     vacuum.RECENT /= speed
     vacuum.MINUTE /= speed
@@ -125,14 +125,14 @@ def when(number: int) -> datetime:
 
 
 def messages(count: int, bad: float) -> Iterator[Message]:
-    """What the producer sends in a day, the same in each run."""
+    """The producer's messages of a day, the same in each run."""
     events = Events(Options(rate=1 / EVERY_SECONDS, seed=1, bad=bad), 300, timedelta(minutes=10))
     for number in range(count):
         yield from events.batch([10**12 + number], when(number))
 
 
 def raw(number: int, message: Message, at: datetime) -> pa.Table:
-    """The message as the intake hands it over."""
+    """The message as KafkaReader returns it."""
     values = [[message.key], [message.value], [None], [TOPIC_ID], [0], [number], [at]]
     columns = [pa.array(value, field.type) for value, field in zip(values, RAW, strict=True)]
     return pa.Table.from_arrays(columns, schema=RAW)
@@ -152,7 +152,7 @@ class Jobs:
         self._con = connect(settings.embedded.memory_mb)
         (self._bronze_maintenance,) = tables.maintenance([BRONZE])
         self.logs = {BRONZE.name: self.bronze}
-        """Every table's log, followed."""
+        """The log of every table."""
         self._silver = None if bronze_only else Silver(settings)
         if self._silver is not None:
             self.logs |= {table.name: self._silver.tables.log(table) for table in (CLEAN, REJETS, *ROLLUPS)}
@@ -308,7 +308,7 @@ def _line(step: dict[str, Any]) -> str:
 
 
 class Record:
-    """The results file, whole at any moment."""
+    """Write the results file atomically."""
 
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
         self._path = path
@@ -334,7 +334,7 @@ def summary(data: dict[str, Any]) -> str:
     for job, before in first["ms"].items():
         after = last["ms"][job]
         lines.append(
-            f"{job}: median {before['median']:.1f} ms a sale (p95 {before['p95']:.0f}) in the first {first['sales']:,},"
+            f"{job}: median {before['median']:.1f} ms/sale (p95 {before['p95']:.0f}) in the first {first['sales']:,},"
             f" {after['median']:.1f} ms (p95 {after['p95']:.0f}) in the last"
         )
     lines.append(
@@ -357,7 +357,7 @@ def verify(settings: Settings, record: Record) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sales", type=int, default=43_200, help="(%(default)s: a day)")
-    parser.add_argument("--bronze-only", action="store_true", help="leave Silver out: many times quicker")
+    parser.add_argument("--bronze-only", action="store_true", help="without Silver: many times faster")
     parser.add_argument("--speed", type=float, help="how many times as fast as the wall's clock; default: measured")
     parser.add_argument("--bad", type=float, default=1.0, metavar="PERCENT", help="malformed sales (%(default)s)")
     parser.add_argument("--folder", type=Path, help="keep the lake here, instead of nowhere")

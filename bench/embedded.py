@@ -1,7 +1,7 @@
-"""Where the embedded engine's time goes: each step's CPU a row, by batch size, and what it costs to be idle.
+"""CPU time of the embedded engine: per row for each step, by batch size, and while idle.
 
-    python bench/embedded.py steps     CPU µs a row of each step of Bronze and Silver, in this process, without Kafka
-    python bench/embedded.py idle      CPU of each process at 30 sales a minute, and from the start to the first sale
+    python bench/embedded.py steps     CPU µs per row of each step of Bronze and Silver, in this process, without Kafka
+    python bench/embedded.py idle      CPU of each process at 30 sales per minute, and from the start to the first sale
 
 CPU time, unlike wall time, is much the same on a machine that others use too. Throughput and freshness of the whole are
 measured by bench/compare.py.
@@ -47,7 +47,7 @@ NAMES = ("Zoé Dupont", "Ana Garcia", "Jean Martin", "Léa Bernard", "Noah Petit
 
 
 def messages(count: int, first: int) -> pa.Table:
-    """Valid sales of 300 clients and 40 products, as the intake hands them over."""
+    """Valid sales of 300 clients and 40 products, as KafkaReader returns them."""
     rng = random.Random(first)
     now = datetime.now(timezone.utc)
     values = []
@@ -110,7 +110,7 @@ def _steps(settings: Settings, size: int, count: int) -> None:
     meter = Meter()
     for number in range(count + 3):
         if number == 3:
-            meter.cpu.clear()  # warm by now
+            meter.cpu.clear()  # caches are warm now
         raw = messages(size, number * size)
         with meter.step("judge"):
             judged_rows = judge_batch(con, raw, settings, datetime.now(timezone.utc))
@@ -143,7 +143,7 @@ def idle(seconds: int) -> None:
         assert pipeline.broker.process is not None
         family = {"broker": psutil.Process(pipeline.broker.process.pid)}
         family |= {name: psutil.Process(job.pid) for name, job in pipeline.jobs.items()}
-        time.sleep(10)  # what starting costs is not what running costs
+        time.sleep(10)  # the start is measured separately
         before = {name: sum(process.cpu_times()[:2]) for name, process in family.items()}
         rows, watched = pipeline.rows(CLEAN), time.monotonic()
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Sale → visible: the time of the Delta commit that made a sale visible, minus the sale's own timestamp.
+"""Freshness (sale → visible): the time of the Delta commit that made a sale visible, minus the sale's own timestamp.
 
 The commit's time is the modification time of its log entry: the moment from which a reader can see it. Shared by
 bench/compare.py and bench/soak.py.

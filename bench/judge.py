@@ -1,8 +1,8 @@
-"""How fast messages get their verdict: DuckDB, which both engines use, and the Python function behind it.
+"""Speed of judging: the fast path in DuckDB, which both engines use, and the Python function `judge`.
 
     PYTHONPATH=src python bench/judge.py [--rows 300000] [--repeat 5]
 
-Prints CPU nanoseconds a message (all processes of this one, best of the repeats) and wall time, for valid
+Prints CPU nanoseconds per message (all processes of this one, best of the repeats) and wall time, for valid
 sales as our producer writes them, for one bad message in a hundred, and for messages that SQL leaves to
 Python one and all. CPU time is the figure to compare: wall time depends on who else uses the machine.
 """
@@ -62,7 +62,7 @@ def measure(name: str, rows: int, repeat: int, run: Callable[[], object]) -> Non
         best_wall = min(best_wall, time.perf_counter() - wall)
         best_cpu = min(best_cpu, cpu_seconds() - cpu)
     print(
-        f"{name:45} {best_cpu / rows * 1e9:8.0f} ns CPU a message  {rows / best_wall:10,.0f} messages/s of wall time",
+        f"{name:45} {best_cpu / rows * 1e9:8.0f} ns CPU per message  {rows / best_wall:10,.0f} messages/s of wall time",
         flush=True,
     )
 

@@ -2,7 +2,7 @@
 
     python bench/plot.py [--results bench/results] [--to docs/bench]
 
-    soak-<engine>.json  → soak-<engine>.png   a pipeline left running
+    soak-<engine>.json  → soak-<engine>.png   a long run of a pipeline
     day.json            → day.png             43,200 sales, each committed by itself
     compare.json        → freshness.png       sale → visible, the engines beside the textbook job
 
@@ -262,7 +262,7 @@ def soak(data: dict[str, Any]) -> Figure:
     ]
     sales = sum(sample["sales"] for sample in samples)
     return multiples(
-        f"{about['rate']:,.0f} sales a second for {times[-1]:.3g} {unit_name}: {about['engine']} engine",
+        f"{about['rate']:,.0f} sales per second for {times[-1]:.3g} {unit_name}: {about['engine']} engine",
         f"{sales:,} sales; broker, producer and both jobs on one machine with {about['machine']}; "
         f"one sample every {about['every_s']:g} s; {about['began'][:10]}",
         times,
@@ -332,8 +332,8 @@ def day(data: dict[str, Any]) -> Figure:
         Panel("Memory (RSS)", "MB, both jobs in one process", [Line("RSS", every(lambda s: s["rss_mb"]), INK)]),
     ]
     return multiples(
-        f"{steps[-1]['sales']:,} sales, each committed by itself: {hours[-1]:.3g} hours at 30 a minute",
-        f"run {about['speed']:.0f} times as fast as the day, the caretakers' clock with it; "
+        f"{steps[-1]['sales']:,} sales, each committed by itself: {hours[-1]:.3g} hours at 30 per minute",
+        f"run {about['speed']:.0f} times as fast as the day, also the clock of maintenance; "
         f"{about['machine']}; {about['began'][:10]}",
         hours,
         "hours",
@@ -380,7 +380,7 @@ def freshness(data: dict[str, Any]) -> Figure | None:
     place = 0.0
     for rate in rates:
         layout["annotations"].append(
-            {**_text(f"<b>{rate:,} sales a second</b>", 0.02, place - 0.1, size=15), "yref": "y"}
+            {**_text(f"<b>{rate:,} sales per second</b>", 0.02, place - 0.1, size=15), "yref": "y"}
         )
         place -= 0.9
         for _, contender, found in (row for row in rows if row[0] == rate):

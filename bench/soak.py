@@ -1,4 +1,4 @@
-"""Left running at a steady rate: does it stay as fresh, as small and as quick as in its first minutes?
+"""A long run at a constant rate: compares freshness, memory, files and batch times of its start and its end.
 
     python bench/soak.py [--rate 1000] [--minutes 60] [--engine embedded|spark]
 
@@ -12,7 +12,7 @@ own. Each --every seconds it writes down
     lag         messages and rows still to do: the most that a heartbeat of the window said
     disk        files and MB of each table, history and log included, and of Kafka; every five minutes only
 
-The JSON is written anew at each sample: a run that is broken off keeps what it has, and Ctrl-C ends it early but in
+The JSON is written again at each sample: an aborted run keeps its results so far, and Ctrl-C ends it early but in
 order. At the end the producer stops, the jobs catch up, and `verify` recomputes everything from the raw bytes (and
 compares Bronze with the topic, up to --topic-up-to sales). Then the first tenth of the samples is compared with the
 last one.
@@ -54,7 +54,7 @@ from ventes.lake.tables import path_of  # noqa: E402
 
 JOBS = ("bronze", "silver")
 ASK_SECONDS = 1.0
-"""How often heartbeats are read: Bronze renews its own once a second."""
+"""Seconds between two reads of the heartbeats: Bronze renews its own once per second."""
 DISK_SECONDS = 300.0
 """How often files are counted: six hours of history are some 100,000 directory entries."""
 FLAT = 1.25
@@ -69,7 +69,7 @@ class Interrupted(Exception):
 
 
 class Watch:
-    """Looks at a running pipeline: `ask` each second, `sample` at the end of a window."""
+    """Observes a running pipeline: `ask` each second, `sample` at the end of a window."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
@@ -98,7 +98,7 @@ class Watch:
                 self._batches[job] = beat.batch
 
     def sample(self) -> Sample:
-        """What the window from the last sample to now was like."""
+        """Measurements of the window from the last sample to now."""
         started = time.monotonic()
         seconds = started - self.window_began
         processes = self._processes()
@@ -352,7 +352,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", choices=("embedded", "spark"), default="embedded")
-    parser.add_argument("--rate", type=float, default=1000, help="sales a second (%(default)s)")
+    parser.add_argument("--rate", type=float, default=1000, help="sales per second (%(default)s)")
     parser.add_argument("--minutes", type=float, default=60, help="length of the run (%(default)s)")
     parser.add_argument("--every", type=float, default=30, help="seconds between two samples (%(default)s)")
     parser.add_argument("--topic-up-to", type=int, default=500_000, help="sales up to which verify reads the topic")

@@ -1,4 +1,4 @@
-"""A tab of one's own: copy this file to a name without the leading `_` and it is on the page at the next refresh."""
+"""Example of a user tab: copy this file to a name without the leading `_`; the page shows it at the next refresh."""
 
 import streamlit as st
 

@@ -1,7 +1,7 @@
 """All settings of all processes, read once into frozen objects.
 
-Precedence, first wins: command-line flag > VENTES_* environment > ventes.toml > default.
-`load(**flags)` is that expression. Unknown keys and impossible values are refused by name.
+Precedence, highest first: command-line flag > VENTES_* environment > ventes.toml > default.
+`load(**flags)` applies it. Unknown keys and impossible values are refused by name.
 Relative paths are taken from the folder of the ventes.toml that was read.
 """
 
@@ -59,7 +59,7 @@ KAFKA_SECURITY_KEYS = frozenset(
         "ssl.endpoint.identification.algorithm",
     }
 )
-"""librdkafka names that may stand in [kafka.security]; they reach producer, jobs and admin alike."""
+"""librdkafka names that are allowed in [kafka.security]; producer, jobs and admin client all use them."""
 
 _SECURITY_CHOICES = {
     "security.protocol": {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl"},
@@ -123,7 +123,7 @@ class Kafka(_Section):
     topic: str = Field("ventes_stream", pattern=r"^[A-Za-z0-9._-]{1,200}$")
     partitions: int = Field(1, ge=1, le=1000)
     managed: bool = True
-    """True: `ventes start` runs the broker. False: it is somebody else's, only its address counts."""
+    """True: `ventes start` runs the broker. False: an external broker; only its address is used."""
     retention_hours: int = Field(168, ge=1, le=876_000)
     max_message_bytes: int = Field(10_485_760, ge=1_000_000, le=1_000_000_000)
     flush_every_message: bool = False
@@ -135,7 +135,7 @@ class Kafka(_Section):
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
-        """(host, port) of each server that may be asked first."""
+        """(host, port) of each bootstrap server."""
         if not self.servers:
             return ((self.host, self.port),)
         parts = (server.strip().rpartition(":") for server in self.servers.split(","))
@@ -143,7 +143,7 @@ class Kafka(_Section):
 
     @property
     def bootstrap(self) -> str:
-        """The same as librdkafka and Java spell it."""
+        """The same in the form that librdkafka and Java expect."""
         return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.addresses)
 
     @model_validator(mode="after")
@@ -170,7 +170,7 @@ class Source(_Section):
 
 
 class Rules(_Section):
-    """What the business decides. Changing one needs `ventes rebuild silver`."""
+    """Business rules. Changing one needs `ventes rebuild silver`."""
 
     time_zone: Zone = "UTC"
     """The zone whose midnight begins a `jour`."""
@@ -189,7 +189,7 @@ class Rules(_Section):
 class Producer(_Section):
     enabled: bool = True
     rate: Fraction = Field(0.5, gt=0, le=10_000_000)
-    """Sales a second; 0.5 is one every 2 seconds."""
+    """Sales per second; 0.5 is one every 2 seconds."""
     clients: int = Field(300, ge=1, le=1_000_000)
 
 
@@ -241,7 +241,7 @@ class Supervisor(_Section):
     backoff_seconds: Seconds = 1.0
     backoff_max_seconds: Seconds = 30.0
     give_up_after: int = Field(8, ge=1, le=1_000_000)
-    """Crashes in a row, without a minute of health between them, before a service is FAILED."""
+    """Consecutive crashes, with less than one minute of healthy running between them, before a service is FAILED."""
 
 
 class Logs(_Section):
@@ -275,7 +275,7 @@ class Settings(_Section):
         return hashlib.sha256(f"{self.config_file}{self.model_dump_json()}{hidden}".encode()).hexdigest()
 
     def secrets(self) -> list[str]:
-        """Passwords and the like, in clear text, for whoever keeps them out of a text."""
+        """Passwords and similar values in clear text, for redaction only."""
         tables = (self.kafka.client_security(), self.spark.further_conf())
         return [value for table in tables for key, value in table.items() if value and is_secret_name(key)]
 
@@ -295,7 +295,7 @@ class Settings(_Section):
 
     @property
     def silver(self) -> Path:
-        """The folder of the Silver tables, one Delta table a sub-folder."""
+        """The folder of the Silver tables, one sub-folder per Delta table."""
         return self.lake / "silver"
 
     @property
@@ -349,7 +349,7 @@ _OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "VENTES_FAILPOINTS", "VENTES_JAVA
 
 
 def load(**flags: Any) -> Settings:
-    """Read the settings. `flags` are sections or values from the command line; they win.
+    """Read the settings. `flags` are sections or values from the command line; they have the highest precedence.
 
     Raises ConfigError naming each refused key, with its value unless it may be a secret, and where it was written.
     """
@@ -359,7 +359,7 @@ def load(**flags: Any) -> Settings:
     file = read_file(path)
     environment = read_environment(os.environ, Settings, _OTHER_VARIABLES)
     _require_private(path, file)
-    values = merged(file, environment.values, flags)  # the last one wins
+    values = merged(file, environment.values, flags)  # the last mapping has the highest precedence
     if "config_file" in values:  # a field that is no setting
         where = _origin(("config_file",), path, environment, flags)
         raise ConfigError(f"unknown key 'config_file' ({where})", "remove it")
@@ -370,12 +370,12 @@ def load(**flags: Any) -> Settings:
     else:
         _require_plain_paths(settings)
         return settings
-    # Outside of the `except`: nothing leads from this error to the other one, which holds the values.
+    # Outside of the `except`: otherwise this error would reference pydantic's error, which contains the values.
     raise ConfigError(f"settings refused: {'; '.join(refused)}", "correct it there; ventes.toml explains each key")
 
 
 def _origin(loc: tuple[int | str, ...], path: Path, environment: Environment, flags: dict[str, Any]) -> str:
-    """Who says the value at `loc`: the one that wins."""
+    """The source of the value at `loc` that is in force."""
     place: Place = tuple(part for part in loc if isinstance(part, str))
     inner: Any = flags
     for depth, key in enumerate(place, 1):
@@ -402,18 +402,19 @@ _PLAIN = {
     "model_type": "must be a section with keys",
     "finite_number": "must be a finite number",
 }
-"""Kinds of pydantic's errors in our words; the others keep its words."""
+"""Our texts for pydantic's error types; other types keep pydantic's text."""
 
 
 def _explain(item: Any, origin: str) -> str:
-    """One refused value. Shown only where a key of ours holds it, and it is no table: a table may hold secrets."""
+    """One refused value. Shown only for a known key and a plain value: a table may hold secrets."""
     place = tuple(str(part) for part in item["loc"])
     key = ".".join(place) or "ventes.toml"
     if item["type"] == "extra_forbidden":
         return f"unknown key {key!r} ({origin})"
     value = item["input"]
     hidden = place[:2] in _NEVER_SHOWN or not isinstance(value, str | int | float | Decimal | Path)
-    hidden |= item["type"] == "model_type"  # in the place of a section, and so of any of its keys
+    # a value where a section is expected: it could be a secret of any of the section's keys
+    hidden |= item["type"] == "model_type"
     why = _PLAIN.get(item["type"], item["msg"].removeprefix("Value error, "))
     return f"{key}{'' if hidden else f' = {shown(value)}'}: {why} ({origin})"
 

@@ -1,17 +1,17 @@
-"""The errors a person sees.
+"""The errors that a user sees.
 
     VentesError              something is wrong; the message names the value and the next step (exit 1)
     ├── UsageError           the request itself cannot be carried out as written            (exit 2)
     ├── ConfigError          ventes.toml, VENTES_* or a flag holds a wrong value            (exit 2)
-    ├── InstallError         Java, a jar or a package is missing or not what it should be
+    ├── InstallError         Java, a jar or a package is missing or is not the expected one
     ├── UnsafePlace          a folder or a log belongs to another user, or others may write it
     ├── AlreadyRunning       another process holds the lock
     ├── LockLost             the lock file that this process held is gone
     ├── BrokerUnavailable    Kafka does not answer
     ├── SourceChanged        the topic is not the one that was read (re-created, shrunk, expired)
-    └── LakeDamaged          a table or its log cannot be read as it should
+    └── LakeDamaged          a table or its log is damaged or was changed by another program
 
-Foreign errors are translated where they enter; only the command line turns these into exit codes.
+Errors of libraries are translated where they enter; only the command line turns these into exit codes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """ventes.toml and the environment, read as nested values; for each value of the environment, which variable it is.
 
-Only the form is judged here: encoding, TOML, JSON. What a value may be is the matter of config.py. An error names the
-file or the variable, and never repeats what it holds.
+Only the form is checked here: encoding, TOML, JSON. config.py checks the values. An error names the file or the
+variable, and never repeats its content.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ Place = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Environment:
-    """What VENTES_* variables say, and which variable says it."""
+    """The values of the VENTES_* variables, and for each value its variable."""
 
     values: dict[str, Any] = field(default_factory=dict)
     variables: dict[Place, str] = field(default_factory=dict)
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """One nested mapping; where two layers have the same key, the later one wins."""
+    """One nested mapping; where two layers have the same key, the later layer's value is used."""
     result: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
@@ -94,7 +94,8 @@ def read_environment(environ: Mapping[str, str], model: type[BaseModel], others:
     """
     found = Environment()
     named = [name for name in environ if name.startswith(PREFIX) and name not in others]
-    for name in sorted(named, key=lambda name: name.count("__")):  # an entry wins over the table that it stands in
+    # an entry has precedence over the table that contains it
+    for name in sorted(named, key=lambda name: name.count("__")):
         place, annotation = _place(name, model)
         inner = found.values
         for key in place[:-1]:
@@ -146,13 +147,13 @@ _WHOLE = re.compile(r"[+-]?[0-9][0-9_]*")
 
 
 def _typed(text: str, annotation: Any, name: str) -> Any:
-    """The text of a variable as the type of its key; unchanged where it does not read as such."""
+    """The text of a variable as the type of its key; unchanged where it cannot be converted."""
     if _is_section(annotation) or get_origin(annotation) in (list, dict):
         return _json(text, annotation, name)
     if annotation is bool:
         return _SWITCH.get(text.strip().lower(), text)
     if annotation is int and _WHOLE.fullmatch(text.strip()):
-        with suppress(ValueError):  # thousands of digits
+        with suppress(ValueError):  # int() refuses thousands of digits
             return int(text)
     if annotation in (float, Decimal):
         with suppress(InvalidOperation):

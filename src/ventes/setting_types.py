@@ -1,7 +1,7 @@
 """Types of the settings that more than one section uses: what each accepts, and how a value is shown in an error.
 
-Values keep the type that ventes.toml gives them: `true` is no number, `"8501"` is no port. What stands in the
-environment is text; setting_sources.py reads it as the key's type first.
+Values keep the type that ventes.toml gives them: `true` is not a number, `"8501"` is not a port. Values in the
+environment are text; setting_sources.py converts them to the key's type first.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Host = Annotated[str, Field(pattern=rf"^({_NAME}|[0-9A-Fa-f:.]+)$")]
 """A name or an IP address. No user, no password, no port."""
 
 HostPattern = Annotated[str, Field(pattern=rf"^(\*\.)?{_NAME}$|^[0-9A-Fa-f:]+$")]
-"""dash.example.com, *.example.com, an IP address. Not `*`: any web site could then speak to the page."""
+"""dash.example.com, *.example.com, an IP address. Not `*`: any web site could then send requests to the page."""
 
 # -- folders ----------------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ def has_secret_option(options: str) -> bool:
 
 
 def shown(value: object) -> str:
-    """`value` for an error: what stands before an @ (the user and password of a URL) is left out, so is a long rest."""
+    """`value` for an error message, shortened, without what precedes an @ (the user and password of a URL)."""
     if isinstance(value, (bool, int, float, Decimal)) or value is None:
         return str(value).lower() if isinstance(value, bool) else str(value)
     text = str(value)

@@ -121,7 +121,7 @@ def test_a_second_instance_refuses(pipeline: Pipeline) -> None:
     pipeline.verify()
 
 
-def test_topic_deleted_and_created_anew_stops_until_a_person_decides(pipeline: Pipeline) -> None:
+def test_a_recreated_topic_stops_the_job_until_recover(pipeline: Pipeline) -> None:
     pipeline.start("bronze")
     pipeline.start("silver")
     pipeline.send(sales(50))

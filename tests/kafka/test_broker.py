@@ -125,7 +125,7 @@ def test_another_kafka_at_our_address_is_not_ours(broker: Broker, tmp_path: Path
     assert "another one" in why
 
 
-def test_a_hung_broker_is_not_ready_and_says_so_in_time(own: Broker) -> None:
+def test_a_hung_broker_is_reported_as_not_ready_in_time(own: Broker) -> None:
     own.start()
     own.pause()
     began = time.monotonic()

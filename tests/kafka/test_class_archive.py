@@ -46,7 +46,7 @@ def test_the_brokers_first_start_leaves_an_archive_that_later_ones_use(clone):
     assert sorted(path.name for path in (clone.folder / ".ventes").iterdir()) == ["archive", "jars"]
 
 
-def test_a_broker_that_does_not_start_is_told_by_its_cause(clone, tmp_path):
+def test_a_broker_that_does_not_start_is_reported_with_its_cause(clone, tmp_path):
     home = tmp_path / "java"
     (home / "bin").mkdir(parents=True)
     (home / "release").write_text('JAVA_VERSION="17.0.1"\n')

@@ -43,7 +43,7 @@ def wait_for_rows(settings: Settings, count: int) -> None:
     wait_for(lambda: tables.snapshot(settings, BRONZE).rows == count, f"{count} sales in Bronze", 60)
 
 
-def test_it_goes_on_when_one_dies_and_waits_when_two_have(cluster: Cluster, tmp_path: Path) -> None:
+def test_it_continues_without_one_broker_and_waits_without_two(cluster: Cluster, tmp_path: Path) -> None:
     settings = settings_for(cluster, tmp_path, "sales")
     send(settings, 0, 300)
     done = 300

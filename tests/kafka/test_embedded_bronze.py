@@ -176,7 +176,9 @@ def test_a_lost_connection_is_one_line_and_one_when_it_is_back(
     assert len(said) <= 6, said
 
 
-def test_the_time_of_a_record_is_its_senders_word(make_settings: MakeSettings, running_with: RunningWith) -> None:
+def test_the_time_of_a_record_is_not_used_without_log_append_time(
+    make_settings: MakeSettings, running_with: RunningWith
+) -> None:
     settings = make_settings(managed=False)
     create_topic_of_senders_time(settings)
     send_at(settings, TIMES_MS.values())

@@ -92,7 +92,7 @@ def test_an_existing_topic_is_brought_into_line_and_keeps_its_messages(make_sett
         wait_for(lambda: asked.end_offsets() == {0: (0, 1), 1: (0, 0)}, "the old message is still there", 10)
 
 
-def test_somebody_elses_topic_is_not_touched(make_settings: MakeSettings) -> None:
+def test_an_existing_topic_of_an_external_broker_is_not_changed(make_settings: MakeSettings) -> None:
     theirs = make_settings(managed=False)
     old = NewTopic(theirs.kafka.topic, 1, 1, config={"message.timestamp.type": "CreateTime"})
     with admin(theirs) as client:

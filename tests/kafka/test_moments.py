@@ -127,7 +127,7 @@ def settings_topic(asked: Any) -> str:
 @pytest.mark.parametrize(
     ("name", "number"), [(name, number) for name in ("describe_topics", "list_offsets") for number in (1, 2)]
 )
-def test_an_admin_client_that_falls_silent_is_replaced(
+def test_an_admin_client_without_answers_is_replaced(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str, number: int
 ) -> None:
     kafka.ensure_topic(settings)
@@ -142,13 +142,13 @@ def test_an_admin_client_that_falls_silent_is_replaced(
     assert tables.snapshot(settings, BRONZE).rows == 40
 
 
-def test_a_client_that_does_not_close_is_left_behind() -> None:
+def test_a_client_that_does_not_close_is_abandoned() -> None:
     never = Event()
     assert kafka.closed_within(never.wait, 0.2) is False
     never.set()
 
 
-def test_what_librdkafka_says_keeps_its_words() -> None:
+def test_the_same_error_of_librdkafka_gives_the_same_text() -> None:
     """So that one lost connection is one line in the log, however often it is tried again."""
     texts = [
         f"127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused "

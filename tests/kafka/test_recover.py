@@ -52,7 +52,7 @@ def test_lag_is_what_the_topic_holds_and_the_age_of_its_first_message(make_setti
     assert lag.of_silver(settings, time.time()).messages is None  # there is no Bronze table
 
 
-def test_a_topic_created_anew_needs_a_decision_and_then_reading_goes_on(make_settings: MakeSettings) -> None:
+def test_a_recreated_topic_needs_recover_and_then_reading_continues(make_settings: MakeSettings) -> None:
     settings = make_settings()
     old = kafka.ensure_topic(settings)
     for table in ALL:

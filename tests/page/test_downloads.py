@@ -180,7 +180,7 @@ def test_a_reader_who_takes_nothing_is_dropped_and_others_go_on(folder: Path, op
         assert "ventes.csv broke off: its reader took nothing for 2 s" in log
 
 
-def test_when_all_places_are_taken_that_is_said(folder: Path, opened: Open) -> None:
+def test_an_error_is_shown_when_all_download_places_are_in_use(folder: Path, opened: Open) -> None:
     with serve(folder, server_with(folder, "in_all=2, wait_seconds=0.5")) as running, ExitStack() as readers:
         for _ in range(2):
             page = opened(f"{running.url}?tab=SQL")
@@ -288,7 +288,7 @@ def test_started_by_hand_the_page_says_how_to_get_a_file(folder: Path, opened: O
         expect(page.get_by_role("link", name="CSV, all")).to_have_count(0)
 
 
-def test_what_people_paste_runs_in_sessions_only(folder: Path, opened: Open) -> None:
+def test_code_added_to_the_script_runs_in_sessions_only(folder: Path, opened: Open) -> None:
     """The server must not run the page's script itself: it has no viewer."""
     pasted = folder / "streamlit_dashboard.py"
     text = SCRIPT.read_text("utf-8").replace("Path(__file__).resolve().parent", f"Path({str(PROJECT)!r})")

@@ -160,7 +160,7 @@ def _rows(path: Path) -> pa.Table:
     return Snapshot.open(path, CLEAN).arrow()
 
 
-def test_jobs_that_are_down_are_said_with_the_next_step(run: Run, lake: Path) -> None:
+def test_jobs_that_are_down_are_shown_with_the_next_step(run: Run, lake: Path) -> None:
     text = said(run())
     assert "Not live" in text
     assert "ventes start" in text
@@ -298,7 +298,7 @@ def test_without_the_recipe_there_is_no_empty_tab(run: Run, lake: Path) -> None:
     assert [tab.label.replace("\\", "") for tab in run().tabs] == list(TABS)
 
 
-def test_a_query_of_ones_own_that_fails_is_a_sentence(run: Run, tmp_path: Path, lake: Path) -> None:
+def test_a_failing_user_query_shows_an_error_message(run: Run, tmp_path: Path, lake: Path) -> None:
     page = run(script=_pasted(tmp_path, 'st.bar_chart(spark.sql("SELECT nope FROM bronze_data"))'))
     assert "nope" in said(page)
 
@@ -329,7 +329,7 @@ def test_a_file_in_the_folder_is_a_tab(run: Run, tmp_path: Path, lake: Path) -> 
     assert "nothing\\_like\\_that" in said(run("Broken"))
 
 
-def test_heartbeat_says_that_the_page_runs(run: Run, lake: Path) -> None:
+def test_the_page_writes_its_heartbeat(run: Run, lake: Path) -> None:
     run()
     record = json.loads((lake / "state" / "run" / "page.by-hand.json").read_text())
     assert record["phase"] == "running"

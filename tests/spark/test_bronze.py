@@ -114,7 +114,7 @@ def senders_time(broker: Broker, settings: Settings) -> Settings:
 
 
 @pytest.mark.parametrize("few", [1_000, -1], ids=["driver commits", "spark commits"])
-def test_the_time_of_a_record_is_its_senders_word(
+def test_the_time_of_a_record_is_not_used_without_log_append_time(
     senders_time: Settings, session: Session, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     """Also a time that Spark's own source cannot represent."""
@@ -207,7 +207,7 @@ def test_partitions_added_are_read_from_their_first_message(settings: Settings, 
     }
 
 
-def test_expired_messages_stop_the_job_until_a_person_decides(settings: Settings, session: Session) -> None:
+def test_expired_messages_stop_the_job_until_recover(settings: Settings, session: Session) -> None:
     topic_id = str(kafka.topic_id(settings))
     send(settings, 1, 10)
     run(settings, session)
@@ -225,7 +225,7 @@ def test_expired_messages_stop_the_job_until_a_person_decides(settings: Settings
     assert [(gap.first, gap.last) for gap in accepted_gaps.read(settings.lake).gaps] == [(10, 24)]
 
 
-def test_a_topic_created_anew_while_a_batch_is_read_is_not_mixed_in(
+def test_a_topic_recreated_during_a_batch_is_not_mixed_in(
     settings: Settings, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The moment that offsets alone cannot show: the new topic has more messages than the old one had."""

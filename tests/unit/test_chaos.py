@@ -123,7 +123,7 @@ def test_other_bytes_are_found(book: Ledger) -> None:
     ]
 
 
-def test_what_nobody_may_have_read_is_found(book: Ledger) -> None:
+def test_aborted_messages_in_bronze_are_found(book: Ledger) -> None:
     assert compare(book, [*ALL, row(6, 0, 2)]) == ["1 message(s) of an aborted transaction, in Bronze: 6"]
     assert compare(book, [*ALL, row(77, 0, 2)]) == ["1 message(s) in Bronze, never attempted: 77"]
 

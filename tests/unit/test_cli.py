@@ -86,7 +86,7 @@ def test_a_service_that_does_not_exist_is_named(environment: dict[str, str]) -> 
     assert "'gold'" in done.stderr
 
 
-def test_status_of_nothing_is_exit_1_and_says_what_to_do(environment: dict[str, str]) -> None:
+def test_status_without_a_pipeline_is_exit_1_with_the_next_step(environment: dict[str, str]) -> None:
     done = ventes(environment, "status", "--json")
     assert done.returncode == 1
     data = json.loads(done.stdout)

@@ -128,7 +128,7 @@ def test_two_clients_at_once_each_get_their_own_answers(scene: Scene) -> None:
     assert len(scene.gone) == 2
 
 
-def test_the_server_knows_the_process_on_the_other_side_and_the_client_too(scene: Scene) -> None:
+def test_server_and_client_each_have_the_pid_of_the_peer(scene: Scene) -> None:
     with scene.open() as client:
         scene.ask(client, "x")
         assert client.pid == scene.connections[0].pid == os.getpid()
@@ -159,7 +159,7 @@ def test_only_its_owner_gets_in(tmp_path: Path) -> None:
     scene.close()
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_connect_returns_none_without_a_supervisor(tmp_path: Path) -> None:
     assert control.connect(tmp_path) is None
     (tmp_path / "run").mkdir()
     assert control.connect(tmp_path) is None
@@ -216,7 +216,7 @@ def test_a_request_may_come_in_pieces_and_several_at_once(scene: Scene) -> None:
     assert [request["request"] for request in scene.requests] == ["a", "b", "c"]
 
 
-def test_a_client_that_sends_without_end_is_told_so_and_closed(scene: Scene) -> None:
+def test_a_client_that_sends_a_too_long_line_gets_an_error_and_is_closed(scene: Scene) -> None:
     client = scene.raw()
     with suppress(BrokenPipeError, ConnectionResetError):
         for _ in range(100):
@@ -280,7 +280,7 @@ def test_too_many_clients_are_refused_and_the_others_go_on(scene: Scene) -> None
     assert works(scene)
 
 
-def test_a_silent_client_is_closed_after_a_while_unless_it_is_being_told_something(scene: Scene) -> None:
+def test_an_idle_client_is_closed_unless_it_receives_events(scene: Scene) -> None:
     with scene.open() as silent, scene.open() as served:
         scene.ask(served, "x")
         scene.connections[0].served = True

@@ -52,7 +52,7 @@ def truncated(file: Path) -> str:
         (CLEAN, ["export", "ventes_clean", "--format", "parquet", "--output", "{out}"], "ventes rebuild silver"),
     ],
 )
-def test_every_command_says_it_in_one_line(
+def test_every_command_reports_it_in_one_line(
     lake: Settings,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

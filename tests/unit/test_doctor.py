@@ -294,7 +294,7 @@ def test_an_edited_file_of_an_installed_package_is_named(tmp_path):
     assert [path.name for path in found] == ["edited.py", "gone.py"]
 
 
-def test_an_installation_without_spark_is_well_and_says_so(settings, tmp_path, monkeypatch):
+def test_an_installation_without_spark_is_ok_and_reported(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(type(settings), "jars", property(lambda self: tmp_path))
     monkeypatch.setattr(spark, "package", lambda: None)
     found = finding(machine._python(settings), "Spark")

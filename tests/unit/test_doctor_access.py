@@ -49,7 +49,7 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
-def test_each_listening_port_is_told_with_its_address(listener: socket.socket) -> None:
+def test_each_listening_port_is_reported_with_its_address(listener: socket.socket) -> None:
     assert ("127.0.0.1", listener.getsockname()[1]) in access.listening(os.getpid())
 
 
@@ -71,7 +71,7 @@ def test_an_address_that_others_reach_is_a_warning(settings: Settings, address: 
     assert str(settings.page.port) in page.cause
 
 
-def test_folders_that_others_can_read_or_write_are_told_with_their_mode(settings: Settings) -> None:
+def test_folders_that_others_can_read_or_write_are_reported_with_their_mode(settings: Settings) -> None:
     for folder, mode in ((settings.lake, 0o755), (settings.state, 0o700), (settings.silver, 0o750)):
         folder.mkdir(parents=True)
         folder.chmod(mode)
@@ -98,7 +98,7 @@ def test_a_log_that_others_read_and_one_that_is_planted(settings: Settings) -> N
     assert "spark_silver.log is a link" in levels["bad"]
 
 
-def test_a_log_that_vanished_under_the_broker_is_told(settings: Settings) -> None:
+def test_a_removed_log_of_the_running_broker_is_reported(settings: Settings) -> None:
     now = status(settings)
     running = [service if service.name != "broker" else _with_pid(service) for service in now.services]
     gone = found(settings, "log of broker", Status(**{**vars(now), "services": tuple(running)}))
@@ -110,7 +110,9 @@ def _with_pid(service):
     return type(service)(**{**vars(service), "pid": os.getpid()})
 
 
-def test_where_secrets_are_is_told_and_never_what_they_are(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_place_of_secrets_is_reported_and_never_their_value(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = settings.config_file.with_name("key.pem")
     key.write_text("x")
     key.chmod(0o644)

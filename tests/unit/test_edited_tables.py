@@ -102,7 +102,7 @@ def test_the_edit_is_noticed_while_the_job_runs(settings: Settings, table: Table
 
 @pytest.mark.parametrize("table", ROLLUPS, ids=lambda table: table.name)
 @pytest.mark.parametrize("edit", [set_back, optimize])
-def test_an_aggregate_that_was_changed_is_made_anew(settings: Settings, table: Table, edit: Edit) -> None:
+def test_a_changed_rollup_is_built_again(settings: Settings, table: Table, edit: Edit) -> None:
     edit(path_of(settings, table))
     fill_bronze(settings, seed=9, count=50, first=600)
     assert run(settings) == 0
@@ -110,7 +110,7 @@ def test_an_aggregate_that_was_changed_is_made_anew(settings: Settings, table: T
 
 
 @pytest.mark.parametrize("table", ROLLUPS, ids=lambda table: table.name)
-def test_an_aggregate_that_is_changed_within_a_lot_is_made_anew(settings: Settings, table: Table) -> None:
+def test_a_rollup_changed_within_a_lot_is_built_again(settings: Settings, table: Table) -> None:
     """Between the lot's clean rows and its aggregates, which are then made from files that are gone."""
 
     class EditsOnce(PlainEngine):
@@ -129,7 +129,7 @@ def test_an_aggregate_that_is_changed_within_a_lot_is_made_anew(settings: Settin
 
 
 @pytest.mark.parametrize("table", ROLLUPS, ids=lambda table: table.name)
-def test_an_aggregate_whose_values_were_edited_is_made_anew(settings: Settings, table: Table) -> None:
+def test_a_rollup_with_edited_values_is_built_again(settings: Settings, table: Table) -> None:
     column = next(field.name for field in table.schema if pa.types.is_decimal(field.type))
     DeltaTable(path_of(settings, table)).update({column: f"{column} + 1"})
     assert run(settings) == 0
@@ -148,7 +148,7 @@ def test_set_back_and_forward_again_is_as_if_nothing_had_been(settings: Settings
 
 
 @pytest.mark.parametrize("table", [BRONZE, CLEAN, REJETS], ids=lambda table: table.name)
-def test_files_that_a_person_optimizes_are_the_same_table(settings: Settings, table: Table) -> None:
+def test_a_manual_optimize_is_accepted(settings: Settings, table: Table) -> None:
     optimize(path_of(settings, table))
     for lot in range(2):
         fill_bronze(settings, seed=9 + lot, count=50, first=600 + 50 * lot)
@@ -173,7 +173,7 @@ def test_an_older_copy_of_a_folder_is_refused_or_completed(settings: Settings, t
         assert_exact(settings)
 
 
-def test_a_bronze_that_was_set_back_goes_on_behind_what_it_holds(settings: Settings) -> None:
+def test_a_restored_bronze_continues_after_its_last_row(settings: Settings) -> None:
     log = Log.open(settings.bronze)
     commit.append_files(log, [], {"ventes-bronze:T:0": 612})  # read through markers
     assert of_bronze(log) == {("T", 0): 612}
@@ -218,7 +218,7 @@ def test_every_commit_of_ours_is_accounted_for(settings: Settings) -> None:
         assert (opened.checksum, opened.rows, opened.edited) == (log.checksum, log.rows, False)
 
 
-def test_a_lake_that_says_nothing_is_taken_as_it_is(settings: Settings) -> None:
+def test_a_lake_without_checksums_is_accepted(settings: Settings) -> None:
     """Of a release that did not keep these books."""
     log = Log.open(path_of(settings, CLEAN))
     for name in ("ventes-files", "ventes-rows"):

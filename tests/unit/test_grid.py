@@ -57,7 +57,7 @@ def test_money_is_exact_as_shown(amount: Decimal, sent: Decimal | str) -> None:
     assert isinstance(sent, str) or pattern(configuration, "Revenue") == "$%,.2f"
 
 
-def test_a_currency_of_several_letters_stands_behind() -> None:
+def test_a_currency_of_several_letters_follows_the_amount() -> None:
     _, configuration = table([{"Revenue": Decimal("1.50")}], money=("Revenue",), currency="EUR")
     assert pattern(configuration, "Revenue") == "%,.2f EUR"
     found, _ = table([{"Revenue": Decimal("99999999999999.99")}], money=("Revenue",), currency="EUR")

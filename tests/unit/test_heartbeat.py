@@ -40,7 +40,7 @@ def test_once_the_supervised_one_has_ended_the_other_is_shown(tmp_path: Path, su
     assert shown.engine == "embedded"
 
 
-def test_a_clock_that_is_set_back_does_not_keep_a_job_silent(
+def test_heartbeats_continue_after_the_clock_is_set_back(
     tmp_path: Path, supervised: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supervised.update(phase="running")

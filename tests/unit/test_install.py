@@ -27,9 +27,9 @@ def test_a_stamp_counts_only_for_what_it_was_set_for(tmp_path):
     assert not again.has("packages", "hash 2")
     again.forget("packages")
     left = Stamps(tmp_path / "installed.json")
-    assert (left.knows("packages"), left.knows("spark")) == (False, True)
+    assert (left.ever_done("packages"), left.ever_done("spark")) == (False, True)
     left.forget()
-    assert not Stamps(tmp_path / "installed.json").knows("spark")
+    assert not Stamps(tmp_path / "installed.json").ever_done("spark")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", "\x00"])
@@ -72,13 +72,13 @@ def test_a_lock_is_installed_once_for_each_content(tmp_path, lock):
         ("ERROR: Connection reset", "Connection reset", "network"),
     ],
 )
-def test_what_pip_says_becomes_a_cause_and_a_next_step(tmp_path, lock, said, cause, step):
+def test_an_error_of_pip_becomes_a_cause_and_a_next_step(tmp_path, lock, said, cause, step):
     stamps = Stamps(tmp_path / "installed.json")
     with pytest.raises(InstallError) as caught:
         steps.install_lock(with_pip(tmp_path, f"echo '{said}'; exit 1"), stamps, "packages", lock, space_mb=0)
     assert cause in caught.value.message
     assert step in caught.value.hint
-    assert not stamps.knows("packages")
+    assert not stamps.ever_done("packages")
 
 
 def test_a_full_disk_is_named_before_anything_is_fetched(tmp_path, lock):

@@ -120,7 +120,7 @@ def test_a_watcher_gives_the_same_snapshot_until_something_is_committed(bronze: 
     assert first.rows == 0
 
 
-def test_a_watcher_notices_a_table_deleted_and_made_anew(bronze: Path, tmp_path: Path) -> None:
+def test_a_watcher_detects_a_table_deleted_and_created_again(bronze: Path, tmp_path: Path) -> None:
     watcher = Watcher(bronze, BRONZE)
     add(bronze, 0)
     assert watcher.latest().rows == 1

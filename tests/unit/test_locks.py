@@ -41,7 +41,7 @@ def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_another_process_is_refused_and_told_who_holds_it(other: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_another_process_is_refused_with_the_pid_of_the_holder(other: subprocess.Popen[str], tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     assert holder(path) == other.pid
     with pytest.raises(AlreadyRunning, match=f"pid {other.pid}"):

@@ -68,7 +68,7 @@ def test_many_tiny_commits_leave_few_files_and_every_row(settings: Settings, bac
     assert all('"dataChange":false' in line for line in changes)  # a stream that reads the table sees no new rows
 
 
-def test_a_merge_that_a_person_was_quicker_with_is_dropped(settings: Settings) -> None:
+def test_a_merge_of_files_that_were_optimized_meanwhile_is_discarded(settings: Settings) -> None:
     log = Log.open(settings.bronze)
     worker = one_worker()
     maintenance = maintenance_of(settings, BRONZE, log, worker)

@@ -44,7 +44,7 @@ def test_a_mirror_of_central_by_name_wins_as_in_maven(tmp_path):
     assert mirror([file]) == "http://named.test"
 
 
-def test_the_persons_own_settings_win_and_none_are_needed(tmp_path):
+def test_the_users_maven_settings_have_precedence_and_are_optional(tmp_path):
     own = settings(tmp_path, ("central", "http://own.test"))
     assert mirror([tmp_path / "none.xml", own, Path("/nonexistent")]) == "http://own.test"
     assert mirror([tmp_path / "none.xml"]) is None
@@ -112,7 +112,7 @@ def test_a_jar_comes_from_the_mirror_that_the_settings_name_and_leaves_no_trace_
     assert [path.name for path in (tmp_path / "home" / ".m2").iterdir()] == ["settings.xml"]
 
 
-def test_a_jar_that_lies_in_m2_is_not_taken_from_there(served, tmp_path):
+def test_a_jar_in_m2_is_not_used(served, tmp_path):
     poisoned = tmp_path / "home" / ".m2" / "repository" / "org" / "x" / "a" / "1"
     poisoned.mkdir(parents=True)
     (poisoned / "a-1.jar").write_bytes(b"poison")
@@ -126,7 +126,7 @@ def test_a_jar_that_the_repository_does_not_have_is_named(served, tmp_path):
     assert "settings.xml" in caught.value.hint
 
 
-def test_no_network_is_told_with_the_next_step_and_without_a_password(served, tmp_path):
+def test_no_network_is_reported_with_the_next_step_and_without_a_password(served, tmp_path):
     (port,) = free_ports(1)
     with pytest.raises(InstallError, match="refused") as caught:
         Repository(f"http://me:secret@127.0.0.1:{port}").fetch("org.x:a:1", tmp_path / "into")

@@ -98,7 +98,7 @@ def test_ranges_share_partitions_and_skip_gaps(bronze: Path) -> None:
     assert next_lot_range(head, head, files, 8) is None
 
 
-def test_a_topic_made_anew_comes_after_the_one_before_it(bronze: Path) -> None:
+def test_a_recreated_topic_comes_after_the_previous_one(bronze: Path) -> None:
     add(bronze, 1, ("Z-first", 0, 0), kafka_ts=START)
     add(bronze, 2, ("A-second", 0, 0), kafka_ts=START + timedelta(hours=1))
     log = Log.open(bronze)

@@ -44,7 +44,7 @@ def root_logger() -> Iterator[None]:
 # -- folders ----------------------------------------------------------------------------------
 
 
-def test_a_folder_of_ones_own_and_one_that_is_not_there_are_fine(tmp_path: Path) -> None:
+def test_an_own_folder_and_a_missing_one_are_accepted(tmp_path: Path) -> None:
     assert private_files.unsafe_folder(tmp_path) == ""
     assert private_files.unsafe_folder(tmp_path / "a" / "b") == ""
 

@@ -15,7 +15,7 @@ def test_each_code_of_the_corpus_has_a_sentence() -> None:
     assert len({sentence(code) for code in codes}) == len(codes)
 
 
-def test_refund_zero_and_fraction_of_a_cent_are_told_apart() -> None:
+def test_refund_zero_and_fraction_of_a_cent_have_different_reasons() -> None:
     assert sentence("negative:montant") == "montant is below zero: a refund is not a sale."
     assert sentence("zero:montant") == "montant is zero: a sale has a price."
     assert sentence("not_cents:montant") == "montant has a fraction of a cent; amounts are not rounded."

@@ -100,7 +100,7 @@ def test_readers_see_the_old_tables_until_the_end(other_rules: Settings) -> None
     assert counts(other_rules) == (SALES + 2, 1)
 
 
-def test_told_to_stop_it_leaves_silver_and_goes_on_later(other_rules: Settings) -> None:
+def test_a_stopped_rebuild_keeps_silver_and_continues_later(other_rules: Settings) -> None:
     stopper = Stopper()
     assert run(other_rules, stopper, progress=lambda text: stopper.stop()) is None
     assert counts(other_rules) == (SALES, 3)
@@ -145,7 +145,7 @@ def test_reset_takes_a_half_made_rebuild_with_it(other_rules: Settings) -> None:
     assert not other_rules.lake.exists()
 
 
-def test_rules_that_changed_again_begin_anew(other_rules: Settings, folder: Path) -> None:
+def test_a_second_change_of_rules_starts_the_rebuild_again(other_rules: Settings, folder: Path) -> None:
     stopper = Stopper()
     run(other_rules, stopper, progress=lambda text: stopper.stop())
     text = (folder / "ventes.toml").read_text()

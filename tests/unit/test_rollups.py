@@ -73,7 +73,7 @@ def config(tmp_path: Path) -> Settings:
     return settings_of(tmp_path)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(lots=LOTS)
 def test_any_sales_in_any_lots(lots: list[list[dict[str, Any]]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -67,7 +67,7 @@ def test_the_average_sale_is_near_44() -> None:
     assert 43 <= mean <= 46
 
 
-def test_a_client_is_the_same_person_for_every_seed_and_population() -> None:
+def test_a_client_number_gives_the_same_client_for_every_seed_and_population() -> None:
     people: dict[int, set[tuple[str, ...]]] = {}
     for seed, population in [(1, 300), (2, 300), (3, 20), (4, 5_000)]:
         for value in values(events(population, seed=seed), 2_000):

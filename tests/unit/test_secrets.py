@@ -261,7 +261,7 @@ def test_commands_say_nothing_of_them(tmp_path: Path, silent_broker: int) -> Non
 
 
 @pytest.mark.parametrize("job", ["bronze", "producer"])
-def test_a_job_that_cannot_connect_says_nothing_of_them(tmp_path: Path, silent_broker: int, job: str) -> None:
+def test_a_job_that_cannot_connect_logs_no_secret(tmp_path: Path, silent_broker: int, job: str) -> None:
     place = Place(tmp_path, silent_broker)
     output = tmp_path / f"{job}.out"
     with output.open("wb") as out:

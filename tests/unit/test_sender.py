@@ -175,7 +175,7 @@ def test_a_refused_message_is_counted_and_holds_nothing_up(world: World, caplog:
     assert world.spooled == []
 
 
-def test_a_dead_client_is_replaced_and_everything_open_sent_again(world: World) -> None:
+def test_a_failed_client_is_replaced_and_unacknowledged_sales_are_sent_again(world: World) -> None:
     world.sender.send(sales(0, 5))
     world.sender.send(sales(5, 5))
     world.sender.send(sales(10, 5))
@@ -219,7 +219,7 @@ def test_closing_waits_no_longer_than_asked(world: World) -> None:
     assert time.monotonic() - began < 2
 
 
-def test_librdkafka_is_told_to_keep_each_sale(world: World) -> None:
+def test_librdkafka_is_configured_to_keep_each_sale(world: World) -> None:
     config = world.client.config
     assert (config["enable.idempotence"], config["acks"], config["message.timeout.ms"]) == (True, "all", 0)
 

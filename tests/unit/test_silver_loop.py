@@ -143,7 +143,7 @@ def test_repeating_a_lot_changes_nothing(settings: Settings) -> None:
     assert after == before
 
 
-def test_a_lost_rollup_is_built_anew(settings: Settings) -> None:
+def test_a_lost_rollup_is_built_again(settings: Settings) -> None:
     fill_bronze(settings)
     run(settings)
     shutil.rmtree(tables.path_of(settings, AGGREGES))
@@ -228,9 +228,9 @@ def test_a_full_disk_is_waited_for_and_leaves_nothing_behind(
     def fail(*_: object) -> None:
         raise full
 
+    tables.ensure(settings, CLEAN)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
-        tables.ensure(settings, CLEAN)
         assert "disk full" in reason_to_wait(settings)
     left = {path for path in settings.lake.rglob("*") if path.is_file()} - before
     assert not [path for path in left if path.suffix in (".parquet", ".tmp")]

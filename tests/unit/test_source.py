@@ -71,7 +71,7 @@ def test_a_changed_topic_is_refused_and_mending_lets_it_go_on(now, table, seen, 
         assert (found.topic_id, partition) not in table or offset > table[found.topic_id, partition]
 
 
-def test_a_topic_created_anew_is_read_whole_under_its_own_id():
+def test_a_recreated_topic_is_read_completely_with_its_own_id():
     now = topic((0, 3), kafka_id="B")
     mended = gaps_to_accept(now, {("A", 0): 6}, AcceptedGaps(), NOW)
     assert [gap.messages for gap in mended] == [0]

@@ -36,7 +36,7 @@ def test_a_batch_is_kept_until_released(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "spool").iterdir()] == ["lock"]
 
 
-def test_the_next_run_takes_over_what_a_dead_one_left(tmp_path: Path) -> None:
+def test_the_next_run_takes_over_the_spool_of_an_ended_run(tmp_path: Path) -> None:
     dead = Spool(tmp_path)
     kept = [dead.keep([Message(b"1", b"%d" % number)]) for number in range(12)]
     dead.release(kept[3])

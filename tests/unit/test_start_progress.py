@@ -119,7 +119,7 @@ def test_what_ran_already_is_said_at_once(settings: Settings) -> None:
     assert follow(settings, supervisor) == (Started(False, "embedded", 3, 0.0), [])
 
 
-def test_without_progress_it_gives_up(settings: Settings) -> None:
+def test_a_start_without_progress_fails(settings: Settings) -> None:
     with pytest.raises(StartFailed, match=r"no progress for 120 s .* Bronze job: is not running"):
         follow(settings, FakeSupervisor(*silences(STALLED_SECONDS + 2 * SILENCE)))
     with pytest.raises(StartFailed, match="no progress for 120 s while waiting for sales in Silver"):
@@ -158,7 +158,7 @@ def test_lots_that_come_are_progress(settings: Settings) -> None:
     assert result.sales == 7
 
 
-def test_a_service_that_somebody_keeps_down_is_waited_for(settings: Settings) -> None:
+def test_a_start_waits_for_a_held_service(settings: Settings) -> None:
     accepted = {**ACCEPTED, "held": {"silver": "ventes rebuild silver (pid 7)"}}
     story = [*silences(600), service("silver", states.RUNNING), READY, lambda: silver_works(settings)]
     _, said = follow(settings, FakeSupervisor(*story, accepted=accepted))
@@ -186,7 +186,7 @@ def test_a_stop_that_comes_first_wins(settings: Settings, when: str) -> None:
         follow(settings, supervisor)
 
 
-def test_a_supervisor_that_dies_is_said_with_its_last_words(settings: Settings) -> None:
+def test_the_end_of_a_supervisor_is_reported_with_its_last_output_line(settings: Settings) -> None:
     output = settings.state / "run" / "supervisor.out"
     output.parent.mkdir(parents=True)
     output.write_text("port 9092 is taken\n", encoding="utf-8")
@@ -218,7 +218,7 @@ def test_tables_that_did_not_change_are_not_read_again(settings: Settings) -> No
     assert looked.position is not before
 
 
-def test_offsets_that_a_person_gave_up_are_not_waited_for(settings: Settings) -> None:
+def test_a_start_does_not_wait_for_accepted_gaps(settings: Settings) -> None:
     silver_works(settings)
     looked = visible(settings, last=5)
     assert not looked.reached()

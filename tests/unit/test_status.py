@@ -61,7 +61,7 @@ def test_a_job_that_runs_and_answers_is_ready() -> None:
         (seen(entry=entry(states.STOPPING, reason="has been asked to end")), YES, "stopping", "asked to end"),
     ],
 )
-def test_a_job_that_runs_but_is_not_ready_says_why(
+def test_a_job_that_runs_but_is_not_ready_has_a_reason(
     what: Seen, answer: tuple[bool, str], state: str, reason: str
 ) -> None:
     found = judged(what, answer)
@@ -91,7 +91,7 @@ def test_a_job_that_runs_but_is_not_ready_says_why(
         (Seen(None, None), "stopped", "ventes start"),
     ],
 )
-def test_a_dead_job_is_never_shown_as_alive_whatever_its_record_says(what: Seen, state: str, reason: str) -> None:
+def test_an_ended_job_is_never_shown_as_running_whatever_its_heartbeat(what: Seen, state: str, reason: str) -> None:
     found = judged(what, NO)
     assert (found.state, found.running, found.ready, found.pid) == (state, False, False, None)
     assert reason in found.reason
@@ -116,7 +116,7 @@ def test_what_the_settings_do_not_ask_for_is_off_and_nothing_is_wrong() -> None:
     assert (found.state, found.ok) == ("off", True)
 
 
-def test_somebody_elses_broker_is_ready_when_it_answers() -> None:
+def test_an_external_broker_is_ready_when_it_answers() -> None:
     found = judge(services.BROKER, Seen(None, None), YES, Lag(None), NOW, asked_for=False)
     assert (found.state, found.ok) == ("elsewhere", True)
     found = judge(services.BROKER, Seen(None, None), (False, "nothing answers"), Lag(None), NOW, asked_for=False)

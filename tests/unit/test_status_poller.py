@@ -58,7 +58,7 @@ def test_an_old_answer_is_no_answer(pipeline: Pipeline) -> None:
     assert StatusPoller(pipeline.ask, pause_seconds=0.05, idle_seconds=0.1).latest() is None
 
 
-def test_it_stops_when_the_page_is_closed_and_begins_anew(pipeline: Pipeline) -> None:
+def test_it_stops_when_the_page_is_closed_and_starts_again(pipeline: Pipeline) -> None:
     poller = StatusPoller(pipeline.ask, pause_seconds=0.01, idle_seconds=0.05)
     assert poller.latest() is not None
     wait_for(lambda: not pollers(), "the thread has ended")

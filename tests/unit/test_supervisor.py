@@ -102,7 +102,7 @@ class Scene:
             says_stopping=lambda service: self.running[service.name].says_stopping,
             hangs=lambda service: self.hung.get(service.name, ""),
             started_by_hand=lambda service: self.by_hand.get(service.name, ""),
-            last_words=lambda service: "its last words",
+            last_output_line=lambda service: "its last words",
             changed=self._changed,
             monotonic=lambda: self.time,
             now=lambda: self.time,
@@ -270,7 +270,7 @@ def test_an_hour_of_health_between_two_crashes_never_ends_in_failed(scene: Scene
     assert scene.state("silver") == states.RUNNING
 
 
-def test_an_error_that_needs_a_person_is_shown_and_not_looped_on(scene: Scene) -> None:
+def test_an_error_that_a_user_must_fix_is_shown_and_not_retried(scene: Scene) -> None:
     scene.up().running["bronze"].ends(3)
     scene.step()
     scene.step(3600)
@@ -287,7 +287,7 @@ def test_what_cannot_be_started_is_failed_with_the_reason(scene: Scene) -> None:
     assert scene.state("bronze") == states.WAITING
 
 
-def test_a_part_started_by_hand_is_left_alone(scene: Scene) -> None:
+def test_a_service_started_by_hand_is_not_touched(scene: Scene) -> None:
     scene.by_hand["page"] = "started by hand, pid 77"
     scene.up()
     assert (scene.state("page"), scene.entry("page").reason) == (states.BY_HAND, "started by hand, pid 77")
@@ -340,7 +340,7 @@ def test_nothing_is_started_any_more_once_all_is_being_stopped(scene: Scene) -> 
     assert scene.states() == {states.STOPPED}
 
 
-def test_it_sleeps_when_all_is_well_and_asks_an_absent_broker_ever_less_often(scene: Scene) -> None:
+def test_the_interval_of_checks_grows_while_idle_or_without_a_broker(scene: Scene) -> None:
     assert scene.up().step() == IDLE
     scene.ready["broker"] = False
     scene.running["bronze"].ends(-9)
@@ -380,7 +380,7 @@ def test_start_said_again_touches_nothing_that_runs(scene: Scene) -> None:
     assert client.last == {"event": "ready", "changed": False}
 
 
-def test_a_start_is_told_what_becomes_ready_and_when_all_is(scene: Scene) -> None:
+def test_a_start_gets_an_event_for_each_ready_service_and_at_the_end(scene: Scene) -> None:
     client = scene.ask("start")
     assert scene.step() == SOON
     assert client.events("service_ready", "ready") == []
@@ -505,7 +505,7 @@ def test_one_that_ends_at_once_each_time_fails_the_start(scene: Scene) -> None:
     assert "again and again: ended during the start" in failed["reason"]
 
 
-def test_each_start_counts_anew(scene: Scene) -> None:
+def test_each_start_resets_the_crash_count(scene: Scene) -> None:
     scene.up()
     for _ in range(5):
         client = scene.ask("start")
@@ -551,7 +551,7 @@ def test_stop_during_a_start_wins(scene: Scene) -> None:
     assert late.last == stopper.last == {"event": "stopped"}
 
 
-def test_two_starts_at_once_are_both_told(scene: Scene) -> None:
+def test_two_starts_at_once_both_get_the_events(scene: Scene) -> None:
     first = scene.ask("start")
     scene.steps(3)
     second = scene.ask("start")
@@ -628,7 +628,7 @@ def test_one_that_was_stopped_on_purpose_is_not_started_after_it_was_held(scene:
     assert scene.started == []
 
 
-def test_a_start_waits_for_the_holder_and_is_told_who_it_is(scene: Scene) -> None:
+def test_a_start_waits_for_a_held_service_and_gets_the_holder(scene: Scene) -> None:
     holder = scene.up().ask("hold", service="silver", by="me")
     scene.step()
     client = scene.ask("start")
@@ -661,7 +661,7 @@ def test_a_held_service_does_not_keep_the_others_from_being_stopped(scene: Scene
 # -- state ------------------------------------------------------------------------------------------------------------
 
 
-def test_state_tells_everything_and_an_unknown_request_what_there_is(scene: Scene) -> None:
+def test_state_is_complete_and_an_unknown_request_lists_the_known_ones(scene: Scene) -> None:
     state = scene.up().ask("state").last
     assert state["event"] == "state"
     assert state["stopping"] is False

@@ -19,7 +19,7 @@ def test_the_last_lines_of_a_large_file(tmp_path: Path) -> None:
     assert last_lines(path, 0) == last_lines(tmp_path / "none.log", 5) == []
 
 
-def test_a_stack_trace_of_java_is_told_by_its_cause_and_anything_else_by_its_last_line(tmp_path: Path) -> None:
+def test_a_java_stack_trace_gives_its_cause_and_other_output_its_last_line(tmp_path: Path) -> None:
     path = tmp_path / "a.out"
     stack = "java.io.IOException: No locks available\n" + "\tat a.B.c(B.java:1)\n" * 60 + "\t... 9 more\n"
     path.write_text("NOTE: Picked up JDK_JAVA_OPTIONS: -Dx\n" + stack, encoding="utf-8")

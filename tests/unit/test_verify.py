@@ -47,7 +47,7 @@ def verified(settings: Settings) -> Report:
     return Verification(settings, read_topic=False).run()
 
 
-def test_a_broker_that_is_down_makes_nothing_wrong(lake: Settings) -> None:
+def test_a_broker_that_is_down_is_not_reported_as_a_difference(lake: Settings) -> None:
     report = Verification(lake, read_topic=True).run()
     (unasked,) = [check for check in report.checks if not check.ok]
     assert (unasked.invariant, unasked.asked) == ("I3 payload", False)
@@ -195,7 +195,7 @@ def test_an_empty_log_entry_is_named(lake: Settings) -> None:
         verified(lake)
 
 
-def test_reasons_of_an_earlier_release_are_told_and_rebuilt(lake: Settings) -> None:
+def test_reasons_of_an_earlier_release_are_reported_and_rebuilt(lake: Settings) -> None:
     _table(lake, REJETS).update(
         predicate="motifs[1] = 'negative:montant'", updates={"motifs": "make_array('range:montant')"}
     )
@@ -208,7 +208,7 @@ def test_reasons_of_an_earlier_release_are_told_and_rebuilt(lake: Settings) -> N
     assert ["negative:montant"] in [row["motifs"] for row in rows_of(lake, REJETS)]
 
 
-def test_every_stored_column_is_expected_or_says_why_not() -> None:
+def test_every_stored_column_is_compared_or_has_a_reason() -> None:
     """The tables' columns, what `verify` expects and what it exempts must stay the same sets."""
     for table in ALL:
         assert set(NOT_COMPARED.get(table.name, {})) <= set(table.schema.names), table.name

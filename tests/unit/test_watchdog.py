@@ -49,7 +49,7 @@ class Pipeline:
         return bool(self.watchdog.reason(service))
 
 
-def test_a_loop_that_turns_is_left_alone() -> None:
+def test_a_loop_that_renews_its_heartbeat_is_not_ended() -> None:
     pipeline = Pipeline()
     pipeline.live(10 * WORK_SECONDS, beats=True)
     assert not pipeline.hangs(BRONZE)
@@ -82,13 +82,13 @@ def test_a_machine_that_slept_gives_everybody_their_full_time() -> None:
 
 
 @pytest.mark.parametrize("phase", ["stopping", "stopped", "failed"])
-def test_what_is_on_its_way_down_is_for_the_supervisor(phase: str) -> None:
+def test_the_watchdog_ignores_a_service_that_is_stopping(phase: str) -> None:
     pipeline = Pipeline(phase=phase)
     pipeline.live(10 * SILENT_SECONDS)
     assert not pipeline.hangs(BRONZE)
 
 
-def test_a_new_process_begins_anew() -> None:
+def test_a_new_process_gets_the_full_time() -> None:
     pipeline = Pipeline()
     pipeline.live(SILENT_SECONDS + LOOK)
     assert pipeline.hangs(BRONZE)

@@ -84,9 +84,7 @@ def test_rebuilt_from_its_raw_bytes_it_is_the_same(release: str, tmp_path: Path)
 
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("engines", [("embedded", "spark"), ("spark", "embedded")], ids="-then-".join)
-def test_both_engines_take_it_over_from_a_topic_made_anew(
-    release: str, engines: tuple[str, str], tmp_path: Path
-) -> None:
+def test_both_engines_continue_after_a_recreated_topic(release: str, engines: tuple[str, str], tmp_path: Path) -> None:
     """The broker of that time is gone, so its topic is another one: recorded as such, the lake goes on."""
     unpack(release, tmp_path)
     with Pipeline(tmp_path, engines[0]) as pipeline:

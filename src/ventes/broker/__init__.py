@@ -1,5 +1,5 @@
 """The managed Kafka broker: one JVM on this machine, for this pipeline.
 
-managed   its files, settings and command line; whether it answers
-run       the program that becomes the broker
+managed   its files, settings and command line; checking that it is ready
+run       the program that prepares and execs the broker
 """

@@ -1,8 +1,8 @@
 """The managed Kafka broker: one JVM that is broker and controller (KRaft), on this machine, for this pipeline.
 
-Its files are under <state>/kafka: server.properties, jvm.options and log4j's settings by reference (written anew by
-`prepare`, never edited by hand) and data/ (formatted once). The settings below are for one machine: one replica of
-everything, few threads, no work while nothing happens. Idle it costs about 0.01 core; it answers 1.2 s after start.
+Its files are in <state>/kafka: server.properties and jvm.options (written by `prepare` at each start, not to be
+edited) and data/ (formatted once). The settings below are for one machine: one replica of everything, few threads, no
+work while idle. When idle it uses about 0.01 core; it answers 1.2 s after start.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from ventes.runtime.project import from_project
 _LOG4J = Path(__file__).resolve().parent / "log4j2.xml"
 _JVM = (
     "-XX:+UseSerialGC",  # one small heap: G1's threads cost more than they save
-    "-XX:TieredStopAtLevel=1",  # same CPU for a message as C2 (the work is I/O), half the CPU to start
+    "-XX:TieredStopAtLevel=1",  # same CPU per message as C2 (the work is I/O), half the CPU to start
     "-XX:-UsePerfData",  # no file in /tmp, no wake-ups to fill it
-    "-XX:+ExitOnOutOfMemoryError",  # a restart heals what a half-dead broker does not
+    "-XX:+ExitOnOutOfMemoryError",  # a restart is better than a JVM that continues after OutOfMemoryError
     "-Djava.awt.headless=true",
 )
 ANSWER_SECONDS = 2.0
 
 
 def folder(settings: Settings) -> Path:
-    """Everything of the broker; Kafka's data is in data/ below it."""
+    """The broker's folder; Kafka's data is in its sub-folder data/."""
     return settings.state / "kafka"
 
 
 def command(settings: Settings) -> list[str]:
     """The broker's command line, to be run in the project's folder. `prepare` must have run.
 
-    The guide's `pkill -f 'producer|spark_streaming|streamlit'` must not hit the broker: the class path stands in a
-    file, and files are named relative to the project, whose own folder may well be called streamlit-demo.
+    `pkill -f 'producer|spark_streaming|streamlit'` must not match the broker: so the class path is in a file, and paths
+    are relative to the project, whose folder may be called streamlit-demo.
     """
     options, properties = (from_project(folder(settings) / name) for name in ("jvm.options", "server.properties"))
     return [str(find_java(settings).bin), f"@{options}", "kafka.Kafka", properties]
@@ -62,7 +62,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def prepare(settings: Settings) -> None:
-    """Bring <state>/kafka in line with the settings, and format the storage the first time (1 s). Idempotent.
+    """Write <state>/kafka from the settings, and format the storage the first time (1 s). Idempotent.
 
     Raises ConfigError for an address that cannot be served, InstallError without jars or Java, LakeDamaged when
     the data folder has lost its identity.
@@ -71,7 +71,7 @@ def prepare(settings: Settings) -> None:
     java = find_java(settings)
     home = folder(settings)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(open_log(settings.log("broker")))  # ours from now on: the JVM would follow a link that waits there
+    os.close(open_log(settings.log("broker")))  # create it safely: the JVM would follow a link planted there
     write_if_changed(home / "jvm.options", _lines(_jvm_options(settings, java)))
     if cluster_id(settings) is None:
         _format(settings, java)
@@ -89,13 +89,13 @@ def cluster_id(settings: Settings) -> str | None:
 
 
 def ready(settings: Settings) -> tuple[bool, str]:
-    """Ask the broker for its metadata: (True, what it is) or (False, why not). Up to 2 s; never raises.
+    """Ask the broker for its metadata: (True, its address and cluster) or (False, why not). Up to 2 s; never raises.
 
-    Ready means: it answers, it is ours, it takes part (not fenced), and each partition of the topic has a leader.
+    Ready means: it answers, it is the managed broker, it is not fenced, and each partition of the topic has a leader.
     """
     address = settings.kafka.bootstrap
     try:
-        # librdkafka would keep trying for its whole timeout where the kernel can say at once that nobody listens
+        # librdkafka would retry for its whole timeout; a TCP connection shows at once that nothing listens
         socket.create_connection((settings.kafka.host, settings.kafka.port), timeout=ANSWER_SECONDS).close()
     except OSError as error:
         return False, f"nothing answers at {address}: {error.strerror or error}"
@@ -147,20 +147,20 @@ def _check(settings: Settings) -> None:
 
 
 def _new_identity() -> str:
-    """A random cluster id in Kafka's spelling; none that its tools would take for an option."""
+    """A random cluster id in Kafka's form; it does not begin with "-", which Kafka's tools would read as an option."""
     while (identity := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")).startswith("-"):
         pass
     return identity
 
 
 def _format(settings: Settings, java: Java) -> None:
-    """Give the storage its identity. Done beside and renamed, so that an interruption leaves nothing half-made."""
+    """Format the storage, in a temporary folder that is renamed, so that an interruption leaves no partial storage."""
     home = folder(settings)
     data, new = home / "data", home / ".data.new"
     if data.is_dir() and any(data.iterdir()):
         raise LakeDamaged(
             f"{data} holds files, but no meta.properties that says whose they are",
-            "restore that file from a backup, or `ventes reset` to begin anew",
+            "restore that file from a backup, or `ventes reset` to start with an empty topic",
         )
     shutil.rmtree(new, ignore_errors=True)
     properties = home / "format.properties"
@@ -199,14 +199,14 @@ def _properties(settings: Settings, data: Path) -> str:
         "controller.listener.names": "CONTROLLER",
         "log.dirs": data,
         # topics
-        "auto.create.topics.enable": "false",  # a mistyped name shall be an error, not a topic
+        "auto.create.topics.enable": "false",  # a mistyped name must be an error, not a new topic
         "default.replication.factor": 1,
         "log.message.timestamp.type": "LogAppendTime",
         "message.max.bytes": ours.max_message_bytes,
         "replica.fetch.max.bytes": ours.max_message_bytes,
         "log.retention.hours": ours.retention_hours,
-        "log.segment.bytes": max(128 * 1024 * 1024, ours.max_message_bytes),  # retention works by whole segments
-        # internal topics: one partition is enough for one machine, 50 cost seconds and files
+        "log.segment.bytes": max(128 * 1024 * 1024, ours.max_message_bytes),  # retention deletes whole segments only
+        # internal topics: one partition is enough for one machine, 50 take seconds and many files
         "offsets.topic.num.partitions": 1,
         "offsets.topic.replication.factor": 1,
         "transaction.state.log.num.partitions": 1,
@@ -223,7 +223,7 @@ def _properties(settings: Settings, data: Path) -> str:
         "num.recovery.threads.per.data.dir": 1,
         "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,  # 128 MB by default, a third of the heap
         "group.initial.rebalance.delay.ms": 0,
-        # no record in the metadata log, and no fsync, every 500 ms while nothing happens
+        # no record in the metadata log, and no fsync, every 500 ms while idle
         "metadata.max.idle.interval.ms": 0,
         # After kill -9 the controller refuses the new process until the old one's session ends. The defaults make
         # that 9 s; a longer pause than this (SIGSTOP) only fences the broker until its next heartbeat.
@@ -262,7 +262,7 @@ def _argument(text: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    """`value` as Java's properties reader gives it back: it takes a file for Latin-1, and knows JSON's escapes."""
+    """`value` escaped for Java's properties reader, which reads Latin-1 and JSON's escapes."""
     return json.dumps(value)[1:-1]
 
 

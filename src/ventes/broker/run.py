@@ -1,6 +1,6 @@
-"""`python -m ventes.broker.run`: make the managed broker ready to run, then become it.
+"""`python -m ventes.broker.run`: prepare the managed broker, then exec it.
 
-A program of its own, so that the supervisor neither waits for the storage to be formatted nor holds a Kafka client.
+A separate program, so that the supervisor does not wait for the formatting and needs no Kafka client.
 The process keeps its pid, session and output; only its program changes.
 """
 

@@ -1,9 +1,9 @@
-"""How far each job is behind, asked of the broker and the tables themselves, not of what the jobs say.
+"""The lag of each job, from the broker and the tables, not from the jobs' heartbeats.
 
-In messages: Bronze, what the topic holds beyond the offset at which reading would go on; Silver, Bronze's rows beyond
-its position. In seconds: the age of the oldest message not yet processed, by the broker's time of it. A backlog of
-five messages that arrived just now is 0 s old; one message that nobody takes grows older by a second a second. A time
-that lies in the future (a clock that was set back, a broker with another one) gives no age.
+In messages: Bronze, the messages of the topic from the offset at which reading would continue; Silver, Bronze's rows
+after its position. In seconds: the age of the oldest message not yet processed, by the broker's time. A backlog of
+five messages that arrived just now has a lag of 0 s; for a message that is not processed the lag grows with time. A
+time in the future (a clock that was set back, a broker with another clock) gives no age.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FETCH_SECONDS = 2.0
 CLOCK_SECONDS = 1.0
 """Two clocks that differ by less are taken for one: what came a moment ago is 0 s old."""
 HELD_SECONDS = 5.0
-"""Messages that a transaction holds back for longer than this are mentioned: a healthy one takes milliseconds."""
+"""Messages that an open transaction blocks for longer than this are reported; normally it takes milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Lag:
 def of_bronze(settings: Settings, now: float, connect: Callable[[Settings], kafka.Admin] = kafka.Admin) -> Lag:
     """What the topic holds beyond Bronze. Asks the broker, over what `connect` opens; `now` in Unix seconds."""
     try:
-        # In this order, because all of them go on meanwhile: the table is never ahead of the topic, and what comes
-        # between the topic's two ends is held back by nobody.
+        # In this order, because all of them grow meanwhile: so the table is never ahead of the topic, and messages
+        # that arrive between the two requests for the topic's end are not counted as blocked.
         accepted, table = accepted_gaps.read(settings.lake), bronze(settings)
         with connect(settings) as admin:
             written = admin.end_offsets(committed=False)
@@ -60,12 +60,12 @@ def of_bronze(settings: Settings, now: float, connect: Callable[[Settings], kafk
         messages = source.lag(topic, resume.offsets)
         seconds = _age(_age_of_oldest(settings, topic, resume.offsets, now)) if messages else 0.0
         return Lag(messages, seconds, _held_back(settings, topic, written, now))
-    except VentesError as error:  # no broker, no topic, or a topic that is not the one that was read
+    except VentesError as error:  # no broker, no topic, or another topic than the one that was read
         return Lag(None, None, str(error))
 
 
 def _held_back(settings: Settings, topic: source.Topic, written: Mapping[int, tuple[int, int]], now: float) -> str:
-    """Which messages nobody may read because a transaction has not ended, in words; '' if there are none.
+    """The messages that cannot be read yet because a transaction is open, as text; '' if there are none.
 
     `written`: where the partitions end for a reader that does not wait for transactions.
     """
@@ -81,7 +81,7 @@ def _held_back(settings: Settings, topic: source.Topic, written: Mapping[int, tu
     when = f"{in_words(age)} ago" if age > 0 else "in the future, by its own clock"
     return (
         f"{count} offsets wait for the end of a transaction that some producer began {when}: "
-        "nobody may read them before; Kafka aborts it after its transaction.timeout.ms"
+        "they cannot be read before; Kafka aborts it after its transaction.timeout.ms"
     )
 
 
@@ -99,7 +99,7 @@ def of_silver(settings: Settings, now: float) -> Lag:
 
 
 def _beyond(bronze: Snapshot, taken: Position, now: float) -> Lag:
-    """Rows of `bronze` beyond `taken`: whole files by their statistics, the few that straddle it by reading them."""
+    """Rows of `bronze` after `taken`: from statistics; only files that contain the position are read."""
     rows = 0
     oldest: float | None = None
     straddling = set()
@@ -185,7 +185,7 @@ def _age_of_oldest(
             if message is None or message.error() is not None or message.partition() not in unseen:
                 continue
             number = message.partition()
-            assert number is not None  # it came from the broker
+            assert number is not None  # the time is from the broker
             unseen.discard(number)
             consumer.client.pause([TopicPartition(topic.name, number)])
             kind, born = message.timestamp()

@@ -1,4 +1,4 @@
-"""What a Delta log and a streaming checkpoint must look like, whatever happened (invariant I6)."""
+"""Checks a Delta log and a streaming checkpoint (invariant I6)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint.*\.parquet$")
 
 
 def log_complaints(table: Path) -> tuple[list[str], int]:
-    """What is wrong with a table's log, and how many commit files were looked at.
+    """The errors in a table's log, and the number of commit files that were checked.
 
     Commits must follow each other without a gap, none may be empty, and the first must be version 0
     or stand behind a checkpoint.
@@ -31,11 +31,11 @@ def log_complaints(table: Path) -> tuple[list[str], int]:
     commits.sort()
     if not commits:
         return [f"{log} holds no commit"], 0
-    # Versions up to the newest checkpoint may be cleaned away one by one; behind it none may miss.
+    # Versions up to the newest checkpoint may have been cleaned up; after it none may be missing.
     needed_from = max((c for c in checkpoints if c <= commits[-1]), default=-1)
     behind = [version for version in commits if version > needed_from]
     unlisted = sorted(set(range(needed_from + 1, commits[-1] + 1)) - set(behind))
-    # a folder that is listed while somebody commits to it may come without one file and with the next one
+    # a listing during commits may miss one file and contain the next one
     if missing := [version for version in unlisted if not (log / f"{version:020d}.json").exists()]:
         complaints.append(f"{log} lacks version(s) {missing[:5]}")
     return complaints, len(commits)

@@ -1,7 +1,7 @@
-"""What the tables should hold, as plain DuckDB SQL over the judged messages. `verify` compares it with what they hold.
+"""The expected content of the tables, as plain DuckDB SQL over the judged messages, for `verify`.
 
-On purpose this is not the jobs' SQL: duplicates are found by one window over the whole history instead of lot by lot,
-the aggregates are GROUP BYs over all sales instead of sums of partial sums, and means are integer divisions of cents.
+On purpose this is not the jobs' SQL: duplicates are found by one window over all messages instead of lot by lot,
+the roll-ups are GROUP BYs over all sales instead of sums of partials, and means are integer divisions of cents.
 
 Relations it reads: judged (BRONZE columns without raw bytes), placed (position → lot as stored), bronze, ventes_clean,
 ventes_rejets. Relations it makes: `expected`, and `expected_<table>` with every column of the table but NOT_COMPARED.
@@ -33,7 +33,7 @@ NOT_COMPARED: Mapping[str, Mapping[str, str]] = {
         "value": "compared with Bronze by its hash",
     },
 }
-"""Table → column → why no value can be expected of it here. Every other stored column is compared."""
+"""Table → column → why its value cannot be recomputed. Every other stored column is compared."""
 
 _POSITION = 'topic_id, "partition", "offset"'
 _CONTENT = ", ".join(f'"{name}"' for name in (*EVENT_FIELDS[1:], "_extra"))
@@ -65,7 +65,7 @@ FROM valid
 UNION ALL BY NAME
 SELECT j.*, p.lot FROM judged j JOIN placed p USING ({_POSITION}) WHERE len(motifs) > 0
 """
-"""Every message Silver has taken, with the verdict it should have there."""
+"""Every message that Silver has processed, with the expected verdict."""
 
 BRONZE_FIELDS = """
 CREATE TEMP VIEW expected_bronze AS
@@ -97,7 +97,7 @@ JUDGED_OTHERWISE = f"""
 SELECT count(*) FROM ventes_rejets r JOIN expected_ventes_rejets e USING ({_POSITION})
 WHERE r.motifs IS DISTINCT FROM e.motifs
 """
-"""How many messages stand in ventes_rejets, rightly, with other reasons than those expected."""
+"""Number of messages that are correctly in ventes_rejets, but with other reasons than expected."""
 
 
 def aggregates(rules: Rules) -> str:

@@ -1,8 +1,8 @@
-"""What runs, right now. Every word is checked at the moment `status()` is called.
+"""The status of all services, checked when `status()` is called.
 
-A process counts only if pid, start time and command agree. The broker is asked for its metadata, the page for its
-health, the tables and the topic for their positions. What a job reports of itself (its batches, its errors) is shown
-with its age, and does not make a dead job look alive.
+A process counts as running only if pid, start time and command match. The broker is asked for its metadata, the page
+for its health; the lag is computed from the tables and the topic. A job's heartbeat (batches, errors) is shown with its
+age, and is not used to decide whether the job runs.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from ventes.supervise.service_records import Entry, ServiceRecords
 from ventes.supervise.services import BROKER, Service
 
 SILENT_SECONDS = 60.0
-"""A job that says nothing for this long is not ready, whatever it said last. Jobs report every few seconds."""
+"""A job without a new heartbeat for this long is not ready, whatever its phase. Jobs report every few seconds."""
 
 
 def status(settings: Settings) -> Status:
-    """Ask everything, side by side; takes as long as the slowest answer (a hung broker: two seconds)."""
+    """Ask all services in parallel; takes as long as the slowest answer (a hung broker: two seconds)."""
     now = time.time()
     records = service_records.read(settings.state)
     supervisor = records.supervisor()
@@ -44,7 +44,7 @@ def status(settings: Settings) -> Status:
         asked = {
             service.name: pool.submit(
                 ask_and_look,
-                # the broker as a client: it may listen and yet not answer
+                # with a Kafka client: the broker may accept connections and not answer
                 partial(managed.ready if service == BROKER else service.ready, settings),
                 partial(look, settings, service, records, supervisor is not None),
             )
@@ -81,17 +81,17 @@ def status(settings: Settings) -> Status:
 
 
 SHOWN = ("broker", "producer", "bronze", "silver", "page")
-"""The order of the data's way."""
+"""The order of the data flow."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What could be seen of a service, before it is judged."""
+    """Observations of a service, the input of `judge`."""
 
     entry: Entry | None
-    """The living supervisor's record of it."""
+    """The running supervisor's record of it."""
     record: Heartbeat | None
-    """Its own last record."""
+    """Its last heartbeat."""
     pid: int | None = None
     started: float | None = None
     by_hand: bool = False
@@ -100,14 +100,14 @@ class Seen:
 
     @property
     def own_record(self) -> Heartbeat | None:
-        """The record, if the process that was seen wrote it."""
+        """The heartbeat, if the observed process wrote it."""
         return self.record if self.record is not None and self.record.pid == self.pid else None
 
 
 def ask_and_look(ask: Callable[[], services.Answer], look: Callable[[], Seen]) -> tuple[Seen, services.Answer]:
-    """What a service answers and what can be seen of it, at the same moment, as far as that goes.
+    """A service's answer and the observations of it, made as close together as possible.
 
-    Without a process there is nobody to answer: it has ended in between, unless it still answers when asked again.
+    An answer without a process means that the process has ended in between: then it is asked again.
     """
     answer, seen = ask(), look()
     return seen, ask() if answer[0] and seen.pid is None else answer
@@ -145,7 +145,7 @@ def judge(
     asked_for: bool = True,
     log: str = "",
 ) -> ServiceStatus:
-    """Turn what was seen and answered into words. Pure."""
+    """Compute the status of a service from answer and observations. Pure."""
     running = seen.pid is not None
     if running:
         state, ready, reason = _alive(seen, answer, now)
@@ -200,15 +200,15 @@ def _alive(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, 
         orphan = seen.entry is None and not seen.by_hand
         return states.RUNNING, True, "has no supervisor; `ventes start` takes over" if orphan else ""
     if record is not None and record.phase in {"waiting", "failed", "stopping"}:
-        return record.phase, False, record.reason or why  # the record is newer than the answer
+        return record.phase, False, record.reason or why  # the heartbeat is newer than the answer
     return "starting", False, why
 
 
 REPORTING = ("producer", "bronze", "silver")
-"""Services whose records are renewed while they idle. The page's is renewed only while somebody looks at it."""
+"""Services that renew their heartbeat while idle. The page renews it only while it is open in a browser."""
 
 SAID_GOODBYE = ("stopping", "stopped")
-"""Last phases of a record whose process ended in order."""
+"""Last phases of a heartbeat after an orderly end."""
 
 
 def _dead(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, str]:

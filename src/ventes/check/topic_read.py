@@ -1,4 +1,4 @@
-"""A read of the topic for `verify`: what it still holds, beside what Bronze has of it."""
+"""Reads the topic for `verify`, for a comparison with Bronze."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ventes.lake import accepted_gaps
 
 BATCH = 10_000
 POLL_SECONDS = 0.1
-"""`consume` waits that long for a full batch, also when the end has been read."""
+"""Seconds that `consume` waits for a full batch, also at the end of the topic."""
 PATIENCE_SECONDS = 20.0
-"""How long a partition may stay silent before its end before the read is given up."""
+"""Seconds without a message of a partition before its end, after which the read fails."""
 
 _SCHEMA = pa.schema(
     [
@@ -33,15 +33,15 @@ _SCHEMA = pa.schema(
 _FINGERPRINT = """md5(concat_ws('|', coalesce(md5("key"), '-'), coalesce(md5("value"), '-'),
     coalesce(list_aggregate(list_transform(headers, lambda h: md5(h."key") || coalesce(md5(h."value"), '-')),
                             'string_agg', ','), '')))"""
-"""Of key, value and headers of a message."""
+"""Hash of key, value and headers of a message."""
 
 
 def load(settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress: Callable[[str], None]) -> int | None:
     """Create tables `<name>` and `this_topic` (partition, offset, fingerprint, ms) over the same range of offsets.
 
-    `ms` is the message's time; in `<name>` NULL where it is only its sender's word. Only what was committed is read, as
-    the jobs do. The range of a partition goes from the topic's low watermark (behind a recorded gap) to Bronze's last
-    offset. Needs the view `all_bronze`. Returns the number of messages read, None if the topic does not exist.
+    `ms` is the message's time; in `<name>` NULL if the sender set it. Only committed messages are read, as by the jobs.
+    The range of a partition is from the topic's low watermark (after a recorded gap) to Bronze's last offset. Needs the
+    view `all_bronze`. Returns the number of messages read, None if the topic does not exist.
     """
     with kafka.Admin(settings) as admin:
         kafka_id = admin.topic_id()

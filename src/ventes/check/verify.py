@@ -1,8 +1,8 @@
-"""`ventes verify`: everything recomputed from Bronze's raw bytes and compared exactly, both ways.
+"""`ventes verify`: recomputes everything from Bronze's raw bytes and compares it exactly, both ways.
 
-Independent of the jobs: it reads the tables at one consistent moment (lot L: the last one that all five
-roll-ups hold), judges every message anew, finds duplicates with a window over the whole history instead of
-lot by lot, aggregates with plain GROUP BYs, and compares with EXCEPT ALL in both directions. Only reads.
+Independent of the jobs: it reads the tables at one consistent state (lot L: the last one that all five roll-ups
+have), judges every message again, finds duplicates with a window over all messages instead of lot by lot, aggregates
+with plain GROUP BYs, and compares with EXCEPT ALL in both directions. Only reads.
 
     Verification(settings).run() -> Report        one Check per invariant of docs/architecture.md
 """
@@ -36,9 +36,9 @@ from ventes.lake.tables import path_of
 CHUNK = 200_000
 """Messages judged at a time: about 100 MB."""
 FIRST_LOT_SECONDS = 10.0
-"""How long tables that lack the first lot are looked at again before that counts."""
+"""Seconds to wait for the first lot in all tables before it counts as missing."""
 SHOWN = 5
-"""Differing rows printed a comparison."""
+"""Differing rows printed per comparison."""
 
 Progress = Callable[[str], None]
 
@@ -52,9 +52,9 @@ class Check:
     compared: str
     rows: int
     differences: list[str] = field(default_factory=list)
-    """What differs; where it could not be asked, why not."""
+    """The differences; or, if it could not be compared, the reason."""
     asked: bool = True
-    """False: what should be compared could not be asked. Then it is neither right nor wrong."""
+    """False: the comparison was not possible, so the result is unknown."""
 
     def line(self) -> str:
         state = "ok" if self.ok else "FAILED" if self.asked else "?"
@@ -63,7 +63,7 @@ class Check:
 
 @dataclass
 class Figures:
-    """The five figures of the page, recomputed: Bronze's rows, and the rest from the messages judged anew.
+    """The five figures of the page, recomputed: Bronze's rows, and the others from the messages judged again.
 
     `revenue` and `average` (half up to cents, None without a sale) in the currency's units.
     """
@@ -132,7 +132,7 @@ class Verification:
         found, lots = self._silver_now()
         deadline = time.monotonic() + FIRST_LOT_SECONDS
         while None in lots.values() and any(lots.values()) and time.monotonic() < deadline:
-            time.sleep(0.2)  # the first lot is being published, most likely
+            time.sleep(0.2)  # most likely the first lot is being published
             found, lots = self._silver_now()
         lot = None if None in lots.values() else min(value for value in lots.values() if value is not None)
         missing = [name for name, value in lots.items() if value is None]
@@ -178,14 +178,14 @@ class Verification:
         counted = (CLEAN, *ROLLUPS)
         return found, {t.name: s.transactions.get(SILVER_APP) if (s := found[t.name]) else None for t in counted}
 
-    # -- what should be there -------------------------------------------------------------------
+    # -- the expected content -------------------------------------------------------------------
 
     def _judge_anew(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Table `judged`: every Bronze message that Silver has taken, with a fresh verdict on its raw bytes."""
+        """Table `judged`: every Bronze message that Silver has processed, with a new verdict on its raw bytes."""
         con.register("_empty", BRONZE.schema.empty_table())
         con.execute('CREATE TEMP TABLE judged AS SELECT * EXCLUDE ("key", "value", "headers") FROM _empty')
         total = _count(con, "bronze")
-        # A connection of its own: a result that is still being read does not survive another statement.
+        # A separate connection: another statement would end a result that is still being read.
         raw = con.cursor().execute(
             f"""
             SELECT "key", "value", "headers", topic_id, "partition", "offset", kafka_ts, date_ingestion
@@ -209,7 +209,7 @@ class Verification:
                 """
             )
             done += len(chunk)
-            self.progress(f"judging messages anew: {done:,} of {total:,}")
+            self.progress(f"judging messages again: {done:,} of {total:,}")
 
     def _expect_silver(self, con: duckdb.DuckDBPyConnection) -> None:
         self.progress("finding duplicates over the whole history")
@@ -364,7 +364,7 @@ class Verification:
     # -- helpers --------------------------------------------------------------------------------
 
     def _unexpected_columns(self, table: Table, snapshot: Snapshot | None) -> list[str]:
-        """A sentence for each stored column that nothing is expected of: it would pass unseen."""
+        """A message for each unexpected stored column, which would otherwise not be compared."""
         stored = set(snapshot.columns) if snapshot is not None else set()
         known = set(table.schema.names)
         return [f"{table.name} has a column {name!r} that no release wrote" for name in sorted(stored - known)]
@@ -406,7 +406,7 @@ def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
 
 
 def _as_of_lot(snapshot: Snapshot, lot: int) -> Snapshot:
-    """The roll-up as it was with `lot`: it may have a later one already that another roll-up still lacks."""
+    """The roll-up at `lot`: it may already have a later lot that another roll-up still lacks."""
     while snapshot.transactions[SILVER_APP] > lot:
         snapshot = Snapshot.open(snapshot.path, snapshot.table, version=snapshot.version - 1)
     return snapshot

@@ -1,6 +1,6 @@
-"""The command line: which commands there are, and how an error becomes an exit code.
+"""The command line: the list of commands, and the exit codes of errors.
 
-0 fine · 1 something is wrong · 2 wrong usage or settings · 130 ended by Ctrl-C.
+0 ok · 1 error · 2 wrong usage or settings · 130 ended by Ctrl-C.
 A command module imports nothing heavy at its top, so that `ventes --help` answers at once.
 """
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Settings, first wins: a flag, VENTES_<SECTION>__<KEY>, ventes.toml (it explains each key), the default.",
+    epilog="Settings, highest precedence first: a flag, VENTES_<SECTION>__<KEY>, ventes.toml (see there), default.",
 )
 
 
@@ -100,7 +100,7 @@ def _hear_ctrl_c_once() -> None:
 
 
 def run_alone(command: Callable[..., None], name: str) -> int:
-    """Run one command as a program of its own: the guide's scripts."""
+    """Run one command as a separate program: for the root scripts."""
     alone = typer.Typer(
         add_completion=False,
         pretty_exceptions_enable=False,

@@ -17,13 +17,13 @@ _MARKS = {"ok": "ok  ", "warn": "WARN", "bad": "BAD "}
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend what can be mended without loss; copies are kept in <state>/repairs.")
+        bool, typer.Option("--repair", help="Repair damage where nothing is lost; copies go to <state>/repairs.")
     ] = False,
 ) -> None:
-    """Look at everything beneath the pipeline; name each cause and the next step.
+    """Check the environment and the tables; name each cause and the next step.
 
-    Java, jars, ports, disks, paths, who can reach and read what, tables, checkpoint, and the entries of the guide's
-    Troubleshooting. Exit code 1 if something is bad.
+    Java, jars, ports, disks, paths, access to ports and files, tables, checkpoint, and the entries of the dashboard
+    guide's Troubleshooting. Exit code 1 if a finding is BAD.
     """
     from ventes.check.doctor import diagnose  # here: Arrow and the Kafka client take 0.5 s to import
 

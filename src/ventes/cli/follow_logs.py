@@ -1,4 +1,4 @@
-"""Following log files that are rotated, truncated, or not there yet."""
+"""Following log files that are rotated, truncated, or do not exist yet."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ventes.runtime.log_files import BLOCK
 
 POLL_SECONDS = 0.25
 LINE_LIMIT = 64_000
-"""A longer line is given in parts."""
+"""A longer line is returned in parts."""
 
 
 class Tail:
-    """One file, from its present end on. A rotated file is read to its end before the new one is begun."""
+    """One file, from its present end. A rotated file is read to its end before the new one is opened."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -24,7 +24,7 @@ class Tail:
         self._open(at_end=True)
 
     def lines(self) -> Iterator[str]:
-        """What came since the last call, whole lines only."""
+        """The complete lines since the last call."""
         while True:
             yield from self._read()
             if not self._replaced():
@@ -62,7 +62,7 @@ class Tail:
                 self._rest = b""
 
     def _replaced(self) -> bool:
-        """Whether the name leads to another file now (or to one at last)."""
+        """Whether the path is another file now, or exists now."""
         try:
             there = self._path.stat()
         except FileNotFoundError:
@@ -74,7 +74,7 @@ class Tail:
 
 
 def follow(files: Mapping[str, Path], wait: Callable[[float], object]) -> Iterator[tuple[str, str]]:
-    """(name, line) as they come, for ever. `wait` sleeps; what it raises ends it."""
+    """Yields (name, line) as they are written, without end. `wait` sleeps; an exception of it ends the generator."""
     tails = {name: Tail(path) for name, path in files.items()}
     try:
         while True:

@@ -1,4 +1,4 @@
-"""The guide's `spark_streaming_delta.py` and `streaming_silver.py`: one job in the foreground, engine chosen here."""
+"""`spark_streaming_delta.py` and `streaming_silver.py`: one job in the foreground; the engine is chosen here."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def _run(name: str, engine: str | None) -> None:
 
     settings = config.load(**({} if engine is None else {"engine": engine}))
     preflight.engine(settings)
-    # Only the chosen engine is imported: the other's packages cost a second, and its memory.
+    # Only the chosen engine is imported: the other's packages take a second, and memory.
     run: Callable[[config.Settings], int] = import_module(f"ventes.engines.{settings.engine}.{name}").run
     raise typer.Exit(run(settings))

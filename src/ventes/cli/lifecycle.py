@@ -1,4 +1,4 @@
-"""`ventes start | stop | restart | status | logs | reset`: what they take and what they print."""
+"""`ventes start | stop | restart | status | logs | reset`: their options and output."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ventes import config
 from ventes.config import LOG_NAMES, Engine, Settings
 from ventes.errors import UsageError, VentesError
 
-EngineOption = Annotated[Engine | None, typer.Option(help="Which engine runs the two jobs, whatever ventes.toml says.")]
+EngineOption = Annotated[Engine | None, typer.Option(help="The engine that runs the two jobs; overrides ventes.toml.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def start(
     engine: EngineOption = None,
     foreground: Annotated[
-        bool, typer.Option("--foreground", help="Stay, show the logs, stop everything on Ctrl-C or SIGTERM.")
+        bool, typer.Option("--foreground", help="Stay, show the logs, and stop everything on Ctrl-C or SIGTERM.")
     ] = False,
     yes: YesOption = False,
 ) -> None:
     """Start what is down; return when sales are visible.
 
-    That is: Silver holds what the topic held, and the page answers. Safe to repeat: what runs is not touched. If a
-    part fails, or Ctrl-C ends it midway, what was started is stopped again. An engine other than the running one is
-    asked about first.
+    That is: Silver has all messages of the topic, and the page answers. Safe to repeat: running services are not
+    touched. If a service fails, or after Ctrl-C, everything that was started is stopped again. Before a change of the
+    running engine it asks.
     """
     from ventes.supervise import startup
 
@@ -51,12 +51,12 @@ def start(
 
 
 def stop(
-    everything: Annotated[bool, typer.Option("--all", help="Also the parts that were started by hand.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also services that were started by hand.")] = False,
 ) -> None:
     """Stop everything, without loss.
 
-    Each job finishes its batch; when the command returns, every process has ended. A part of this pipeline that
-    somebody started by hand is named and left alone, unless --all.
+    Each job finishes its batch; when the command returns, every process has ended. A service that was started by hand
+    is named and not stopped, unless --all is given.
     """
     from ventes.supervise import services, shutdown
 
@@ -73,7 +73,7 @@ def stop(
 def restart(engine: EngineOption = None, yes: YesOption = False) -> None:
     """Stop and start everything, or change engine.
 
-    With an --engine other than the running one, only the two jobs are replaced: it takes over where they stood.
+    With an --engine other than the running one, only the two jobs are replaced: they continue from the tables.
     """
     from ventes.supervise import preflight, service_records, shutdown, startup
 
@@ -93,10 +93,10 @@ def restart(engine: EngineOption = None, yes: YesOption = False) -> None:
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False) -> None:
-    """Show what runs, how far behind it is, what is wrong.
+    """Show the state, lag and problems of each service.
 
-    Exit code 1 if anything is not ready. Every word is checked when it is printed: processes by pid and start time,
-    the broker and the page by asking them, lag by the topic's and the tables' own positions.
+    Exit code 1 if a service is not ready. Everything is checked now: processes by pid and start time, the broker and
+    the page by asking them, the lag by the positions of topic and tables.
     """
     from ventes.check.status import status as ask
     from ventes.cli import status_text
@@ -111,10 +111,10 @@ def logs(
     services: Annotated[
         list[str] | None, typer.Argument(help=f"Of these: {', '.join(LOG_NAMES)}. Default: all.")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come, through rotations.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of each to begin with.")] = 10,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow new lines, also after a rotation.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Number of last lines of each log.")] = 10,
 ) -> None:
-    """Show the services' logs, each line after its service's name."""
+    """Show the services' logs, each line with its service's name."""
 
     from ventes.runtime.log_files import last_lines
 
@@ -183,7 +183,7 @@ def _url(settings: Settings) -> str:
 
 
 def _welcome(settings: Settings, engine: str, seconds: float) -> str:
-    """What a person needs to know once it runs."""
+    """The message after a start: address, logs, tables, next commands."""
     ventes = _called()
     log_names = ", ".join(str(settings.log(name)) for name in ("producer", "bronze", "silver", "page"))
     return "\n".join(
@@ -200,7 +200,7 @@ def _welcome(settings: Settings, engine: str, seconds: float) -> str:
 
 
 def _called() -> str:
-    """How this program is called from where the person is."""
+    """The command that runs this program, for the current folder."""
     found = shutil.which("ventes")
     program = Path(sys.executable).with_name("ventes")
     if found and Path(found).resolve() == program.resolve():

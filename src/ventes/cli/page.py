@@ -1,4 +1,4 @@
-"""The page, put together: the dashboard, and what asks the pipeline's services, which the dashboard may not import."""
+"""Connects the dashboard with the status function, which the dashboard must not import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ventes produce`, and the same as the guide's `producer.py`."""
+"""`ventes produce`, and the same as `producer.py`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import typer
 
 
 def produce(
-    rate: Annotated[str | None, typer.Option(help="Sales a second, or `max`. Default: producer.rate.")] = None,
-    count: Annotated[int | None, typer.Option(help="End after this many sales. Default: go on until stopped.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same sales (but for ids and times).")] = None,
+    rate: Annotated[str | None, typer.Option(help="Sales per second, or `max`. Default: producer.rate.")] = None,
+    count: Annotated[int | None, typer.Option(help="End after this many sales. Default: no limit.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed makes the same sales (except ids and times).")] = None,
     bad: Annotated[float, typer.Option(metavar="PERCENT", help="Share of malformed sales.")] = 0.0,
     late: Annotated[float, typer.Option(metavar="PERCENT", help="Share of sales older than the watermark.")] = 0.0,
     duplicates: Annotated[float, typer.Option(metavar="PERCENT", help="Share of sales followed by a repeat.")] = 0.0,
     bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Another broker.")] = None,
     topic: Annotated[str | None, typer.Option(help="Another topic. Default: kafka.topic.")] = None,
 ) -> None:
-    """Send sales to Kafka until Ctrl-C. None is lost: what Kafka has not acknowledged is sent by the next run."""
+    """Send sales to Kafka until Ctrl-C. None is lost: the next run sends sales that Kafka has not acknowledged."""
     from ventes import config
     from ventes.producer import loop
     from ventes.producer.options import Options, read_rate
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def _flags(bootstrap: str | None, topic: str | None) -> dict[str, Any]:
-    """The flags as settings; they win over file and environment."""
+    """The flags as settings; they override file and environment."""
     from ventes.errors import UsageError
     from ventes.setting_types import shown
 
@@ -68,7 +68,7 @@ def _flags(bootstrap: str | None, topic: str | None) -> dict[str, Any]:
 
 
 def _log_to(settings: Any, service: bool) -> None:
-    """The service's log is the guide's file; any other run has the terminal."""
+    """The service logs to its log file; any other run logs to the terminal."""
     import logging
 
     from ventes.runtime import logs

@@ -23,11 +23,11 @@ def rebuild(
     what: Annotated[What, typer.Argument(help="What to rebuild: the Silver tables.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Make Silver anew from Bronze's raw messages, under today's rules.
+    """Build Silver again from Bronze's raw messages, with the present rules.
 
-    For after a change of [rules] or [source], and for tables that were damaged: rejected sales that are valid now
-    become clean, once. The Silver job stops meanwhile and readers keep the old tables until the new ones are complete.
-    Interrupted, it goes on when called again.
+    Use it after a change of [rules] or [source], and for damaged tables: rejected sales that are valid now become
+    clean, once. The Silver job is stopped meanwhile; readers use the old tables until the new ones are complete. After
+    an interruption, call it again to continue.
     """
     from ventes.operations import rebuild as work  # here: DuckDB and Arrow take 0.3 s to import
     from ventes.runtime import logs
@@ -35,7 +35,7 @@ def rebuild(
 
     settings = config.load()
     if not yes:
-        question = f"Make {settings.silver} anew from {settings.bronze}?"
+        question = f"Build {settings.silver} again from {settings.bronze}?"
         if not sys.stdin.isatty():
             raise UsageError(f"cannot ask here: {question}", "add --yes to agree")
         if not typer.confirm(question):
@@ -52,6 +52,6 @@ def rebuild(
     result = work.rebuild(settings, lambda text: print(text, flush=True), progress, Stopper().install())
     progress("")
     if result is None:
-        raise VentesError("interrupted; Silver is as it was", "ventes rebuild silver goes on where it was")
+        raise VentesError("interrupted; Silver is as it was", "ventes rebuild silver continues where it was")
     was = "" if result.before is None else f" (before: {result.before[0]:,} clean, {result.before[1]:,} rejected)"
     print(f"rebuilt in {result.seconds:.1f} s: {result.clean:,} clean, {result.rejected:,} rejected{was}")

@@ -1,4 +1,4 @@
-"""`ventes recover`: go on after the topic changed under the bronze job."""
+"""`ventes recover`: continue after the topic has changed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import typer
 
 
 def recover(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
-    """Go on after the topic was created anew, expired, or lost its end.
+    """Continue after the topic was created again, expired, or lost its end.
 
-    The bronze job stops rather than skip messages silently. This says what differs and what going on means, asks, and
-    records it in gaps.jsonl beside the tables, where `ventes verify` takes it into account. No row is changed.
+    The Bronze job stops instead of skipping messages silently. This command shows the differences and the consequences
+    of continuing, asks, and records the gaps in gaps.jsonl in the lake, which `ventes verify` reads. No row is changed.
     """
     from ventes import config
     from ventes.lake import accepted_gaps
@@ -25,7 +25,7 @@ def recover(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")
         return
     for difference in found.differences:
         print(difference.text)
-    print("Going on means:")
+    print("Continuing means:")
     for line in found.lines():
         print(f"  {line}")
     print(f"  {found.lost} messages will never be read" if found.lost else "  no message that still exists is skipped")

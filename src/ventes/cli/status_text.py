@@ -1,4 +1,4 @@
-"""`ventes status` for people: the same words as `--json`, laid out."""
+"""`ventes status` as text: the same content as `--json`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ventes.runtime.pipeline_status import ServiceStatus, Status
 
 
 def render(status: Status) -> str:
-    """A few lines a service; no colours, so that it reads the same in a file."""
+    """A few lines per service, without colours, so that it is the same in a file."""
     return "\n".join(_lines(status))
 
 

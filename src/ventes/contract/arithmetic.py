@@ -1,6 +1,6 @@
-"""The one arithmetic of money: sums are exact decimals, means are rounded half up to cents, shares to 0.1 %.
+"""Arithmetic of money: sums are exact decimals, means are rounded half up to cents, shares to 0.1 %.
 
-Tables, page and command line compute means and shares here and nowhere else. `verify` has a rendering of its own
+Tables, page and command line compute means and shares only here. `verify` has its own implementation
 (check/recompute.py), and tests use plain Decimal division: both would show a mistake in this file.
 """
 

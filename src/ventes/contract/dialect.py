@@ -1,9 +1,9 @@
 """The pipeline's SQL files: written in Spark's dialect, translated for DuckDB by sqlglot.
 
-A file stands beside the code that runs it and is named by its path in this package: "engines/sql/clean". The statements
-in BOTH_ENGINES are run by Spark and by DuckDB; a test compares their rows. All others are run by DuckDB only, under
-either engine. `:name` in a file is a parameter; its value is put in as a literal, or, where it is an expression made
-with `fragment`, as that SQL.
+A file is in the package of the code that runs it and is named by its path: "engines/sql/clean". The statements in
+BOTH_ENGINES are run by Spark and by DuckDB; a test compares their rows. All others are run by DuckDB only, with either
+engine. `:name` in a file is a parameter; its value becomes a literal, or, if it was made with `fragment`, that SQL
+expression.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def fragment(expression: str) -> exp.Expr:
 
 @cache
 def _translated(name: str, dialect: Dialect) -> str:
-    """The statement with a slot for each parameter: translating takes 1–4 ms, too much for every lot."""
+    """The statement with a placeholder for each parameter, cached: translating takes 1–4 ms, too much for each lot."""
     statement = sqlglot.parse_one((PACKAGE / f"{name}.sql").read_text(encoding="utf-8"), read=_SOURCE)
     for placeholder in list(statement.find_all(exp.Placeholder)):
         placeholder.replace(exp.Var(this=f"__slot_{placeholder.name}__"))

@@ -11,7 +11,7 @@ OF_A_MESSAGE = {
     "not_json": "The text is not JSON.",
     "not_object": "It is JSON, but not an object.",
     "trailing_data": "Something follows the object.",
-    "duplicate_key": "A key stands twice in one object.",
+    "duplicate_key": "A key occurs twice in one object.",
     "time_unreadable": "The timestamp is not an ISO 8601 date and time.",
     "time_out_of_range": "The timestamp is before the year 2000, or more than 24 hours after the message arrived.",
     "duplicate": "The same sale came before.",
@@ -29,7 +29,7 @@ OF_A_FIELD = {
 
 
 def sentence(code: str) -> str:
-    """What a code means. One that this release does not know is returned as it is."""
+    """The sentence for a code. A code that is unknown to this release is returned unchanged."""
     kind, _, field = code.partition(":")
     if field:
         return OF_A_FIELD[kind].format(field) if kind in OF_A_FIELD else code

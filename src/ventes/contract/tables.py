@@ -33,10 +33,10 @@ EVENT_FIELDS = (
     "pays",
     "segment",
 )
-"""The eleven fields of a sale as it stands in JSON."""
+"""The eleven fields of a sale in JSON."""
 
 POSITION = ("topic_id", "partition", "offset")
-"""What identifies a Kafka message for ever."""
+"""The columns that identify a Kafka message."""
 
 
 SILVER_APP = "ventes-silver"
@@ -49,7 +49,7 @@ BRONZE = Table(
     stats=("vente_id", "topic_id", "partition", "offset", "kafka_ts", "timestamp"),
     schema=pa.schema(
         [
-            # the sale as sent, typed leniently: NULL where the text does not fit
+            # the fields as sent, converted where possible: NULL where the text does not fit the type
             ("vente_id", pa.int64()),
             ("client_id", pa.int64()),
             ("produit_id", pa.int64()),
@@ -61,16 +61,16 @@ BRONZE = Table(
             ("categorie", pa.string()),
             ("pays", pa.string()),
             ("segment", pa.string()),
-            # the verdict, given once, when the message is read
+            # the verdict, computed once, when the message is read
             ("motifs", pa.list_(pa.string())),  # [] = valid; never NULL
             ("_extra", pa.string()),  # unknown fields as a JSON object, NULL if none
-            # where it came from
+            # the position of the message in Kafka
             ("topic_id", pa.string()),
             ("partition", pa.int32()),
             ("offset", pa.int64()),
             ("kafka_ts", UTC),
             ("date_ingestion", UTC),
-            # the message as it was
+            # the raw message
             ("key", pa.binary()),
             ("value", pa.binary()),
             ("headers", HEADERS),
@@ -119,7 +119,7 @@ REJETS = Table(
     schema=pa.schema(
         [
             ("motifs", pa.list_(pa.string())),  # every reason, sorted; never empty
-            ("vente_id", pa.int64()),  # as far as it could be read
+            ("vente_id", pa.int64()),  # NULL where it could not be read
             ("value", pa.binary()),
             ("topic_id", pa.string()),
             ("partition", pa.int32()),

@@ -32,7 +32,7 @@ def to_address(as_of: AsOf) -> str:
 
 
 def from_address(text: str | None) -> AsOf | None:
-    """What `to_address` made; None for anything else."""
+    """The inverse of `to_address`; None for any other text."""
     table, at, number = (text or "").partition("@")
     if at and table in {known.name for known in ALL} and number.isdecimal() and len(number) < 19:
         return Version(table, int(number))

@@ -1,4 +1,4 @@
-"""What streamlit_dashboard.py may build upon: `spark`, and tabs to write into."""
+"""The objects for code in streamlit_dashboard.py: `spark`, and tabs to write into."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ventes.dashboard.spark import Spark
 
 
 class Board:
-    """`spark` as the guide's snippets know it; `tabs`: tab1 … tab4 of the guide, then the script's own tabs."""
+    """`spark`: `spark.sql` for the script's code; `tabs`: the built-in tab1 … tab4, then the script's own tabs."""
 
     def __init__(self, spark: Spark, tabs: Sequence[DeltaGenerator | OwnTab]) -> None:
         self.spark = spark
@@ -51,6 +51,6 @@ _WRITTEN = "_own_tabs"
 
 
 def tabs_to_show(labels: Sequence[str]) -> list[str]:
-    """Of the script's own tabs those that were written into in this session, or that the link asks for."""
+    """The script's own tabs that were written into in this session, or that the link opens."""
     written: set[str] = st.session_state.get(_WRITTEN, set())
     return [label for label in labels if label in written or st.query_params.get("tab") == label]

@@ -1,4 +1,4 @@
-"""Plotly figures from numbers, as the dictionaries that Plotly's JavaScript takes. Calm: one colour, thin lines. Pure.
+"""Plotly figures from numbers, as the dictionaries that Plotly's JavaScript takes. One colour, thin lines. Pure.
 
 Plain dictionaries, because building and checking graph_objects costs 20 ms a figure, more than all queries of a
 refresh. Names from the data go through text.plotly and stand as tick labels over numeric positions, so that two equal
@@ -23,7 +23,7 @@ SOFT = "rgba(47, 111, 222, 0.16)"
 SERIES = ("#2f6fde", "#e08a2c", "#2a9d8f", "#c2528b", "#8a6fd1", "#6b7785", "#b5a642")
 COUNT: Axis = {"tickformat": ",~s"}
 ROW = 34
-"""Pixels a horizontal bar."""
+"""Pixels per horizontal bar."""
 
 
 def money_axis(currency: str) -> Axis:
@@ -56,7 +56,7 @@ def bars(
         "zeroline": False,
     }
     height = max(180, ROW * len(places) + 90)
-    return _calm([trace], _values(title, axis), names, height=height, hovermode="closest", bargap=0.32)
+    return _base_layout([trace], _values(title, axis), names, height=height, hovermode="closest", bargap=0.32)
 
 
 def line(times: Sequence[str], values: Sequence[float], hover: Sequence[str], title: str, time_title: str) -> Figure:
@@ -72,7 +72,7 @@ def line(times: Sequence[str], values: Sequence[float], hover: Sequence[str], ti
         "customdata": list(hover),
         "hovertemplate": "%{customdata}<extra></extra>",
     }
-    return _calm([trace], _time(time_title), _values(title, None), height=420, hovermode="x")
+    return _base_layout([trace], _time(time_title), _values(title, None), height=420, hovermode="x")
 
 
 def columns(
@@ -92,7 +92,7 @@ def columns(
         "customdata": list(hover),
         "hovertemplate": "%{customdata}<extra></extra>",
     }
-    return _calm([trace], _time(time_title), _values(title, axis), height=420, hovermode="x", bargap=0.15)
+    return _base_layout([trace], _time(time_title), _values(title, axis), height=420, hovermode="x", bargap=0.15)
 
 
 def stacked(rows: pa.Table, series: str, value: str, title: str, time_title: str) -> Figure:
@@ -111,7 +111,7 @@ def stacked(rows: pa.Table, series: str, value: str, title: str, time_title: str
             }
         )
     layout = {"hovermode": "x unified", "bargap": 0.15, "showlegend": True, "barmode": "stack"}
-    return _calm(traces, _time(time_title), _values(title, None), height=320, **layout)
+    return _base_layout(traces, _time(time_title), _values(title, None), height=320, **layout)
 
 
 def lines(times: Sequence[str], series: Mapping[str, Sequence[float | None]], title: str, time_title: str) -> Figure:
@@ -132,7 +132,7 @@ def lines(times: Sequence[str], series: Mapping[str, Sequence[float | None]], ti
             }
         )
     axis = _values(title, {})
-    return _calm(traces, _time(time_title), axis, height=380, hovermode="x unified", showlegend=True)
+    return _base_layout(traces, _time(time_title), axis, height=380, hovermode="x unified", showlegend=True)
 
 
 def _time(title: str) -> Axis:
@@ -143,7 +143,7 @@ def _values(title: str, axis: Axis | None) -> Axis:
     return {"title": {"text": title, "standoff": 12}, "rangemode": "tozero", **(COUNT if axis is None else axis)}
 
 
-def _calm(traces: list[dict[str, Any]], x: Axis, y: Axis, height: int, **layout: Any) -> Figure:
+def _base_layout(traces: list[dict[str, Any]], x: Axis, y: Axis, height: int, **layout: Any) -> Figure:
     return {
         "data": traces,
         "layout": {

@@ -1,4 +1,4 @@
-"""The pipeline, drawn: SVG in the colours of the page's theme."""
+"""A diagram of the pipeline: SVG in the colours of the page's theme."""
 
 from __future__ import annotations
 

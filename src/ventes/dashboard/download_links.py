@@ -1,8 +1,8 @@
-"""Who may download what: links of the page, each a random ticket that belongs to one session.
+"""Download links of the page: each is a random ticket that belongs to one session.
 
-A ticket names nothing: no path, no table and no SQL is taken from an address. It works while its session is connected
-(and comes back with it), for the host name under which that session opened the page, until it was not used for
-LIFETIME_SECONDS. Streamlit has compared that name with server.allowedHosts before the session began.
+A ticket contains no path, no table and no SQL. It is valid while its session is connected (also after a reconnection),
+for the host name with which that session opened the page, until it was not used for LIFETIME_SECONDS. Streamlit has
+compared that name with server.allowedHosts before the session began.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from ventes.query.csv_child import CsvTask
 
 LIFETIME_SECONDS = 600.0
-"""Without a run of the page in its session and without a download."""
+"""A ticket expires after this time without a run of the page in its session and without a download."""
 LINKS_OF_A_VIEWER = 16
-"""The one that was shown least recently is dropped."""
+"""Links at most; the one that was shown least recently is dropped."""
 
 
 class LinkRefused(Exception):
@@ -67,7 +67,7 @@ class DownloadLinks:
         self._guard = threading.Lock()
 
     def keep(self, viewer: Viewer) -> None:
-        """The viewer is there: its links stay valid. To be called in every run of the page."""
+        """Keep the viewer's links valid. Call it in every run of the page."""
         viewer.connected = True
         viewer.used = self._clock()
 
@@ -81,11 +81,11 @@ class DownloadLinks:
             ticket = known[0] if known else secrets.token_urlsafe(24)
             for other in known or mine[: 1 - LINKS_OF_A_VIEWER]:
                 del self._links[other]
-            self._links[ticket] = _Link(viewer, what, download)  # at the end: shown most recently
+            self._links[ticket] = _Link(viewer, what, download)  # moved to the end: shown most recently
             return f"{self.prefix}{ticket}"
 
     def find(self, ticket: str, host: str) -> tuple[Viewer, Download]:
-        """What `ticket` stands for. Raises LinkRefused."""
+        """The download of `ticket`. Raises LinkRefused."""
         with self._guard:
             link = self._links.get(ticket)
             if link is None or not link.viewer.connected or self._expired(link.viewer):

@@ -1,9 +1,9 @@
-"""CSV over HTTP while it is made: `<base>/csv/<ticket>`, an ASGI application inside the page's server.
+"""Streams CSV files over HTTP: `<base>/csv/<ticket>`, an ASGI application inside the page's server.
 
-Each file is written by a child process (query/csv_child.py), and what it writes is passed on as the browser takes it:
-the page holds nothing in memory or on disk, and goes on meanwhile. The child is killed when the reader leaves, at
-whatever moment, when the reader takes nothing for too long, and when the page ends. A file that fails midway is broken
-off, so that no browser takes half a file for the whole.
+Each file is written by a child process (query/csv_child.py), and its output is sent at the speed of the client: the
+page keeps nothing of it in memory or on disk, and is not blocked. The child is killed when the client disconnects, when
+the client reads nothing for too long, and when the page ends. After an error the connection is aborted, so that no
+browser takes a partial file for a complete one.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ from ventes.query import csv_child
 from ventes.runtime.child_environment import variables
 
 PIECE = 256 << 10
-"""Bytes that are passed on at once. A reader that takes less than this in `stall_seconds` counts as one that takes
-nothing."""
+"""Bytes sent at a time. A client that reads less than this in `stall_seconds` counts as stalled."""
 CHILD = (sys.executable, "-I", str(Path(csv_child.__file__).resolve()))
 
 _log = logging.getLogger("ventes.page")
@@ -39,15 +38,15 @@ _log = logging.getLogger("ventes.page")
 
 @dataclass(frozen=True)
 class DownloadLimits:
-    """How many files at the same time, and how long the server waits."""
+    """Limits of parallel downloads, and timeouts."""
 
     in_all: int = 4
-    """Each takes some 300 MB and a core while it is made."""
+    """Downloads of all viewers at the same time; each takes about 300 MB and one core."""
     of_a_viewer: int = 2
     wait_seconds: float = 15.0
-    """For a place; then the answer is 429 (the viewer's own places are taken) or 503."""
+    """Seconds to wait for a free place; then the answer is 429 (the viewer's limit) or 503 (the limit of all)."""
     stall_seconds: float = 60.0
-    """A reader that takes nothing for so long is dropped."""
+    """A client that reads nothing for so long is disconnected."""
 
 
 class DownloadServer:
@@ -65,7 +64,7 @@ class DownloadServer:
         self._ending = False
 
     def stop(self) -> None:
-        """End all downloads, and refuse new ones. To be called in the event loop."""
+        """End all downloads, and refuse new ones. Call it in the event loop."""
         self._ending = True
         for running in self._running:
             running.cancel()
@@ -133,7 +132,7 @@ class DownloadServer:
 
     @asynccontextmanager
     async def _child(self, download: Download) -> AsyncIterator[Process]:
-        """The process that writes the file; killed at the end, whatever it is doing."""
+        """The process that writes the file; killed at the end of the block."""
         task = await anyio.to_thread.run_sync(lambda: download.task().to_json())
         process = await asyncio.create_subprocess_exec(
             *self._command,
@@ -155,7 +154,7 @@ class DownloadServer:
             with anyio.CancelScope(shield=True), suppress(ProcessLookupError):
                 process.kill()
             with anyio.CancelScope(shield=True):
-                await process.communicate()  # to the end of its output: else the pipe would stay open
+                await process.communicate()  # read to the end of its output, else the pipe would stay open
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
@@ -166,7 +165,7 @@ async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
 
 @asynccontextmanager
 async def _taken(places: anyio.Semaphore, seconds: float, refusal: LinkRefused) -> AsyncIterator[None]:
-    """One of the places, for as long as the block runs. Raises `refusal` if none becomes free within `seconds`."""
+    """Occupies a place while the block runs. Raises `refusal` if none becomes free within `seconds`."""
     try:
         with anyio.fail_after(seconds):
             await places.acquire()
@@ -185,7 +184,7 @@ def _headers(download: Download) -> dict[str, str]:
     return {
         "Content-Disposition": f'attachment; filename="{download.name}"',
         "Cache-Control": "no-store",
-        "Content-Encoding": "identity",  # else Streamlit compresses it, which takes longer than making it
+        "Content-Encoding": "identity",  # otherwise Streamlit compresses it, which takes longer than writing it
     }
 
 

@@ -33,7 +33,7 @@ def show(snapshots: TableSnapshots) -> None:
 
 
 def offer(label: str, what: Hashable, download: Download) -> bool:
-    """Show a link, or say why there is none (False). `what` tells the file from others."""
+    """Show a link, or a message why there is none (False). `what` identifies the file."""
     if LINKS.prefix is None:
         st.caption("Download links need the page that `ventes start` runs. The command does the same:")
         return False
@@ -43,7 +43,7 @@ def offer(label: str, what: Hashable, download: Download) -> bool:
 
 
 def keep_links() -> None:
-    """This session is there: its links stay valid. To be called in every run of the page."""
+    """Keep this session's links valid. Call it in every run of the page."""
     if LINKS.prefix is not None:
         LINKS.keep(_viewer())
 
@@ -56,6 +56,6 @@ def _viewer() -> Viewer:
 
 @st.cache_resource(scope="session", on_release=lambda viewer: viewer.leave(), show_spinner=False)
 def _connected(_viewer: Viewer) -> Viewer:
-    """Streamlit empties the cache of a session when its browser disconnects: that tells when a viewer leaves."""
+    """Cached per session: Streamlit clears that cache when the browser disconnects, which ends the viewer's links."""
     _viewer.connected = True
     return _viewer

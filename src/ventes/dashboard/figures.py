@@ -26,9 +26,9 @@ from ventes.contract.dialect import fragment
 Row = dict[str, Any]
 
 POINTS = 400
-"""At most so many points in a line: more than a screen can show."""
+"""Points per line at most: more than a screen can show."""
 STEPS = (1, 5, 15, 60, 360, 1440, 10080)
-"""Minutes between two points, from which the finest that fits is taken."""
+"""Minutes between two points; the smallest value that gives at most POINTS points is used."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ class Timeline:
 def timeline(con: duckdb.DuckDBPyConnection, zone: str, points: int = POINTS) -> Timeline:
     """Sales over time, as fine as at most `points` points allow.
 
-    Zones differ from UTC by quarters of an hour, so minutes are summed to quarters first: converting is what costs.
+    Offsets of zones are multiples of 15 minutes, so minutes are summed to quarters of an hour before the expensive
+    conversion to the zone.
     """
     first, last = _row(con, "SELECT min(minute), max(minute) FROM minutes")
     span = (last - first).total_seconds() / 60 if first else 0
@@ -123,7 +124,7 @@ def timeline(con: duckdb.DuckDBPyConnection, zone: str, points: int = POINTS) ->
 
 
 def spending(con: duckdb.DuckDBPyConnection, standard_from: Decimal, premium_from: Decimal) -> pa.Table:
-    """Clients by what they spent in all: segment_depense, clients, revenue, sales. All three rows, richest first.
+    """Clients by their total spending: segment_depense, clients, revenue, sales. Always three rows, Premium first.
 
     The two thresholds have at most 6 decimals.
     """
@@ -136,13 +137,13 @@ def spending(con: duckdb.DuckDBPyConnection, standard_from: Decimal, premium_fro
         "coalesce(sum(bought), 0)::BIGINT AS sales "
         "FROM (VALUES ('Premium', 1), ('Standard', 2), ('Economy', 3)) AS s(segment_depense, rank) "
         "LEFT JOIN named USING (segment_depense) GROUP BY s.segment_depense, rank ORDER BY rank",
-        [f"{premium_from:f}", f"{standard_from:f}"],  # as text: DuckDB takes Decimal("5E+2") for 5.00
+        [f"{premium_from:f}", f"{standard_from:f}"],  # as text: DuckDB reads Decimal("5E+2") as 5.00
     ).to_arrow_table()
 
 
 @dataclass(frozen=True)
 class Loyalty:
-    """Clients who bought at least `loyal_from` times in all, and what they brought."""
+    """Clients with at least `loyal_from` purchases, and their revenue."""
 
     clients: int
     loyal: int

@@ -1,7 +1,7 @@
-"""Questions that no roll-up answers, asked of each data file once.
+"""Sums that no roll-up has, computed once for each data file and cached.
 
-A data file never changes, so its part of a sum is computed once and kept: after an append only the new file is read,
-however large the table is. After a compaction (files replaced by one) the sum is computed anew.
+A data file never changes, so its part of a sum is computed once: after an append only the new file is read, however
+large the table is. After a compaction (files replaced by one) the sum of the new file is computed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ventes.deltalog.actions import DataFile
 from ventes.deltalog.snapshot import Snapshot
 
 KEPT = 32
-"""Questions whose answers are kept; the least recently asked one is dropped."""
+"""Questions whose answers are cached; the least recently used one is dropped."""
 PIECES = 40
-"""Answers of single files that are kept apart before they are summed up."""
+"""Answers of single files that are kept separately before they are added up."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class GroupedSums:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of the rows of `table` that meet `condition` (SQL with parameters `values`)."""
+    """Grouped sums over the rows of `table` that meet `condition` (SQL with parameters `values`)."""
 
     name: Hashable
     table: str
@@ -45,7 +45,7 @@ class Question:
     condition: str = "true"
     values: tuple[object, ...] = ()
     keep: Callable[[DataFile], bool] | None = None
-    """Which files may hold such rows; None: any."""
+    """Whether a file may contain such rows; None: all files may."""
 
 
 _SALES = {

@@ -1,4 +1,4 @@
-"""What a viewer asked to see: period, country, segment, category. Pure; the widgets are in sidebar.py."""
+"""The viewer's filters: period, country, segment, category. Pure; the widgets are in sidebar.py."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The line at the top: how new the newest sale is, how far behind each job is, and what to do where something is wrong.
+"""The line at the top: time of the newest sale, lag of each job, and problems with the next step.
 
-It is green only on an answer of the last seconds (status_poller.py).
+It is green only with an answer of the last seconds (status_poller.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ventes.runtime.durations import in_words
 from ventes.runtime.pipeline_status import ServiceStatus, Status
 
 BEHIND_SECONDS = 20.0
-"""A job this far behind is amber."""
+"""Lag in seconds from which a job is amber."""
 
 Level = Literal["ok", "warn", "bad", "unknown"]
 
@@ -35,7 +35,7 @@ class PipelineHealth:
 
 
 def health_of(answer: Status | None) -> PipelineHealth:
-    """What the answer means for a viewer. Pure."""
+    """The pipeline's status as level and problems. Pure."""
     if answer is None:
         return PipelineHealth("unknown")
     together: dict[tuple[Level, str], list[str]] = {}
@@ -56,12 +56,12 @@ def _listed(titles: list[str]) -> str:
 def _problem(service: ServiceStatus) -> tuple[Level, str] | None:
     """Level, and what is wrong, to be read after the service's name; equal for services with the same trouble."""
     if service.name == "page":
-        return None  # it runs: it shows this line
+        return None  # the page runs, because it shows this line
     if not service.ok:
         reason = service.reason or "no reason is known; `ventes doctor` looks for one"
         level: Level = "warn" if service.state in ("starting", "waiting", "restarting", "stopping") else "bad"
         if service.name == "producer":
-            level = "warn"  # the figures stay true without it; only nothing new comes
+            level = "warn"  # the figures stay correct without it; there are only no new sales
         return level, f" – {service.state}: {reason}"
     if service.lag_seconds is not None and service.lag_seconds > BEHIND_SECONDS and service.lag_messages:
         return "warn", (

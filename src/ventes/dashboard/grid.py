@@ -1,8 +1,8 @@
 """Rows as a table that shows every number exactly.
 
-The browser holds a number as a double: a whole number beyond 2^53, or a decimal of more than 15 digits, would be shown
-as another one. A column that has one is sent as text. Columns are Arrow's, not pandas': pandas makes a float of every
-integer in a column with a gap.
+The browser stores numbers as doubles: an integer above 2^53, or a decimal with more than 15 digits, would be changed. A
+column with such a number is sent as text. Columns are Arrow's, not pandas': pandas converts the integers of a column
+with missing values to floats.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ventes.dashboard import text
 WHOLE = 2**53
 DIGITS = 15
 LONG = 9
-"""Characters of a number from which its column gets a width."""
+"""From this length of its numbers a column gets an explicit width."""
 IDENTIFIERS = ("Client", "partition", "offset")
-"""Columns of whole numbers that only name something, beside those that end in `_id`: without thousands separators."""
+"""Integer columns that are identifiers, besides those that end in `_id`: without thousands separators."""
 
 
 def arrow_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -86,13 +86,13 @@ def _fits_a_double(kind: pa.DataType, bounds: list[Decimal]) -> bool:
 
 
 def _width(texts: Sequence[str]) -> int | None:
-    """Pixels, for a column of long numbers: the grid takes one among short ones for an outlier and cuts it off."""
+    """Pixels, for a column of long numbers: the grid's automatic width ignores one long number among short ones."""
     longest = max(map(len, texts), default=0)
     return 24 + 8 * longest if longest > LONG else None
 
 
 def _pattern(name: str, kind: pa.DataType, currency: str | None) -> str | None:
-    """Thousands separated, but in numbers that only name something."""
+    """With thousands separators, except for identifiers."""
     if currency is not None:
         safe = currency.replace("%", "%%")
         return f"{safe}%,.2f" if len(currency) == 1 else f"%,.2f {safe}"

@@ -48,7 +48,7 @@ class NewestRows:
         """
         live = frozenset(file.path for file in snapshot.files)
         seen, kept = self._kept.get((snapshot.path, rows), (frozenset[str](), None))
-        if kept is None or not seen <= live:  # files were merged: rows that are kept would come twice
+        if kept is None or not seen <= live:  # files were merged: cached rows would appear twice
             found = read(newest_files(snapshot, rows))
         elif fresh := (live - seen) & newest_files(snapshot, rows):
             found = pa.concat_tables([kept, read(fresh)])

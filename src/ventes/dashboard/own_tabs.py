@@ -1,7 +1,7 @@
-"""Tabs of one's own: each *.py in the folder settings.page.tabs is a tab, without editing the page.
+"""User tabs: each *.py in the folder settings.page.tabs is a tab, without editing the page.
 
-A file has `render(view)` and may have LABEL and LIVE; docs/dashboard.md shows one. Files are read anew when they
-change. A file that cannot be loaded is a tab too: it says why.
+A file has `render(view)` and may have LABEL and LIVE; docs/dashboard.md shows one. Files are loaded again when they
+change. A file that cannot be loaded gives a tab with the error.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _load(path: Path) -> Tab:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return Tab(str(getattr(module, "LABEL", label)), module.render, bool(getattr(module, "LIVE", True)))
-    except Exception as error:  # not our file: whatever it raises is shown in its tab
+    except Exception as error:  # a user's file: any exception is shown in its tab
         return Tab(label, _broken(path, f"{type(error).__name__}: {error}"))
 
 

@@ -1,7 +1,7 @@
 """The page, in order: line at the top, five figures, tabs. `render()` is one run of the script for one session.
 
-What refreshes by itself is in fragments: they run on a timer, find their results by table version, and so compute
-nothing while nothing was committed.
+The parts that refresh automatically are Streamlit fragments: they run on a timer and cache their results by table
+version, so they compute nothing while nothing was committed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from ventes.errors import VentesError
 from ventes.runtime.umask import keep_private
 
 GUIDE = 4
-"""The first tabs are the guide's: tab1 … tab4."""
+"""The first built-in tabs are tab1 … tab4 of streamlit_dashboard.py."""
 LINE_SECONDS = 5
 """The line at the top is refreshed at least this often, however slowly the figures are."""
 IDLE_SECONDS = 60
-"""A paused page runs this often: so that its download links stay valid."""
+"""A paused page runs this often, which keeps its download links valid."""
 
 
 def render(own_tabs: Sequence[str] = (), ask_status: AskStatus | None = None) -> Board:
@@ -58,7 +58,7 @@ def render(own_tabs: Sequence[str] = (), ask_status: AskStatus | None = None) ->
         snapshots = state.tables.read_shared(choices.as_of)
         return View(settings, snapshots, choices.filters, Spark(snapshots))
 
-    line = st.container()  # filled last: the pipeline's status may take seconds, and the figures need not wait for it
+    line = st.container()  # filled last: the pipeline's status may take seconds, and the figures must not wait for it
     st.fragment(_figures, run_every=every, key="figures")(view)
     shown = _tabs(settings, own_tabs, every, view)
     with line:
@@ -83,7 +83,7 @@ def _composed_ask_status() -> AskStatus:
 
 
 def _tabs(settings: Settings, own: Sequence[str], every: int | None, view: Callable[[], View]) -> list[Any]:
-    """Draw all tabs, and fill the one that is open; returns what the script may write into: the guide's, its own."""
+    """Draw all tabs, and fill the one that is open; returns the tabs for the script: tab1 … tab4, then its own."""
     ours, from_files = built_in(settings), tabs_of(settings.tabs)
     tabs = [*ours, *from_files]
     labels = [*(tab.label for tab in ours), *(text.markdown(tab.label, 40) for tab in from_files)]
@@ -118,8 +118,8 @@ def _tab(tab: Tab, view: Callable[[], View]) -> None:
 
 
 def _pulse(state: PageState, spark: Spark, follow: bool) -> None:
-    """Draws nothing. What the script itself draws is outside the fragments: it is run anew when it asked the tables and
-    they changed (`follow`: unless the page is paused)."""
+    """Draws nothing. The script's own output is outside the fragments: the script is run again if it queried tables
+    that have changed (`follow`: unless the page is paused)."""
     state.heartbeat.beat()
     downloads.keep_links()
     if follow and spark.used and state.tables.read_shared().versions != spark.versions:
@@ -127,7 +127,7 @@ def _pulse(state: PageState, spark: Spark, follow: bool) -> None:
 
 
 def _guarded(show: Callable[[], None]) -> None:
-    """A table that cannot be read now is shown as a sentence, and the next refresh tries again."""
+    """Shows a message for a table that cannot be read now; the next refresh tries again."""
     try:
         show()
     except NotReadable as reason:

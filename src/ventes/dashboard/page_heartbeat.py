@@ -20,7 +20,7 @@ class PageHeartbeat:
         self._guard = threading.Lock()
 
     def beat(self) -> None:
-        """Say that the page runs. To be called in every run of the page: without a viewer there is no record."""
+        """Write the heartbeat. Call it in every run of the page; without a viewer it is not renewed."""
         with self._guard:
             if time.monotonic() >= self._next:
                 self._next = time.monotonic() + PERIOD_SECONDS

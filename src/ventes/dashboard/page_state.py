@@ -1,6 +1,6 @@
-"""What one pipeline's page keeps for as long as the process runs, for all sessions together.
+"""Objects of the page that exist as long as the process and are shared by all sessions.
 
-Streamlit runs the script anew for each session and interaction but keeps imported modules, so it is kept in this one.
+Streamlit runs the script again for each session and interaction but keeps imported modules, so they are in this one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def state_of(settings: Settings, ask_status: AskStatus) -> PageState:
 
 
 def settings_in_force() -> Settings:
-    """The settings, read anew when their file or the environment changed. Raises ConfigError."""
+    """The settings, read again when their file or the environment changed. Raises ConfigError."""
     path = config_path()
     changed = path.stat().st_mtime if path.exists() else 0.0
     return _loaded(path, changed, frozenset(item for item in os.environ.items() if item[0].startswith("VENTES_")))

@@ -1,8 +1,8 @@
-"""Plotly charts that stay where they are while their data changes.
+"""Plotly charts that are updated in place.
 
-Streamlit's own chart is removed and built anew whenever its data changes (1.65 makes its identity from the data, key or
-not): with each sale it blinks, and the viewer's zoom is lost. This component hands the figure to Plotly.react, which
-updates it in place. plotly.min.js is the one inside the plotly package, served by Streamlit's component route.
+Streamlit's own chart is removed and created again whenever its data changes (1.65 computes its identity from the data,
+with or without a key): with each sale it flickers, and the viewer's zoom is lost. This component passes the figure to
+Plotly.react, which updates it in place. plotly.min.js is served from the plotly package by Streamlit's component route.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _component(_runtime: Runtime) -> tuple[ComponentRenderer, str]:
 def show(figure: Any, key: str, config: Mapping[str, Any], label: str) -> None:
     """Draw `figure`: a Plotly figure, or the dictionary of one.
 
-    One `key`, one chart. `label` says what it shows to those who cannot see it.
+    One `key`, one chart. `label` is the text alternative for screen readers.
     """
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     draw, files = _component(get_instance())

@@ -1,4 +1,4 @@
-"""Which rows answer a figure: those of a roll-up where it can, else those of ventes_clean; and the newest rows."""
+"""The source of a figure: a roll-up if it has the columns, else ventes_clean; and the newest rows."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ ROLLUPS = {
     "products": (PAR_PRODUIT.name, frozenset({"category"})),
     "minutes": (PAR_MINUTE.name, frozenset({"period"})),
 }
-"""View → the roll-up whose rows it holds, and the filters that this roll-up can answer."""
+"""View → the roll-up with its rows, and the filters that this roll-up supports."""
 
 VALUE_BYTES = 2000
-"""Of a message's raw bytes, at most so many are read to show it: it may have megabytes."""
+"""Bytes of a raw message that are read to show it: it may have megabytes."""
 LARGE_BYTES = 4 << 20
 """Of files larger than this together, the narrow columns are read first, to find the rows that are needed."""
 
 
 def tables_for(filters: Filters, *views: str) -> tuple[str, ...]:
-    """The tables whose versions decide what the `views` hold."""
+    """The tables that the `views` are computed from."""
     return tuple(ROLLUPS[view][0] if filters.used <= ROLLUPS[view][1] else CLEAN.name for view in views)
 
 

@@ -58,7 +58,7 @@ class ResultCache:
 
     def _keep(self, key: Hashable, result: Future[Any], size: int) -> None:
         if self._results.get(key) is not result:
-            return  # dropped meanwhile
+            return  # it was dropped meanwhile
         if size > self._bytes:
             del self._results[key]
         else:

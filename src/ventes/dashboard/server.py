@@ -1,9 +1,9 @@
-"""What the page's web server has beyond Streamlit's: downloads, security headers, a check of the host name, limits for
-connections, an end within seconds.
+"""Additions to Streamlit's web server: downloads, security headers, a check of the host name, limits for connections, a
+stop within seconds.
 
-streamlit_server.py makes the server: `streamlit.starlette.App`, Streamlit's documented way to add routes, is given
+streamlit_server.py creates the server: `streamlit.starlette.App` (Streamlit's documented way to add routes) with
 `options()`. `ventes start` runs that file. A page started by hand (`streamlit run streamlit_dashboard.py`) is the same
-page without what is here.
+page without these additions.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def options(downloads: DownloadServer | None = None, connections: Connections | 
                 st.__version__, prefix,
             )  # fmt: skip
         watching.watch_next_server(asyncio.get_running_loop())
-        # the first viewer need not wait for it
+        # load it now, so that the first viewer does not wait for it
         threading.Thread(target=import_module, args=(COMPOSED_BY,), name="preload", daemon=True).start()
         with _ending_soon(serving):
             _log.info("the page runs, pid %d", os.getpid())
@@ -147,7 +147,7 @@ def _is_this_machine(client: tuple[str, int] | None) -> bool:
 
 
 async def _serves(app: ASGIApp, path: str) -> bool:
-    """Whether `app` answers a download's address itself, in our words: the page's own check at its start."""
+    """Whether `app` routes a download's address to our code: a self-test at the page's start."""
     answer: list[Message] = []
 
     async def receive() -> Message:
@@ -171,7 +171,7 @@ async def _serves(app: ASGIApp, path: str) -> bool:
 def _ending_soon(downloads: DownloadServer) -> Iterator[None]:
     """While the block runs, SIGTERM and SIGINT end the downloads, and the process within END_SECONDS.
 
-    The server itself would wait without end for a reader that takes nothing. Its own handler is called too.
+    The server itself would wait without limit for a client that reads nothing. Its own handler is called too.
     """
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in END_SIGNALS}
@@ -196,14 +196,14 @@ def _ending_soon(downloads: DownloadServer) -> Iterator[None]:
 
 
 def _end_at_once(number: int) -> None:
-    """The kernel closes what is still open."""
+    """End the process; the kernel closes open connections."""
     _log.warning("connections were still open %g s after %s", END_SECONDS, signal.Signals(number).name)
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
 
 
 def _log_script_error(error: Exception) -> None:
-    """Streamlit shows the viewer that something failed; here is what."""
+    """Log the script's error: Streamlit shows the viewer only that there was one."""
     _log.error("the page's script failed", exc_info=error)
 
 
@@ -218,7 +218,7 @@ def _begin_log() -> None:
     """The page's log, with the warnings and errors of the web server in it."""
     try:
         logs.setup("page", load())
-    except (VentesError, OSError) as error:  # the page shows what is wrong with the settings
+    except (VentesError, OSError) as error:  # the page shows the error of the settings
         _log.error("%s", error)
         return
     logging.getLogger("uvicorn.error").addHandler(_Forward(logging.WARNING))

@@ -18,7 +18,7 @@ from ventes.dashboard.source import LiveTables, NotReadable
 
 @dataclass(frozen=True)
 class Choices:
-    """What the viewer chose."""
+    """The viewer's choices."""
 
     refresh_seconds: int
     paused: bool
@@ -43,7 +43,7 @@ def show(settings: Settings, tables: LiveTables) -> Choices:
 
 
 def _boxes(settings: Settings, tables: LiveTables, as_of: AsOf | None) -> None:
-    """A box is filled when it is opened: closed ones cost nothing."""
+    """The content of a box is computed only while it is open."""
     boxes: dict[str, tuple[str, Callable[[], None]]] = {
         "Downloads": ("download", lambda: downloads.show(tables.read(as_of))),
         "System Architecture": ("account_tree", lambda: diagram.show(settings)),
@@ -196,7 +196,7 @@ def _described(settings: Settings, tables: LiveTables, chosen: AsOf) -> str:
 
 
 def _go_to(target: AsOf | None, asked_by: str = "") -> None:
-    """Put it into the address; the other ways to choose are emptied."""
+    """Put it into the address; clear the other inputs."""
     if target is None:
         st.query_params.pop("at", None)
     else:

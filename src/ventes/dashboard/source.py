@@ -1,7 +1,7 @@
-"""The tables as the page reads them, and what it keeps of them for all sessions together.
+"""The tables as the page reads them, and the caches that all sessions share.
 
-`LiveTables` follows the log of every table (a stat call where nothing was committed). `TableSnapshots` is what one
-refresh sees: the snapshot of each table that could be read, and a sentence for each that could not.
+`LiveTables` follows the log of every table (one stat call if nothing was committed). `TableSnapshots` is for one
+refresh: the snapshot of each table that could be read, and a message for each that could not.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MEMORY_MB = 1024
 """For all queries of the page together."""
 
 SHARED_SECONDS = 0.05
-"""How old snapshots may be that `read_shared` gives out again."""
+"""Maximum age of snapshots that `read_shared` returns again."""
 SHARED_WHILE_READING_SECONDS = 1.0
 """The same, while another thread is reading."""
 
@@ -135,8 +135,8 @@ class LiveTables:
     def read_shared(self, at: AsOf | None = None) -> TableSnapshots:
         """As `read`, but now may be up to SHARED_SECONDS old (SHARED_WHILE_READING_SECONDS while another thread reads).
 
-        A page asks seven times while it is drawn: 50 sessions at once would queue for 2,800 locks, each with a stat
-        call behind it, and cost a quarter more CPU.
+        A page calls it seven times while it is drawn: 50 sessions at once would wait for 2,800 locks, each with a stat
+        call, and take a quarter more CPU.
         """
         if at is not None:
             return self.read(at)
@@ -148,7 +148,7 @@ class LiveTables:
             assert last is not None
             return last[1]
         try:
-            if self._last is last:  # else another thread read while this one waited
+            if self._last is last:  # otherwise another thread read while this one waited
                 began = time.monotonic()
                 self._last = (began, self.read())
             assert self._last is not None
@@ -192,7 +192,7 @@ class LiveTables:
         except VersionGone:
             return TableSnapshots(self, {}, dict.fromkeys(BY_NAME, self._why_gone(at)))
         except LakeDamaged:
-            return self._at_time(None)  # which says what is wrong with the table
+            return self._at_time(None)  # its messages name the problem of the table
         return self._at_time(after - timedelta(milliseconds=1), {at.table: snapshot})
 
     def _why_gone(self, at: Version) -> str:

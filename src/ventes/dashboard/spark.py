@@ -1,4 +1,4 @@
-"""`spark.sql(...)`, as the guide's snippets know it, answered without Spark: by DuckDB in a sandboxed child process."""
+"""`spark.sql(...)` for code on the page, without Spark: DuckDB runs the query in a sandboxed child process."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _NULLABLE = {
 
 
 class Result:
-    """What `spark.sql` gives back. Streamlit's charts and tables take it as it is.
+    """The result of `spark.sql`. Streamlit's charts and tables accept it directly.
 
     `toPandas()` has a plain index; for charts, leading columns of text become the index, so that they name the bars.
     Decimals are exact in `collect()` and floats in pandas, which charts need; integers are exact in both.
@@ -106,7 +106,7 @@ class Result:
         return self._table.cast(pa.schema(fields)).to_pandas(types_mapper=nullable.get)
 
     def to_pandas(self) -> pd.DataFrame:
-        """What st.bar_chart and its like take."""
+        """Called by st.bar_chart and similar functions."""
         frame = self.toPandas()
         names = []
         for field in self._table.schema:
@@ -122,7 +122,7 @@ class Result:
 
 
 class Spark:
-    """What the guide's snippets call `spark`. Reads bronze_data and the Silver tables as they are in this refresh."""
+    """The object `spark` for code on the page. Reads bronze_data and the Silver tables as of this refresh."""
 
     def __init__(self, snapshots: TableSnapshots) -> None:
         self._snapshots = snapshots
@@ -130,7 +130,7 @@ class Spark:
         self.used = False
 
     def sql(self, query: str) -> Result:
-        """One SELECT in Spark's dialect. What cannot be answered is said on the page, and the result is empty."""
+        """One SELECT in Spark's dialect. An error is shown on the page, and the result is empty."""
         self.used = True
         try:
             answer = ask(self._snapshots, query)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from ventes.runtime.pipeline_status import Status
 
 PAUSE_SECONDS = 3.0
-"""Between an answer and the next question."""
+"""Seconds between an answer and the next request."""
 FRESH_SECONDS = 8.0
-"""An older answer is no answer."""
+"""Maximum age of an answer in seconds."""
 IDLE_SECONDS = 45.0
 """The thread ends after so long without a call of `latest`; a page refreshes every 30 s at the slowest."""
 FIRST_ANSWER_SECONDS = 2.5
@@ -22,7 +22,7 @@ _log = logging.getLogger("ventes.page")
 
 
 class StatusPoller:
-    """Calls `ask` again and again for as long as `latest` is called. Threads may share it."""
+    """Calls `ask` repeatedly as long as `latest` is called. Thread-safe."""
 
     def __init__(
         self, ask: Callable[[], Status], pause_seconds: float = PAUSE_SECONDS, idle_seconds: float = IDLE_SECONDS
@@ -53,7 +53,7 @@ class StatusPoller:
         while True:
             try:
                 self._answer = self._ask()
-            except Exception as error:  # the status is shown as unknown; the next question may be answered
+            except Exception as error:  # the status is shown as unknown; the next request may succeed
                 if isinstance(error, RuntimeError) and "shutdown" in str(error):
                     return  # the process is ending
                 _log.exception("the status of the pipeline could not be asked")

@@ -8,7 +8,7 @@ ICON = (
     '<path d="M7 22l6-7 5 4 7-9" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round" '
     'stroke-linejoin="round"/></svg>'
 )
-"""Our own: Streamlit would fetch a named icon from the network."""
+"""An inline icon: Streamlit would fetch a named icon from the network."""
 
 SHEET = """<style>
 .stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; }
@@ -25,4 +25,4 @@ a.ventes-download:hover, a.ventes-download:focus-visible { border-color: #2f6fde
   .st-key-figures [data-testid="stColumn"] { min-width: calc(50% - 0.25rem); flex: 1 1 calc(50% - 0.25rem); }
 }
 </style>"""
-"""Narrower margins than Streamlit's; and what is being refreshed does not fade meanwhile."""
+"""Smaller margins than Streamlit's; elements do not fade while they are refreshed."""

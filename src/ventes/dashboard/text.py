@@ -27,7 +27,7 @@ def cell(text: str | None, limit: int = 300) -> str | None:
 
 
 def markdown(text: str, limit: int = 200) -> str:
-    """For Markdown, labels and captions: every character that could mean something is escaped."""
+    """For Markdown, labels and captions: every character with a meaning in Markdown is escaped."""
     return _MARKDOWN.sub(r"\\\1", shorten(" ".join(printable(text).split()), limit))
 
 

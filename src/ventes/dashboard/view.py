@@ -1,7 +1,7 @@
-"""What a tab is given: the tables of this refresh, what the viewer chose, and ways to show things.
+"""The argument of a tab: the tables of this refresh, the viewer's choices, and methods to show data.
 
-Where a method here shows something, a tab leaves keys, colours and formats to it: then zoom, sort and selection stay
-while data changes, and data is shown as text.
+These methods set keys, colours and formats: so zoom, sort and selection stay while data changes, and data is shown as
+text.
 """
 
 from __future__ import annotations

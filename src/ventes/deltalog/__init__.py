@@ -1,14 +1,15 @@
-"""The Delta log as a small library: read a table, commit to it, compact it, vacuum it. It knows nothing of sales.
+"""A small Delta library: read a table, commit to it, compact it, vacuum it. It has no code about sales.
 
-table         what a table shall be
+table         the definition of a table
 actions       add, remove, txn: the lines of a commit
+checkpoints   what stands for many commits, and what to do about one that cannot be read
 log           the state of a table, and the next commit
-features      which table features these writers keep
-data_files    Parquet files: written, flushed, described by statistics
-commit        rows in, one version out, each transaction once
-create        how a table comes into being, and gets new columns
-compaction    which small files are worth merging, and the merge
-vacuum        which files the kept history does not need
+features      which table features these writers support
+data_files    writing Parquet files, with fsync and statistics
+commit        appending or replacing rows, each transaction once
+create        creating a table, and adding columns
+compaction    choosing and merging small files
+vacuum        deleting files that the kept history does not need
 maintenance   when a writer compacts, writes checkpoints and vacuums
 snapshot      a table at one version, for readers
 database      DuckDB connections for readers and writers

@@ -28,7 +28,7 @@ class DataFile:
 
     @cached_property
     def stats(self) -> Mapping[str, Any]:
-        """numRecords, minValues, maxValues, nullCount as Delta has them; {} if the writer left none."""
+        """Delta's statistics: numRecords, minValues, maxValues, nullCount; {} if the writer gave none."""
         return json.loads(self.raw_stats) if self.raw_stats else {}
 
     @property
@@ -36,7 +36,7 @@ class DataFile:
         return self.stats.get("numRecords")
 
     def bounds(self, column: str) -> tuple[Any, Any] | None:
-        """(smallest, largest) value of `column` as in the log, or None if the log does not know."""
+        """(smallest, largest) value of `column` as in the log, or None if the log has none."""
         low = self.stats.get("minValues", {}).get(column)
         high = self.stats.get("maxValues", {}).get(column)
         return None if low is None or high is None else (low, high)

@@ -1,7 +1,7 @@
-"""Idempotent, durable appends and replacements: rows or files in, one version of the table out.
+"""Idempotent, durable appends and replacements of rows or files; each makes one version of the table.
 
-Each commit carries an application transaction (app_id, version). One that the table already has, or a later one,
-changes nothing, so a job may repeat whatever it is not sure of. Data files reach the disk before the log names them.
+Each commit has an application transaction (app_id, version). If the table already has it or a later one, nothing
+changes, so a job can safely repeat a commit. Data files are synced to disk before the log names them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def has(log: Log, app_id: str, version: int) -> bool:
 def append(
     log: Log, table: Table, rows: pa.Table, app_id: str, version: int, also: Mapping[str, int] | None = None
 ) -> int | None:
-    """Append `rows` under the transaction (app_id, version); no rows still record the transaction.
+    """Append `rows` with the transaction (app_id, version); without rows only the transaction is recorded.
 
     `rows` has the table's columns and types, in any order. `also`: further transactions of the same commit. Returns the
     table's new version, or None where the transaction was there already. A process killed in here leaves at most files
@@ -42,7 +42,7 @@ def append(
 def append_files(log: Log, new: Sequence[DataFile], transactions: dict[str, int]) -> int:
     """Commit files that are on the disk under `transactions` (app_id → version); returns the table's new version.
 
-    It is for the caller to ask `has` first. Raises LakeDamaged if another writer committed one of them meanwhile.
+    The caller must call `has` first. Raises LakeDamaged if another writer committed one of them meanwhile.
     """
     stamps = [transaction(app_id, version) for app_id, version in transactions.items()]
     return log.commit([*stamps, *(file.add(True) for file in new)], "WRITE")
@@ -57,10 +57,10 @@ def replace(
     version: int = 0,
     accept: bool = False,
 ) -> list[DataFile]:
-    """Put the files of `rows` (one each, of a table without partitions) in the place of `old`, in one commit.
+    """Replace the files `old` by `rows` (one file each, in a table without partitions), in one commit.
 
-    The commit carries the transaction (app_id, version), or none: a repair outside the count of lots. It is not checked
-    whether the table has that transaction. `accept`: what the table then holds is right, whoever wrote the rest.
+    The commit has the transaction (app_id, version), or none (a repair outside the lots). It is not checked whether
+    the table has that transaction. `accept`: record the resulting content as correct, whoever wrote the other files.
     Returns the new files.
     """
     new = [data_files.write_one(log.path, table, in_table_order(table, part), {}) for part in rows]

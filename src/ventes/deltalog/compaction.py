@@ -1,4 +1,4 @@
-"""Compaction: which small files are worth merging, and the merge itself. Nothing is committed here."""
+"""Compaction: choosing and merging small files. Nothing is committed here."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ventes.deltalog.actions import DataFile
 from ventes.deltalog.table import Table
 
 TIERS = ((512 << 10, 2), (8 << 20, 32), (64 << 20, 8))
-"""(size below which a file belongs to the tier, files of a tier and below that are worth merging). A row is rewritten
-about once a tier, so the work stays proportional to the rows, not to rows × commits. 32, because that many files of a
-backlog, of 2 to 3 MB each, make one that is above all tiers: those rows are rewritten once."""
+"""(a file below this size is in the tier, number of files in this and lower tiers from which they are merged). A row is
+rewritten about once per tier, so the work is proportional to the rows, not to rows × commits. 32, because that many
+files of a backlog, of 2 to 3 MB each, make one that is above all tiers: those rows are rewritten once."""
 MOST_BYTES = 128 << 20
 """Input of one merge at most."""
 
 
 def mergeable(live: Iterable[DataFile]) -> list[list[DataFile]]:
-    """Groups of files, each of one partition and at most MOST_BYTES, that are worth merging now."""
+    """Groups of files to merge now, each of one partition and at most MOST_BYTES."""
     by_partition: dict[tuple[str | None, ...], list[DataFile]] = defaultdict(list)
     for file in live:
         by_partition[tuple(file.partition.values())].append(file)
@@ -30,7 +30,7 @@ def mergeable(live: Iterable[DataFile]) -> list[list[DataFile]]:
 
 
 def _worth_merging(members: list[DataFile]) -> list[DataFile]:
-    """The files of the largest tier that has gathered enough, with every smaller one."""
+    """The files of the largest tier that has enough files, with all smaller ones."""
     group: list[DataFile] = []
     floor = 0
     for limit, enough in TIERS:
@@ -41,7 +41,7 @@ def _worth_merging(members: list[DataFile]) -> list[DataFile]:
 
 
 def _cut(group: list[DataFile]) -> Iterator[list[DataFile]]:
-    """The group in parts of at most MOST_BYTES, each of neighbouring offsets; no parts of a single file."""
+    """The group in parts of at most MOST_BYTES, each of consecutive offsets; parts with a single file are left out."""
     part: list[DataFile] = []
     for file in sorted(group, key=_place):
         if part and sum(one.size for one in part) + file.size > MOST_BYTES:
@@ -71,7 +71,8 @@ def _pieces(path: Path, schema: pa.Schema, group: Sequence[DataFile]) -> Iterato
     rows = 0
     for file in group:
         with pq.ParquetFile(path / file.path) as source:
-            for batch in source.iter_batches(data_files.ROW_GROUP, use_threads=False):  # each thread would keep memory
+            # each thread would keep its own memory
+            for batch in source.iter_batches(data_files.ROW_GROUP, use_threads=False):
                 if rows + batch.num_rows > data_files.ROW_GROUP and held:
                     yield pa.concat_tables(held)
                     held, rows = [], 0

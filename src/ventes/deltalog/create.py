@@ -1,30 +1,35 @@
-"""Creating a table, and widening one that lacks columns. Through deltalake: it happens once."""
+"""Creating a table, and adding missing columns. Uses deltalake, because it happens once per table."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from deltalake import DeltaTable, Field, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from ventes.deltalog import checkpoints
 from ventes.deltalog.log import Log
 from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
+from ventes.runtime.files import sync_file, sync_folder
+
+_log = logging.getLogger("ventes.lake")
 
 LISTINGS = 5
-"""How often a log is listed before a gap in it is believed."""
+"""How often a log is listed before a gap in it is reported."""
 WIDENED = "ventes.widened"
 """Property of a table that got columns which its older files lack."""
 
 
 def open_with_deltalake(path: Path) -> DeltaTable:
-    """A table through deltalake, also while somebody commits to it. Raises what DeltaTable raises.
+    """Open a table with deltalake, also during commits of other writers. Raises the errors of DeltaTable.
 
-    A folder that is listed while it grows may come without one commit and with the next one, which deltalake calls a
-    gap. A later listing has both.
+    A listing during commits may miss one commit and contain the next one, which deltalake reports as a gap. A later
+    listing has both.
     """
     for _ in range(LISTINGS - 1):
         with contextlib.suppress(DeltaError):
@@ -35,7 +40,9 @@ def open_with_deltalake(path: Path) -> DeltaTable:
 def ensure(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTable:
     """The table at `path`: created with `properties` if it is not there; columns and properties that differ are set.
 
-    Raises LakeDamaged if something else stands at its path, or a table that must not be written here.
+    Checkpoints that cannot be read are removed where the commits tell the same. The caller holds the writer lock.
+    Durable when it returns. Raises LakeDamaged if its path holds something else, or a table that must not be written
+    here.
     """
     path.mkdir(parents=True, exist_ok=True)
     try:
@@ -43,21 +50,48 @@ def ensure(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTabl
     except TableNotFoundError:
         return _create(path, table, properties)
     except DeltaError as error:
-        raise LakeDamaged(f"{path} cannot be read: {error}", "ventes doctor") from None
+        existing = _without_unusable_checkpoints(path, error)
     Log.open(path).require_writable()
     widened = _widen(existing, table, path)
     found = widened.metadata().configuration
     different = {name: value for name, value in properties.items() if found.get(name) != value}
     if different:
         widened.alter.set_table_properties(different, raise_if_not_exists=False)
+    if different or widened is not existing:
+        _sync(path)
     return DeltaTable(path) if different else widened
+
+
+def _without_unusable_checkpoints(path: Path, error: DeltaError) -> DeltaTable:
+    """The table without the checkpoints because of which it cannot be opened. Raises LakeDamaged if that does not help.
+
+    Nothing is lost: Log.open reads the same state from the commits, or fails.
+    """
+    version = Log.open(path).version
+    unusable = checkpoints.unusable(path)
+    for file in unusable:
+        _log.warning("removed %s: it cannot be read, and the commits tell the same", file)
+        file.unlink()
+    with contextlib.suppress(DeltaError):
+        existing = DeltaTable(path)
+        if unusable and existing.version() == version:
+            return existing
+    raise LakeDamaged(f"{path} cannot be read: {error}", "ventes doctor") from None
+
+
+def _sync(path: Path) -> None:
+    """Bring to the disk what deltalake wrote: it flushes nothing itself."""
+    for file in (path / "_delta_log").glob("*.json"):
+        sync_file(file)
+    for folder in (path / "_delta_log", path, *path.parents[:2]):
+        sync_folder(folder)
 
 
 def _create(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTable:
     strangers = [entry.name for entry in path.iterdir() if entry.name.endswith(".parquet")]
     if strangers:
         raise LakeDamaged(f"{path} holds {strangers[0]} but no Delta log", "move the folder away, or `ventes reset`")
-    return DeltaTable.create(
+    created = DeltaTable.create(
         path,
         schema=table.schema,
         mode="ignore",
@@ -65,6 +99,8 @@ def _create(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTab
         name=table.name,
         configuration=dict(properties),
     )
+    _sync(path)
+    return created
 
 
 def _widen(existing: DeltaTable, table: Table, path: Path) -> DeltaTable:
@@ -91,7 +127,7 @@ def _widen(existing: DeltaTable, table: Table, path: Path) -> DeltaTable:
 
 
 def _kind(field: Field) -> str:
-    """The type of a field, without what writers may say differently (nullability of list elements, metadata)."""
+    """The type of a field, without details that differ between writers (nullability of list elements, metadata)."""
     return str(_plain(json.loads(field.type.to_json())))
 
 

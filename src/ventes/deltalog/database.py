@@ -8,8 +8,8 @@ import duckdb
 def connect(memory_mb: int = 256, threads: int = 2, *, rereads: bool = False) -> duckdb.DuckDBPyConnection:
     """A private in-memory DuckDB in UTC, bounded in memory; its cursors too.
 
-    `rereads`: what is read is kept in memory, for a connection that reads the same files again and again. A job reads
-    each file once, ten a second: 50 kB of each would stay, up to `memory_mb`.
+    `rereads`: cache what was read, for a connection that reads the same files repeatedly. A job reads each file once,
+    ten files per second: the cache would keep 50 kB of each, up to `memory_mb`.
     """
     con = duckdb.connect(config={"memory_limit": f"{memory_mb}MB", "threads": threads})
     kept = str(rereads).lower()
@@ -19,10 +19,10 @@ def connect(memory_mb: int = 256, threads: int = 2, *, rereads: bool = False) ->
 
 
 class RecycledDatabase:
-    """A DuckDB as `connect` makes it, replaced by a new one every USES pieces of work, for a job that runs for months.
+    """A DuckDB from `connect`, replaced by a new one after every USES lots or batches, for a job that runs for months.
 
-    DuckDB 1.5 keeps up to 4 kB of each aggregate and join until 10,000 have been run, 45 MB a database in all, and
-    gives them back only when it is closed. A new one takes 10 ms.
+    DuckDB 1.5 keeps up to 4 kB for each aggregate and join until 10,000 have been run, 45 MB per database, and frees
+    them only when the database is closed. A new one takes 10 ms.
     """
 
     USES = 100
@@ -34,7 +34,7 @@ class RecycledDatabase:
         self.con = connect(memory_mb, threads)
 
     def begin(self) -> None:
-        """Call before each piece of work: `con` may be another one afterwards, without the views of the last."""
+        """Call before each lot or batch: `con` may be a new connection afterwards, without the earlier views."""
         if self._used >= self.USES:
             self.con.close()
             self.con = connect(self._memory_mb, self._threads)

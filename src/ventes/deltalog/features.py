@@ -1,7 +1,7 @@
 """Whether this library may write to a table: its protocol version and every table feature in use, by name.
 
-Delta: a writer must refuse a table that has a writer feature which it does not implement. Of the features up to writer
-version 6, which a version number only allows, those that are in use count.
+Delta's rule: a writer must refuse a table with a writer feature that it does not implement. A version number up to 6
+only allows features; of these, only features in use are considered.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ READER_VERSION = 1
 FEATURES_BY_NAME = 7
 """The writer version from which a protocol lists its features."""
 READ = frozenset({"vacuumProtocolCheck"})
-"""Reader features that change nothing for a reader like this one."""
+"""Reader features that need no support in this reader."""
 WRITTEN = frozenset(
     {
         "vacuumProtocolCheck",
@@ -57,7 +57,7 @@ def refuse_unwritable(path: Path, protocol: Action, metadata: Action) -> None:
 
 
 def _in_use(path: Path, metadata: Action) -> Iterator[tuple[str, str]]:
-    """(what a table uses that this library does not implement, how to take it away)."""
+    """(feature in use that this library does not implement, how to remove it)."""
     properties: dict[str, str] = metadata.get("configuration") or {}
     for name in properties:
         if name.startswith("delta.constraints."):

@@ -1,12 +1,13 @@
-"""The Delta log of one table: what it says now, and the next commit.
+"""The Delta log of one table: its current state, and the next commit.
 
-`Log` holds the state of a table (live files, application transactions, metadata) and follows it by reading each
-new `N.json` once. `commit` writes the next one so that it is whole or absent: a temporary file, fsync, then link(2),
-which refuses an existing name, so two writers can never both own a version; then fsync of the directory.
+`Log` holds the state of a table (live files, application transactions, metadata) and updates it by reading each new
+`N.json` once. `commit` writes the next one atomically: a temporary file, fsync, then link(2), which fails if the name
+exists, so two writers can never both write a version; then fsync of the directory.
 
-Why not deltalake's own commit: measured on 2 cores, 300 commits of 10 rows, `write_deltalake` took 8 ms rising to 15 ms
-(it replays the log and its time grows with the files) and does not fsync; this path takes 2–4 ms with all fsyncs and
-stays there (bench/commits.py). See docs/decisions/0002-own-commit-path.md. Creation and checkpoints stay deltalake's.
+Why not deltalake's commit: measured on 2 cores, 300 commits of 10 rows, `write_deltalake` took 8 ms rising to 15 ms
+(it replays the log, so its time grows with the number of files) and does not fsync; this code takes 2–4 ms with all
+fsyncs, constantly (bench/commits.py). See docs/decisions/0002-own-commit-path.md. deltalake creates tables and writes
+checkpoints.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ventes.deltalog import checkpoints
 from ventes.deltalog.actions import Action, DataFile, transaction
 from ventes.deltalog.features import refuse_unreadable, refuse_unwritable
 from ventes.errors import LakeDamaged
@@ -31,8 +32,8 @@ from ventes.runtime.files import sync_folder
 
 ENGINE = "ventes"
 FILES, ROWS = "ventes-files", "ventes-rows"
-"""Transactions in which each commit says what the table then holds: a checksum of its files' names, and their rows. A
-table that holds something else was changed by somebody else: set back to an earlier version, edited, optimized."""
+"""Transactions in which each commit records the table's content: a checksum of the file names, and the number of rows.
+If the table has other content, another program changed it: restored an earlier version, edited or optimized it."""
 _CHECKSUM_BITS = 56
 
 
@@ -45,7 +46,7 @@ class VersionGone(LakeDamaged):
 
 
 class FilesGone(LakeDamaged):
-    """A commit would have removed files that another writer has removed meanwhile: it was made from an older table."""
+    """A commit would remove files that another writer has already removed: it was based on an older version."""
 
 
 @dataclass
@@ -61,9 +62,9 @@ class Log:
     metadata: Action = field(default_factory=dict)
     protocol: Action = field(default_factory=dict)
     checksum: int = 0
-    """Of the names of `files`."""
+    """Checksum of the names of `files`."""
     rows: int = 0
-    """Of `files`, as far as their writers say."""
+    """Rows of `files`, from their statistics."""
     _identity: tuple[int, int] | None = None
 
     # -- reading ------------------------------------------------------------------------------
@@ -72,14 +73,16 @@ class Log:
     def open(cls, path: Path, version: int | None = None) -> Log:
         """Read the newest state, or that of `version`.
 
-        Raises TableMissing, VersionGone, or LakeDamaged with what is wrong.
+        A checkpoint that cannot be read is passed over where the commits before it are still there. Raises
+        TableMissing, VersionGone, or LakeDamaged with what is wrong.
         """
         folder = path / "_delta_log"
         if not folder.is_dir():
             raise TableMissing(f"no table at {path}", "it appears when the job that writes it has started")
-        log = cls(path)
-        log._load_checkpoint(folder, version)
+        log, unreadable = cls._from_checkpoint(path, version)
         log.refresh(upto=version)
+        if unreadable is not None and log.version < _newest(folder, version):
+            raise unreadable  # the commits that it stood for are gone
         if version is not None and log.version != version:
             raise VersionGone(f"version {version} of {path} is not kept or not there yet", "ask for another")
         if log.version < 0 and any(folder.glob("*.json")):
@@ -104,7 +107,7 @@ class Log:
         return True
 
     def valid(self) -> bool:
-        """Whether the commit last read is still on disk; False once it was cleaned up or the table re-created."""
+        """Whether the commit last read is still on disk; False after log cleanup or re-creation of the table."""
         return self._identity == self._stamp()
 
     def _stamp(self) -> tuple[int, int] | None:
@@ -121,19 +124,24 @@ class Log:
     def _commit_file(self, version: int) -> Path:
         return self.path / "_delta_log" / f"{version:020d}.json"
 
-    def _load_checkpoint(self, folder: Path, version: int | None) -> None:
-        number = _last_checkpoint(folder, version)
-        if number is None:
-            return
-        parts = sorted(folder.glob(f"{number:020d}.checkpoint*.parquet"))
-        try:
-            for part in parts:
-                for action in _checkpoint_actions(part):
-                    self._apply_action(action)
-        except (pa.ArrowException, OSError) as error:
-            raise LakeDamaged(f"checkpoint {number} of {self.path} cannot be read: {error}", "ventes doctor") from None
-        self.version = number
-        self.committed_at = int(parts[0].stat().st_mtime * 1000)
+    @classmethod
+    def _from_checkpoint(cls, path: Path, version: int | None) -> tuple[Log, LakeDamaged | None]:
+        """The state in the newest readable checkpoint not after `version`, and why a newer one cannot be read."""
+        unreadable = None
+        for number in checkpoints.newest_first(path, version):
+            log = cls(path)
+            try:
+                for action in checkpoints.actions(path, number):
+                    log._apply_action(action)
+            except checkpoints.Unreadable as error:
+                unreadable = unreadable or LakeDamaged(
+                    f"checkpoint {number} of {path} cannot be read: {error}", "ventes doctor"
+                )
+                continue
+            log.version = number
+            log.committed_at = checkpoints.written_at(path, number)
+            return log, unreadable
+        return cls(path), unreadable
 
     def _apply(self, version: int, text: bytes) -> None:
         name = self._commit_file(version)
@@ -182,29 +190,29 @@ class Log:
         self.checksum = _summed(self.checksum, sign, file.path)
         self.rows += sign * (file.rows or 0)
 
-    # -- what others did ----------------------------------------------------------------------
+    # -- changes by other programs ------------------------------------------------------------
 
     @property
     def edited(self) -> bool:
-        """Whether the table holds other files than those of the last commit made here, with what was added since.
+        """Whether the table's files differ from those recorded by the last commit of this library.
 
-        False for a table that no release has written which says so.
+        False for a table whose commits have no such record (written by an older release).
         """
         return self.transactions.get(FILES, self.checksum) != self.checksum
 
     @property
     def missing_rows(self) -> int:
-        """How many rows of those written are gone; negative if there are more."""
+        """How many of the rows written are missing; negative if there are more rows than written."""
         return self.transactions[ROWS] - self.present_rows if ROWS in self.transactions else 0
 
     @property
     def present_rows(self) -> int:
-        """Rows of the table; where a foreign writer left no statistics, its files' footers are read."""
+        """Rows of the table; for files without statistics (of other writers) from the Parquet footers."""
         silent = [file.path for file in self.files.values() if file.rows is None]
         return self.rows + sum(int(pq.read_metadata(self.path / path).num_rows) for path in silent)
 
     def accept(self, transactions: Mapping[str, int] | None = None) -> None:
-        """Commit that the table as it is now is right, with `transactions`: it is no longer `edited`."""
+        """Record the table's present content as correct, in a commit with `transactions`: it is no longer `edited`."""
         stamps = [transaction(app_id, version) for app_id, version in (transactions or {}).items()]
         self.commit(stamps, "ACCEPT", accept=True)
 
@@ -217,10 +225,11 @@ class Log:
     def commit(self, actions: Iterable[Action], operation: str, accept: bool = False) -> int:
         """Commit `actions` as the next version; returns it. Durable when it returns.
 
-        `accept`: the table is no longer `edited` afterwards, whatever others did before.
+        `accept`: record the content after this commit as correct: the table is no longer `edited`.
 
-        Another writer's commit in between (a person's VACUUM, say) is read and the commit tried on top of it, unless
-        it removed a file that `actions` remove too (a person's OPTIMIZE): then FilesGone, and nothing is committed.
+        If another writer committed in between (for example a manual VACUUM), its commit is read and this one tried
+        again after it, unless it removed a file that `actions` remove too (a manual OPTIMIZE): then FilesGone is
+        raised and nothing is committed.
         """
         actions = list(actions)
         removed = [unquote(a["remove"]["path"]) for a in actions if "remove" in a]
@@ -247,7 +256,7 @@ class Log:
             return self.version
 
     def _stamps(self, actions: Iterable[Action], accept: bool) -> list[Action]:
-        """FILES and ROWS after `actions`: what was written, not what is there, so a foreign change stays visible."""
+        """FILES and ROWS after `actions`: of the content written here, so a change by another program stays visible."""
         checksum, rows = self.transactions.get(FILES, self.checksum), self.transactions.get(ROWS, self.rows)
         if accept:
             checksum, rows = self.checksum, rows - self.missing_rows
@@ -284,39 +293,12 @@ class Log:
 
 
 def _summed(checksum: int, sign: int, path: str) -> int:
-    """`checksum` with the name of one file added or taken away; the order of files does not matter."""
+    """`checksum` with the name of one file added or removed; the order of files does not matter."""
     name = int.from_bytes(hashlib.blake2b(path.encode(), digest_size=_CHECKSUM_BITS // 8).digest(), "big")
     return int((checksum + sign * name) % (1 << _CHECKSUM_BITS))
 
 
-def _last_checkpoint(folder: Path, version: int | None) -> int | None:
-    """Number of the newest checkpoint not after `version`."""
-    if version is None:
-        try:
-            number = int(json.loads((folder / "_last_checkpoint").read_bytes())["version"])
-            if any(folder.glob(f"{number:020d}.checkpoint*.parquet")):
-                return number
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # only a hint: the listing below knows
-    numbers = {int(name.name[:20]) for name in folder.glob("*.checkpoint*.parquet") if name.name[:20].isdigit()}
-    return max((n for n in numbers if version is None or n <= version), default=None)
-
-
-_CHECKPOINT_COLUMNS = [
-    *(f"add.{name}" for name in ("path", "partitionValues", "size", "modificationTime", "stats", "deletionVector")),
-    "txn",
-    "metaData",
-    "protocol",
-]
-
-
-def _checkpoint_actions(part: Path) -> Iterator[Action]:
-    """The actions of a checkpoint file, without its tombstones."""
-    table = pq.ParquetFile(part).read(columns=_CHECKPOINT_COLUMNS)
-    for kind in table.column_names:
-        column = table[kind].drop_null()
-        for body in column.to_pylist():
-            for name in ("partitionValues", "configuration"):
-                if isinstance(body.get(name), list):
-                    body[name] = dict(body[name])
-            yield {kind: body}
+def _newest(folder: Path, version: int | None) -> int:
+    """The newest version (not after `version`) that a file of the log is about; -1 if there is none."""
+    numbers = [int(file.name[:20]) for file in folder.iterdir() if file.name[:20].isdecimal()]
+    return max((number for number in numbers if version is None or number <= version), default=-1)

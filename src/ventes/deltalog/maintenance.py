@@ -1,8 +1,8 @@
-"""Keeping a table small on disk and quick to open, inside the job that writes it.
+"""Compaction, checkpoints and vacuum of a table, run by the job that writes it.
 
-A TableMaintenance is called after each commit. Every `compact_every` commits it merges small files; the heavy part
-(reading and writing Parquet) runs in a thread, and the result is committed in the writer's own thread when it calls
-again: two commits never race, whether the writer is this process or a JVM that waits for it.
+A TableMaintenance is called after each commit. Every `compact_every` commits it merges small files; the expensive part
+(reading and writing Parquet) runs in a thread, and the result is committed in the writer's thread at its next call.
+So two commits never race, whether the writer is this process or a JVM that waits for it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from ventes.deltalog import compaction
+from ventes.deltalog import checkpoints, compaction
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.create import open_with_deltalake
 from ventes.deltalog.log import FilesGone, Log
@@ -24,42 +24,42 @@ from ventes.deltalog.table import Table
 from ventes.deltalog.vacuum import Vacuum
 
 CHECKPOINT_EVERY = 20
-"""Commits between two checkpoints at least: a reader that opens the table anew replays these (0.1 ms each)."""
+"""Commits between two checkpoints at least: a reader that opens the table replays these (0.1 ms each)."""
 CHECKPOINT_AT_MOST = 1_000
-"""Commits after which a checkpoint is written whatever it costs."""
+"""Commits after which a checkpoint is written, whatever its cost."""
 CHECKPOINT_SHARE = 0.02
-"""Of one core, for the checkpoints of a table: they carry every file that was removed within the kept history."""
+"""Share of one core for the checkpoints of a table: each lists every file removed within the kept history."""
 BACKLOG = 10_000
-"""Messages waiting, more than a lively second of a job that keeps up, from which merges wait: in a backlog they take a
-fifth of Bronze's CPU and 40 MB on top of a large batch's, and can be had afterwards for the same price."""
+"""Lag (messages) from which merges are postponed; a job that keeps up stays below it. During a backlog merges take a
+fifth of Bronze's CPU and 40 MB more memory, and cost the same afterwards."""
 BACKLOG_FACTOR = 8
-"""How many times as many commits a backlog may gather before its files are merged all the same."""
+"""During a backlog compaction runs after this many times more commits."""
 
 _log = logging.getLogger("ventes.lake")
 
 
 def one_worker() -> ThreadPoolExecutor:
-    """A worker for all tables of a job. One thread for all: each that reads and writes Parquet keeps memory."""
+    """The worker thread for all tables of a job. Only one: each thread that reads and writes Parquet keeps memory."""
     return ThreadPoolExecutor(1, "maintenance")
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What maintenance is to keep."""
+    """The settings of maintenance."""
 
     compact_every: int
     """Commits between two compactions; 0: the writer keeps the table in few files itself."""
     history_seconds: float
-    """How far back the table can be read as it was."""
+    """How far back earlier versions of the table can be read."""
     by_minute: bool = False
-    """Whether of the older past only full minutes are kept; see Vacuum."""
+    """Whether of the older versions only those at full minutes are kept; see Vacuum."""
 
 
 class TableMaintenance:
-    """Maintains one table on behalf of its writer."""
+    """Maintains one table for its writer."""
 
     def __init__(self, table: Table, log: Log, policy: Policy, worker: Executor | None = None) -> None:
-        """`log`: the writer's own. `worker`: the heavy part runs there; without one, within `run_due`."""
+        """`log`: the writer's Log. `worker`: runs the expensive part; without one it runs within `run_due`."""
         self._table = table
         self._every = policy.compact_every
         self._log = log
@@ -72,10 +72,10 @@ class TableMaintenance:
         self._vacuum = Vacuum(self._log.path, policy.history_seconds, by_minute=policy.by_minute)
 
     def run_due(self, behind: int = 0) -> None:
-        """Do what is due: after each commit, and now and then while nothing comes. The writer is not committing now.
+        """Do what is due. Call it after each commit, and regularly while idle, but not during a commit of the writer.
 
-        `behind`: messages that wait for the writer. Costs microseconds, or a commit where a merge is ready. Raises what
-        the last work in the thread raised.
+        `behind`: the writer's lag in messages. Takes microseconds, or the time of a commit if a merge is ready. Raises
+        the exception of the last work in the thread.
         """
         self._log.refresh()
         if self._running is not None:
@@ -107,7 +107,7 @@ class TableMaintenance:
         return commits >= CHECKPOINT_EVERY and (rested or commits >= CHECKPOINT_AT_MOST)
 
     def close(self) -> None:
-        """Wait for the worker and end it. A merge that is not committed yet is dropped; its file is vacuumed later."""
+        """Wait for the worker and end it. A merge that is not committed is discarded; its file is vacuumed later."""
         if self._worker is not None:
             self._worker.shutdown(wait=True)
 
@@ -123,7 +123,7 @@ class TableMaintenance:
             self._vacuum.run(set(live), keep_also={new.path for _, new in self._merged})
 
     def _merge(self, group: Sequence[DataFile]) -> DataFile | None:
-        """The group as one file; None where one of its files cannot be read: that stops readers, not the writer."""
+        """The group as one file; None if one of its files cannot be read, which is not an error for the writer."""
         try:
             return compaction.merge_files(self._log.path, self._table, group)
         except (FileNotFoundError, pa.ArrowInvalid) as error:
@@ -133,13 +133,14 @@ class TableMaintenance:
             return None
 
     def _checkpoint(self) -> None:
-        """Write a checkpoint, or leave it for the next time: without one a table only opens more slowly."""
+        """Write a checkpoint, or try again next time: without one a table only opens more slowly."""
         began = time.monotonic()
         try:
             open_with_deltalake(self._log.path).create_checkpoint()
+            checkpoints.sync(self._log.path)
         except DeltaError as error:
             _log.warning("%s: no checkpoint at version %d: %s", self._table.name, self._log.version, str(error)[:200])
-        # Spark leaves a checksum beside the pointer that it writes; to the one that deltalake writes it does not apply.
+        # Spark writes a .crc file for its _last_checkpoint; it does not match the one that deltalake writes.
         (self._log.path / "_delta_log" / "._last_checkpoint.crc").unlink(missing_ok=True)
         self._checkpoint_ended = time.monotonic()
         self._checkpoint_took = self._checkpoint_ended - began
@@ -147,7 +148,7 @@ class TableMaintenance:
     # -- in the writer's thread ---------------------------------------------------------------
 
     def _commit_merged(self) -> None:
-        """A merge of files that somebody else has removed meanwhile is dropped."""
+        """Commit the merge; discard it if another writer has removed one of its files meanwhile."""
         merged, self._merged = self._merged, []
         merged = [(old, new) for old, new in merged if all(file.path in self._log.files for file in old)]
         if not merged:

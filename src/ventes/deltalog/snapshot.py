@@ -1,8 +1,8 @@
-"""Reading a table as it was at one version, without a JVM and without a lock.
+"""Reading a table at one version, without a JVM and without a lock.
 
-`Watcher` says cheaply whether there is something new (one stat call) and holds the newest `Snapshot`; a Snapshot is
-frozen: the same files, rows and version however long one looks at it. Its files stay on disk for
-the kept history (vacuum.py) after a later version dropped them.
+`Watcher` checks for a new version with one stat call and holds the newest `Snapshot`. A Snapshot is immutable: its
+files, rows and version do not change. Its files stay on disk for the kept history (vacuum.py) after a later version
+removed them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Snapshot:
     files: tuple[DataFile, ...]
     transactions: Mapping[str, int]
     columns: tuple[str, ...]
-    """Columns the table has; an older release's may lack some of the contract."""
+    """Columns of the table; a table of an older release may lack some of the contract."""
     table: Table
     _widened: bool = False
 
@@ -138,7 +138,7 @@ class Watcher:
         self._guard = threading.Lock()
 
     def latest(self) -> Snapshot:
-        """The newest snapshot; the very same object while nothing was committed (one stat call).
+        """The newest snapshot; the same object while nothing was committed (one stat call).
 
         Raises TableMissing while there is no table, LakeDamaged if the log cannot be read.
         """
@@ -168,7 +168,7 @@ def version_at(path: Path, moment: datetime) -> int:
     except FileNotFoundError:
         raise TableMissing(f"no table at {path}", "it appears when the job that writes it has started") from None
     wanted = moment.timestamp()
-    if time.time() - wanted > RECENT:  # of the older past only full minutes are kept
+    if time.time() - wanted > RECENT:  # of older versions only those at full minutes are kept
         wanted -= wanted % MINUTE
     low, high = 0, len(kept)
     while low < high:  # the first version after the moment; commit files are never touched again

@@ -1,4 +1,4 @@
-"""What a Delta table shall be: its name, columns, key, partition and statistics. No behaviour, no I/O."""
+"""The definition of a Delta table: name, columns, key, partition and statistics. No behaviour, no I/O."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
 """Deleting data files and log files that the kept history does not need.
 
-History reaches back `history_seconds`, at most MOST_COMMITS commits. Every version within it can be read; so can every
-commit, by a stream that follows the table and was down for less.
+The kept history is `history_seconds`, at most MOST_COMMITS commits. Every version within it can be read, and every
+commit too: a stream that follows the table can be down for that long.
 
-Of a table that is kept "by minute" (each lot replaces its files, so no stream follows it) every version of the last
-RECENT seconds can be read; before that, the table as it was at each full minute: a file that came and went within one
-minute is deleted once RECENT has passed. Without that rule five lots per second would leave half a million files in six
-hours.
+For a table that is kept "by minute" (each lot replaces its files, so no stream follows it) every version of the last
+RECENT seconds can be read, and before that the version at each full minute: a file that was added and removed within
+one minute is deleted after RECENT. Without this rule five lots per second would leave 500,000 files in six hours.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ from pathlib import Path
 from urllib.parse import unquote
 
 RECENT = 10 * 60.0
-"""Seconds during which every single version stays readable."""
+"""Seconds during which every version can be read."""
 MINUTE = 60.0
 CLOCK_MARGIN = 2.0
-"""A removal's time stands in the log a moment before its commit; a file is taken to have lived this much longer."""
+"""The log's time of a removal is slightly before its commit; this much is added to the life of a file."""
 ORPHAN_AGE = 3600.0
-"""Age from which a file that no kept commit names is waste: an interrupted batch's. No batch takes an hour."""
+"""Age from which a file that no kept commit names is deleted: it is of an interrupted batch. No batch takes an hour."""
 MOST_COMMITS = 12_000
 """Commits kept at most: six hours of one every 2 s. Each is a file of some kB."""
 CHECKPOINT_BLOCK = 500
-"""Of older checkpoints one in so many versions is kept, for reading the past."""
+"""Of older checkpoints one per this many versions is kept, for reading earlier versions."""
 EVERY = 300.0
 """Seconds between two runs. The first reads every kept log file, the later ones only the new."""
 
 
 class Vacuum:
-    """Vacuums one table, on behalf of the process that holds its writer lock. Not thread-safe."""
+    """Vacuums one table, in the process that holds its writer lock. Not thread-safe."""
 
     def __init__(
         self,
@@ -100,7 +99,7 @@ class Vacuum:
                         yield os.path.relpath(entry.path, self._path), entry.stat().st_mtime
 
     def _read_removals(self) -> None:
-        """Learn from the commits since the last run which files were removed when."""
+        """Read from the commits since the last run which files were removed when."""
         with os.scandir(self._log) as entries:
             names = sorted(e.name for e in entries if e.name.endswith(".json") and e.name[:20].isdigit())
         for name in names:
@@ -114,7 +113,7 @@ class Vacuum:
             self._scanned = version
 
     def _trim_log(self, now: float) -> int:
-        """Delete commits and checkpoints before the kept history, as far as a checkpoint stands for them."""
+        """Delete commits and checkpoints before the kept history, if a checkpoint replaces them."""
         checkpoints: dict[int, list[str]] = {}
         commits: dict[int, str] = {}
         with os.scandir(self._log) as entries:

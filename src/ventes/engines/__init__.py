@@ -1,12 +1,12 @@
 """The two jobs, for both engines.
 
-job               how a job process runs and ends; how it says that it waits
-source            where to go on reading the topic
-kafka_reader      Kafka → Arrow, read ahead
+job               running a job process: log, signals, heartbeat, exit code
+source            the offsets at which reading the topic continues
+kafka_reader      Kafka → Arrow, with read-ahead
 bronze_writer     messages → judged rows in Bronze
-bronze_edits      a Bronze table that somebody else changed
-silver_loop       Silver, whichever engine takes the lots
-lot_range         which Bronze rows make the next lot
+bronze_edits      handling a Bronze table that another program changed
+silver_loop       the loop of the Silver job, for both engines
+lot_range         the Bronze rows of the next lot
 split_in_duckdb   a lot → clean and rejected rows
 sql               the statements of a lot
 embedded          the embedded engine

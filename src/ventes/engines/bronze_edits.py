@@ -1,4 +1,4 @@
-"""What becomes of a Bronze table that somebody else changed: set back to an earlier version, edited, optimized."""
+"""Handles a Bronze table that another program changed: restored to an earlier version, edited, optimized."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ventes.lake.positions import as_transactions, of_log, read_through
 
 
 def settle(bronze: Log, log: logging.Logger) -> None:
-    """Make Bronze's books agree with its rows, before reading goes on. Needs Bronze's lock.
+    """Make the recorded position and file list of Bronze match its rows, before reading continues. Needs Bronze's lock.
 
-    Rows that are gone from its end are read again from Kafka; `ventes verify` names offsets that are missing elsewhere.
-    Raises SourceChanged if there are rows beyond what was read from Kafka: reading would go on behind them.
+    Rows missing at its end are read again from Kafka; `ventes verify` reports offsets that are missing elsewhere.
+    Raises SourceChanged if there are rows after the last offset read from Kafka: reading would skip messages.
     """
     if not bronze.edited:
         return
@@ -34,7 +34,7 @@ def settle(bronze: Log, log: logging.Logger) -> None:
 
 
 def beyond(bronze: Log) -> str:
-    """The rows beyond what was read from Kafka, in words; empty if there are none."""
+    """The rows after the last offset read from Kafka, as text; '' if there are none."""
     known = read_through(bronze)
     found = [
         f"partition {partition} of {topic_id} up to offset {offset}"

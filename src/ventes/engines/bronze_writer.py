@@ -1,4 +1,4 @@
-"""Messages of a KafkaReader → judged rows in Bronze, committed with how far reading has come."""
+"""Messages of a KafkaReader → judged rows in Bronze, committed with the last offset read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ventes.runtime import disk
 from ventes.runtime.failpoints import failpoint
 
 DISK_SECONDS = 2.0
-"""How often a full disk is looked at again."""
+"""Seconds between two checks of a full disk."""
 
 
 class BronzeWriter:
@@ -32,7 +32,7 @@ class BronzeWriter:
     def __init__(
         self, job: Job, bronze: Log, database: duckdb.DuckDBPyConnection, require_lock: Callable[[], None]
     ) -> None:
-        """`require_lock` raises LockLost where the process does not hold Bronze's lock any more."""
+        """`require_lock` raises LockLost if the process does not hold Bronze's lock any more."""
         self._job = job
         self._settings = job.settings
         self._bronze = bronze
@@ -40,9 +40,9 @@ class BronzeWriter:
         self._require_lock = require_lock
 
     def store(self, batch: Batch, topic_id: str) -> bool:
-        """Judge and commit a batch. As long as the disk is too full for it, wait; False: stopped before it was done.
+        """Judge and commit a batch; waits while the disk is full. False if stopped before it was committed.
 
-        A batch without rows commits how far reading has come: behind markers and aborted transactions.
+        For a batch without rows only the last offset read is committed (transaction markers, aborted messages).
         """
         rows = judge_batch(self._database, batch.raw, self._settings, datetime.now(timezone.utc))
         while shortage := self._commit(rows, batch, topic_id):
@@ -52,7 +52,7 @@ class BronzeWriter:
         return True
 
     def _commit(self, rows: pa.Table, batch: Batch, topic_id: str) -> str:
-        """Commit the rows; returns why the disk does not allow it, or nothing."""
+        """Commit the rows; returns the error if the disk is full, else ''."""
         if shortage := disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
             return shortage
         failpoint("bronze.before_commit")
@@ -63,15 +63,15 @@ class BronzeWriter:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            return f"disk full: {error}; free some space, it goes on by itself"
+            return f"disk full: {error}; free some space, it continues by itself"
         failpoint("bronze.after_commit")
         return ""
 
 
 def same_topic(resume: source.Resume, admin: kafka.Admin) -> None:
-    """Make sure that what was read so far came from the topic that `resume` is about; else raise Interrupted.
+    """Raise Interrupted unless the messages read so far came from the topic of `resume`.
 
-    An id never comes back, so an answer given after the reading vouches for all of it.
+    A topic id is never used again: if it is the same after the reading, all messages came from that topic.
     """
     found = admin.topic_id()
     if found != resume.kafka_id:
@@ -86,7 +86,7 @@ def read_range(
     ends: Mapping[int, int],
     require_lock: Callable[[], None],
 ) -> None:
-    """Read from where `resume` says until each partition has reached its (exclusive) end, and commit that to Bronze.
+    """Read from the offsets of `resume` until each partition has reached its (exclusive) end, and commit to Bronze.
 
     Raises Interrupted, BrokerUnavailable.
     """

@@ -1,4 +1,4 @@
-"""How a job process runs and ends, the same for both engines and both jobs: log, signals, heartbeat, exit code."""
+"""Runs a job process, for both engines and both jobs: log, signals, heartbeat, exit code."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
 BEAT_SECONDS = 5.0
-"""How often a job that has nothing else to say renews its heartbeat."""
+"""Seconds between two heartbeats of an idle job."""
 
 
 class Crashed(Exception):
-    """This process cannot go on, a new one can; the message says why. No traceback is logged."""
+    """This process cannot continue, but a new one can; the message is the cause. No traceback is logged."""
 
 
 @dataclass
 class Job:
-    """What every part of a running job is given, and how it says that it waits."""
+    """The context of a running job, and its reports that it waits or continues."""
 
     settings: Settings
     log: logging.Logger
@@ -36,7 +36,7 @@ class Job:
     _waits_since: float | None = field(default=None, init=False)
 
     def wait_for(self, reason: str) -> None:
-        """Say that the job waits, and for what: a log line for each new reason, and the heartbeat."""
+        """Report that the job waits, and for what: a log line for each new reason, and the heartbeat."""
         record = self.reporter.record
         news = (record.phase, record.reason) != ("waiting", reason)
         if self._waits_since is None:
@@ -47,26 +47,26 @@ class Job:
             self.reporter.update(phase="waiting", reason=reason)
 
     def go_on(self, **fields: object) -> None:
-        """Say that the job runs, with `fields` of the heartbeat; after a wait, a log line says how long it was."""
+        """Report that the job runs, with `fields` of the heartbeat; after a wait, log its duration."""
         if self._waits_since is not None:
             self.log.info("goes on after waiting %s", in_words(time.monotonic() - self._waits_since))
             self._waits_since = None
         self.reporter.update(phase="running", reason="", working_since=None, **fields)
 
     def beat_due(self) -> bool:
-        """Whether the heartbeat is old, or does not say that the job runs."""
+        """Whether the heartbeat is old, or its phase is not "running"."""
         return self.reporter.record.phase != "running" or self.reporter.age > BEAT_SECONDS
 
 
 Body = Callable[[Job], int | None]
-"""The work. An exit code that it returns means that the heartbeat says already how the job ended."""
+"""The work. If it returns an exit code, it has already written the final phase to the heartbeat."""
 
 
 def run(settings: Settings, service: str, engine: str, body: Body) -> int:
     """Run `body` as the process of `service` ("bronze", "silver") until it returns; its exit code.
 
-    0 stopped, 3 an error that a person must mend (the heartbeat says `failed` and why) or a second instance
-    (the heartbeat stays the first one's), 1 anything else, to be restarted.
+    0 stopped, 3 an error that a user must fix (the heartbeat has `failed` and the reason) or a second instance
+    (the heartbeat of the first one is kept), 1 any other error: the supervisor restarts the job.
     """
     log = logs.setup(service, settings)
     try:
@@ -107,7 +107,7 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
 def wait_for_predecessor(settings: Settings, service: str, seconds: float = 15.0) -> None:
     """Return when the writer lock of `service` is free; raise AlreadyRunning if its holder is a running job.
 
-    A JVM whose Python was killed ends by itself within seconds: that one is waited for.
+    A JVM whose Python driver was killed ends by itself within seconds: this function waits for it.
     """
     path = writer_lock.lock_path(settings, service)
     until = time.monotonic() + seconds

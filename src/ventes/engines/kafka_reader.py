@@ -1,15 +1,15 @@
-"""Kafka → Arrow: a thread that reads the topic ahead and hands over whatever has come, as one batch.
+"""Kafka → Arrow: a thread reads the topic ahead and returns all messages read so far as one batch.
 
-While the job judges and commits a batch, the next one grows; when the job is free it takes what is there. So batches
-are small when the job keeps up and large under backlog, without a setting. Memory is bounded by rows and bytes: a full
-batch stops the reading until it is taken, and librdkafka's own queue has a limit too.
+While the job judges and commits a batch, the thread fills the next one, which the job takes when it is ready. So
+batches are small when the job keeps up and large during a backlog, without a setting. Memory is limited by rows and
+bytes: reading pauses while a batch is full, and librdkafka's own queue has a limit too.
 
-Messages become columns by C loops only (`map` over method descriptors): 1.2 µs a message, librdkafka's part included.
-Only the thread calls the consumer: confluent-kafka lets one call at a time into a client, and another thread's would
-wait for as long as the topic is silent. The job never waits for the thread without a bound.
+Messages become columns by C loops only (`map` over method descriptors): 1.2 µs per message, librdkafka included.
+Only the thread calls the consumer: confluent-kafka allows one call at a time per client, and a call of another thread
+would block as long as the topic is idle. The job waits for the thread only with a timeout.
 
-Only what was committed is read. Offsets that hold no message for a reader (markers of transactions, messages of an
-aborted one) are passed over; `Batch.last` counts them in, so that the position reaches the end of such a topic.
+Only committed messages are read. Offsets without a message (transaction markers, aborted messages) are skipped;
+`Batch.last` includes them, so that the position reaches the end of such a topic.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ from ventes.errors import BrokerUnavailable
 from ventes.judging.messages import RAW
 
 CHUNK = 5_000
-"""Messages asked of librdkafka at a time under load; more than that made no difference."""
+"""Messages requested from librdkafka at a time under load; larger values made no difference."""
 GATHER_SECONDS = 0.02
-"""After the first message, how long others are waited for: at 1,000/s it makes 50 reads a second out of 1,000."""
+"""Seconds to wait for more messages after the first one: at 1,000/s it makes 50 reads per second instead of 1,000."""
 IDLE_SECONDS = 1.0
 QUEUE_KB = 12_288
-"""What librdkafka may hold ready, beside the batch that grows here and the one that is being committed."""
+"""Limit of librdkafka's queue, in addition to the batch being filled and the one being committed."""
 BATCH_BYTES = 10_000_000
-"""About 32,000 sales. Twice as many made the process 30 MB larger and 5 % quicker; two thirds, a tenth slower."""
+"""About 32,000 sales. Twice as many: 30 MB more memory, 5 % faster; two thirds as many: 10 % slower."""
 SILENT_TURNS = 60
-"""Waits of the job during which the thread may hang in librdkafka before the reader is given up. Waits are counted, not
-seconds: after the machine slept the clock has moved, the thread has not."""
+"""Waits of the job during which the thread may hang in librdkafka before the reader is abandoned. Waits are counted,
+not seconds: while the machine is suspended the clock moves, the thread does not."""
 
 
 @dataclass
 class Batch:
-    """Messages in the order of their partitions, not yet judged; perhaps none, where only offsets were passed over."""
+    """Messages ordered by partition, not yet judged; may be empty if only offsets without messages were read."""
 
     raw: pa.Table
     last: Mapping[int, int]
-    """partition → last offset that is done with this batch."""
+    """partition → last offset that this batch includes."""
     behind: int
-    """Messages that the broker is known to have after these."""
+    """Messages after these that the broker has, as far as is known."""
 
 
 @dataclass
@@ -60,7 +60,7 @@ class _Growing:
     parts: list[pa.RecordBatch] = field(default_factory=list)
     last: dict[int, int] = field(default_factory=dict)
     passed: bool = False
-    """Whether `last` goes beyond the rows: offsets were passed over that hold no message."""
+    """Whether `last` is after the last row: offsets without a message were skipped."""
     rows: int = 0
     size: int = 0
     behind: int = 0
@@ -87,7 +87,7 @@ class KafkaReader:
         self._chunk = CHUNK
         self._closing = False
         self._turns = 0
-        """How often the thread has come back from librdkafka."""
+        """How many calls to librdkafka have returned."""
         self._seen, self._silent = 0, 0
         self._trouble: Interrupted | BrokerUnavailable | None = None
         self._reached = {number: offset - 1 for number, offset in offsets.items()}
@@ -104,9 +104,9 @@ class KafkaReader:
         self.close()
 
     def take(self, timeout: float) -> Batch | None:
-        """What has come since the last call, waiting up to `timeout` seconds for the first message; None if none came.
+        """The messages since the last call; waits up to `timeout` seconds for the first, then returns None.
 
-        Raises Interrupted, or BrokerUnavailable for a lost connection, once what was read before is taken.
+        Raises Interrupted, or BrokerUnavailable for a lost connection, after all messages read before were taken.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._growing.rows or self._growing.passed or self._trouble, timeout)
@@ -126,7 +126,7 @@ class KafkaReader:
             raise Interrupted("the Kafka client hangs")
 
     def close(self) -> bool:
-        """Stop reading; what was not taken is dropped (it is still in Kafka). False if librdkafka hangs."""
+        """Stop reading; messages not taken are discarded (they are still in Kafka). False if librdkafka hangs."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -147,7 +147,7 @@ class KafkaReader:
             self._end(trouble)
         except KafkaException as error:
             self._end(Interrupted(f"reading topic {self._topic!r} failed: {error}"))
-        except BaseException as error:  # whatever it is must reach the job, not die with this thread
+        except BaseException as error:  # every error must reach the job, not only end this thread
             self._end(Interrupted(f"reading topic {self._topic!r} failed: {type(error).__name__}: {error}"))
             raise
 
@@ -171,7 +171,7 @@ class KafkaReader:
             self._pass_over(ends)
 
     def _without_ends(self, messages: list[Message]) -> tuple[list[Message], dict[int, int]]:
-        """The messages, and partition → offset of the next one, of those that have been read to their end."""
+        """The messages, and partition → next offset of the partitions that were read to their end."""
         kept, ends = [], {}
         for message in messages:
             error = message.error()
@@ -184,7 +184,7 @@ class KafkaReader:
         return kept, ends
 
     def _pass_over(self, ends: Mapping[int, int]) -> None:
-        """Note how far reading has come where no message says it."""
+        """Record the offsets that were read without a message."""
         further = {number: end - 1 for number, end in ends.items() if end - 1 > self._reached.get(number, -1)}
         if not further:
             return
@@ -197,7 +197,7 @@ class KafkaReader:
 
     def _grow(self, messages: list[Message]) -> None:
         part = columns(messages, self._topic_id)
-        # so few at a time that even large messages come in several chunks a batch
+        # few at a time, so that large messages make several chunks per batch
         self._chunk = max(1, min(CHUNK, int(self._max_bytes * part.num_rows / (4 * part.nbytes + 1))))
         last = last_offsets(part)
         behind = self._behind(last)
@@ -254,7 +254,7 @@ def _pairs(headers: Any) -> list[dict[str, Any]] | None:
 
 
 def _times(messages: list[Message]) -> pa.Array:
-    """The broker's time of each message, NULL where the time is its sender's."""
+    """The broker's time of each message, NULL if the sender set the time."""
     kinds, milliseconds = zip(*map(Message.timestamp, messages), strict=True)
     if kinds.count(TIMESTAMP_LOG_APPEND_TIME) < len(kinds):
         pairs = zip(kinds, milliseconds, strict=True)
@@ -265,11 +265,12 @@ def _times(messages: list[Message]) -> pa.Array:
 def _configuration(settings: Settings) -> dict[str, Any]:
     return {
         "enable.partition.eof": True,
-        "fetch.wait.max.ms": 5_000,  # the broker answers at once when there is something; this is for when not
+        # the broker answers at once if there are messages; this is the wait if there are none
+        "fetch.wait.max.ms": 5_000,
         "fetch.max.bytes": max(16_000_000, settings.kafka.max_message_bytes),
         "max.partition.fetch.bytes": 2_000_000,  # 4 MB took 6 % more CPU
         "receive.message.max.bytes": max(100_000_000, 2 * settings.kafka.max_message_bytes),
         "queued.min.messages": 30_000,
         "queued.max.messages.kbytes": QUEUE_KB,
-        "fetch.queue.backoff.ms": 10,  # its default, 1 s, would be a pause after each full queue
+        "fetch.queue.backoff.ms": 10,  # the default, 1 s, would be a pause after each full queue
     }

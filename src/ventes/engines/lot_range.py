@@ -1,4 +1,4 @@
-"""Which Bronze rows make the next lot. Pure: positions in, a range out."""
+"""Computes the Bronze rows of the next lot from positions. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LotRange:
         return sum(upto - self.after.get(key, -1) for key, upto in self.upto.items())
 
     def predicate(self) -> str:
-        """The rows as a condition on Bronze's columns, in Spark's dialect (contract.dialect makes DuckDB's of it)."""
+        """The rows as a condition on Bronze's columns, in Spark's dialect (contract.dialect translates it)."""
         parts = [
             f"(topic_id = '{topic}' AND `partition` = {partition}"
             f" AND `offset` > {self.after.get((topic, partition), -1)} AND `offset` <= {upto})"
@@ -31,7 +31,7 @@ class LotRange:
         return "(" + " OR ".join(parts) + ")"
 
     def holds(self, file: DataFile) -> bool:
-        """Whether a Bronze file may hold rows of this range, by its statistics: for `Snapshot.select(holds)`."""
+        """Whether a Bronze file may contain rows of this range, by its statistics: for `Snapshot.select(holds)`."""
         topics, partitions, offsets = file.bounds("topic_id"), file.bounds("partition"), file.bounds("offset")
         if topics is None or partitions is None or offsets is None:
             return True
@@ -47,8 +47,8 @@ class LotRange:
 def next_lot_range(position: Position, head: Position, files: Iterable[DataFile], max_rows: int) -> LotRange | None:
     """The next range of at most `max_rows` offsets, or None if `position` has reached `head`.
 
-    One topic_id at a time, the one with the oldest messages first (a topic created anew comes after the one before it);
-    its partitions share the lot evenly. Offsets that no file can hold are skipped, so a gap costs no empty lots.
+    One topic_id at a time, the one with the oldest messages first (a re-created topic comes after the previous one);
+    its partitions share the lot evenly. Offsets that no file can contain are skipped, so a gap makes no empty lots.
     """
     files = list(files)
     waiting = [key for key, last in head.items() if last > position.get(key, -1)]
@@ -70,7 +70,7 @@ def next_lot_range(position: Position, head: Position, files: Iterable[DataFile]
 
 
 def _oldest(topic: str, files: Iterable[DataFile]) -> str:
-    """The earliest kafka_ts of a topic, as the log writes it; '' if a file does not say."""
+    """The earliest kafka_ts of a topic, as text from the log; '' if a file has no statistics."""
     oldest = "~"
     for file in files:
         topics, times = file.bounds("topic_id"), file.bounds("kafka_ts")
@@ -82,7 +82,7 @@ def _oldest(topic: str, files: Iterable[DataFile]) -> str:
 
 
 def _skip_gap(key: tuple[str, int], last: int, files: Iterable[DataFile]) -> int:
-    """The offset before the next one that a file of Bronze may hold."""
+    """The offset before the next one that a file of Bronze may contain."""
     topic, partition = key
     lowest = None
     for file in files:

@@ -1,12 +1,12 @@
-"""Silver, whichever engine runs it: a loop over Bronze's positions.
+"""The loop of the Silver job, for both engines: takes lots from Bronze by its positions.
 
 There is no checkpoint. A lot takes the Bronze rows of a LotRange and is committed in this order:
 
     ventes_rejets (if any) → ventes_clean (always: its transaction is the lot's commit point) → the five roll-ups
 
-Each commit carries ("ventes-silver", lot), so what a crash interrupted is found and mended on start
-(`silver_recovery.recover`): rejects of a lot whose clean rows never came are deleted, roll-ups that lag are completed
-from ventes_clean. Silver stands at max(offset) over ventes_clean and ventes_rejets. See
+Each commit has the transaction ("ventes-silver", lot), so an interrupted lot is found and repaired on start
+(`silver_recovery.recover`): rejects of a lot without its commit point are deleted, roll-ups that lack lots are
+completed from ventes_clean. Silver's position is max(offset) over ventes_clean and ventes_rejets. See
 docs/decisions/0001-silver-without-checkpoint.md.
 """
 
@@ -38,9 +38,9 @@ from ventes.runtime.failpoints import failpoint
 
 @dataclass(frozen=True)
 class LotResult:
-    """What a lot came to: rows written to ventes_clean and ventes_rejets, and the partial roll-ups of the clean ones.
+    """The result of a lot: rows written to ventes_clean and ventes_rejets, and the partials of the clean ones.
 
-    `partials`: "clients", "products", "minutes" → the result of lake/sql/partiels_<name>.sql.
+    `partials`: "clients", "products", "minutes" → the result of lake/sql/partial_<name>.sql.
     """
 
     clean: int
@@ -49,14 +49,14 @@ class LotResult:
 
 
 class SilverEngine(Protocol):
-    """What Spark and the embedded engine each do their own way."""
+    """The operations that each engine implements."""
 
     name: str
     database: RecycledDatabase
-    """Where the loop publishes the roll-ups, between two lots of the engine."""
+    """The loop publishes the roll-ups with it, between two lots of the engine."""
 
     def lock(self) -> None:
-        """Take <lake>/locks/silver.lock in the process that commits, or raise AlreadyRunning. `close` frees it."""
+        """Take <lake>/locks/silver.lock in the process that commits, or raise AlreadyRunning. `close` releases it."""
 
     def take(self, lot_range: LotRange, lot: int) -> LotResult:
         """Split the rows of `lot_range` and commit them: ventes_rejets if there are any, then ventes_clean, always.
@@ -66,10 +66,10 @@ class SilverEngine(Protocol):
         """
 
     def require_lock(self) -> None:
-        """Raise LockLost where the lock is not held any more."""
+        """Raise LockLost if the lock is not held any more."""
 
     def close(self) -> None:
-        """Give back everything, the lock last."""
+        """Release all resources, the lock last."""
 
 
 class SilverLoop:
@@ -85,10 +85,10 @@ class SilverLoop:
         poll_seconds: float = 0.02,
         idle_seconds: float = 0.25,
     ) -> None:
-        """`tables` are those that `engine` writes through. `max_rows` Kafka messages per lot at most.
+        """`tables`: the same that `engine` writes with. `max_rows`: Kafka messages per lot at most.
 
-        Bronze is looked at every `poll_seconds` (one stat call) after a lot, less and less often up to `idle_seconds`
-        while nothing comes; both equal make a fixed rhythm.
+        Bronze is polled (one stat call) `poll_seconds` after a lot, then at growing intervals up to `idle_seconds`
+        while there is nothing new; equal values make a fixed interval.
         """
         self._job = job
         self._settings = job.settings
@@ -110,10 +110,10 @@ class SilverLoop:
         self._maintenance: list[TableMaintenance] = []
         self._room_known_until = 0.0
 
-    # -- the story ----------------------------------------------------------------------------
+    # -- the loop -----------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Work until the stopper says so; returns the exit code 0. Its errors are for engines.job to report."""
+        """Run until the stopper is set; returns the exit code 0. engines.job reports its errors."""
         try:
             self._engine.lock()
             while not self._stopper.stopping:
@@ -127,25 +127,25 @@ class SilverLoop:
         return 0
 
     def _step(self) -> bool:
-        """One lot, if there is one to take. False: nothing can be done just now."""
+        """Process one lot, if there is one. False if nothing can be done now."""
         if not self._room():
             return False
         try:
             return self._go_on()
-        except FilesGone as error:  # somebody optimized or restored a table within this lot
+        except FilesGone as error:  # a table was optimized or restored during this lot
             self._release()
             self._log.warning(f"{error.message}: starting from the tables again")
             return True
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            self._release()  # what is in memory may be ahead of the tables: start from them again
-            self._job.wait_for(f"disk full: {error}; free some space, it goes on by itself")
+            self._release()  # the state in memory may be ahead of the tables: read it from them again
+            self._job.wait_for(f"disk full: {error}; free some space, it continues by itself")
             return False
 
     def _go_on(self) -> bool:
         if self._publisher is not None and self._edited():
-            self._release()  # what is in memory may not be true any more
+            self._release()  # the state in memory may be wrong now
         if self._publisher is None:
             self._reporter.begin_work()
             self._publisher = self._recover()
@@ -193,13 +193,13 @@ class SilverLoop:
         )
         self._pause = self._poll
 
-    # -- where things stand -------------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------------
 
     def _recover(self) -> Publisher:
-        """Make the Silver tables agree with the last lot of ventes_clean, and learn where to go on."""
+        """Make the Silver tables consistent with the last lot of ventes_clean, and read the position."""
         publisher = Publisher(self._settings, self._tables, self._engine.database)
         state = silver_recovery.recover(self._tables, publisher)
-        for line in state.mended:
+        for line in state.repaired:
             self._log.warning(f"recovered: {line}")
         self._lot, self._position = state.last_used, state.position
         self._maintenance = self._tables.maintenance((CLEAN, REJETS), kept_small=ROLLUPS)
@@ -207,7 +207,7 @@ class SilverLoop:
         return publisher
 
     def _edited(self) -> bool:
-        """Whether somebody else has changed a Silver table since the last lot."""
+        """Whether another program has changed a Silver table since the last lot."""
         logs = [self._tables.log(table) for table in (CLEAN, REJETS)]
         for log in self._publisher.logs.values() if self._publisher else ():
             log.refresh()
@@ -215,7 +215,7 @@ class SilverLoop:
         return any(log.edited for log in logs)
 
     def _look(self) -> Log | None:
-        """Bronze as it is now, or None while there is no such table."""
+        """A snapshot of Bronze, or None while there is no such table."""
         before = self._head_version
         try:
             bronze = self._tables.log(BRONZE)
@@ -227,15 +227,15 @@ class SilverLoop:
         if bronze is not self._bronze or bronze.version != before:
             self._head, self._head_version = of_log(bronze), bronze.version
             self._bronze = bronze
-        if short := self._falls_short(bronze):
+        if short := self._why_bronze_is_shorter(bronze):
             self._job.wait_for(short)
             return None
         return bronze
 
-    def _falls_short(self, bronze: Log) -> str:
-        """Why Bronze, which holds less than Silver has taken, is waited for; empty if it holds as much.
+    def _why_bronze_is_shorter(self, bronze: Log) -> str:
+        """The reason to wait if Bronze ends before Silver's position; '' if it does not.
 
-        Raises LakeDamaged for a Bronze that never knew what Silver has taken.
+        Raises LakeDamaged for a Bronze of another topic, which never contained Silver's rows.
         """
         known = {topic_id for topic_id, _ in (*self._head, *read_through(bronze))}
         for (topic_id, partition), taken in self._position.items():
@@ -252,7 +252,7 @@ class SilverLoop:
         return ""
 
     def _room(self) -> bool:
-        """Whether the lake's disk has more free space than the watermark."""
+        """Whether the lake's disk has more free space than maintenance.min_free_mb."""
         now = time.monotonic()
         if now < self._room_known_until:
             return True

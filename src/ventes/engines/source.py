@@ -1,8 +1,8 @@
-"""Where to go on reading the topic: what the topic is now, compared with what Bronze holds. Both engines ask here.
+"""The offsets at which reading the topic continues, from the topic and Bronze's position. Used by both engines.
 
 Pure decisions, except `read_topic`. The rule: never skip a message silently and never read one twice. If the topic is
-not the one that was read (created anew, expired beyond our position, shorter than it was), `resume` raises
-SourceChanged; a person decides with `ventes recover`, which records `gaps_to_accept`, and `resume` then agrees.
+not the one that was read (created again, expired beyond Bronze's position, shorter than before), `resume` raises
+SourceChanged; the user decides with `ventes recover`, which records `gaps_to_accept`, and `resume` then succeeds.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from ventes.lake.positions import Position
 
 
 class Interrupted(VentesError):
-    """Reading ended for a reason that only another look at topic and table can settle."""
+    """Reading ended; topic and table must be compared again."""
 
 
 Ends = Mapping[tuple[str, int], int]
-"""(topic_id, partition) → an offset that the partition is known to have reached (exclusive)."""
+"""(topic_id, partition) → an offset that the partition has reached (exclusive)."""
 
 NOTHING: Ends = {}
 
 RECOVER = "`ventes recover` says what it would do, and continues"
 CONFIRM_SECONDS = 3.0
-"""Before a topic is taken for another one it is asked again after this pause: a cluster that is losing brokers gives
-wrong answers without an error."""
+"""Seconds before a difference of the topic is checked a second time: a cluster that is losing brokers can give wrong
+answers without an error."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """The topic as the broker has it now."""
+    """The topic on the broker now."""
 
     name: str
     kafka_id: str
@@ -46,21 +46,21 @@ class Topic:
 
 @dataclass(frozen=True)
 class Resume:
-    """Where reading goes on."""
+    """Where reading continues."""
 
     topic_id: str
-    """What to write in Bronze's `topic_id`."""
+    """The label: the value of Bronze's `topic_id`."""
     kafka_id: str
-    """Kafka's own id: what `kafka.topic_id` must keep answering."""
+    """Kafka's topic id, which must not change while reading."""
     offsets: Mapping[int, int]
-    """partition → first offset to read; every partition the topic has now."""
+    """partition → first offset to read, for every partition of the topic."""
     unrecorded: tuple[Gap, ...] = ()
-    """Messages that expired before this lake first read the topic: to be recorded in the accepted before reading."""
+    """Messages that expired before this lake first read the topic: record them as accepted gaps before reading."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing about the topic that a person must decide on."""
+    """One difference of the topic on which a user must decide."""
 
     kind: str
     """created_anew, expired or shrunk."""
@@ -69,9 +69,9 @@ class Difference:
 
 
 def read_topic(settings: Settings, admin: kafka.Admin | None = None, *, committed: bool = True) -> Topic:
-    """Ask the broker (over `admin`, if one is open). Raises BrokerUnavailable if it or the topic is not there (yet).
+    """Ask the broker (over `admin`, if one is open). Raises BrokerUnavailable if it or the topic is not available.
 
-    `committed`: an open transaction ends what may be read; else the range includes it.
+    `committed`: the range ends at the first open transaction; else it includes it.
     """
     if admin is None:
         with kafka.Admin(settings) as own:
@@ -94,7 +94,7 @@ def confirmed(
     seen: Ends = NOTHING,
     pause: Callable[[float], object] = time.sleep,
 ) -> Topic:
-    """The topic as the broker has it; asked twice, by two clients, where that would stop a job.
+    """The topic on the broker; asked a second time, by another client, if the answer would stop a job.
 
     Raises BrokerUnavailable.
     """
@@ -107,7 +107,7 @@ def confirmed(
 
 
 def differences(topic: Topic, table: Position, accepted: AcceptedGaps, seen: Ends = NOTHING) -> list[Difference]:
-    """Why reading cannot simply go on; empty if it can. `seen` is what a checkpoint planned to read."""
+    """The differences that prevent reading; empty if there are none. `seen`: the offsets planned in a checkpoint."""
     label = accepted.label(topic.kafka_id)
     if table and not _known(label, table, accepted):
         held = ", ".join(sorted({name for name, _ in table}))
@@ -135,7 +135,7 @@ def differences(topic: Topic, table: Position, accepted: AcceptedGaps, seen: End
 
 
 def resume(topic: Topic, table: Position, accepted: AcceptedGaps, now: datetime, seen: Ends = NOTHING) -> Resume:
-    """The offsets to go on from. Raises SourceChanged if the topic is not the one that was read."""
+    """The offsets at which to continue. Raises SourceChanged if the topic is not the one that was read."""
     found = differences(topic, table, accepted, seen)
     if found:
         raise SourceChanged("; ".join(difference.text for difference in found), RECOVER)
@@ -155,7 +155,7 @@ def resume(topic: Topic, table: Position, accepted: AcceptedGaps, now: datetime,
 def gaps_to_accept(
     topic: Topic, table: Position, accepted: AcceptedGaps, now: datetime, seen: Ends = NOTHING
 ) -> list[Gap]:
-    """The gaps whose recording lets `resume` go on with the topic as it is now; empty if it can already."""
+    """The gaps that must be recorded so that `resume` accepts the present topic; empty if it does already."""
     found = differences(topic, table, accepted, seen)
     label = accepted.label(topic.kafka_id)
     kinds = {difference.kind for difference in found}
@@ -165,7 +165,7 @@ def gaps_to_accept(
             for partition, (low, _) in sorted(topic.ranges.items())
         ]
     if "shrunk" in kinds:
-        # Offsets that Bronze already holds are given out again: what follows needs a label of its own.
+        # Kafka assigns offsets again that Bronze already has: the new messages need another label.
         fresh = _next_label(label, topic.kafka_id)
         gaps = []
         for partition, (low, high) in sorted(topic.ranges.items()):

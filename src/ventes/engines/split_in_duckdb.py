@@ -1,4 +1,4 @@
-"""A lot that fits in memory, split by DuckDB: the pipeline's SQL over Arrow tables, nothing read or committed here."""
+"""Splits a lot that fits in memory with DuckDB: the pipeline's SQL over Arrow tables; reads and commits no table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ventes.lake.rollups import partials_of
 
 @dataclass(frozen=True)
 class LotSplit:
-    """What a lot becomes: rows of ventes_clean and ventes_rejets, and the partial roll-ups of the clean ones."""
+    """The result of a lot: rows of ventes_clean and ventes_rejets, and the partials of the clean ones."""
 
     clean: pa.Table
     rejets: pa.Table
@@ -53,7 +53,7 @@ def split_in_duckdb(
 
 
 def _new_ids_only(lot_rows: pa.Table, known_rows: pa.Table) -> bool:
-    """Whether no valid row shares its id with another: then engines/sql/judged.sql would change no verdict."""
+    """Whether all ids of valid rows are unique: then engines/sql/judged.sql would change no verdict."""
     if known_rows.num_rows:
         return False
     ids = lot_rows["vente_id"].filter(pc.equal(pc.list_value_length(lot_rows["motifs"]), 0))

@@ -1,12 +1,12 @@
-"""Installing: packages, jars, Java, class archives. Imports nothing of ours but errors, config and runtime.
+"""Installing: packages, jars, Java, class archives. Of this project it imports only errors, config and runtime.
 
-steps                    what an installation does, in order
-asked_engine             which engine is asked for, before anything is installed
+steps                    the steps of an installation, in order
+asked_engine             the engine that the user asks for, read before anything is installed
 environment              the virtual environment
-jars, maven              which jars, and how they are fetched
-certificates             whom to trust
-java                     which Java is used
+jars, maven              the pinned jars, and their download
+certificates             trusted certificate authorities
+java                     finding a Java
 spark                    whether the Spark engine is installed
-class_archive            how a JVM uses its archive
-class_archive_training   how the archives are made
+class_archive            JVM options for a class-data archive
+class_archive_training   making the class-data archives
 """

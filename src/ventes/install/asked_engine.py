@@ -1,4 +1,4 @@
-"""Which engine a start asks for, known before any package is installed. Standard library only."""
+"""Reads which engine the user asks for, before any package is installed. Standard library only."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LINE = re.compile(r"""^\s*engine\s*=\s*(["'])(.*?)\1""", re.MULTILINE)
 
 
 def asked_engine(arguments: Sequence[str], env: Mapping[str, str], project: Path) -> str:
-    """The engine by the rule of ventes.config: --engine > VENTES_ENGINE > ventes.toml > default.
+    """The engine, with the precedence of ventes.config: --engine > VENTES_ENGINE > ventes.toml > default.
 
-    `arguments` are those of `ventes start`; `project` is the folder whose ventes.toml counts unless VENTES_CONFIG names
-    another. Raises ConfigError for an engine that does not exist.
+    `arguments` are those of `ventes start`; `project` is the folder of ventes.toml, unless VENTES_CONFIG names another
+    file. Raises ConfigError for an engine that does not exist.
     """
     flags = _flags(arguments)
     if flags:
@@ -44,7 +44,7 @@ def _flags(arguments: Sequence[str]) -> list[str]:
 
 
 def _in_file(file: Path) -> str:
-    """The value before the first table. Not by tomllib: Python 3.10 has none. ventes.config judges the file later."""
+    """The value before the first table. Without tomllib, which Python 3.10 lacks; config.py checks it later."""
     try:
         text = file.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:

@@ -1,7 +1,7 @@
-"""Which certificates this machine trusts, told to programs that keep a list of their own.
+"""Gives the certificate authorities that this machine trusts to programs with a list of their own.
 
-Python obeys SSL_CERT_FILE, SSL_CERT_DIR and the system's store, where a company's own authority stands. `requests` and
-a JDK that came as a wheel trust only the public authorities that they bring along. Standard library only.
+Python uses SSL_CERT_FILE, SSL_CERT_DIR and the system's store, which contains a company's own authority. `requests` and
+a JDK from a wheel trust only the public authorities that they include. Standard library only.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def trust_like_python(env: MutableMapping[str, str]) -> None:
 
 
 def trust_store(path: Path) -> bool:
-    """Write what Python trusts as a Java key store at `path`. False if that is nothing that could be listed; then Java
-    keeps its own list."""
+    """Write what Python trusts as a Java key store at `path`. False if Python lists no certificate; then Java keeps its
+    own list."""
     certificates = ssl.create_default_context().get_ca_certs(binary_form=True)
     if not certificates:
         return False
-    # JKS, the one key store format simple enough to write by hand: entries in clear, then a keyed SHA-1.
+    # JKS, the only key store format that is simple to write: entries in clear text, then a keyed SHA-1.
     millis = int(time.time() * 1000)
     body = struct.pack(">III", 0xFEEDFEED, 2, len(certificates))
     for number, der in enumerate(certificates):

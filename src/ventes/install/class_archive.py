@@ -1,8 +1,8 @@
-"""Class-data archives: a JVM that maps its classes instead of loading them starts in half the time.
+"""Class-data archives (CDS): a JVM that maps its classes from a file starts in half the time.
 
-The installation runs a program once and lets the JVM write down which classes it used (class_archive_training); later
-starts map that file. An archive fits one Java and one list of jars, so both are in its name; a JVM that finds it does
-not fit after all goes on without it. Figures: docs/decisions/0006-class-data-archives.md.
+The installation runs a program once and the JVM writes the classes it used to an archive (class_archive_training);
+later starts map that file. An archive is valid for one Java and one list of jars, so both are in its name; a JVM
+ignores an archive that does not match. Figures: docs/decisions/0006-class-data-archives.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,6 @@ def path(folder: Path, java: Java, name: str) -> Path:
 
 
 def use(folder: Path, java: Java, name: str) -> list[str]:
-    """The JVM's options for a start with the archive; [] if there is none yet."""
+    """The JVM options that use the archive; [] if there is none yet."""
     archive = path(folder, java, name)
     return [f"-XX:SharedArchiveFile={archive}", "-Xlog:disable", "-Xlog:all=error:stderr"] if archive.is_file() else []

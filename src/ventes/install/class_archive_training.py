@@ -1,7 +1,7 @@
-"""The training run: the ordinary programs once, on ports and folders of their own, to leave class-data archives behind.
+"""The training run: runs the normal programs once, with separate ports and folders, to create class-data archives.
 
-Broker, a few sales, and Bronze on Spark: an archive of what that job loads serves the Silver job as well. It doubles as
-the installation's proof that broker and Spark start on this machine.
+Broker, a few sales, and Bronze on Spark; the Silver job uses the archive of the Bronze job. The run also checks that
+broker and Spark start on this machine.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ STATE = PROJECT / ".ventes"
 JARS = STATE / "jars"
 SALES = 2000
 START_SECONDS = 90.0
-"""How long a program may take to do its part."""
+"""Timeout in seconds for a program's part."""
 STOP_SECONDS = 90.0
-"""How long it may take to end, writing its archive included."""
+"""Timeout in seconds for its end, including writing its archive."""
 
 Say = Callable[[str], None]
 
@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 def train(java: Java, with_spark: bool, say: Say) -> None:
     """Make the archives that are missing, the broker's and Spark's: 5 s and 15 s.
 
-    Raises InstallError with the cause if a program does not do its part: then it would not later either.
+    Raises InstallError with the cause if a program fails: it would also fail later.
     """
     titles = {"kafka": "the broker"} | ({"spark": "Spark"} if with_spark else {})
     targets = {name: class_archive.path(JARS, java, name) for name in titles}
@@ -77,7 +77,7 @@ def _run(folder: Path, spark: bool, archives: Mapping[str, Path]) -> None:
             )
             programs.wait("bronze", lambda: (beat := programs.beat("bronze")) is not None and beat.total >= SALES)
             jvm = _jvm(programs.beat("bronze"))
-            job.kill()  # on SIGTERM it would give its JVM 3 s; an orphaned JVM takes the time that it needs
+            job.kill()  # on SIGTERM it would kill its JVM after 3 s; an orphaned JVM has the time that it needs
             if jvm is not None:
                 psutil.wait_procs([jvm], STOP_SECONDS)
         broker.terminate()
@@ -85,7 +85,7 @@ def _run(folder: Path, spark: bool, archives: Mapping[str, Path]) -> None:
 
 
 class _Programs:
-    """Programs of the project with settings that depend on nothing the person wrote. All are ended at the end."""
+    """Programs of the project with settings that are independent of the user's. All are ended at the end."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -126,11 +126,11 @@ class _Programs:
         return process
 
     def beat(self, name: str) -> heartbeat.Heartbeat | None:
-        """What the program says of itself."""
+        """The program's heartbeat."""
         return heartbeat.read(self._folder / "state", name)
 
     def wait(self, name: str, done: Callable[[], bool]) -> None:
-        """Return when `done`; raise InstallError when a program has ended or `name` took too long."""
+        """Return when `done`; raise InstallError if a program has ended or `name` took too long."""
         until = time.monotonic() + START_SECONDS
         while not done():
             ended = [one for one, process in self._running.items() if process.poll()]
@@ -138,33 +138,33 @@ class _Programs:
                 culprit = ended[0] if ended else name
                 raise InstallError(
                     f"{culprit} does not start: {self._reason(culprit) or f'not done after {START_SECONDS:.0f} s'}",
-                    "mend that and run it again (another Java can be named with VENTES_JAVA_HOME); "
+                    "fix that and run it again (VENTES_JAVA_HOME selects another Java); "
                     f"its log: {self._keep_log(culprit)}",
                 )
             time.sleep(0.05)
 
     def _reason(self, name: str) -> str:
         beat = self.beat(name)
-        return (beat.reason if beat is not None else "") or java_errors.cause(self._said(name))
+        return (beat.reason if beat is not None else "") or java_errors.cause(self._last_output(name))
 
-    def _said(self, name: str) -> str:
+    def _last_output(self, name: str) -> str:
         files = [self._folder / f"{name}.out", *sorted((self._folder / "logs").glob("*.log"))]
         return "\n".join(file.read_text("utf-8", "replace") for file in files if file.is_file())
 
     def _keep_log(self, name: str) -> Path:
         log = STATE / "install-first-start.log"
-        log.write_text(self._said(name), encoding="utf-8")
+        log.write_text(self._last_output(name), encoding="utf-8")
         return log
 
 
 def _can_archive(java: Java) -> bool:
-    """Whether it has the archive of its own classes, on which every other one stands; without, it does not start."""
+    """Whether this Java has the base archive of its own classes, which every other archive needs."""
     done = subprocess.run([str(java.bin), "-Xshare:on", "-version"], capture_output=True, check=False, timeout=60)
     return done.returncode == 0
 
 
 def _dump_base(java: Java) -> None:
-    """The wheel's Java lacks the archive of its own classes. 1 s, 13 MB."""
+    """Create the base archive, which the wheel's Java lacks. 1 s, 13 MB."""
     done = subprocess.run([str(java.bin), "-Xshare:dump"], capture_output=True, text=True, check=False, timeout=120)
     if done.returncode:
         raise InstallError(
@@ -175,8 +175,8 @@ def _dump_base(java: Java) -> None:
 
 
 def _keep(new: Path, target: Path) -> None:
-    """Rename once it is on the disk: a JVM that maps an archive cut short crashes."""
-    if not new.is_file():  # a Java without this feature ran as well
+    """Rename it after it is synced to disk: a JVM that maps a truncated archive crashes."""
+    if not new.is_file():  # this Java does not support archives
         return
     with new.open("rb") as file:
         os.fsync(file.fileno())

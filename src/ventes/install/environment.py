@@ -1,6 +1,6 @@
-"""The project's Python: .venv, and what pip puts into it from locks. Standard library only.
+"""The project's Python: .venv, and the packages that pip installs from locks. Standard library only.
 
-What goes wrong in pip or venv is told as a cause and a next step; their whole output is kept in <state>/install-*.log.
+An error of pip or venv is reported as a cause and a next step; their full output is in <state>/install-*.log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ventes.runtime import child_environment
 from ventes.runtime.files import write_if_changed
 
 MEGABYTE = 1_000_000
-AGAIN = "then run `bash start_pipeline.sh` again: it goes on from here"
+AGAIN = "then run `bash start_pipeline.sh` again: it continues from here"
 
 
 _COMMAND = """\
@@ -32,14 +32,14 @@ from ventes.cli import main
 
 sys.exit(main())
 """
-"""First a shell script, because the line after #! takes no path with a blank; then a Python one."""
+"""A shell script that runs itself as Python, because a path after #! must not contain a blank."""
 
 
 class Environment:
     """<root>/.venv."""
 
     def __init__(self, root: Path, state: Path, say: Callable[[str], None], pip: Sequence[str] | None = None) -> None:
-        """`state` takes the logs. `pip` is the command to run instead of .venv's."""
+        """`state`: the folder for logs. `pip`: the command to run instead of .venv's."""
         self.folder = root / ".venv"
         self.python = self.folder / "bin" / "python"
         self._root = root
@@ -49,20 +49,21 @@ class Environment:
 
     @property
     def is_mine(self) -> bool:
-        """Whether this very process runs in it."""
+        """Whether this process runs in it."""
         return Path(sys.prefix).resolve() == self.folder.resolve()
 
     def has(self, package: str) -> bool:
-        """Whether a package is in it."""
+        """Whether a package is installed in it."""
         return any(self.folder.glob(f"lib/python*/site-packages/{package}"))
 
     def create(self) -> None:
-        """Make it anew, empty. Raises InstallError; also if it is a link: what it points to may serve others."""
+        """Create it, empty. Raises InstallError; also if it is a link: others may use its target."""
         if self.folder.is_symlink():
             raise InstallError(
                 f"{self.folder} is a link to {os.readlink(self.folder)}, which would be emptied", f"rm {self.folder}"
             )
-        base = getattr(sys, "_base_executable", sys.executable)  # not the one inside the .venv that is about to go
+        # not the one inside the .venv that is about to be deleted
+        base = getattr(sys, "_base_executable", sys.executable)
         done = _run([base, "-m", "venv", "--clear", str(self.folder)])
         if done.returncode:
             raise venv_error(done.stdout)
@@ -87,7 +88,7 @@ class Environment:
                 text=True,
                 errors="replace",
                 env=_clean(),
-                close_fds=False,  # it inherits the installation's lock, see steps._alone
+                close_fds=False,  # pip inherits the installation's lock, see steps._alone
             ) as pip,
         ):
             assert pip.stdout is not None
@@ -103,9 +104,9 @@ class Environment:
             raise self._pip_error(step, log)
 
     def install_project(self) -> None:
-        """bin/ventes, and the package `ventes` for this Python; from this folder, nothing is copied. Idempotent.
+        """Install bin/ventes and make `ventes` importable from this folder; nothing is copied. Idempotent.
 
-        Not by pip: it would write the folder's name into a .pth, which Python reads as ASCII where LC_ALL=C.
+        Not with pip: it would write the folder's name into a .pth, which Python reads as ASCII if LC_ALL=C.
         """
         for site in self.folder.glob("lib/python*/site-packages"):
             write_if_changed(site / "ventes.pth", f"{os.path.relpath(self._root / 'src', site)}\n", 0o644)
@@ -136,7 +137,8 @@ class Environment:
 
 def require_space(folder: Path, megabytes: int) -> None:
     """Raise InstallError if the disk of `folder` has less free."""
-    free = shutil.disk_usage(folder).free // MEGABYTE  # not runtime.disk: it needs psutil, which may not be here yet
+    # not runtime.disk: it needs psutil, which may not be installed yet
+    free = shutil.disk_usage(folder).free // MEGABYTE
     if free < megabytes:
         raise InstallError(
             f"{folder} has {free} MB free, the installation needs {megabytes} MB", "make room, then run it again"
@@ -144,13 +146,13 @@ def require_space(folder: Path, megabytes: int) -> None:
 
 
 def venv_error(output: str) -> InstallError:
-    """What Python's venv said, as an error."""
+    """The error for a failed `python -m venv`."""
     if "ensurepip" in output:
         return InstallError(
             f"Python {_version(2)} here cannot make an environment: its venv part is not installed",
             f"Debian and Ubuntu: sudo apt install python{_version(2)}-venv, then run it again",
         )
-    return InstallError(f".venv could not be made: {_last(output)}", "mend that, then run it again")
+    return InstallError(f".venv could not be made: {_last(output)}", "fix that, then run it again")
 
 
 def _version(parts: int) -> str:
@@ -171,7 +173,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def _clean() -> dict[str, str]:
-    """Our environment for another Python: without what would make it see this one's modules."""
+    """The environment for another Python, without variables that would make it import this one's modules."""
     kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
     return child_environment.variables(kept)
 

@@ -1,7 +1,7 @@
-"""The pinned jars: fetched once, checked by SHA-256, then only looked at.
+"""The pinned jars: downloaded once and checked by SHA-256; later only their size and times are compared.
 
-Two sets under one folder: `kafka` (the broker) and `spark` (Delta and the Kafka source, beyond what pyspark ships).
-jars.lock says which, and what each must be. Standard library only.
+Two sets in one folder: `kafka` (the broker) and `spark` (Delta and the Kafka source, in addition to pyspark's jars).
+jars.lock lists them with their hashes. Standard library only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ventes.runtime.files import write_atomically
 LOCK = Path(__file__).resolve().parent / "jars.lock"
 SETS = ("kafka", "spark")
 CONNECTIONS = 4
-"""Jars that are fetched at the same time: on a long line most of the time goes into making connections."""
+"""Parallel downloads: with a high latency most of the time is spent on making connections."""
 
 Say = Callable[[str], None]
 Fetch = Callable[[str, Path], Path]
-"""Download coordinates into a folder: the file. Raises InstallError."""
+"""Downloads coordinates into a folder; returns the file. Raises InstallError."""
 
 
 @dataclass(frozen=True)
@@ -71,21 +71,21 @@ def paths(folder: Path, jar_set: str) -> list[Path]:
 
 
 def ready(folder: Path, jar_set: str) -> bool:
-    """Whether the jars of a set are what the list says.
+    """Whether the jars of a set match the list.
 
     Only a jar whose inode, size or times are not those of its last check is read (all 45 of the broker: 0.1 s).
     """
     wanted = pinned(jar_set)
     checked = _Checked(folder, jar_set)
-    if damaged(folder, [jar for jar in wanted if not checked.knows(jar)]):
+    if damaged(folder, [jar for jar in wanted if not checked.matches(jar)]):
         return False
-    with suppress(OSError):  # then they are read again next time
+    with suppress(OSError):  # they will be read again next time
         checked.write(wanted)
     return True
 
 
 def damaged(folder: Path, jars: Iterable[Jar]) -> list[tuple[Jar, str]]:
-    """Read every byte of `jars`: those that are missing or not what the list says, each with its reason."""
+    """Compare every byte of `jars`; returns those that are missing or do not match the list, each with its reason."""
     found = []
     for jar in jars:
         path = folder / jar.path
@@ -97,10 +97,10 @@ def damaged(folder: Path, jars: Iterable[Jar]) -> list[tuple[Jar, str]]:
 
 
 def install(folder: Path, jar_set: str, fetch: Fetch, say: Say) -> None:
-    """Bring a set in `folder` to the state of the list. Raises InstallError.
+    """Make a set in `folder` match the list. Raises InstallError.
 
-    A jar enters the set's folder only after its hash was checked, and stays there: an interrupted installation goes on
-    where it was.
+    A jar is moved to the set's folder only after its hash was checked, and stays there: an interrupted installation
+    continues where it was.
     """
     if ready(folder, jar_set):
         return
@@ -130,7 +130,7 @@ def _fetch_all(folder: Path, bad: list[Jar], fetch: Fetch, say: Say) -> None:
 
 
 def _fetch_one(folder: Path, staging: Path, jar: Jar, fetch: Fetch) -> None:
-    """Two tries: a connection may break, and a proxy may answer with something else, once."""
+    """Two attempts: a connection may break once, or a proxy may answer with another file once."""
     failure = InstallError("")
     for attempt in (1, 2):
         try:
@@ -151,14 +151,14 @@ def _fetch_one(folder: Path, staging: Path, jar: Jar, fetch: Fetch) -> None:
 
 
 def _remove_strangers(folder: Path, names: set[str]) -> None:
-    """A jar of an older release on the same class path would win or lose by chance."""
+    """With two versions of a jar on the class path it is undefined which one is loaded."""
     for path in folder.glob("*.jar"):
         if path.name not in names:
             path.unlink()
 
 
 class _Checked:
-    """What each jar of a set was when its bytes were last compared with the list: <folder>/<set>.checked.json."""
+    """Inode, size and times of each jar when its bytes were last checked: <folder>/<set>.checked.json."""
 
     def __init__(self, folder: Path, jar_set: str) -> None:
         self._folder = folder
@@ -168,11 +168,11 @@ class _Checked:
         except (OSError, ValueError, TypeError):
             self._states = {}
 
-    def knows(self, jar: Jar) -> bool:
+    def matches(self, jar: Jar) -> bool:
         return jar.path in self._states and self._states[jar.path] == self._state(jar)
 
     def write(self, jars: Iterable[Jar]) -> None:
-        """Note the present state of jars that are right. Raises OSError."""
+        """Record the present state of jars that match. Raises OSError."""
         states = {jar.path: self._state(jar) for jar in jars}
         if states != self._states:
             write_atomically(self._path, json.dumps(states, indent=1))

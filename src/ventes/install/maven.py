@@ -1,7 +1,7 @@
-"""Jars by their Maven coordinates, from Maven Central or from the mirror of it that this machine's settings name.
+"""Downloads jars by their Maven coordinates, from Maven Central or its mirror in Maven's settings.
 
-The download is jgo's: it knows where Central is and how a repository is laid out, and obeys HTTPS_PROXY and NO_PROXY.
-What it fetches is checked by SHA-256 by the caller.
+The download is done by jgo, which has the address of Central and the layout of a repository, and uses HTTPS_PROXY and
+NO_PROXY. The caller checks the SHA-256.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from ventes.install import certificates
 from ventes.install.environment import AGAIN
 
 TIMEOUT_SECONDS = 60
-"""For a connection, and for the next bytes on it."""
+"""Seconds, for a connection, and for the next bytes on it."""
 
 _CENTRAL = {"central", "*", "external:*"}
-"""What Maven writes for Central in `mirrorOf`. (`external:http:*` is not it: Central is read by HTTPS.)"""
+"""Values of Maven's `mirrorOf` that include Central. (Not `external:http:*`: Central uses HTTPS.)"""
 
 
 def settings_files() -> tuple[Path, ...]:
-    """Where Maven keeps its settings, the person's own first."""
+    """Maven's settings files, the user's first."""
     return Path.home() / ".m2" / "settings.xml", Path("/etc/maven/settings.xml")
 
 
 def mirror(files: Iterable[Path]) -> str | None:
     """The address of the mirror of Central in the first of the settings files that names one; None if none does.
 
-    As in Maven, a mirror of `central` by name wins over one of `*`. Raises InstallError for a file that is no XML.
+    As in Maven, a mirror of `central` by name has precedence over one of `*`. Raises InstallError for invalid XML.
     """
     for file in files:
         if not file.is_file():
@@ -63,9 +63,9 @@ class Repository:
     def fetch(self, coordinates: str, into: Path) -> Path:
         """Download `group:artifact:version` to a new file in the folder `into`, which must hold no other copy of it.
 
-        Never looks into ~/.m2. Raises InstallError with the cause; a part that came may be left in `into`.
+        Never uses the cache in ~/.m2. Raises InstallError with the cause; a partial file may be left in `into`.
         """
-        from jgo.maven import MavenContext  # 0.2 s, and only needed where something is missing
+        from jgo.maven import MavenContext  # takes 0.2 s, and is only needed if a jar is missing
         from requests import RequestException
 
         group, artifact, version = coordinates.split(":")

@@ -1,8 +1,8 @@
-"""Spark as it is installed here: whether it is, and what its commands know when a person types them.
+"""Whether Spark is installed, and the default settings of its commands.
 
 `.venv/bin/spark-submit`, `spark-sql` and `pyspark` read the conf folder inside the pyspark package: jars, Delta, local
-only. The jobs set everything themselves (engines/spark); these are defaults for the hand, and leave nothing in the
-folder where they are run. Standard library only.
+addresses only. The jobs set everything themselves (engines/spark); these defaults are for manual use, and write nothing
+to the current folder. Standard library only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def package() -> Path | None:
 
 
 def missing(folder: Path) -> str:
-    """What of Spark is not installed, in words; '' if nothing. `folder` is that of the jars."""
+    """What of Spark is not installed, as text; '' if nothing. `folder` is that of the jars."""
     packages = [name for name in ("pyspark", "delta") if find_spec(name) is None]
     if packages:
         return f"the Python package{'s' if len(packages) > 1 else ''} {' and '.join(packages)}"
@@ -44,7 +44,7 @@ def require(folder: Path) -> None:
 
 
 def write_defaults(folder: Path, scratch: Path, java: Java) -> None:
-    """Write the conf files where they are not already so. `folder` is that of the jars, `scratch` a folder of ours."""
+    """Write the conf files if they differ. `folder` is that of the jars, `scratch` a folder for temporary files."""
     home = package()
     if home is None:
         raise InstallError("pyspark is not installed", f"`{ADD}` installs it")
@@ -52,16 +52,16 @@ def write_defaults(folder: Path, scratch: Path, java: Java) -> None:
     (home / "conf").mkdir(exist_ok=True)
     write_if_changed(home / "conf" / "spark-defaults.conf", _defaults(folder / "spark", scratch), 0o644)
     write_if_changed(home / "conf" / "log4j2.properties", _LOG4J, 0o644)
-    # Each of Spark's commands sources this file to find its home. pyspark's own version asks the first python3 on
-    # PATH, which knows no pyspark unless .venv is activated, and no Java that came as a wheel. (conf/spark-env.sh
-    # would be the place for the latter, but Spark sources it unquoted: it fails in a path with a space.)
+    # Each of Spark's commands sources this file to find its home. pyspark's own version uses the first python3 on
+    # PATH, which has no pyspark unless .venv is activated, and does not find a Java from a wheel. (conf/spark-env.sh
+    # could set the Java, but Spark sources it unquoted: that fails in a path with a space.)
     write_if_changed(Path(sys.executable).parent / "find-spark-home", _home(home, java), 0o755)
 
 
 def _defaults(jars: Path, scratch: Path) -> str:
     options = (f'-Dderby.system.home="{scratch}"', "-XX:-UsePerfData")
     values = {
-        # The driver's own class path: spark.jars would copy 20 MB at each start. Add --jars for a cluster elsewhere.
+        # The driver's class path: spark.jars would copy 20 MB at each start. For a cluster add --jars.
         "spark.driver.extraClassPath": f"{jars}/*",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -73,7 +73,7 @@ def _defaults(jars: Path, scratch: Path) -> str:
         "spark.ui.enabled": "false",
         "spark.sql.session.timeZone": "UTC",
         "spark.databricks.delta.snapshotPartitions": "2",
-        # No metastore_db and spark-warehouse wherever one happens to stand.
+        # No metastore_db and spark-warehouse in the current folder.
         "spark.sql.catalogImplementation": "in-memory",
         "spark.hadoop.javax.jdo.option.ConnectionURL": "jdbc:derby:memory:metastore;create=true",
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
@@ -106,7 +106,7 @@ appender.stderr.name = stderr
 appender.stderr.target = SYSTEM_ERR
 appender.stderr.layout.type = PatternLayout
 appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
-# Said at each start on any machine without Hadoop's C library.
+# Logged at each start on every machine without Hadoop's C library.
 logger.native.name = org.apache.hadoop.util.NativeCodeLoader
 logger.native.level = error
 """

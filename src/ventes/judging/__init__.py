@@ -1,11 +1,11 @@
 """The verdict on a message, given once: by both engines, by `verify` and by `rebuild`. Needs neither Kafka nor Spark.
 
-messages      what a verdict is given on
+messages      the columns of a Kafka message, the input of a verdict
 judge_batch   messages → Bronze rows
-fast_path     the SQL that types what it can prove valid
+fast_path     the SQL that converts messages it can prove valid
 judge_rows    all other messages, one by one
-verdict       the rule: fields and limits
-strict_json   bytes → one JSON object, or why not
-event_time    text → time, and whether it may be
-zones         what DuckDB needs to know of a time zone
+verdict       the definition of a valid sale: fields and limits
+strict_json   bytes → one JSON object, or a reason code
+event_time    text → time, and its allowed range
+zones         the offsets of a time zone as SQL for DuckDB
 """

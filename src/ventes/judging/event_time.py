@@ -1,7 +1,7 @@
 """When a sale happened: ISO 8601 text → an instant. Pure.
 
-Read by our own pattern and arithmetic: what `datetime.fromisoformat` takes differs between Python
-versions, and the SQL path must take only what is taken here.
+Parsed with our own pattern and arithmetic: `datetime.fromisoformat` accepts different texts in different Python
+versions, and the fast path must accept only what is accepted here.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from datetime import date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
-"""Nothing was sold before; an earlier time is a typing error or a clock that was never set."""
+"""No sale is older; an earlier time is a typing error or a clock that was not set."""
 
 LATEST_AHEAD = timedelta(hours=24)
-"""How far after its arrival a sale may claim to be: room for a clock or a zone that is off."""
+"""How far after its arrival the time of a sale may be: tolerance for a wrong clock or zone."""
 
 _ISO = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
@@ -45,7 +45,7 @@ def read(text: str, source_zone: ZoneInfo) -> datetime:
 
 
 def in_range(moment: datetime, kafka_ts: datetime) -> bool:
-    """Whether a sale that arrived at `kafka_ts` may have happened at `moment`."""
+    """Whether `moment` is an allowed time for a sale that arrived at `kafka_ts`."""
     return EARLIEST <= moment <= kafka_ts + LATEST_AHEAD
 
 

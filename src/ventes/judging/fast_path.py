@@ -1,4 +1,4 @@
-"""The fast path's query for the zones in force: fast_path.sql with its zone arithmetic put in. Pure."""
+"""The fast path's query for the zones in force: fast_path.sql with the zone arithmetic inserted. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ventes.contract.dialect import fragment, sql
 from ventes.judging.zones import local_steps, offset_case, utc_steps
 
 YEARS_BACK = 10
-"""Sales older than this, where a zone has summers and winters to know, are left to `judge`."""
+"""Sales older than this go to `judge` if the zone has daylight saving time."""
 
 
 @lru_cache(maxsize=16)

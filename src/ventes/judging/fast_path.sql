@@ -1,6 +1,6 @@
 -- Run by DuckDB, in both engines.
--- The fast path: sales that need no second look, typed. `proven` = contract.verdict.judge would find the row valid,
--- with exactly these values. Never NULL; false decides nothing, the row then goes to `judge`.
+-- The fast path: converts sales that it can prove valid. `proven` = judging.verdict.judge would find the row valid,
+-- with exactly these values. Never NULL; false means undecided: the row then goes to `judge`.
 --
 -- texts     kafka_ts (naive UTC); `exact_object`: the message is one JSON object that has the eleven fields, each once, and
 --           nothing else; t_<field>, the text of each. A name's is NULL unless it was a JSON string without NUL that
@@ -8,8 +8,8 @@
 -- :source_offset  seconds east of UTC at the wall-clock time `local_time`, NULL = unknown
 -- :jour           the business day of `horodatage`, NULL = unknown
 --
--- Nothing is taken on an engine's word: what a cast read is written back and must be the text that came.
--- So blanks, signs, exponents, `1_000` and whatever else a cast forgives never match.
+-- No cast is trusted: its result is converted back to text and must equal the original text.
+-- So blanks, signs, exponents, `1_000` and other forms that a cast accepts never match.
 WITH typed_texts AS (
   SELECT *,
     try_cast(t_vente_id AS BIGINT) AS vente_id,

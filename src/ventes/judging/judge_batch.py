@@ -1,8 +1,8 @@
-"""Kafka messages → Bronze rows, in DuckDB: the verdict of each, given once.
+"""Kafka messages → Bronze rows, in DuckDB: computes the verdict of each message.
 
-What SQL proves to be a valid sale is typed there (judging/fast_path.sql); every other message goes
-through `judging.verdict.judge`. This file owns how DuckDB reads JSON, and the proof that it read one
-object with the eleven fields and nothing else.
+Messages that SQL proves to be valid sales are converted there (judging/fast_path.sql); every other message goes
+through `judging.verdict.judge`. This file contains the SQL that reads JSON in DuckDB, and the checks that a message is
+one object with the eleven fields and nothing else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STRING = """CASE WHEN starts_with(f.{0}, '"') THEN TRY(from_json(f.{0}, '"VARCH
 _NOT_BLANK = """CASE WHEN (n_{0} >= '!' AND n_{0} < chr(133)) OR (n_{0} >= '¡' AND n_{0} < 'ᙿ') OR n_{0} >= '、'
   THEN n_{0} END AS t_{0}"""
 
-# TRY, because one malformed message would otherwise end the query for all. DuckDB's parser (yyjson) refuses
+# TRY, because one malformed message would otherwise fail the query for all. DuckDB's parser (yyjson) refuses
 # trailing data, raw control characters and half surrogate pairs, as `judge` does, but takes a comma before the
 # closing brace, NaN, and keys more than once. So: the object ends in `}` after a value, has eleven members, and
 # all eleven fields are there (NULLs end in `proven = false`), hence each once and none else. A name is asked for
@@ -60,12 +60,12 @@ members AS (
 SELECT *, {", ".join(_NOT_BLANK.format(field) for field in _NAMES)} FROM members
 """
 _BATCH = 2048
-"""Rows that a thread of DuckDB takes at a time, its own measure; it never divides an Arrow batch."""
+"""Rows per DuckDB task, DuckDB's own row group size; it never splits an Arrow batch."""
 _MANY = 5_000
-"""From so many messages on, both threads work until the end only if DuckDB builds the Arrow table itself (`sql`: 120 ms
-for 100,000 instead of 190); reading its stream (`execute`) is one thread's work, but spares planning twice, 2 ms."""
+"""From this many messages DuckDB builds the Arrow table itself (`sql`), with both threads: 120 ms for 100,000 messages
+instead of 190. Below it the result is a stream (`execute`): one thread, but planned only once, which saves 2 ms."""
 FEW = 100
-"""So many messages are judged one by one (24 µs each) sooner than DuckDB has planned its query (8 ms)."""
+"""Up to this many messages, judging one by one (24 µs each) is faster than planning the DuckDB query (8 ms)."""
 _TYPED = ", ".join("horodatage AS timestamp" if field == "timestamp" else field for field in EVENT_FIELDS)
 
 
@@ -75,8 +75,8 @@ def judge_batch(
     """Messages as Bronze rows, in the same order, with exactly BRONZE's schema.
 
     `raw` has key, value, headers, topic_id, partition, offset and kafka_ts, typed as in BRONZE. Where kafka_ts is NULL
-    the message arrived at `ingested_at`: the time of a record is its sender's word unless the topic has LogAppendTime.
-    `con` is used by nobody else meanwhile; `ingested_at` (aware) becomes date_ingestion. Up to `few` messages are
+    the message arrived at `ingested_at`: the sender sets the time of a record unless the topic has LogAppendTime.
+    `con` must not be used elsewhere meanwhile; `ingested_at` (aware) becomes date_ingestion. Up to `few` messages are
     judged without SQL.
     """
     raw = _arrived(raw, ingested_at)
@@ -118,9 +118,9 @@ def _mostly_fast(
 
 
 def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, year: int) -> pa.Table:
-    """What SQL makes of `raw` (value, kafka_ts), row by row: the eleven fields, `jour`, and `proven`.
+    """The fast path's result for `raw` (value, kafka_ts), row by row: the eleven fields, `jour`, and `proven`.
 
-    Where `proven` is false the other columns mean nothing.
+    If `proven` is false the other columns are undefined.
     """
     query = fast_path.query(settings.source_zone, settings.business_zone, year)
     messages = pa.table(
@@ -138,7 +138,7 @@ def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings,
         ).to_arrow_table()
     finally:
         con.unregister("_messages")
-    order = typed["row_number"].to_numpy()  # a connection may be set not to keep the order of what it reads
+    order = typed["row_number"].to_numpy()  # the connection may have preserve_insertion_order = false
     if not np.array_equal(order, np.arange(len(order))):
         typed = typed.take(np.argsort(order))
     stamps = pc.assume_timezone(typed["timestamp"], "UTC")

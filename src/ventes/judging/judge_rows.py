@@ -1,4 +1,4 @@
-"""`judging.verdict.judge` for a column of messages: what both engines do with the rows SQL did not take."""
+"""`judging.verdict.judge` for a column of messages: used by both engines for the rows that the fast path left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ventes.contract.tables import BRONZE, EVENT_FIELDS
 from ventes.judging.verdict import judge
 
 VERDICT = pa.schema([BRONZE.schema.field(name) for name in (*EVENT_FIELDS, "motifs", "_extra", "jour")])
-"""The columns of Bronze that a verdict decides."""
+"""The columns of Bronze that come from the verdict."""
 
 
 def judge_rows(
@@ -19,7 +19,7 @@ def judge_rows(
     source_zone: ZoneInfo,
     business_zone: ZoneInfo,
 ) -> pa.RecordBatch:
-    """One VERDICT row for each message: its bytes (binary) and when the broker took it (timestamp[us, UTC])."""
+    """One VERDICT row for each message: its bytes (binary) and its arrival (timestamp[us, UTC])."""
     verdicts = [
         judge(value, arrived, source_zone, business_zone)
         for value, arrived in zip(values.to_pylist(), kafka_ts.to_pylist(), strict=True)

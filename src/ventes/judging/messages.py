@@ -1,4 +1,4 @@
-"""What a verdict is given on: a Kafka message as columns."""
+"""A Kafka message as columns: the input of a verdict."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ RAW = pa.schema(
         ("kafka_ts", UTC),
     ]
 )
-"""A message as it was, and where it stood. `kafka_ts` is NULL where no broker says when the message arrived."""
+"""The raw message and its position. `kafka_ts` is NULL where the topic has no LogAppendTime."""

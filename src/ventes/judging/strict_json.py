@@ -1,8 +1,7 @@
 """Strict JSON: bytes → the members of one object, or the reason why there is none. Pure.
 
-The standard parser does the scanning; this file owns what we refuse or keep beyond it:
-no second value, no NaN or Infinity, no key twice, no nesting without end, and a number stays
-the text that was sent, so that nothing is rounded and no digit limit applies.
+Uses the standard parser, with additional rules: no second value, no NaN or Infinity, no repeated key, limited nesting;
+and a number stays the text that was sent, so that nothing is rounded and no digit limit applies.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, NoReturn
 
 MAX_DEPTH = 100
-"""Arrays and objects within each other. A fixed limit, because the parser's own depends on how deep
-its caller stands on the stack, and a verdict must be the same in every process."""
+"""Depth of nested arrays and objects. A fixed limit, because the parser's own limit depends on the depth of the call
+stack, and a verdict must be the same in every process."""
 
 BLANKS = " \t\n\r"
 """JSON's white space; no other character counts as blank around a value."""
@@ -28,7 +27,7 @@ class Number(str):
 
 
 class Repeated(dict[str, Any]):
-    """An object in which keys stood more than once: those have no value here, only a name in `keys_repeated`."""
+    """An object with repeated keys: these have no value here, only a name in `keys_repeated`."""
 
     keys_repeated: frozenset[str]
 
@@ -61,7 +60,7 @@ def parse_object(value: bytes | None) -> dict[str, Any]:
     except ValueError:
         raise Refused("not_json") from None
     if end < len(text):
-        # a scalar or array with something after it never was a message of ours: only not JSON
+        # a scalar or array with something after it is not one of our messages: not_json only
         raise Refused("trailing_data" if isinstance(parsed, dict) else "not_json")
     if not isinstance(parsed, dict):
         raise Refused("not_object")
@@ -77,7 +76,7 @@ def has_repeated_key(value: Any) -> bool:
 
 
 def to_text(value: Any) -> str:
-    """One JSON text for equal content: compact, keys sorted, numbers as they were sent."""
+    """A canonical JSON text: compact, keys sorted, numbers as they were sent."""
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, str):
@@ -90,7 +89,7 @@ def to_text(value: Any) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """False if an escape such as \\ud800 left half a character, which no UTF-8 column can hold."""
+    """False if an escape such as \\ud800 is half of a surrogate pair, which no UTF-8 column can hold."""
     try:
         return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
@@ -122,7 +121,7 @@ _DECODER = json.JSONDecoder(
     object_pairs_hook=_members, parse_int=Number, parse_float=Number, parse_constant=_no_constant
 )
 
-# An open string runs to the end of the text, so that each character is looked at once.
+# A string that is not closed ends at the end of the text, so that each character is read once.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 

@@ -1,8 +1,7 @@
 """The verdict on a message: bytes → the sale's fields, and every reason why it is not a valid sale. Pure.
 
-This is the definition. The SQL in `fast_path.sql` only takes what it can prove to be judged valid here,
-with the same values; whatever it does not take comes here. The rules, each with its reason, stand in
-docs/data-contract.md.
+This is the definition. The SQL in `fast_path.sql` handles only messages that it can prove to be valid here, with the
+same values; all others come here. The rules, each with its reason, are in docs/data-contract.md.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from ventes.judging import event_time
 from ventes.judging.strict_json import Number, Refused, Repeated, has_repeated_key, is_unicode, parse_object, to_text
 
 MAX_VENTE_ID = 2**53 - 1
-"""The largest integer that JavaScript, and whoever reads JSON into doubles, keeps exact."""
+"""The largest integer that JavaScript, and every program that reads JSON numbers as doubles, keeps exact."""
 MAX_ID = 2**31 - 1
 MAX_QUANTITE = 1_000_000
 MAX_MONTANT = Decimal("9999999999.99")
@@ -28,7 +27,7 @@ MAX_NAME = 200
 """Characters, that is code points."""
 
 NOISE = Decimal("0.000001")
-"""How far from a whole cent an amount may lie and still be that cent: 59.97 computed in floats is 59.96999999999999."""
+"""Largest difference from a whole cent that is taken as float error: 59.97 computed in floats is 59.96999999999999."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,10 @@ class Verdict:
 
 
 def judge(value: bytes | None, kafka_ts: datetime, source_zone: ZoneInfo, business_zone: ZoneInfo) -> Verdict:
-    """Judge one message. Total: any bytes give a verdict, none an exception.
+    """Judge one message. Any bytes give a verdict, never an exception.
 
-    `kafka_ts` (aware) is when the broker took the message; `source_zone` reads times without an offset;
-    `business_zone` is the one whose midnight begins a `jour`.
+    `kafka_ts` (aware) is the arrival of the message; `source_zone` applies to times without an offset;
+    `business_zone` is the zone whose midnight begins a `jour`.
     """
     try:
         members = parse_object(value)
@@ -77,7 +76,7 @@ def judge(value: bytes | None, kafka_ts: datetime, source_zone: ZoneInfo, busine
     for field, read in _READERS.items():
         item = members.get(field)
         if field in repeated:
-            shown[field] = None  # which of the two was meant? duplicate_key says it
+            shown[field] = None  # the value is ambiguous; duplicate_key reports it
         elif item is None or (isinstance(item, str) and not item.strip()):
             reasons.append(f"missing:{field}")
             shown[field] = item if field in _NAMES else None
@@ -102,7 +101,7 @@ def judge(value: bytes | None, kafka_ts: datetime, source_zone: ZoneInfo, busine
 
 
 _Read = tuple[Any, tuple[str, ...]]
-"""What Bronze shows, and the kinds of rules that the value breaks."""
+"""The value for Bronze, and the kinds of reasons for it."""
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -133,7 +132,7 @@ def _amount(item: Any) -> _Read:
     except InvalidOperation:  # an exponent beyond anything
         return None, ("range",)
     amount = _cents(exact)
-    nearest = exact if amount is None else amount  # noise is no reason
+    nearest = exact if amount is None else amount  # float error is not a reason
     broken = {
         "negative": nearest < 0,
         "zero": nearest.is_zero(),
@@ -148,7 +147,7 @@ def _cents(exact: Decimal) -> Decimal | None:
     if exact.copy_abs() >= _BEYOND_COLUMN:
         return None
     cents = _NEAREST.quantize(exact, _CENT)
-    # rounded away from zero, a difference that is too large by its thousandth digit stays too large
+    # rounded away from zero: a difference that is too large in its thousandth digit stays too large
     if _AWAY.subtract(exact, cents).copy_abs() > NOISE:
         return None
     return cents.copy_abs() if cents.is_zero() else cents

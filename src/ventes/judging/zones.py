@@ -1,7 +1,7 @@
 """Time zones as arithmetic: the offsets of a zone over some years, found with Python's zone data. Pure.
 
-The SQL never asks an engine's own zone data, which may be of another year, or treat a wall-clock time
-that occurs twice or never in another way. It gets these steps as a CASE; outside them it decides nothing.
+The SQL never uses an engine's own zone data, which may be another version, or treat wall-clock times that occur twice
+or never differently. It gets these steps as a CASE; outside them the offset is NULL.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def offset_case(column: str, steps: Steps, last_year: int) -> str:
 def _steps(offset_at: Callable[[datetime], timedelta | None], first_year: int, last_year: int) -> Steps:
     def seconds(when: datetime) -> int:
         offset = offset_at(when)
-        assert offset is not None  # ZoneInfo always knows
+        assert offset is not None  # ZoneInfo always returns an offset
         return int(offset.total_seconds())
 
     when, end = datetime(first_year, 1, 1), datetime(last_year + 1, 1, 1)  # noqa: DTZ001

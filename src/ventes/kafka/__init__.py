@@ -1,10 +1,10 @@
-"""The broker and the topic: how every part reaches them, and what they are right now.
+"""Connections to the broker, and questions about the topic.
 
-client   configuration of every client, what librdkafka says of its connections, bounded closing, a consumer, the probe
-admin    questions and changes: which topic is this (its id survives no re-creation), where does it begin and end
+client   configuration of all clients, errors of their connections, closing with a timeout, a consumer, the TCP probe
+admin    topic id, partitions, first and last offsets; creating and changing the topic
 
-Producing and consuming live with those who do it. Foreign errors end here: callers see BrokerUnavailable or another
-VentesError.
+The producer is in ventes.producer, the reading of the topic in ventes.engines. Kafka's errors are translated here:
+callers see BrokerUnavailable or another VentesError.
 """
 
 from ventes.kafka.admin import (

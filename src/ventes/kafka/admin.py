@@ -1,4 +1,4 @@
-"""Questions to the broker and changes to the topic: is it there, which topic is this, where does it begin and end."""
+"""Admin requests to the broker: topic id, partitions, first and last offsets; creating and changing the topic."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from ventes.kafka.client import Connection, client_config, closed_within, unavai
 from ventes.runtime.stop import Stopper
 
 ANSWER_SECONDS = 5.0
-"""How long one question to the broker may take before it counts as absent."""
+"""Timeout in seconds of one request to the broker; after it the broker counts as unavailable."""
 PAUSE_SECONDS = 0.1
-"""Between two probes of a broker that is not there yet."""
+"""Seconds between two probes of a broker that is not available yet."""
 
 
 NOT_THERE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
 class Admin:
-    """An admin connection; use it in a `with` where several questions follow each other.
+    """An admin connection; use it in a `with` for several requests.
 
-    Each question waits up to `timeout` seconds (default ANSWER_SECONDS) and raises BrokerUnavailable after that. A
-    client that could not answer is thrown away: librdkafka's may go on asking a broker that is dead while the rest of
-    its cluster answers. Where it had answered before, a fresh one is asked once more at once.
+    Each request waits up to `timeout` seconds (default ANSWER_SECONDS) and raises BrokerUnavailable after that. A
+    client that got no answer is discarded: librdkafka may continue to ask a dead broker although the rest of the
+    cluster answers. If it had answered before, a new client repeats the request once at once.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -47,7 +47,7 @@ class Admin:
         self._client: AdminClient | None = None
         self._connection = Connection()
         self._proven = False
-        """Whether the client has answered a question."""
+        """Whether this client has received an answer before."""
 
     def __enter__(self) -> Admin:
         return self
@@ -56,7 +56,7 @@ class Admin:
         self.renew()
 
     def renew(self) -> None:
-        """Close the connections; the next question opens new ones."""
+        """Close the connections; the next request opens new ones."""
         client, self._client = self._client, None
         self._proven = False
         if client is not None:
@@ -67,12 +67,12 @@ class Admin:
             if why := unreachable(self._settings, min(1.0, timeout)):
                 raise unavailable(self._settings, why)
             self._connection = Connection()
-            # Its log would say what error_cb says.
+            # The log would repeat what error_cb receives.
             self._client = AdminClient(client_config(self._settings, error_cb=self._connection.heard, log_level=0))
         return self._client
 
     def _ask(self, timeout: float, question: Callable[[AdminClient], Mapping[Any, Future[Any]]]) -> dict[Any, Any]:
-        """The answers to a question that librdkafka splits into several, all of them."""
+        """All answers to a request that librdkafka splits into several."""
         proven = self._proven
         client = self._open(timeout)
         try:
@@ -87,9 +87,10 @@ class Admin:
 
     def _answer(self, client: AdminClient, future: Future[Any], timeout: float) -> Any:
         try:
-            return future.result(timeout + 1.0)  # librdkafka keeps the time; ours is only for its having died
+            # librdkafka applies the timeout; this second one is only for the case that its thread died
+            return future.result(timeout + 1.0)
         except KafkaException as error:
-            client.poll(0)  # lets the connection's notes be taken
+            client.poll(0)  # runs the callbacks of the connection
             cause = error.args[0]
             if cause.code() in _ABSENT:
                 raise unavailable(self._settings, self._connection.why or cause.str()) from None
@@ -160,22 +161,22 @@ class Admin:
         try:
             found = self._ask(timeout, lambda client: client.list_offsets(asked, **options))
         except _Refused as refused:
-            if refused.code in NOT_THERE:  # it was there a moment ago: being made, or being deleted
+            if refused.code in NOT_THERE:  # the topic existed a moment ago: it is being created or deleted
                 raise self._no_answer(refused.message) from None
             raise
         return {part.partition: answer.offset for part, answer in found.items()}
 
     def _no_answer(self, why: str) -> BrokerUnavailable:
-        self.renew()  # what this client knows of the cluster may be old
+        self.renew()  # this client's metadata of the cluster may be out of date
         return unavailable(self._settings, why)
 
     # -- changes ------------------------------------------------------------------------------
 
     def ensure_topic(self, timeout: float = 30.0) -> str:
-        """Make the topic as the settings say, or bring an existing one into line; returns its id.
+        """Create the topic as the settings say, or change an existing one to them; returns its id.
 
-        A broker that is not ours (`kafka.managed = false`) is asked only to create a topic that is missing: an
-        existing topic is left as it is, whatever its settings.
+        On an external broker (`kafka.managed = false`) only a missing topic is created; an existing topic is not
+        changed, whatever its settings.
         """
         wanted = wanted_topic_settings(self._settings)
         deadline = time.monotonic() + timeout
@@ -185,7 +186,7 @@ class Admin:
             try:
                 self._ask(timeout, lambda client: client.create_topics([new], request_timeout=timeout))
             except _Refused as refused:
-                if refused.code != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was quicker: fine
+                if refused.code != KafkaError.TOPIC_ALREADY_EXISTS:  # another client created it at the same time
                     raise
             return self._appeared(deadline)
         self._apply_settings(wanted, timeout)
@@ -213,7 +214,7 @@ class Admin:
         self._ask(timeout, lambda client: client.incremental_alter_configs([resource], request_timeout=timeout))
 
     def _appeared(self, deadline: float) -> str:
-        """Creation is acknowledged by the controller; the brokers' metadata may follow a moment later."""
+        """Wait for the topic: the controller acknowledges the creation, the brokers' metadata may follow later."""
         while True:
             found = self.topic_id()
             if found is not None:
@@ -241,7 +242,7 @@ _ABSENT = frozenset(
         KafkaError.NOT_CONTROLLER,
         KafkaError.REPLICA_NOT_AVAILABLE,
         KafkaError.OFFSET_NOT_AVAILABLE,
-        # A broker that hung is fenced and elected anew: for a moment client and broker know different leader epochs.
+        # After a hung broker was fenced and elected again, client and broker have different leader epochs for a moment.
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.FENCED_LEADER_EPOCH,
     }
@@ -250,7 +251,7 @@ _ABSENT = frozenset(
 
 
 class _Refused(VentesError):
-    """The broker answered, with a no."""
+    """The broker answered with an error."""
 
     def __init__(self, settings: Settings, cause: KafkaError) -> None:
         super().__init__(
@@ -273,11 +274,11 @@ def wanted_topic_settings(settings: Settings) -> dict[str, str]:
 
 
 def _printed(uuid: Any) -> str:
-    """librdkafka prints the plain base64 alphabet, Kafka itself the URL-safe one; ours is Kafka's."""
+    """librdkafka prints base64 with the standard alphabet, Kafka with the URL-safe one; this is Kafka's form."""
     return str(uuid).rstrip("=").translate(str.maketrans("+/", "-_"))
 
 
-# -- one question, one connection -------------------------------------------------------------
+# -- one request, one connection --------------------------------------------------------------
 
 
 def topic_id(settings: Settings, timeout: float = ANSWER_SECONDS) -> str | None:
@@ -299,9 +300,9 @@ def end_offsets(settings: Settings, timeout: float = ANSWER_SECONDS) -> dict[int
 
 
 def ensure_topic(settings: Settings, timeout: float = 30.0) -> str:
-    """Make the topic as the settings say, or bring an existing one into line; returns its id. Safe to repeat.
+    """Create the topic as the settings say, or change an existing one to them; returns its id. Idempotent.
 
-    Raises BrokerUnavailable, or VentesError when a broker that is not ours holds an unsuitable topic.
+    Raises BrokerUnavailable, or VentesError if an external broker has an unsuitable topic.
     """
     with Admin(settings) as admin:
         return admin.ensure_topic(timeout)

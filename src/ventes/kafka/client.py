@@ -1,8 +1,8 @@
-"""librdkafka's clients: their configuration, what they say of their connections, and how they are closed.
+"""librdkafka clients: configuration, connection errors, and closing with a timeout.
 
-Two rules keep a client from stopping a job. A callback only takes a note: one that raised would come out of whatever
-call runs it, `close()` too. And no call into librdkafka is waited for without a bound: `rd_kafka_destroy` has been
-seen to wait for ever after the machine slept.
+Two rules prevent a client from blocking a job. A callback only stores what it received: an exception in it would be
+raised by the call that runs it, `close()` included. And every call into librdkafka has a timeout: `rd_kafka_destroy`
+has been observed to block for ever after the machine was suspended.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ventes.config import Settings
 from ventes.errors import BrokerUnavailable, ConfigError
 
 CLOSE_SECONDS = 10.0
-"""How long a client may take to close. A healthy one takes milliseconds."""
+"""Timeout in seconds for closing a client. Normally it takes milliseconds."""
 PROBE_SECONDS = 1.0
 """How long a TCP connection to one address may take."""
 
@@ -38,13 +38,15 @@ def client_config(settings: Settings, **extra: Any) -> dict[str, Any]:
     config: dict[str, Any] = {
         "bootstrap.servers": settings.kafka.bootstrap,
         "logger": _Quiet(),
-        "log.connection.close": False,  # an idle connection that the broker closes is no news
+        "log.connection.close": False,  # the broker closes idle connections: not an error
         "reconnect.backoff.ms": 50,
-        "reconnect.backoff.max.ms": 1000,  # the default, 10 s, would be felt after each restart of the broker
+        # the default, 10 s, would delay the reconnection after each restart of the broker
+        "reconnect.backoff.max.ms": 1000,
         **_security(settings),
     }
     if settings.kafka.host == "localhost":
-        config["broker.address.family"] = "v4"  # the broker listens on 127.0.0.1; ::1 would only cost a refusal
+        # the broker listens on 127.0.0.1 only; a connection to ::1 would be refused
+        config["broker.address.family"] = "v4"
     return {**config, **extra}
 
 
@@ -58,15 +60,15 @@ def _security(settings: Settings) -> dict[str, str]:
 
 
 class Connection:
-    """What librdkafka says of a client's connections, as notes. Give `heard` as `error_cb`."""
+    """Stores the connection errors of a client. Give `heard` as `error_cb`."""
 
     def __init__(self) -> None:
         self.why = ""
-        """What it said last, in words that stay the same while the cause does."""
+        """The last error, as a text that stays the same while the cause is the same."""
         self.lost = False
         """Whether no broker could be reached, at any time so far."""
         self.fatal = ""
-        """Why the client can do nothing more; empty while it can."""
+        """The fatal error of the client; '' while there is none."""
 
     def heard(self, error: KafkaError) -> None:
         if error.fatal():
@@ -78,14 +80,14 @@ class Connection:
 
     @property
     def trouble(self) -> str:
-        """Why reading cannot go on with this client; empty if it can."""
+        """Why this client cannot continue to read; '' if it can."""
         if self.fatal:
             return self.fatal
         return (self.why or "no broker can be reached") if self.lost else ""
 
 
 class _Quiet:
-    """librdkafka's log. Failing connections reach `Connection` as well, hundreds a second; they are not logged here."""
+    """librdkafka's log. Failed connections, hundreds per second, go to `Connection` too and are not logged here."""
 
     _CONNECTIONS = frozenset({"FAIL", "ERROR", "CONNECT", "CONNFAIL", "REQTMOUT", "BRKREASSIGN", "CLOSE", "MAXPOLL"})
 
@@ -95,17 +97,17 @@ class _Quiet:
 
 
 def plain(text: str) -> str:
-    """librdkafka's text without what changes each time: addresses of threads, durations, counts."""
+    """librdkafka's text without its changing parts: addresses of threads, durations, counts."""
     text = re.sub(r"^\S+: (?=\S+ )|^\[thrd:[^\]]*\]: ", "", text)
     text = re.sub(r"^\S+/(bootstrap|\d+): ", "", text)
     return re.sub(r"\s*\(after \d+ms in state .*\)$", "", text).strip()
 
 
 def closed_within(close: Callable[[], object], seconds: float = CLOSE_SECONDS) -> bool:
-    """Run `close` in a thread of its own and wait for it; False if it had not ended after `seconds`.
+    """Run `close` in a separate thread and wait for it; False if it had not ended after `seconds`.
 
-    What it raises is dropped: a client that is being closed has nothing to tell any more. A thread that hangs is left
-    to itself, with its client; it does not keep the process alive.
+    Its exceptions are logged at debug level only. A thread that hangs is abandoned with its client; it is a daemon
+    thread and does not keep the process running.
     """
 
     def run() -> None:
@@ -121,7 +123,7 @@ def closed_within(close: Callable[[], object], seconds: float = CLOSE_SECONDS) -
 
 
 def unavailable(settings: Settings, why: str) -> BrokerUnavailable:
-    """The error for a broker that does not answer; its hint depends on whose broker it is."""
+    """The error for a broker that does not answer; the hint depends on whether the broker is managed."""
     hint = (
         "is it running? `ventes status` shows it, `ventes start` starts it"
         if settings.kafka.managed
@@ -136,9 +138,9 @@ def unavailable(settings: Settings, why: str) -> BrokerUnavailable:
 def unreachable(settings: Settings, seconds: float = PROBE_SECONDS) -> str:
     """Why none of the bootstrap addresses takes a TCP connection; empty if one does.
 
-    Asked before a client is made, so that none exists while there is no broker: a client that tries for hours may
-    connect to itself where the port is one that the system gives to outgoing connections; the broker can then not
-    bind it.
+    Called before a client is created, so that no client exists while there is no broker: a client that retries for
+    hours may connect to itself if the port is in the system's range for outgoing connections (TCP self-connection);
+    the broker can then not bind the port.
     """
     why = ""
     for host, port in settings.kafka.addresses:
@@ -154,7 +156,7 @@ def _refuses(host: str, port: int, seconds: float) -> str:
             if found.getsockname() == found.getpeername():
                 return f"nothing listens on {host}:{port}"
             return ""
-    except (OSError, UnicodeError) as error:  # UnicodeError: a name that no DNS can hold
+    except (OSError, UnicodeError) as error:  # UnicodeError: the name is not a valid DNS name
         return f"{host}:{port}: {getattr(error, 'strerror', None) or error}"
 
 
@@ -162,10 +164,10 @@ def _refuses(host: str, port: int, seconds: float) -> str:
 
 
 class OpenConsumer:
-    """A consumer for reading given partitions without a group: nothing is ever committed."""
+    """A consumer for given partitions without a consumer group: it commits no offsets."""
 
     def __init__(self, settings: Settings, group: str, **extra: Any) -> None:
-        """`group`: librdkafka wants one; it only names the client in the broker's log. `extra`: its own names."""
+        """`group`: required by librdkafka; used only as a name in the broker's log. `extra`: librdkafka settings."""
         self.connection = Connection()
         self.client = Consumer(
             client_config(
@@ -174,8 +176,9 @@ class OpenConsumer:
                     "group.id": group,
                     "enable.auto.commit": False,
                     "enable.auto.offset.store": False,
-                    "auto.offset.reset": "error",  # an offset that is gone is for `ventes recover`, never skipped
-                    # What a transaction took back was never said; both engines and `verify` read alike.
+                    # an offset that is missing is an error (see `ventes recover`), never skipped
+                    "auto.offset.reset": "error",
+                    # Aborted messages are not read; both engines and `verify` read the same way.
                     "isolation.level": "read_committed",
                     "error_cb": self.connection.heard,
                     **extra,

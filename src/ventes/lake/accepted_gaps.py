@@ -1,11 +1,10 @@
 """Offsets that are accepted as missing from Bronze: <lake>/gaps.jsonl, one JSON object per line, append only.
 
-Bronze's position is what Bronze holds; this file is what a person decided about the rest (`ventes recover`):
-messages that expired before they were read, a topic that was deleted and created anew, a log that lost its end.
-Jobs of both engines resume after what stands here, and `verify` does not miss what stands here.
+Recorded by `ventes recover`: messages that expired before they were read, a topic that was deleted and created again, a
+log that lost its end. Jobs of both engines resume after these offsets, and `verify` does not report them as missing.
 
-Kafka's topic id is the `topic_id` of Bronze, except after a log lost its end: its offsets are then given out again, so
-the rows that follow stand under a new label (`<id>~2`). This file holds which label a Kafka id has now.
+Kafka's topic id is the `topic_id` of Bronze, except after a log lost its end: Kafka then assigns its offsets again, so
+later rows have a new label (`<id>~2`). This file also records the current label of a Kafka id.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ NAME = "gaps.jsonl"
 
 @dataclass(frozen=True)
 class Gap:
-    """Offsets first..last (inclusive) of a partition are not in Bronze under this label; reading goes on at last + 1.
+    """Offsets first..last (inclusive) of a partition are not in Bronze with this label; reading continues at last + 1.
 
-    `last < first` skips nothing: it only says that the topic behind the label was accepted.
+    `last < first` skips nothing: it only records that the topic with this label was accepted.
     """
 
     topic_id: str
@@ -51,7 +50,7 @@ class AcceptedGaps:
     gaps: tuple[Gap, ...] = ()
 
     def label(self, kafka_id: str) -> str:
-        """What Bronze calls the topic that Kafka calls `kafka_id`."""
+        """Bronze's label of the topic with Kafka's id `kafka_id`."""
         labels = [gap.topic_id for gap in self.gaps if gap.kafka_id == kafka_id]
         return labels[-1] if labels else kafka_id
 
@@ -59,7 +58,7 @@ class AcceptedGaps:
         return any(gap.topic_id == label for gap in self.gaps)
 
     def last(self, label: str, partition: int) -> int:
-        """The last offset of the partition that is accounted for here; -1 if none."""
+        """The last offset of the partition that is recorded here; -1 if none."""
         return max((g.last for g in self.gaps if (g.topic_id, g.partition) == (label, partition)), default=-1)
 
 
@@ -79,13 +78,13 @@ def read(lake: Path) -> AcceptedGaps:
         except (ValueError, TypeError) as error:
             raise LakeDamaged(
                 f"{path} line {number} cannot be read: {line[:120]!r} ({error})",
-                "mend or remove that line; each is one gap that `ventes recover` recorded",
+                "correct or remove that line; each is one gap that `ventes recover` recorded",
             ) from None
     return AcceptedGaps(tuple(gaps))
 
 
 def record(lake: Path, gaps: Iterable[Gap]) -> None:
-    """Append the gaps; they are on the disk when this returns."""
+    """Append the gaps; they are synced to disk when this returns."""
     path = path_of(lake)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(asdict(gap), ensure_ascii=False) + "\n" for gap in gaps)

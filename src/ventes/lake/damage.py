@@ -1,4 +1,4 @@
-"""Data files that are gone or cannot be read: one sentence and the next step, whoever meets them."""
+"""Data files that are missing or cannot be read: one message and the next step, for every command."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _DATA_FILE = re.compile(r"(?:file:)?(/[^'\"\n]*?\.parquet)")
 
 
 def lost(path: Path) -> str:
-    """How to get the table at `path` back when it is damaged beyond its last commit."""
+    """How to restore the table at `path` if more than its last commit is damaged."""
     if path.parent.name == "bronze":
-        return "restore the folder from a backup; without one, `ventes reset` begins anew from what Kafka still holds"
-    return "`ventes rebuild silver` makes it anew from Bronze"
+        return "restore the folder from a backup; without one, `ventes reset` starts again with what Kafka still has"
+    return "`ventes rebuild silver` builds it again from Bronze"
 
 
 def of_error(error: BaseException) -> LakeDamaged | None:
-    """What a foreign error about a table's data file means; None if it is about something else.
+    """Translate a library's error about a table's data file; None if it is about something else.
 
-    Every reader (DuckDB, pyarrow, Spark, deltalake) has its own errors for a file; all of them name its path.
+    DuckDB, pyarrow, Spark and deltalake have different errors for a file; all of them contain its path.
     """
     if isinstance(error, VentesError):
         return None

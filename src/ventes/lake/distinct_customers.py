@@ -1,7 +1,7 @@
-"""Who bought where: the distinct customers of each country and segment, kept in memory by the writer.
+"""The distinct customers of each country and segment, kept in memory by the writer.
 
-`unique_customers` and `countries_count` are distinct counts over all of ventes_aggreges. Counting them anew for each
-lot would cost more with every day; this remembers the ids (8 bytes each) and adds a lot's few.
+`unique_customers` and `countries_count` are distinct counts over all of ventes_aggreges. Counting all rows for each lot
+would cost more with every day; this class keeps the ids (8 bytes each) and adds those of a lot.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Ids = npt.NDArray[np.int64]
 
 
 class DistinctCustomers:
-    """Distinct client ids a country and a segment, distinct countries a segment. Only grows."""
+    """Distinct client ids per country and per segment, distinct countries per segment. Ids are never removed."""
 
     def __init__(self) -> None:
         self._by_pays: dict[str, Ids] = {}
@@ -24,7 +24,7 @@ class DistinctCustomers:
         self._pays_of: dict[str, set[str]] = {}
 
     def add(self, clients: pa.Table) -> None:
-        """Take in rows with the columns client_id, pays, segment."""
+        """Add rows with the columns client_id, pays, segment."""
         ids = clients["client_id"].to_numpy().astype(np.int64, copy=False)
         for column, known in (("pays", self._by_pays), ("segment", self._by_segment)):
             codes = clients[column].combine_chunks().dictionary_encode()
@@ -58,7 +58,7 @@ class DistinctCustomers:
 
 
 def _union(known: Ids | None, ids: Ids) -> Ids:
-    """Sorted union; costs a copy of `known` only where there is something new."""
+    """Sorted union; copies `known` only if there are new ids."""
     ids = np.unique(ids)
     if known is None or not len(known):
         return ids

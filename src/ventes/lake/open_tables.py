@@ -1,4 +1,4 @@
-"""The tables of one lake as one process follows them: each log is read once, then only its new commits."""
+"""The open tables of a lake in one process: each log is read once, then only its new commits."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ventes.lake import tables
 
 
 class OpenTables:
-    """One Log for each table of a lake. For one thread."""
+    """One Log for each table of a lake. Not thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._logs: dict[str, Log] = {}
 
     def log(self, table: Table) -> Log:
-        """The table's log as it is now: the same object as before, unless the table was replaced meanwhile.
+        """The table's log, refreshed: the same object as before, unless the table was replaced meanwhile.
 
         Raises TableMissing, LakeDamaged.
         """
@@ -34,7 +34,7 @@ class OpenTables:
         return opened
 
     def ensure(self, table: Table) -> Log:
-        """The log of a table that is created, or widened, if need be. Raises LakeDamaged."""
+        """The log of a table; creates the table, or adds columns, if needed. Raises LakeDamaged."""
         tables.ensure(self._settings, table)
         return self.log(table)
 
@@ -43,7 +43,7 @@ class OpenTables:
         return Snapshot.of_log(self.log(table), table)
 
     def maintenance(self, compacted: Iterable[Table], kept_small: Iterable[Table] = ()) -> list[TableMaintenance]:
-        """Maintenance of these tables, one worker for all. `kept_small`: not compacted, their writer does it."""
+        """Maintenance of these tables, with one worker thread. `kept_small`: tables whose writer keeps few files."""
         worker = one_worker()
         history = self._settings.maintenance.history_hours * 3600.0
         appended, replaced = (

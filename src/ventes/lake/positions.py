@@ -1,10 +1,10 @@
-"""Up to which Kafka message a table holds: max(offset) for each (topic_id, partition).
+"""The position of a table: max(offset) for each (topic_id, partition).
 
-The tables are the ledger: a job that starts asks here, not a checkpoint. Most files answer from their statistics in the
-log; a file that holds several topics or partitions, or has no statistics, is read once (three columns).
+A job that starts reads its position from the tables, not from a checkpoint. For most files the statistics in the log
+are enough; a file with several topics or partitions, or without statistics, is read once (three columns).
 
-Offsets that hold no message (markers of transactions, messages of an aborted one) leave no row. So each commit of
-Bronze also says how far reading has come, as an application transaction for each partition; see `of_bronze`.
+Offsets without a message (transaction markers, aborted messages) have no row. So each commit of Bronze also records the
+last offset read, as an application transaction for each partition; see `of_bronze`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Position = dict[tuple[str, int], int]
 _READ = "ventes-bronze:"
 _KEPT = 4096
 _read: dict[tuple[Path, str, int | None], Position] = {}
-"""What reading a file gave. Data files never change, so it holds for ever; the oldest entries go first."""
+"""Results of reading files. Data files never change, so entries stay valid; the oldest are dropped first."""
 _guard = threading.Lock()
 
 
@@ -56,9 +56,9 @@ def of_log(log: Log, max_lot: int | None = None) -> Position:
 
 
 def of_bronze(log: Log) -> Position:
-    """Bronze's position: its rows, and the offsets behind them that were read and hold no message.
+    """Bronze's position: its rows, and the offsets after them that were read and have no message.
 
-    Of a table that lost rows (set back to an earlier version, or edited) only the rows that are there count.
+    If the table lost rows (an earlier version was restored, or it was edited) only the present rows count.
     """
     rows = of_log(log)
     return furthest(rows, read_through(log)) if not log.edited else rows
@@ -78,7 +78,7 @@ def as_transactions(topic_id: str, last: Mapping[int, int]) -> dict[str, int]:
 
 
 def read_through(log: Log) -> Position:
-    """How far the commits of Bronze say that reading has come."""
+    """The last offset read of each partition, from the commits of Bronze."""
     found: Position = {}
     for app_id, offset in log.transactions.items():
         if app_id.startswith(_READ):
@@ -89,7 +89,7 @@ def read_through(log: Log) -> Position:
 
 
 def furthest(*parts: Position) -> Position:
-    """The furthest of each (topic_id, partition)."""
+    """The largest offset of each (topic_id, partition)."""
     result: Position = {}
     for part in parts:
         raise_to(result, part)
@@ -103,7 +103,7 @@ def raise_to(position: Position, other: Position) -> None:
 
 
 def behind(position: Position, head: Position) -> int:
-    """Messages (offsets) between `position` and `head`; a partition not begun counts from offset 0."""
+    """Messages (offsets) between `position` and `head`; a partition without position counts from offset 0."""
     return sum(max(0, offset - position.get(key, -1)) for key, offset in head.items())
 
 

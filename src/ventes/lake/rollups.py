@@ -1,12 +1,12 @@
-"""The five aggregate tables: what a lot adds is merged in, exactly once each.
+"""The five roll-ups: merges the partials of each lot, exactly once.
 
-A lot brings three small partial tables (lake/sql/partiels_*.sql). For each aggregate the rows that may share a key
-are read, summed with the partials by the table's own statement (lake/sql/ventes_*.sql) and put back, in one commit
-that carries ("ventes-silver", lot). Sums, minima, maxima and sets combine in any order, so a lot may be completed later
-from ventes_clean with the same result.
+A lot gives three small partial tables (lake/sql/partial_*.sql). For each roll-up the rows that may have the same key
+are read, summed with the partials by the table's statement (lake/sql/ventes_*.sql) and written, in one commit with the
+transaction ("ventes-silver", lot). Sums, minima, maxima and sets can be combined in any order, so a lot may be
+completed later from ventes_clean with the same result.
 
-Only files whose range of keys is touched are rewritten. Files are kept small (CHUNK rows, sorted by the table's range
-columns), so a lot of today's sales rewrites today's file, however many days the table has.
+Only files whose key range may contain a changed key are rewritten. Files are kept small (CHUNK rows, sorted by the
+table's range columns), so a lot of today's sales rewrites today's file, however many days the table has.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from ventes.lake.open_tables import OpenTables
 from ventes.runtime.failpoints import failpoint
 
 CHUNK = 8192
-"""Rows a file: rewriting one costs about 10 ms (ventes_aggreges), the largest share of a lot's price."""
+"""Rows per file: rewriting one takes about 10 ms (ventes_aggreges), the largest part of a lot's time."""
 MOST_FILES = 100
-"""A table so large that CHUNK would make more files than this gets larger files."""
+"""If CHUNK would make more files than this, the files get larger."""
 SMALL_FILES = 8
-"""Untouched files below half a CHUNK that may gather before they are merged."""
+"""Number of unchanged files below half a CHUNK from which they are merged."""
 
 CLIENTS, PRODUCTS, MINUTES = "clients", "products", "minutes"
 PARTIALS = (CLIENTS, PRODUCTS, MINUTES)
@@ -53,8 +53,8 @@ class _Rollup:
     ordered_by: tuple[str, ...]
     """The range columns: the first prunes files, all of them sort the rows in a file."""
     sums: Mapping[str, str] | None = None
-    """The table's columns ← those of `partial`, where the names differ. Sums may be summed again, so a coarser table
-    takes the finer one's partials as they are."""
+    """The table's columns ← those of `partial`, where the names differ. Sums can be summed again, so a coarser table
+    uses the partials of a finer one."""
 
 
 _OF_CLIENTS = {"total_transactions": "nb_achats", "revenue_total": "total_depense", "items_sold": "total_quantite"}
@@ -101,43 +101,39 @@ def partials_of(con: duckdb.DuckDBPyConnection) -> dict[str, pa.Table]:
 
 
 class Publisher:
-    """Keeps the aggregate tables of one lake; one instance a writer, which holds the Silver lock.
+    """Updates the roll-ups of one lake; one instance per writer, which holds the Silver lock.
 
-    After an exception make a new one: its memory may be ahead of the tables.
+    After an exception create a new one: its state in memory may be ahead of the tables.
     """
 
     def __init__(self, settings: Settings, tables: OpenTables, database: RecycledDatabase) -> None:
-        """`database` is the engine's: used by one at a time, and recycled by the engine between two lots."""
+        """`database` is the engine's, which recycles it between two lots."""
         self._database = database
         self.logs = {table.name: tables.ensure(table) for table in ROLLUPS}
         self._reach: DistinctCustomers | None = None
         self._recent: dict[str, dict[str, pa.Table]] = {table.name: {} for table in ROLLUPS}
-        """Table → path → rows, of the files written last: the next lot most likely touches the same."""
+        """Table → path → rows, of the files written last: the next lot most likely changes the same files."""
         self._sql = {name: rollup_sql(name, settings.rules) for name in _SPECS}
 
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
-        """Merge the partial tables of `lot` into the five tables. A table that has the lot is left as it is."""
-        self._know(partials[CLIENTS])
+        """Merge the partial tables of `lot` into the five tables. A table that has the lot already is not changed."""
+        self._load_known(partials[CLIENTS])
         for table in ROLLUPS:
             spec = _SPECS[table.name]
             self._merge(spec, partials[spec.partial], lot)
             failpoint(f"silver.after_rollup.{table.name}")
 
     def complete(self, clean: Log, lot: int) -> list[str]:
-        """Bring every table that lags up to `lot`, from the rows of ventes_clean. Returns the names of those.
+        """Update every table that lacks lots up to `lot`, from the rows of ventes_clean. Returns their names.
 
-        A table without any transaction, or one that somebody else changed, is built from all of ventes_clean. Raises
-        LakeDamaged for one that is ahead.
+        A table without any transaction, or one that another program changed, is built from all of ventes_clean.
+        Raises LakeDamaged for one that is ahead.
         """
         done = []
+        self.require_none_ahead(lot)
         for table in ROLLUPS:  # ventes_aggreges first: the distinct counts of the others come from it
             log = self.logs[table.name]
-            log.refresh()
             last = log.transactions.get(SILVER_APP)
-            if last is not None and last > lot:
-                raise LakeDamaged(
-                    f"{table.name} holds lot {last}, ventes_clean only {lot}", "ventes rebuild silver makes them agree"
-                )
             if log.edited:
                 last = None
             if last == lot:
@@ -148,6 +144,16 @@ class Publisher:
             done.append(table.name)
         self._reach = None
         return done
+
+    def require_none_ahead(self, lot: int) -> None:
+        """Raise LakeDamaged if an aggregate has a lot after `lot`: ventes_clean lost its last commits."""
+        for name, log in self.logs.items():
+            log.refresh()
+            last = log.transactions.get(SILVER_APP, 0)
+            if last > lot:
+                raise LakeDamaged(
+                    f"{name} holds lot {last}, ventes_clean only {lot}", "`ventes rebuild silver` makes them agree"
+                )
 
     # -- one table ----------------------------------------------------------------------------
 
@@ -206,7 +212,7 @@ class Publisher:
             )
         return self._reach
 
-    def _know(self, clients: pa.Table) -> None:
+    def _load_known(self, clients: pa.Table) -> None:
         self._known().add(clients)
 
     # -- from ventes_clean --------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""Where Silver stands, and making its tables agree after a lot was interrupted.
+"""Silver's state, and making its tables consistent after an interrupted lot.
 
-The last lot is the transaction of ventes_clean. Whatever a crash left around it is mended from the tables alone.
+The last lot is the transaction of ventes_clean. The effects of a crash are repaired from the tables alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ventes.lake.rollups import Publisher
 
 REJECTED_ROWS = "ventes-rejets"
 """Transaction of ventes_clean: how many rows ventes_rejets has with the same lot."""
-REBUILD = "`ventes rebuild silver` makes the Silver tables anew from Bronze"
+REBUILD = "`ventes rebuild silver` builds the Silver tables again from Bronze"
 
 
 @dataclass
@@ -29,22 +29,22 @@ class State:
     """Silver after `recover`."""
 
     last_used: int
-    """The highest lot number ever used, also by a lot that did not come to its end; numbers are not used again."""
+    """The highest lot number ever used, also by an interrupted lot; numbers are not used again."""
     position: Position
-    mended: list[str] = field(default_factory=list)
-    """What had to be put right, one sentence each."""
+    repaired: list[str] = field(default_factory=list)
+    """The repairs that were made, one sentence each."""
 
 
 def rejects_of(tables: OpenTables) -> dict[str, int]:
-    """What the commit of a lot to ventes_clean says of ventes_rejets: its rows, those of the lot included."""
+    """What a lot's commit to ventes_clean records about ventes_rejets: its number of rows, including the lot's."""
     return {REJECTED_ROWS: tables.log(REJETS).present_rows}
 
 
 def recover(tables: OpenTables, publisher: Publisher) -> State:
-    """Drop what an interrupted lot left, complete what it owed, and say where to go on. Needs the Silver lock.
+    """Remove the rejects of an interrupted lot, complete the roll-ups, and return the state. Needs the Silver lock.
 
-    Raises LakeDamaged where tables contradict each other in a way that no crash explains: ventes_clean or ventes_rejets
-    holds other rows than were written. An aggregate that was changed is made anew from ventes_clean.
+    Raises LakeDamaged for a contradiction between tables that no crash can cause: ventes_clean or ventes_rejets holds
+    other rows than were written. A changed roll-up is built again from ventes_clean.
     """
     clean = tables.ensure(CLEAN)
     _require_rows(clean)
@@ -52,26 +52,27 @@ def recover(tables: OpenTables, publisher: Publisher) -> State:
     used = [log.transactions.get(SILVER_APP, 0) for log in publisher.logs.values()]
     if not committed and any(used):
         raise LakeDamaged(f"{clean.path} holds no lot, but the aggregates do", REBUILD)
+    publisher.require_none_ahead(committed)
     if committed:
         _require_rejects(tables, committed)
     rejets = tables.ensure(REJETS)
     _require_rows(rejets)
-    mended = []
+    repaired = []
     dropped = _drop_after(rejets, committed)
     if dropped:
-        mended.append(f"{dropped} rows of ventes_rejets belonged to a lot that was not finished; it is taken again")
+        repaired.append(f"{dropped} rows of ventes_rejets belonged to a lot that was not finished; it is repeated")
     expected = clean.transactions.get(REJECTED_ROWS)
     if expected is not None and expected != rejets.present_rows:
         raise LakeDamaged(
             f"{rejets.path} holds {rejets.present_rows} rows, {expected} were written: it is an older copy", REBUILD
         )
     for log in (clean, rejets):
-        if log.edited:  # with the same rows: somebody optimized it
+        if log.edited:  # other files with the same rows: the table was optimized
             log.accept()
     if committed:
-        mended += [f"{name} completed up to lot {committed}" for name in publisher.complete(clean, committed)]
+        repaired += [f"{name} completed up to lot {committed}" for name in publisher.complete(clean, committed)]
     last_used = max(committed, rejets.transactions.get(SILVER_APP, 0), *used)
-    return State(last_used, furthest(of_log(clean), of_log(rejets)), mended)
+    return State(last_used, furthest(of_log(clean), of_log(rejets)), repaired)
 
 
 def _require_rows(log: Log) -> None:
@@ -82,7 +83,7 @@ def _require_rows(log: Log) -> None:
 
 
 def _require_rejects(tables: OpenTables, committed: int) -> None:
-    """Raise LakeDamaged if ventes_rejets is gone: made anew it would lack its rows for ever."""
+    """Raise LakeDamaged if ventes_rejets is missing: a new one would lack its rows for ever."""
     try:
         tables.log(REJETS)
     except TableMissing as error:
@@ -90,7 +91,7 @@ def _require_rejects(tables: OpenTables, committed: int) -> None:
 
 
 def _drop_after(rejets: Log, committed: int) -> int:
-    """Take the rows with lot > `committed` out of ventes_rejets; returns how many there were."""
+    """Remove the rows with lot > `committed` from ventes_rejets; returns their number."""
     old, kept, dropped = [], [], 0
     for file in rejets.files.values():
         lots = file.bounds("lot")

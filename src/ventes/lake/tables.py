@@ -1,4 +1,4 @@
-"""Where the tables of a pipeline are, with which properties they are created, and how a reader opens one."""
+"""Paths of the tables, their Delta properties, and how a reader opens one."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def properties(settings: Settings, table: Table) -> dict[str, str]:
         "delta.enableDeletionVectors": "false",
         "delta.dataSkippingStatsColumns": ",".join(table.stats) or table.schema.names[0],
         "delta.checkpointInterval": "10",
-        # Spark refuses to read versions beyond it, and a VACUUM of a person's follows it.
+        # Spark refuses to read older versions, and a manual VACUUM uses it.
         "delta.deletedFileRetentionDuration": history,
         "delta.logRetentionDuration": history,
     }
 
 
 def ensure(settings: Settings, table: Table) -> DeltaTable:
-    """The table, created if it is not there, brought up to date if an older release made it. Raises LakeDamaged."""
+    """The table; created if it does not exist, upgraded if an older release created it. Raises LakeDamaged."""
     return create.ensure(path_of(settings, table), table, properties(settings, table))

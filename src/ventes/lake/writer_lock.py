@@ -1,13 +1,13 @@
-"""One writer a table group: POSIX record locks on <lake>/locks/*.lock.
+"""One writer per table group: POSIX record locks on <lake>/locks/*.lock.
 
-The kernel frees them however the holder ends, `kill -9` included, and Java's FileChannel.tryLock takes the same kind,
-so a JVM and a Python process exclude each other. Readers need none.
+The kernel releases them however the holder ends, also after `kill -9`, and Java's FileChannel.tryLock uses the same
+kind, so a JVM and a Python process exclude each other. Readers need none.
 
-A POSIX lock belongs to the process, and closing *any* handle of the file frees it: the file is opened once here and
-nobody else in the process opens it.
+A POSIX lock belongs to the process, and closing *any* descriptor of the file releases it: so the file is opened once,
+here, and nowhere else in the process.
 
-The lock is on the file, not on its name: where somebody removes the file, another writer could lock a new one. So a
-holder asks `require` before each commit.
+The lock is on the inode, not on the name: if the file is removed, another writer could lock a new one. So a holder
+calls `require` before each commit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ventes.errors import AlreadyRunning, LockLost
 _FLOCK = "hhqqi4x"
 """struct flock on 64-bit Linux: type, whence, start, length, pid."""
 _held: set[Path] = set()
-"""Locks of this process: asking the kernel about them would open, close and so free them."""
+"""Locks of this process: asking the kernel about them would open and close the file, and so release them."""
 
 
 def lock_path(settings: Settings, name: str) -> Path:
@@ -58,7 +58,7 @@ class WriterLock:
         os.write(handle, f"{os.getpid()}\n".encode())
         self._handle = handle
         _held.add(self.path)
-        self.require()  # it may have been replaced between opening and locking
+        self.require()  # the file may have been replaced between opening and locking
         return self
 
     def require(self) -> None:

@@ -1,7 +1,7 @@
-"""What a person asks for now and then, while the job that writes is down.
+"""Rare operations by a user, while the job that writes the table is down.
 
-rebuild        Silver anew from Bronze
-recover        go on with a topic, or a Bronze table, that is not what it was
-reset          remove what the pipeline made
-swap_folders   two folders exchanged at once
+rebuild        build Silver again from Bronze
+recover        continue with a topic, or a Bronze table, that has changed
+reset          remove everything that the pipeline created
+swap_folders   exchange two folders atomically
 """

@@ -1,12 +1,12 @@
-"""`ventes rebuild silver`: Silver made anew from the raw bytes in Bronze, under the rules of today.
+"""`ventes rebuild silver`: builds Silver again from the raw bytes in Bronze, with the present rules.
 
-Each message gets a fresh verdict, so after a change of rules, zones or thresholds rejected sales that are valid now
-become clean, once. The work goes to a staging folder <lake>/.rebuild and is resumed there if it was interrupted;
-readers keep seeing the old tables until the two folders change places. What a crash leaves:
+Each message gets a new verdict, so after a change of rules, zones or thresholds rejected sales that are valid now
+become clean, once. The new tables are written to a staging folder <lake>/.rebuild, and an interrupted rebuild continues
+there; readers use the old tables until the two folders are exchanged. State after a crash:
 
-    while judging              staging has its mark; the next rebuild goes on in it, or begins anew if the rules changed
-    before the folders change  the same: nothing is left to judge
-    after they changed         Silver is the new one; staging, now the old tables, has no mark and is thrown away
+    while judging             staging has its mark; the next rebuild continues, or starts again if the rules changed
+    before the exchange       the same, and no message is left to judge
+    after the exchange        Silver is the new one; staging, now the old tables, has no mark and is deleted
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ from ventes.runtime.stop import Stopper
 from ventes.supervise import control, services
 
 MARK = ".rebuild"
-"""In the folder that a rebuild makes, until the next one begins: which rules it follows."""
+"""File in the folder of a rebuild, kept until the next one: the rules that it used."""
 Say = Callable[[str], None]
 HOLD_SECONDS = services.SILVER.stop_seconds + 30.0
-"""How long the supervisor may take until the Silver job is down."""
+"""Timeout in seconds until the Silver job is down."""
 
 _log = logging.getLogger("ventes.silver")
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What came of it."""
+    """The result of a rebuild."""
 
     clean: int
     rejected: int
@@ -60,10 +60,10 @@ class Rebuilt:
 
 
 def rebuild(settings: Settings, say: Say, progress: Say, stopper: Stopper) -> Rebuilt | None:
-    """Rebuild Silver; None if `stopper` ended it before it was complete (the next call goes on).
+    """Rebuild Silver; None if `stopper` ended it before it was complete (the next call continues).
 
-    The Silver job is stopped for that time, if the supervisor runs it. Raises AlreadyRunning if somebody else does,
-    VentesError if there is nothing to rebuild from or no room.
+    The Silver job is held for that time, if the supervisor runs it. Raises AlreadyRunning if it was started by hand,
+    VentesError if there is no Bronze table or no free space.
     """
     began = time.monotonic()
     if not (settings.bronze / "_delta_log").is_dir():
@@ -88,7 +88,7 @@ def rebuild(settings: Settings, say: Say, progress: Say, stopper: Stopper) -> Re
 
 @contextmanager
 def _job_held(settings: Settings, say: Say) -> Iterator[None]:
-    """Keep the Silver job down. A supervisor starts it again afterwards, also if this process is killed."""
+    """Hold the Silver job. The supervisor starts it again afterwards, also if this process is killed."""
     client = control.connect(settings.state)
     if client is None:
         wait_for_predecessor(settings, "silver")
@@ -106,7 +106,7 @@ def _job_held(settings: Settings, say: Say) -> Iterator[None]:
 
 
 def _hold(client: control.Client) -> bool:
-    """Return when the Silver job is down, and for as long as `client` is open; whether it is started after that."""
+    """Hold the Silver job while `client` is open; returns when it is down, and whether it will be started again."""
     try:
         client.send("hold", service=services.SILVER.name, by="ventes rebuild silver")
         held = client.receive(HOLD_SECONDS)
@@ -129,7 +129,7 @@ def staging_of(settings: Settings) -> Settings:
 
 
 def _prepare(settings: Settings, say: Say) -> Settings:
-    """The staging folder, with what an interrupted rebuild under the same rules has done already."""
+    """The staging folder, with the result so far of an interrupted rebuild with the same rules."""
     staging = staging_of(settings)
     mark = staging.silver / MARK
     (settings.silver / MARK).unlink(missing_ok=True)
@@ -148,7 +148,7 @@ def _prepare(settings: Settings, say: Say) -> Settings:
 
 
 def _rules(settings: Settings) -> str:
-    """All that a verdict and a row of Silver depend on, as one hash: settings, tables, judging code and statements."""
+    """A hash of everything that a verdict or a row of Silver depends on: settings, tables, judging code, SQL."""
     parts = [settings.rules.model_dump_json(), settings.source.model_dump_json()]
     package = Path(ventes.__file__).parent
     files = {*package.rglob("*.sql"), *(package / "contract").rglob("*.py"), *(package / "judging").rglob("*.py")}
@@ -160,7 +160,7 @@ def _rules(settings: Settings) -> str:
 
 
 class _Progress(Reporter):
-    """The loop's heartbeat as a progress line, and what it said while it had to wait."""
+    """Prints the loop's heartbeat as a progress line, and stores the reason while it waits."""
 
     def __init__(self, staging: Settings, total: int, progress: Say) -> None:
         super().__init__(staging.state, "silver", "embedded")
@@ -174,11 +174,11 @@ class _Progress(Reporter):
             self.waited_for = self.record.reason
         if self.record.lag is not None:
             done = max(0, self._total - self.record.lag)
-            self._progress(f"judging messages anew: {done:,} of {self._total:,}")
+            self._progress(f"judging messages again: {done:,} of {self._total:,}")
 
 
 class _UntilDone(Stopper):
-    """Ends the loop once it has taken `rows`, when it wants to rest, and when the person's stopper is set."""
+    """Ends the loop when it has processed `rows`, when it would become idle, and when the user's stopper is set."""
 
     def __init__(self, outer: Stopper, reporter: Reporter, rows: int) -> None:
         super().__init__()
@@ -196,9 +196,9 @@ class _UntilDone(Stopper):
 
 
 def _judge(staging: Settings, progress: Say, stopper: Stopper) -> bool:
-    """Run Silver in the staging folder until it holds all that Bronze held; False if told to stop before.
+    """Run Silver in the staging folder until it has all rows of Bronze; False if told to stop before.
 
-    What Bronze gets meanwhile may be missing: the Silver job takes it afterwards.
+    Later rows of Bronze may be missing: the Silver job processes them afterwards.
     """
     wanted = positions(staging.bronze)
     reporter = _Progress(staging, tables.snapshot(staging, BRONZE).rows, progress)
@@ -216,7 +216,7 @@ def _judge(staging: Settings, progress: Say, stopper: Stopper) -> bool:
         if reporter.record.total == before:
             raise VentesError(
                 f"the rebuild could not go on: {reporter.waited_for or 'Bronze gave no rows'}",
-                "mend that, then `ventes rebuild silver` goes on where it was",
+                "fix that, then `ventes rebuild silver` continues where it was",
             )
 
 

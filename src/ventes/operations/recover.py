@@ -1,4 +1,4 @@
-"""Going on with a topic that is not the one that was read: what stands against it, and the record that allows it."""
+"""Continuing with a topic that has changed: the differences, and the record that accepts them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ventes.lake import accepted_gaps, positions, writer_lock
 
 @dataclass(frozen=True)
 class Recovery:
-    """What `ventes recover` found, and what it would record."""
+    """The differences that `ventes recover` found, and the gaps that it would record."""
 
     differences: tuple[source.Difference, ...]
     gaps: tuple[accepted_gaps.Gap, ...]
@@ -56,5 +56,5 @@ def compare(settings: Settings, now: datetime) -> Recovery:
 
 
 def record(settings: Settings, decided: Recovery) -> None:
-    """Write the gaps down; both engines go on from there at their next start."""
+    """Record the gaps; both engines continue after them at their next start."""
     accepted_gaps.record(settings.lake, decided.gaps)

@@ -1,4 +1,4 @@
-"""`ventes reset`: topic, tables, checkpoints and what was on its way, together. Only what is this pipeline's own."""
+"""`ventes reset`: removes topic, tables, checkpoints and unsent sales of this pipeline together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ventes.supervise import orphans, service_records, services
 
 @dataclass(frozen=True)
 class Removal:
-    """What a reset removes. Folders and files that exist; `topic` is set where a broker that is not ours holds it."""
+    """What a reset removes: existing folders and files; `topic` is set for an external broker."""
 
     paths: tuple[Path, ...]
     topic: str = ""
@@ -69,7 +69,7 @@ def refuse_while_running(settings: Settings) -> None:
 
 
 def carry_out(settings: Settings, wanted: Removal, say: Callable[[str], None]) -> None:
-    """Remove it, the topic first: a table without its topic is whole, a topic without its table is read again."""
+    """Remove it, the topic first: after a crash in between the tables are complete, and no topic is read again."""
     if wanted.topic:
         _delete_topic(settings, wanted.topic)
         say(f"deleted topic {wanted.topic}")
@@ -78,10 +78,10 @@ def carry_out(settings: Settings, wanted: Removal, say: Callable[[str], None]) -
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
-                path.unlink()  # of a link only the link: what it leads to was put there by somebody else
+                path.unlink()  # for a symbolic link only the link: its target was not created by the pipeline
         except OSError as error:
             raise VentesError(
-                f"{path} cannot be removed: {error.strerror}", "mend that and run `ventes reset` again"
+                f"{path} cannot be removed: {error.strerror}", "fix that and run `ventes reset` again"
             ) from None
         say(f"removed {path}")
     for folder in (settings.bronze.parent, settings.silver, settings.lake):

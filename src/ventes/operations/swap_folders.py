@@ -1,4 +1,4 @@
-"""Putting one folder in another's place, so that whoever looks sees the one or the other and never neither."""
+"""Exchanges two folders atomically: readers always see one of them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _AT_FDCWD = -100
 _EXCHANGE = 2
 """RENAME_EXCHANGE of linux/fs.h."""
 _NOT_HERE = {errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP}
-"""The file system, or the kernel, has no exchange."""
+"""Errors if the file system or the kernel does not support the exchange."""
 
 
 def swap_folders(new: Path, old: Path) -> None:
-    """`new` and `old` change places, on the disk when this returns. `old` need not be there yet.
+    """Exchange `new` and `old`; durable when this returns. `old` may be missing.
 
-    One atomic step on ext4, xfs, btrfs and tmpfs. Elsewhere two renames: a crash between them leaves `new` in its place
-    and nothing at `old`; calling this again mends that.
+    One atomic step on ext4, xfs, btrfs and tmpfs. Elsewhere two renames: after a crash between them `new` is in its
+    place and `old` is missing; calling this again repairs that.
     """
     if not old.exists():
         os.rename(new, old)
@@ -34,7 +34,7 @@ def swap_folders(new: Path, old: Path) -> None:
 
 
 def _exchanged(new: Path, old: Path) -> bool:
-    """Ask the kernel for the exchange; False where it has none."""
+    """Ask the kernel for the exchange; False if it is not supported."""
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "renameat2"):
         return False

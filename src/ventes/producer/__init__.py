@@ -1,1 +1,1 @@
-"""The producer: sales that look real, each with an id that never comes twice, none lost on the way to Kafka."""
+"""The producer: realistic sales, each with a unique id, none lost on the way to Kafka."""

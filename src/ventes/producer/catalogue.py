@@ -1,8 +1,8 @@
-"""Who buys and what is sold.
+"""The clients and the products.
 
-Everything here is a constant: a client always has the same name, country and segment, a product the same name,
-category and price, in every run, on every machine and for every seed. Each piece of text is kept as the JSON that
-an event needs, because it is written far more often than it is made.
+Everything here is constant: a client always has the same name, country and segment, a product the same name,
+category and price, in every run, on every machine and for every seed. Texts are stored as JSON, because they are
+written far more often than created.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Client:
     """The Kafka key of this client's sales."""
     json_nom: str
     json_tail: str
-    """`"pays":…,"segment":…}`: how each event of this client ends."""
+    """`"pays":…,"segment":…}`: the end of each event of this client."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Basket:
-    """A product bought a number of times: everything of a sale that does not depend on who buys, and when."""
+    """A product and a quantity: the part of a sale that is independent of client and time."""
 
     product: Product
     quantite: int
@@ -109,7 +109,7 @@ _COUNTRIES = {
 _SEGMENTS = {"Particulier": 60, "Indépendant": 16, "PME": 13, "Association": 6, "Grand compte": 5}
 
 _ASSORTMENT = (
-    # id, name, category, unit price, how often (weight), usual quantities
+    # id, name, category, unit price, weight (relative frequency), usual quantities
     (101, "Café en grains 1 kg", "Épicerie", "18.90", 9, (1, 2, 3, 4)),
     (102, "Thé vert bio", "Épicerie", "7.50", 6, (2, 4, 6)),
     (103, "Huile d'olive extra vierge", "Épicerie", "12.40", 7, (1, 2, 4, 6)),
@@ -166,7 +166,7 @@ def _weighted(rng: Random, weights: dict[str, int]) -> str:
 
 @lru_cache(maxsize=100_000)
 def client(number: int) -> Client:
-    """The client with this number (1 or more). The same number is the same person for ever."""
+    """The client with this number (1 or more). The same number always gives the same client."""
     rng = Random(number)
     country = _weighted(rng, {name: weight for name, (weight, _, _) in _COUNTRIES.items()})
     _, first, last = _COUNTRIES[country]

@@ -1,6 +1,6 @@
-"""The row of messages that a run sends: sales, and as many irregular ones among them as were asked for.
+"""The sequence of messages that a run sends: sales, with the requested shares of irregular ones.
 
-A share is kept exactly, not on average: of 1,000 sales `--bad 2.5` spoils 25, its kinds taking turns.
+A share is exact, not on average: of 1,000 sales `--bad 2.5` makes 25 malformed, each kind in turn.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ventes.producer.sale import Message, Sale, make_sale, message, moment
 from ventes.producer.visits import Visits
 
 REMEMBERED = 1000
-"""How many sales back a duplicate may lie."""
+"""A duplicate repeats one of the last so many sales."""
 LATEST_MINUTES = 60
-"""How far beyond the watermark a late sale may lie."""
+"""A late sale is at most this much older than the watermark."""
 
 
 def _instead(part: Callable[[Sale], str], other: str) -> Callable[[Sale], bytes]:
@@ -58,7 +58,7 @@ BAD: dict[str, Callable[[Sale], bytes]] = {
 
 
 class Share:
-    """Owes one in a hundred for each percent: `accrue` for each sale, `take` where one may be irregular."""
+    """Counts a percentage exactly: call `accrue` for each sale, and `take` where an irregular one is possible."""
 
     def __init__(self, percent: float) -> None:
         self._percent = percent
@@ -68,7 +68,7 @@ class Share:
         self._owed += self._percent
 
     def take(self) -> bool:
-        """Whether one is owed; it is then paid."""
+        """Whether an irregular one is due; if so, it is counted as made."""
         if self._owed < 100:
             return False
         self._owed -= 100
@@ -77,7 +77,7 @@ class Share:
 
 @dataclass
 class Made:
-    """What a run has made so far. `bad` counts by reason; `duplicates` come on top of `sales`."""
+    """Counts of the messages made so far. `bad` by reason; `duplicates` are in addition to `sales`."""
 
     sales: int = 0
     late: int = 0

@@ -1,16 +1,16 @@
-"""Ids for sales: positive, below 2^53, growing with time, and never given twice.
+"""Ids for sales: positive, below 2^53, growing with time, and unique.
 
     id = tick << 12 | lane          41 bits of tick, 12 bits of lane
 
-tick  counts 1/2048 s since 2025-01-01 UTC (41 bits last until 2059). Each id takes a tick of its own: the clock's,
-      or the one after the last tick taken if the clock has not moved on, was set back, or cannot keep up with the
-      rate (a fast producer runs ahead of the clock; ids stay in order).
+tick  counts 1/2048 s since 2025-01-01 UTC (41 bits last until 2059). Each id uses another tick: the clock's, or the
+      one after the last tick used if the clock has not advanced, was set back, or is slower than the rate (a fast
+      producer is ahead of the clock; ids stay in order).
 lane  is the number that Kafka gave this run, modulo 4096.
 
-Why no id comes twice:
-* Producers that share a state folder share a ledger, a file with the next free tick. A range of ticks is entered
+Why ids are unique:
+* Producers that share a state folder share a ledger, a file with the next free tick. A range of ticks is reserved
   there, under an exclusive lock, before its first id is used. Two runs, at once or after kill -9, get disjoint
-  ranges whatever the clock does. Between them a collision is impossible.
+  ranges whatever the clock is. Between them a collision is impossible.
 * Producers that do not share it (other machines, a copied or deleted state folder) differ in their lane. Kafka
   numbers every idempotent producer of a cluster and never repeats a number, so two runs would have to be a multiple
   of 4096 producers apart *and* sell in the same 1/2048 s, or have a deleted ledger *and* a clock set back.
@@ -40,11 +40,11 @@ TICKS_A_SECOND = 2048
 EPOCH = datetime(2025, 1, 1, tzinfo=timezone.utc).timestamp()
 
 _WIDTH = 20
-"""Digits in the ledger: overwritten in one go, never longer or shorter."""
+"""Digits in the ledger: a fixed length, overwritten with one write."""
 
 
 class Ids:
-    """Hands out ids of one lane. `clock` gives Unix seconds."""
+    """Generates ids of one lane. `clock` returns Unix seconds."""
 
     def __init__(self, ledger: Path, lane: int, clock: Callable[[], float] = time.time) -> None:
         ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -54,7 +54,7 @@ class Ids:
         self._file = os.open(ledger, os.O_RDWR | os.O_CREAT, 0o600)
 
     def take(self, count: int) -> range:
-        """`count` new ids, ascending. They belong to the caller even if this process dies in the next moment."""
+        """`count` new ids, ascending. They are reserved on disk: after a crash they are not used again."""
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             first = max(self._free(), int((self._clock() - EPOCH) * TICKS_A_SECOND), 1)
@@ -77,7 +77,7 @@ class Ids:
         return min(EPOCH + tick / TICKS_A_SECOND, 253402300799.0)
 
     def _free(self) -> int:
-        """The next free tick. An empty ledger (new, or emptied by a power cut) leaves the clock and the lane."""
+        """The next free tick. With an empty ledger (new, or after a power cut) only clock and lane make ids unique."""
         text = os.pread(self._file, _WIDTH, 0).strip(b"\0\n ")
         if not text:
             return 0

@@ -1,4 +1,4 @@
-"""A run of the producer: wait for the broker, send what an earlier run left, then sell until told to stop."""
+"""A run of the producer: wait for the broker, send what an earlier run left, then make sales until told to stop."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
 BATCH = 1000
-"""Sales that are made, spooled and handed over together, at most."""
+"""Sales that are made, spooled and sent together, at most."""
 FLUSH_SECONDS = 7.0
-"""How long the end waits for acknowledgements; what has none by then stays in the spool."""
+"""Seconds to wait for acknowledgements at the end; sales without one stay in the spool."""
 LINES_EACH_SALE = 2.0
-"""Up to this rate (sales a second) each sale has its log line."""
+"""Up to this rate (sales per second) each sale has a log line."""
 SUMMARY_SECONDS = 10.0
 SILENT_SECONDS = 3.0
-"""Sales unacknowledged for longer than this: the broker is not there."""
+"""If sales are unacknowledged for longer than this, the broker counts as unavailable."""
 IDLE_POLL_SECONDS = 0.5
 QUANTUM_SECONDS = 0.01
-"""Sales due within this time are made together: a spool file each would cost more than the sale."""
+"""Sales due within this time are made together: one spool file per sale would cost more than the sale."""
 LOST_SECONDS = 1.0
-"""Further behind than this, the pace starts anew."""
+"""If the producer is late by more than this, the pace starts again from now."""
 
 _log = logging.getLogger("ventes.producer")
 
 
 def run(settings: Settings, options: Options, stopper: Stopper, report: Reporter | None) -> int:
     """Produce until `options.count` is reached or `stopper` is set; returns the exit code."""
-    news = News(report)
+    reports = Reports(report)
     try:
-        lane = _wait_for_kafka(settings, stopper, news)
+        lane = _wait_for_kafka(settings, stopper, reports)
         if lane is not None:
-            _Run(settings, options, stopper, news, lane).sell()
-        news.phase("stopped", stopper.signal or "all sales made")
+            _Run(settings, options, stopper, reports, lane).sell()
+        reports.phase("stopped", stopper.signal or "all sales made")
         return 0
     except VentesError as error:
         _log.error("%s", error)
-        news.phase("failed", str(error))
+        reports.phase("failed", str(error))
         return NEEDS_A_PERSON
 
 
 def is_the_service(settings: Settings, options: Options) -> bool:
-    """Whether this run is *the* producer, whose heartbeat and log file stand for the service.
+    """Whether this run is the producer service, with the service's heartbeat and log file.
 
-    A run with an end, or one beside a producer that lives already, is a visitor: it writes to the terminal only.
+    A run with `--count`, or one beside a running producer, is not: it writes to the terminal only.
     """
     if os.environ.get("VENTES_SUPERVISED"):
         return True
@@ -68,8 +68,8 @@ def is_the_service(settings: Settings, options: Options) -> bool:
     return options.count is None and (other is None or other.pid == os.getpid() or not heartbeat.alive(other))
 
 
-class News:
-    """Tells the heartbeat, if this run has one, and the log what changes."""
+class Reports:
+    """Reports changes to the log, and to the heartbeat if this run has one."""
 
     def __init__(self, report: Reporter | None) -> None:
         self._report = report
@@ -92,26 +92,26 @@ class News:
             self._report.update(**changes)
 
 
-def _wait_for_kafka(settings: Settings, stopper: Stopper, news: News) -> int | None:
-    """Wait until broker and topic are there; returns the lane for the ids, or None if stopped first."""
+def _wait_for_kafka(settings: Settings, stopper: Stopper, reports: Reports) -> int | None:
+    """Wait until broker and topic are available; returns the lane for the ids, or None if stopped first."""
     while not stopper.stopping:
         try:
             if kafka.wait_until_ready(settings, 5.0, stopper):
                 kafka.ensure_topic(settings)
                 return lane_from_kafka(settings)
         except BrokerUnavailable as error:
-            news.phase("waiting", str(error))
-            news.beat()
+            reports.phase("waiting", str(error))
+            reports.beat()
     return None
 
 
 class _Run:
-    def __init__(self, settings: Settings, options: Options, stopper: Stopper, news: News, lane: int) -> None:
+    def __init__(self, settings: Settings, options: Options, stopper: Stopper, reports: Reports, lane: int) -> None:
         self._address = settings.kafka.bootstrap
         self._topic = settings.kafka.topic
         self._options = options
         self._stopper = stopper
-        self._news = news
+        self._news = reports
         self._ids = Ids(settings.state / "spool" / "ids", lane)
         watermark = timedelta(minutes=settings.rules.watermark_minutes)
         self._events = Events(options, settings.producer.clients, watermark)
@@ -175,12 +175,12 @@ class _Run:
         self._batches += 1
         self._last = {"batch": self._batches, "batch_at": time.time(), "rows": count}
         if self._pace.rate <= LINES_EACH_SALE:
-            self._tell_sale()
+            self._log_sale()
 
     def _kept(self, messages: list[Message]) -> bool:
         try:
             self._sender.send(messages)
-        except OSError as error:  # a full disk, most likely: acknowledgements still free some of it
+        except OSError as error:  # most likely a full disk: acknowledgements still free some space
             what = f"cannot keep sales in {error.filename or 'the spool'}: {error.strerror}"
             self._news.phase("waiting", f"{what} → free that disk; nothing is sent until then")
             self._sender.poll(IDLE_POLL_SECONDS)
@@ -203,9 +203,9 @@ class _Run:
         if self._progress.summary_due(now) and self._pace.rate > LINES_EACH_SALE:
             self._summarise()
 
-    # -- what people read ------------------------------------------------------------------------
+    # -- log lines -------------------------------------------------------------------------------
 
-    def _tell_sale(self) -> None:
+    def _log_sale(self) -> None:
         sale = self._events.last
         if sale is None:
             return
@@ -245,7 +245,7 @@ class _Run:
 
 
 class Pace:
-    """When how many sales are due. Time lost (broker away, machine asleep) is not made up for in a burst."""
+    """How many sales are due when. After a pause (broker down, machine suspended) there is no burst of late sales."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.rate = rate
@@ -278,14 +278,14 @@ class Pace:
 
 
 class Progress:
-    """Notices silence of the broker, and when it is time to say something."""
+    """Detects missing acknowledgements, and when a heartbeat or a summary is due."""
 
     def __init__(self, now: float) -> None:
         self._acked = 0
         self._heard = self._told = self._beaten = now
 
     def silent(self, now: float, acked: int, unacked: int) -> float:
-        """For how many seconds sales have been waiting without any acknowledgement."""
+        """Seconds since the last acknowledgement while sales are unacknowledged."""
         if acked != self._acked or not unacked:
             self._acked, self._heard = acked, now
         return now - self._heard

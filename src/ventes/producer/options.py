@@ -1,4 +1,4 @@
-"""What a person may ask of the producer, checked once."""
+"""The options of a producer run, checked once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FASTEST = "max"
 @dataclass(frozen=True)
 class Options:
     rate: float
-    """Sales a second; infinity is as fast as the machine can."""
+    """Sales per second; infinity is as fast as the machine can."""
     count: int | None = None
     """End after this many sales; None goes on until stopped."""
     seed: int | None = None
@@ -21,13 +21,13 @@ class Options:
     bad: float = 0.0
     """Percent of the sales sent malformed."""
     late: float = 0.0
-    """Percent of the sales whose time lies further back than the watermark."""
+    """Percent of the sales that are older than the watermark."""
     duplicates: float = 0.0
-    """Percent of the sales that are followed by a sale sent once more."""
+    """Percent of the sales after which an earlier sale is sent again."""
 
     def __post_init__(self) -> None:
         if not self.rate > 0:
-            raise UsageError(f"--rate {self.rate:g} sells nothing", f"give sales a second, or {FASTEST}")
+            raise UsageError(f"--rate {self.rate:g} sells nothing", f"give sales per second, or {FASTEST}")
         if self.count is not None and self.count < 0:
             raise UsageError(f"--count {self.count} is negative", "leave it out to go on until stopped")
         for name, value in (("--bad", self.bad), ("--late", self.late), ("--duplicates", self.duplicates)):

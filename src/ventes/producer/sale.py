@@ -1,4 +1,4 @@
-"""One sale: made from chance, an id and a moment, and written as the event that the data contract describes."""
+"""One sale, made from a random generator, an id and a time; and its JSON event as in docs/data-contract.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ALL_WEIGHTS = BASKET_WEIGHTS[-1]
 
 
 class Message(NamedTuple):
-    """What goes to Kafka."""
+    """The Kafka record."""
 
     key: bytes
     value: bytes
@@ -33,7 +33,7 @@ def moment(when: datetime) -> str:
 
 
 def make_sale(rng: Random, vente_id: int, client: Client, horodatage: str) -> Sale:
-    """A sale to `client`; what is bought is `rng`'s choice. Pure but for `rng`."""
+    """A sale to `client`; `rng` chooses the basket. Pure except for `rng`."""
     return Sale(vente_id, client, BASKETS[bisect_right(BASKET_WEIGHTS, rng.random() * _ALL_WEIGHTS)], horodatage)
 
 

@@ -1,8 +1,8 @@
-"""Takes messages to Kafka, each at least once, and knows of each what became of it.
+"""Sends messages to Kafka, each at least once, and counts the outcome of each.
 
-A message is spooled, then handed to an idempotent librdkafka producer that never gives up by itself. Its batch
-leaves the spool when Kafka has acknowledged all of it. If librdkafka declares itself dead (a fatal error, for
-example after the broker lost data), a new producer takes its place and sends again what the spool still holds.
+A message is spooled, then given to an idempotent librdkafka producer that retries without limit. Its batch is
+deleted from the spool when Kafka has acknowledged all of it. After a fatal error of librdkafka (for example after the
+broker lost data) a new producer is created and sends again what is still in the spool.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from ventes.producer.spool import Spool
 from ventes.runtime.failpoints import failpoint
 
 MAX_UNACKED = 50_000
-"""Sales on their way at most. When they are not acknowledged, no more are made: memory and spool stay small."""
+"""Unacknowledged sales at most; at the limit no more are made, so that memory and spool stay small."""
 PARK_SECONDS = 30.0
-"""After this long without any acknowledgement the client is closed if nobody takes its connections, until somebody
-does. One that tries for hours may connect to itself, and the broker can then not bind its port."""
+"""After this long without any acknowledgement the client is closed if no broker accepts a TCP connection, until one
+does. A client that retries for hours may connect to itself, and the broker can then not bind its port."""
 RETRY_SECONDS = 1.0
-"""Pause before a message that came back is sent again."""
+"""Seconds before a message that failed is sent again."""
 
 _log = logging.getLogger("ventes.producer")
 
 _HOPELESS = frozenset(
     {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD, KafkaError.POLICY_VIOLATION}
 )
-"""What no second attempt changes: the message itself is refused."""
+"""Errors that a retry cannot solve: Kafka refuses the message itself."""
 
 
 class Client(Protocol):
@@ -53,7 +53,7 @@ def connect(config: dict[str, Any]) -> Client:
 
 
 class _Batch:
-    """The messages of one spool file, and how many of them librdkafka has yet to report on."""
+    """The messages of one spool file, and the number of outstanding delivery reports."""
 
     __slots__ = ("_sender", "again", "number", "refused", "waiting")
 
@@ -62,11 +62,11 @@ class _Batch:
         self.number = number
         self.waiting = 0
         self.again: list[Message] = []
-        """Came back without having been written; to be sent once more."""
+        """Failed without having been written; to be sent again."""
         self.refused = 0
 
     def delivered(self, error: KafkaError | None, message: Any) -> None:
-        """librdkafka's report on one message. Called from `poll` for each and every one, so it does little."""
+        """librdkafka's delivery report of one message. Called from `poll` for each message, so it must be fast."""
         self.waiting -= 1
         if error is None:
             self._sender.unacked -= 1
@@ -105,7 +105,7 @@ class Sender:
         self.unacked = 0
         self.failed = 0
         self.trouble = ""
-        """What keeps us from the broker, as librdkafka said last; it may have passed since."""
+        """librdkafka's last connection error; the connection may work again."""
         self._acked_before, self._heard_at = 0, time.monotonic()
         self._client: Client | None = self._new_client()
 
@@ -119,7 +119,7 @@ class Sender:
         return self.accepted - self.failed - self.unacked
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Spool the messages and set them on their way. Raises OSError, with nothing done, if they cannot be kept."""
+        """Spool and send the messages. Raises OSError, with nothing done, if they cannot be spooled."""
         if not messages:
             return
         number = self._spool.keep(messages)
@@ -129,7 +129,7 @@ class Sender:
         self._hand_over(number, messages)
 
     def resume(self, number: int) -> int:
-        """Send (again) what a spooled batch holds; returns how many messages that is."""
+        """Send the messages of a spooled batch (again); returns their number."""
         messages = self._spool.read(number)
         self.accepted += len(messages)
         self.unacked += len(messages)
@@ -137,7 +137,7 @@ class Sender:
         return len(messages)
 
     def poll(self, seconds: float) -> None:
-        """Hear reports for up to `seconds`, and mend what can be mended."""
+        """Process delivery reports for up to `seconds`; replace a failed client and send failed messages again."""
         if self._client is None:
             self._resume_when_reachable(seconds)
             return
@@ -152,7 +152,7 @@ class Sender:
             self._send_again()
 
     def close(self, seconds: float) -> None:
-        """Wait up to `seconds` for the reports still due; what is not acknowledged then stays in the spool."""
+        """Wait up to `seconds` for outstanding reports; messages not acknowledged by then stay in the spool."""
         deadline = time.monotonic() + seconds
         while self.unacked and time.monotonic() < deadline:
             self.poll(0.1)
@@ -160,7 +160,7 @@ class Sender:
             _end(self._client)
         self._spool.close()
 
-    # -- what librdkafka reports, always from within `poll` ------------------------------------
+    # -- librdkafka's callbacks, always called from `poll` --------------------------------------
 
     def finished(self, batch: _Batch) -> None:
         del self._open[batch.number]
@@ -180,10 +180,10 @@ class Sender:
     def _hear_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._dead = error.str()
-        elif error.code() != KafkaError._ALL_BROKERS_DOWN:  # the error before it says why
+        elif error.code() != KafkaError._ALL_BROKERS_DOWN:  # the error before it has the cause
             self.trouble = error.str()
 
-    # -- mending -------------------------------------------------------------------------------
+    # -- recovery ------------------------------------------------------------------------------
 
     def _new_client(self) -> Client:
         return self._connect(
@@ -192,9 +192,10 @@ class Sender:
                 **{
                     "enable.idempotence": True,
                     "acks": "all",
-                    "message.timeout.ms": 0,  # never given up by itself: the spool would only send it again
-                    "socket.timeout.ms": 10_000,  # a broker that hangs is left, and asked anew, after this
-                    "topic.metadata.propagation.max.ms": 5_000,  # a topic gone for longer is made anew
+                    "message.timeout.ms": 0,  # retry without limit: the spool would only send it again
+                    # after this time a connection to a hung broker is closed and opened again
+                    "socket.timeout.ms": 10_000,
+                    "topic.metadata.propagation.max.ms": 5_000,  # after this time a missing topic counts as deleted
                     "queue.buffering.max.messages": 4 * MAX_UNACKED,  # room for a resumed spool on top
                     "queue.buffering.max.kbytes": 1_048_576,
                     "linger.ms": 5,
@@ -212,7 +213,7 @@ class Sender:
             self.finished(batch)
 
     def _queue(self, batch: _Batch, messages: Sequence[Message]) -> None:
-        assert self._client is not None  # it takes nothing while it is parked: `full`
+        assert self._client is not None  # nothing is queued while there is no client: `full`
         rows: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in messages]
         batch.waiting += len(rows)
         if self._client.produce_batch(self._topic, rows, on_delivery=batch.delivered) < len(rows):
@@ -241,7 +242,7 @@ class Sender:
                 self._queue(batch, again)
 
     def _silent_for(self) -> float:
-        """Seconds in which sales waited and none was acknowledged."""
+        """Seconds since the last acknowledgement while sales are unacknowledged."""
         if self.acked != self._acked_before or not self.unacked:
             self._acked_before, self._heard_at = self.acked, time.monotonic()
         return time.monotonic() - self._heard_at
@@ -264,9 +265,9 @@ class Sender:
         self._start_anew()
 
     def _start_anew(self) -> None:
-        """Put a new client in the place of one that is dead or was closed.
+        """Replace a client that failed or was closed by a new one.
 
-        What the old one had acknowledged of an open batch is sent twice.
+        Acknowledged messages of an open batch are sent twice.
         """
         if self._client is not None:
             _end(self._client)
@@ -280,6 +281,6 @@ class Sender:
 
 
 def _end(client: Client) -> None:
-    """Give up what is still on its way (the spool has it) and close the connections."""
+    """Discard unsent messages (the spool has them) and close the connections."""
     client.purge()
     kafka.closed_within(client.close)

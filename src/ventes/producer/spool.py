@@ -1,11 +1,11 @@
-"""Sales on their way, on disk: nothing that was made is lost before Kafka has it.
+"""Unacknowledged sales on disk: no sale is lost before Kafka has it.
 
-A batch is written here before its first message is handed to librdkafka and deleted when the last one is
-acknowledged, so whatever dies in between leaves it to the next run, which sends it again with the same ids. (What
-had arrived without our knowing arrives twice, is recognised by its id, and set aside as a duplicate.)
+A batch is written here before its first message is given to librdkafka and deleted when the last one is
+acknowledged. After a crash in between, the next run sends it again with the same ids. (A message that Kafka had
+already received then arrives twice, and Silver rejects the second one as a duplicate.)
 
-    <state>/spool/<host>_<port>/<topic>/<run>/<number>     a batch: key TAB value NL, a line a message
-    …/<run>/lock                                           held as long as the run lives
+    <state>/spool/<host>_<port>/<topic>/<run>/<number>     a batch: key TAB value NL, one line per message
+    …/<run>/lock                                           held as long as the run exists
 
 Writes are not synced: like the broker's own, they survive kill -9 but not a power cut.
 """
@@ -24,13 +24,13 @@ from ventes.producer.sale import Message
 
 
 def folder(settings: Settings) -> Path:
-    """Where the sales for this broker and topic wait: sales for one never go to another."""
+    """The spool of this broker and topic: sales for one are never sent to another."""
     address = f"{settings.kafka.host}_{settings.kafka.port}".replace(":", "-").replace("/", "-")
     return settings.state / "spool" / address / settings.kafka.topic
 
 
 class Spool:
-    """The batches of one run. Open it once a process."""
+    """The batches of one run. Open it once per process."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -43,7 +43,7 @@ class Spool:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def keep(self, messages: Sequence[Message]) -> int:
-        """Write a batch; returns its number. After a failure (disk full) nothing of it is left: try again."""
+        """Write a batch; returns its number. After an error (disk full) nothing of it is left; it can be retried."""
         number = self._next
         path = self._path(number)
         data = b"".join([b"%b\t%b\n" % message for message in messages])
@@ -59,16 +59,16 @@ class Spool:
         return number
 
     def read(self, number: int) -> list[Message]:
-        """The messages of a batch. A last line without its end was cut off while written, and never sent."""
+        """The messages of a batch. A last line without its line end was not written completely, and never sent."""
         *lines, _torn = self._path(number).read_bytes().split(b"\n")
         return [Message(*line.split(b"\t", 1)) for line in lines]
 
     def release(self, number: int) -> None:
-        """Delete a batch: Kafka has all of it. (Somebody may have emptied the folder before us: as well.)"""
+        """Delete a batch: Kafka has all of it. A batch that is already deleted is not an error."""
         self._path(number).unlink(missing_ok=True)
 
     def adopt(self) -> list[int]:
-        """Take over what runs that have ended left behind; returns the batches' numbers, oldest first."""
+        """Take over the batches of runs that have ended; returns their numbers, oldest first."""
         adopted = []
         with _exclusive(self._root):
             for left in sorted(path for path in self._root.iterdir() if path.is_dir() and path != self._folder):
@@ -76,7 +76,7 @@ class Spool:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    continue  # its run lives and will see to it
+                    continue  # its run still exists and sends it
                 finally:
                     os.close(lock)
                 for batch in sorted(left.glob("[0-9]*")):
@@ -88,7 +88,7 @@ class Spool:
         return adopted
 
     def close(self) -> None:
-        """Leave what is not released to the next run; without any, leave no trace."""
+        """Keep batches that are not released for the next run; if there are none, remove the folder."""
         with _exclusive(self._root):
             if not any(self._folder.glob("[0-9]*")):
                 (self._folder / "lock").unlink()
@@ -101,7 +101,7 @@ class Spool:
 
 @contextmanager
 def _exclusive(root: Path) -> Iterator[None]:
-    """Runs open, adopt and close one after the other."""
+    """An exclusive lock: only one run at a time opens, adopts or closes."""
     lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,8 +1,8 @@
 """Which client buys next.
 
-Clients follow Zipf's law: a few buy often, most seldom. Drawn freely, the number of different clients after a
-minute or an hour would scatter widely from run to run; so for the first hours *when* a new face appears is held to
-a curve, and Zipf's law only says *who* it is. The curve is the one of the guide's "Expected data growth": 7 or 8
+Clients follow Zipf's law: a few buy often, most seldom. With purely random draws the number of different clients
+after a minute or an hour would vary widely between runs; so for the first hours a curve decides *when* a new client
+appears, and Zipf's law only *which* one. The curve is that of "Expected data growth" in the dashboard guide: 7 or 8
 clients after 30 sales, 18 or 19 after 150, 26 or 27 after 300, 71 or 72 after 1,800.
 """
 
@@ -14,18 +14,18 @@ from itertools import accumulate
 from random import Random
 
 EXPONENT = 1.9
-"""Zipf's s. Left to itself it yields 65 to 70 different clients in 1,800 sales, close to where the curve ends."""
+"""Zipf's s. Without the curve it gives 65 to 70 different clients in 1,800 sales, close to the end of the curve."""
 HELD_SALES = 3600
-"""How long new faces keep to the curve: two hours of the default rate."""
+"""Number of sales during which new clients follow the curve: two hours at the default rate."""
 
 
-def faces(sales: int) -> float:
-    """How many different clients there are after this many sales."""
+def different_clients(sales: int) -> float:
+    """Number of different clients after this many sales."""
     return 26.7 * math.pow(sales / 300, 0.55)
 
 
 class Visits:
-    """An endless row of client numbers from 1 to `population`."""
+    """An endless sequence of client numbers from 1 to `population`."""
 
     def __init__(self, rng: Random, population: int) -> None:
         self._random = rng.random
@@ -40,15 +40,15 @@ class Visits:
     def next(self) -> int:
         """The client of the next sale."""
         if self._held:
-            return self._next_held()
+            return self._next_on_curve()
         return self._draw()
 
     def _draw(self) -> int:
         return bisect_right(self._weights, self._random() * self._all, hi=len(self._weights) - 1) + 1
 
-    def _next_held(self) -> int:
+    def _next_on_curve(self) -> int:
         self._sales += 1
-        new = not self._seen or len(self._seen) < int(faces(self._sales) + self._phase)
+        new = not self._seen or len(self._seen) < int(different_clients(self._sales) + self._phase)
         while True:
             client = self._draw()
             if (client not in self._seen) == new:

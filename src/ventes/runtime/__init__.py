@@ -6,15 +6,15 @@ durations           durations as people read them
 exit_codes          what a job's exit code means
 failpoints          ends a process at a named point, for tests
 files               small files, written whole or not at all
-heartbeat           the record that a service writes of itself
-java_errors         the line of a Java error that says why
-launch              how a script gets into the virtual environment
+heartbeat           the status record that each service writes
+java_errors         finds the line with the cause in a Java program's output
+launch              restarts a script with the virtual environment's Python
 log_files           the end of a log; trimming it
 logs                log lines
-pipeline_status     the answer of `ventes status`: shapes only
-private_files       files and folders of this user alone; what others could change is refused
+pipeline_status     the answer of `ventes status`: data classes only
+private_files       files and folders that only this user can access; unsafe places are refused
 project             names of files relative to the project
-redaction           takes secrets out of texts that are written
-stop                how a process is told to end
-umask               what this process creates is its user's alone
+redaction           removes secrets from logs and run records
+stop                handles SIGTERM and SIGINT
+umask               new files are accessible to this user only
 """

@@ -1,4 +1,4 @@
-"""What a program that we start is given, whatever the shell and the machine say: locale, open files.
+"""The locale and the limit of open files of the programs that we start, independent of shell and machine.
 
 A JVM formats and compares by its locale, and names files in its encoding. In Turkish "classic".toUpperCase() is
 CLASSİC, which crashes Kafka; in LC_ALL=C a folder with a letter that is not ASCII cannot be named.
@@ -16,10 +16,10 @@ from ventes.errors import VentesError
 LOCALE = "C.UTF-8"
 
 JVM_OPTIONS = ("-Duser.language=en", "-Duser.country=", "-Duser.variant=", "-Dfile.encoding=UTF-8")
-"""On the command line they win over JAVA_TOOL_OPTIONS and JDK_JAVA_OPTIONS."""
+"""On the command line they override JAVA_TOOL_OPTIONS and JDK_JAVA_OPTIONS."""
 
 LEAST_FILES = 1024
-"""Open files that a process of ours may need. The JVM of a Spark job has 335, the broker 100 and some per segment."""
+"""Open files that one process may need. A Spark job's JVM has 335, the broker 100 plus a few per log segment."""
 
 
 def require_user() -> None:
@@ -35,7 +35,7 @@ def require_user() -> None:
 
 
 def variables(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` with our locale, which wins over every LC_* and LANG."""
+    """`env` with our locale, which overrides every LC_* and LANG."""
     return {**env, "LC_ALL": LOCALE}
 
 

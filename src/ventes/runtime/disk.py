@@ -1,4 +1,4 @@
-"""Free disk space: how much there is, and the sentence for when it is too little."""
+"""Free disk space, and the message when there is too little."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def free_mb(folder: Path) -> int:
 
 
 def shortage(folder: Path, least_mb: int) -> str:
-    """Why nothing may be written to the disk of `folder` now, as a sentence; '' if `least_mb` or more is free."""
+    """A message if the disk of `folder` has less than `least_mb` free, else ''."""
     free = free_mb(folder)
     if free >= least_mb:
         return ""
     return (
         f"the disk of {folder} has {free} MB free, less than maintenance.min_free_mb = {least_mb}: "
-        "free some space, it goes on by itself"
+        "free some space, it continues by itself"
     )
 
 

@@ -1,8 +1,8 @@
-"""Exit codes on which the pipeline's processes and their supervisor agree."""
+"""Exit codes of the pipeline's processes, as the supervisor interprets them."""
 
 from __future__ import annotations
 
 CRASHED = 1
-"""Worth another try in a new process."""
+"""A new process may succeed: the supervisor restarts it."""
 NEEDS_A_PERSON = 3
-"""The same error would come again: it is shown, and the process is not restarted."""
+"""A restart would give the same error: it is shown, and the process is not restarted."""

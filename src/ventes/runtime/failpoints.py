@@ -1,10 +1,10 @@
-"""Points where a test can make a job fail for real, or stand still.
+"""Points where a test can make a job fail or pause.
 
 VENTES_FAILPOINTS="silver.after_clean:kill9,bronze.before_commit:exit:3" — a comma-separated list of
 `name:action`. Actions: kill9 (SIGKILL to this process), exit:CODE, raise, pause (SIGSTOP to this process),
-busy:SECONDS (stay there for so long, as a large batch does).
-`name@N:action` acts only on the Nth passage (1 is the first), `name%N:action` on every Nth.
-Unset, a passage costs one dict look-up.
+busy:SECONDS (block for so long, as a large batch does).
+`name@N:action` acts only on the Nth call (1 is the first), `name%N:action` on every Nth.
+If the variable is not set, a call costs one dict look-up.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _points = _parse(os.environ.get(VARIABLE, ""))
 
 
 def failpoint(name: str) -> None:
-    """Pass the point `name`; act if VENTES_FAILPOINTS says so."""
+    """The failpoint `name`: does its action if VENTES_FAILPOINTS names it."""
     if name not in _points:
         return
     point = _points[name]

@@ -15,7 +15,8 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
-            os.fchmod(file.fileno(), mode)  # whatever the umask, and whatever an interrupted write left
+            # sets the mode whatever the umask is, and if an interrupted write left the file
+            os.fchmod(file.fileno(), mode)
             file.write(text.encode("utf-8"))
         os.replace(temporary, path)
     except BaseException:
@@ -24,11 +25,16 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def write_if_changed(path: Path, text: str, mode: int = 0o600) -> bool:
-    """Bring `path` to hold `text`; True if it had to be written. Raises OSError."""
+    """Write `text` to `path` unless it has it already; True if it was written. Raises OSError."""
     if path.is_file() and path.read_bytes() == text.encode("utf-8"):
         return False
     write_atomically(path, text, mode)
     return True
+
+
+def sync_file(path: Path) -> None:
+    """Flush what others wrote to `path` to the disk. Raises OSError."""
+    sync_folder(path)  # the kernel does not care who wrote, nor whether it is a folder
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,8 +1,8 @@
-"""What a running service says of itself, for `status`, the supervisor and the page.
+"""The heartbeat: the status record that each service writes, for `status`, the supervisor and the page.
 
-One JSON file a service: <state>/run/<service>.json, replaced atomically; one that was started by hand writes
-<service>.by-hand.json, so that neither overwrites the other. A record is a claim: a reader checks with `alive()` that
-the process it names is the one that wrote it.
+One JSON file per service: <state>/run/<service>.json, replaced atomically; one that was started by hand writes
+<service>.by-hand.json, so that neither overwrites the other. A record may be out of date: a reader checks with
+`alive()` that the process it names still runs and is the one that wrote it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Heartbeat:
     engine: str = ""
     pid: int = 0
     process_started: float = 0.0
-    """Seconds from boot to the start of the process, as the kernel counts them: no change of the clock moves it."""
+    """Seconds from boot to the start of the process, from the kernel: setting the clock does not change it."""
     supervised: bool = False
     """Whether a supervisor of this pipeline started the process."""
     command: list[str] = field(default_factory=list)
     children: list[int] = field(default_factory=list)
-    """Processes that can still act for this one after it died (Spark's JVM)."""
+    """Child processes that can still commit after this one died (Spark's JVM)."""
     phase: str = "starting"
     """starting, running, waiting (with `reason`), stopping, stopped, failed. Only the last two follow stopping."""
     reason: str = ""
@@ -52,9 +52,9 @@ class Heartbeat:
     total: int = 0
     """Rows (or sales) since the process started."""
     lag: int | None = None
-    """Messages still to do, after the last batch."""
+    """Lag: messages still to process, after the last batch."""
     working_since: float | None = None
-    """When the batch or lot that is being worked on began; None between two."""
+    """Start of the current batch or lot; None between two."""
     last_error: str = ""
     last_error_at: float | None = None
 
@@ -68,13 +68,13 @@ _NEVER_AFTER = {
     "stopped": frozenset({"stopping"}),
     "failed": frozenset({"stopping"}),
 }
-"""Phase → what does not follow it: the main thread and the one that notes signals write the same record."""
+"""Phase → phases that must not follow it: the main thread and the signal thread write the same record."""
 _AT_WORK = frozenset({"starting", "running", "stopping"})
-"""Phases in which a batch can be worked on."""
+"""Phases in which a batch can be in progress."""
 
 
 class Reporter:
-    """Writes the record of one service. For any thread."""
+    """Writes the record of one service. Thread-safe."""
 
     def __init__(self, state: Path, service: str, engine: str = "") -> None:
         me = psutil.Process()
@@ -96,8 +96,8 @@ class Reporter:
     def update(self, **changes: object) -> None:
         """Change fields of the record and write it. Changing `phase` also sets `since`.
 
-        A process that is stopping never goes back: its phase becomes stopped or failed, and any other one is left out
-        together with its reason. A process that waits is not working.
+        A process that is stopping never returns to an earlier phase: only stopped or failed is accepted; any other
+        phase is ignored together with its reason. A process that waits has no batch in progress.
         """
         for name in changes:
             if name not in Heartbeat.__dataclass_fields__:
@@ -117,19 +117,19 @@ class Reporter:
 
     @property
     def age(self) -> float:
-        """Seconds since the record was last written; setting the clock does not move it."""
+        """Seconds since the record was last written; setting the clock does not change it."""
         return time.monotonic() - self._beaten
 
     def error(self, message: str) -> None:
         self.update(last_error=message, last_error_at=time.time())
 
     def begin_work(self) -> None:
-        """Note that a batch or lot begins. Whoever reports its end sets `working_since=None`."""
+        """Record that a batch or lot begins. The report of its end sets `working_since=None`."""
         self.update(working_since=time.time())
 
     def stopping(self, reason: str) -> None:
-        """Note at once that the process has been told to stop (`reason`: the signal's name). Never raises OSError."""
-        with suppress(OSError):  # a full disk: it stops all the same
+        """Record that the process received a stop signal (`reason`: the signal's name). Never raises OSError."""
+        with suppress(OSError):  # a full disk must not prevent the stop
             self.update(phase="stopping", reason=reason)
 
 
@@ -145,7 +145,7 @@ def read(state: Path, service: str) -> Heartbeat | None:
 
 
 def of_process(state: Path, service: str, pid: int) -> Heartbeat | None:
-    """What the process `pid` says of itself; None if it has said nothing."""
+    """The record that the process `pid` wrote; None if there is none."""
     found = (_read(path_of(state, service, supervised=supervised)) for supervised in (True, False))
     return next((record for record in found if record is not None and record.pid == pid), None)
 
@@ -166,12 +166,12 @@ def _read(path: Path) -> Heartbeat | None:
 
 
 def process_of(record: Heartbeat) -> psutil.Process | None:
-    """The very process that wrote the record, if it still lives (a reused PID does not count)."""
+    """The process that wrote the record, if it still runs (a reused PID does not count)."""
     return same_process(record.pid, record.process_started)
 
 
 def same_process(pid: int, started: float) -> psutil.Process | None:
-    """The process `pid` if it lives and `start_of` it is `started`, else None."""
+    """The process `pid` if it runs and `start_of` it is `started`, else None."""
     try:
         if abs(start_of(pid) - started) < 1 / _TICKS:
             process = psutil.Process(pid)
@@ -188,10 +188,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def start_of(pid: int) -> float:
     """When the process `pid` began, in seconds since boot. Raises OSError if there is none.
 
-    With the pid this names a process for good. A Unix time would not: setting the clock moves psutil's create_time.
+    With the pid this identifies a process. A Unix time would not: setting the clock changes psutil's create_time.
     """
     text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    return int(text.rpartition(")")[2].split()[19]) / _TICKS  # field 22; the name before it may hold anything
+    # field 22; the process name before it may hold any character
+    return int(text.rpartition(")")[2].split()[19]) / _TICKS
 
 
 def alive(record: Heartbeat) -> bool:

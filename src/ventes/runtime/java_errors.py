@@ -1,4 +1,4 @@
-"""What a Java program that failed said: the line that names the cause."""
+"""Finds the line that names the cause in the output of a failed Java program."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def is_frame(line: str) -> bool:
 
 
 def cause(text: str) -> str:
-    """The line of a Java program's output that says why it failed, at most 300 characters; '' if there is none.
+    """The line of a Java program's output with the cause of its failure, at most 300 characters; '' if there is none.
 
     That is the first exception (behind the first line that is logged as an error, if one is), else the first line that
-    is not a note of the JVM; never a line of a stack trace. An exception that says nothing itself, such as
-    ExceptionInInitializerError, gives way to the last that it was caused by.
+    is not a note of the JVM; never a line of a stack trace. For an exception without information of its own, such as
+    ExceptionInInitializerError, its last "Caused by" is returned.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip() and not (_NOISE.match(line) or is_frame(line))]
     first = next((number for number, line in enumerate(lines) if _LOGGED.match(line)), 0)

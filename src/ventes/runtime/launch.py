@@ -1,7 +1,7 @@
-"""Lets the guide's scripts run by whichever Python a person types.
+"""Runs the root scripts with the project's Python, whichever Python starts them.
 
 A root script puts src/ on sys.path, calls `ensure_environment()`, and only then imports what needs packages.
-This module therefore imports the standard library alone, and works on any Python 3.7+ that can at least say no.
+This module therefore imports only the standard library, and Python 3.7+ can run it far enough to print the error.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ EVERY_PART = ("pydantic", "psutil", "typer")
 
 
 def ensure_environment(*packages: str) -> None:
-    """Return if this Python can import `packages` (and what every part needs); else become the project's Python.
+    """Return if this Python can import `packages` (and what every part needs); else exec the project's Python.
 
-    `.venv/bin/python` then takes over with the same arguments, in the same process: pid, signals, environment and
-    terminal stay. Exits with 1 and the next step on stderr if there is no such Python, or if it lacks packages too.
+    `.venv/bin/python` then runs with the same arguments in the same process: pid, signals, environment and terminal
+    stay. Exits with 1 and the next step on stderr if there is no such Python, or if it lacks packages too.
     """
     # Arrow reads this when it is imported. jemalloc returns what was freed; Arrow's default keeps it for each thread,
     # which made the embedded Bronze job's peak 465 MB instead of 430 on a backlog of 3 million sales.
@@ -45,13 +45,13 @@ def ensure_environment(*packages: str) -> None:
 
 
 def _lacking(packages: tuple[str, ...]) -> str:
-    """What this Python lacks, in words; empty if nothing."""
+    """What this Python lacks, as text; '' if nothing."""
     if sys.version_info < OLDEST:
         return "Python {}.{} or newer".format(*OLDEST)
     return ", ".join(name for name in packages if find_spec(name) is None)
 
 
 def _arguments() -> list[str]:
-    """The command line after the interpreter, its own flags (-u, -W …) included where Python tells them."""
+    """The command line after the interpreter, with its own flags (-u, -W …) if Python reports them."""
     original: list[str] | None = getattr(sys, "orig_argv", None)
     return original[1:] if original else sys.argv

@@ -33,8 +33,8 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 
 def last_message(path: Path) -> str:
-    """Why the writer of a file ended: what a Java stack trace in its last lines begins with, else its last line that is
-    not blank. At most 300 characters; '' if there is none or it cannot be read."""
+    """Why the writer of a file ended: the first line of a Java stack trace among its last lines, else its last line
+    that is not blank. At most 300 characters; '' if there is none or it cannot be read."""
     try:
         lines = last_lines(path, 200)
     except OSError:
@@ -51,6 +51,6 @@ def trim(path: Path) -> None:
         if size > LARGEST:
             file.seek(size - KEPT)
             kept = file.read()
-            file.truncate(0)  # the writer appends, so its next line lands at the new end
+            file.truncate(0)  # the writer opened the file with O_APPEND: its next line is written at the new end
             file.seek(0)
             file.write(kept.partition(b"\n")[2])

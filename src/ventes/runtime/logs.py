@@ -1,6 +1,6 @@
-"""Readable log lines, rotated by size, with control characters made harmless and without secrets.
+"""Log lines, rotated by size, with control characters escaped and secrets removed.
 
-`setup("bronze", settings)` sends the process's log to the guide's file, and to the terminal too if there is one.
+`setup("bronze", settings)` writes the process's log to the service's file, and to the terminal if there is one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Line(logging.Formatter):
 
 
 class LogFile(logging.handlers.RotatingFileHandler):
-    """A rotated log that only its user can read, and that is opened anew where somebody removed or moved it."""
+    """A rotated log that only its user can read, and that is opened again if its file was removed or moved."""
 
     def __init__(self, path: Path, max_bytes: int, keep: int) -> None:
         super().__init__(path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8")
@@ -53,13 +53,13 @@ class LogFile(logging.handlers.RotatingFileHandler):
             if self.stream is not None and self._is_gone(self.stream.fileno()):
                 self.stream.close()
                 self.stream = self._open()
-        except Exception:  # no room, no rights: logging must not end a job
+        except Exception:  # disk full or permission denied: logging must not end a job
             self.handleError(record)
             return
         super().emit(record)
 
     def _is_gone(self, descriptor: int) -> bool:
-        """Whether the log's name leads to another file than the open one, or to none."""
+        """Whether the log's path is another file than the open one, or no file."""
         try:
             there = os.stat(self.baseFilename)
         except FileNotFoundError:
@@ -81,7 +81,7 @@ def note(service: str, settings: Settings, message: str) -> None:
 def setup(service: str, settings: Settings) -> logging.Logger:
     """Configure the root logger for one service; returns the logger `ventes.<service>`.
 
-    Raises UnsafePlace if tables, state or logs would be kept where another user has a say.
+    Raises UnsafePlace if tables, state or logs would be kept where another user could change them.
     """
     keep_secret(settings.secrets())
     private_files.check(settings)

@@ -1,6 +1,6 @@
-"""The answer to "what runs, right now?": what `ventes status --json`, the page and `ventes doctor` read.
+"""The status of the pipeline now, as `ventes status --json`, the page and `ventes doctor` read it.
 
-Shapes only: check/status.py asks the services and fills them in.
+Data classes only: check/status.py asks the services and fills them in.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ DOWN = "down"
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One service. Times are Unix seconds, durations seconds; None where there is nothing to say."""
+    """One service. Times are Unix seconds, durations seconds; None where there is no value."""
 
     name: str
     title: str
     state: str
     """running, starting, waiting, stopped (on purpose), restarting, failed, down; off (not asked for by the settings);
-    elsewhere (a broker that is not ours)."""
+    elsewhere (an external broker)."""
     running: bool
     ready: bool
     reason: str
-    """Why it is not ready, or what is odd; '' if all is well."""
+    """Why it is not ready, or a warning; '' if there is none."""
     pid: int | None
     since: float | None
-    """When its process started; of a stopped one, when it ended, as far as is known."""
+    """When its process started; for a stopped one, when it ended, if known."""
     by_hand: bool
     engine: str
     reported: float | None
-    """When the job last wrote its own record; the fields from `batch` to `last_error_at` are that old."""
+    """When the job last wrote its heartbeat; the fields from `batch` to `last_error_at` are that old."""
     batch: int | None
     batch_at: float | None
     batch_rows: int | None
@@ -67,7 +67,7 @@ class Status:
 
     @property
     def ok(self) -> bool:
-        """Everything that the settings ask for runs and is ready."""
+        """All services that the settings ask for run and are ready."""
         return all(service.ok for service in self.services)
 
     def service(self, name: str) -> ServiceStatus:

@@ -1,8 +1,8 @@
-"""Where the pipeline writes: whose folders and logs are used, and how a log is opened.
+"""Checks the owner and mode of the folders and logs that the pipeline writes, and opens logs safely.
 
-A place is refused if somebody else could have put it there or could replace it: it belongs to another user, others may
-write it, or it is reached through a link of another user. root counts as trusted, as everywhere on a Unix system.
-Folders that every user may write but not clear (/tmp) are fine for logs, whose names other users may have taken.
+A place is refused if another user could have created it or could replace it: it belongs to another user, others may
+write it, or its path goes through a link of another user. root is trusted.
+Folders with the sticky bit (/tmp) are accepted for logs; another user may already have a file of that name there.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def places(settings: Settings) -> dict[str, Path]:
 
 
 def check(settings: Settings) -> None:
-    """Raise UnsafePlace for the first folder or log that must not be used; close what an older release left open.
+    """Raise UnsafePlace for the first folder or log that must not be used; restrict modes that an older release set.
 
-    Folders that are not there are fine, if whoever makes them will own them.
+    Folders that do not exist are accepted if this user will create them.
     """
     for key, folder in places(settings).items():
         if why := unsafe_folder(folder, shared=key == "paths.logs"):
@@ -52,7 +52,7 @@ def check(settings: Settings) -> None:
 
 
 def own_folders(settings: Settings) -> list[Path]:
-    """Folders of the lake that nobody but the pipeline makes, as far as they are there."""
+    """Existing folders of the lake that only the pipeline creates."""
     named = (settings.bronze.parent, settings.silver, settings.checkpoints, settings.lake / "locks")
     return [folder for folder in named if os.path.lexists(folder)]
 
@@ -65,8 +65,8 @@ def _mend(settings: Settings, key: str, path: Path, why: str) -> str:
 def unsafe_folder(path: Path, user: int | None = None, shared: bool = False, inner: bool = False) -> str:
     """Why `user` (default: this process's) must not keep data in the folder `path`; '' if it may.
 
-    `shared`: a folder that every user may write is fine if nobody can remove the files of others there (/tmp).
-    `inner`: that others may write it is fine, because it is in a folder that only `user` may change and can close.
+    `shared`: a folder that every user may write is accepted if it has the sticky bit (/tmp).
+    `inner`: write permission for others is accepted, because it is in a folder that only `user` can change.
     """
     user = os.geteuid() if user is None else user
     try:
@@ -87,7 +87,7 @@ def _unsafe_real_folder(path: Path, user: int, shared: bool, inner: bool) -> str
         try:
             info = os.stat(part)
         except FileNotFoundError:
-            return ""  # we make it
+            return ""  # this process will create it
         except OSError as error:
             return f"cannot be looked at: {error.strerror}"
         mode = f"mode {stat.S_IMODE(info.st_mode):04o}"
@@ -136,7 +136,7 @@ def _open_to_others(folder: Path) -> bool:
 
 
 def others_who_write(info: os.stat_result, user: int) -> str:
-    """Who else may write, in words; '' if nobody. A group of the user alone, as many systems make one, is nobody."""
+    """Who else may write, as text; '' if nobody. A group with this user as its only member does not count."""
     if info.st_mode & stat.S_IWOTH:
         return "every user of this machine"
     if info.st_mode & stat.S_IWGRP and not private_group(info.st_gid, user):
@@ -169,9 +169,9 @@ def group_name(number: int) -> str:
 
 
 def _close(path: Path) -> None:
-    """Take away what every user may do with a folder or log of ours: older releases left that to the umask.
+    """Remove the permissions of "others" from a folder or log of ours: older releases left them to the umask.
 
-    What a group may do stays, if that is all: somebody wanted it.
+    Group permissions stay if there are no others: they were set on purpose.
     """
     try:
         info = os.lstat(path)
@@ -192,10 +192,11 @@ def open_log(path: Path) -> int:
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     planted = _open_to_others(path.parent)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe without a reader: an error
+    # O_NONBLOCK: opening a pipe without a reader is an error instead of a wait
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
     if planted:
         flags |= os.O_NOFOLLOW
-        if why := unsafe_log(path):  # for the better sentence; the descriptor below is what counts
+        if why := unsafe_log(path):  # for a better message; the check of the descriptor below is the one that decides
             raise UnsafePlace(f"the log {path} {why}", f"look at it (ls -l {path}), or set another paths.logs")
     descriptor = os.open(path, flags, 0o600)
     info = os.fstat(descriptor)

@@ -1,6 +1,6 @@
-"""A last net under logs and run records: known secrets are blanked in whatever text comes through.
+"""Replaces known secrets in every text that goes to a log or a run record.
 
-Our own messages hold none. This is for those of libraries, which may repeat a setting that they do not understand.
+Our own messages contain none. This is for messages of libraries, which may repeat a setting that they refuse.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Iterable
 
 BLANK = "********"
 SHORTEST = 4
-"""A shorter secret would blank parts of ordinary words."""
+"""A shorter secret would replace parts of ordinary words."""
 
 _secrets: set[str] = set()
 
 
 def keep_secret(secrets: Iterable[str]) -> None:
-    """From now on `redacted` blanks these, in this process."""
+    """`redacted` replaces these from now on, in this process."""
     _secrets.update(secret for secret in secrets if len(secret) >= SHORTEST)
 
 

@@ -1,8 +1,8 @@
-"""How a long-running process is told to end: a handler that only takes a note.
+"""Handles SIGTERM and SIGINT of a long-running process: the handler only sets a flag.
 
-Python runs its signal handlers in the main thread, between two of its own instructions: a main thread that is inside a
-query or a large Arrow call takes its note after that. Who must know earlier gives `install` a function; it is called
-from a thread of its own, which the interpreter's C handler wakes at once.
+Python runs its signal handlers in the main thread, between two bytecode instructions: if the main thread is inside a
+query or a large Arrow call, the flag is set after that. For an earlier reaction give `install` a function; it is
+called from a separate thread, which the interpreter's C handler wakes at once.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Stopper:
         return self._event.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait up to `seconds`; True as soon as the process shall end."""
+        """Wait up to `seconds`; True as soon as a stop was requested."""
         return self._event.wait(seconds)
 
 

@@ -1,4 +1,4 @@
-"""The umask of our processes: what they write is their user's alone. Standard library only."""
+"""The umask of our processes: only their user can access what they write. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _persons: int | None = None
 
 
 def keep_private() -> None:
-    """From now on what this process and its children write is for this user alone. Call it at a program's entry."""
+    """Set the umask 077 for this process and its children. Call it at the start of a program."""
     global _persons
     before = os.umask(UMASK)
     if _persons is None:
@@ -20,5 +20,5 @@ def keep_private() -> None:
 
 
 def persons_mode() -> int:
-    """The mode of a file that a person asked for by name: as their own umask wants it."""
+    """The mode of a file that the user named explicitly: from the umask that the user had."""
     return 0o666 & ~(USUAL if _persons is None else _persons)

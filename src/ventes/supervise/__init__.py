@@ -1,22 +1,22 @@
-"""The services: started in order, restarted, watched, stopped.
+"""The services: starting in order, restarting, watching, stopping.
 
 services           the five services as data
 supervisor         all services together (pure)
-service_state      one service: its state and what happens next (pure)
+service_state      one service: its state and next action (pure)
 states             the names of the states
 restart            whether a service that ended is started again (pure)
-watchdog           which service hangs (pure)
-service_records    what was started, and what became of it
+watchdog           detects services that hang (pure)
+service_records    the supervisor's list of started services
 daemon             the supervisor as a program
 control            the control socket, as a client
 control_server     the control socket, in the supervisor
-requests           what is asked over it
+requests           the requests and events of the control socket
 startup            `ventes start`
-start_progress     what a start says
-visible            whether sales can be seen in Silver
+start_progress     the output of a start
+visible            checks that sales are visible in Silver
 shutdown           `ventes stop`
-preflight          what is checked before anything is started
-orphans            what a killed supervisor left behind
-processes          processes started and ended
-ports              who holds a port
+preflight          checks before anything is started
+orphans            services of a killed supervisor
+processes          starting and ending processes
+ports              which process listens on a port
 """

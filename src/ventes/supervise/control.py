@@ -1,8 +1,8 @@
-"""The supervisor's control socket, seen from a command: <state>/run/control.sock.
+"""Client of the supervisor's control socket: <state>/run/control.sock.
 
-A Unix stream with one JSON object on a line, both ways. A request has a "request", what comes back has an "event";
-`requests` lists them. Access to it is full control of the pipeline: the folder is 0700, the socket 0600. What the
-supervisor does with it is in `control_server`.
+A Unix stream socket with one JSON object per line in both directions. A request has the key "request", an answer the
+key "event"; `requests` lists them. Access to it is full control of the pipeline: the folder is 0700, the socket 0600.
+The server side is in `control_server`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ventes.errors import VentesError
 NAME = "control.sock"
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
-"""How long a first answer may take: a supervisor that has just begun first ends what a killed one left."""
+"""Timeout in seconds for the first answer: a new supervisor first ends the services of a killed one."""
 
 Message = dict[str, Any]
 
@@ -39,7 +39,7 @@ def address(folder: int) -> str:
 
 
 def peer(sock: socket.socket) -> int:
-    """The pid of the process on the other side, as the kernel knows it."""
+    """The pid of the peer process, from the kernel."""
     pid: int = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
     return pid
 

@@ -1,7 +1,7 @@
 """The supervisor's side of the control socket (`control`).
 
-It has no thread: it lives in the selector of its process and never waits for a client. A client costs at most an
-unfinished line of LONGEST_LINE bytes and MOST_UNREAD bytes that it does not read; beyond that it is closed.
+It has no thread: it uses the selector of its process and never blocks on a client. The memory per client is limited to
+an incomplete line of LONGEST_LINE bytes and MOST_UNREAD unsent bytes; beyond that the connection is closed.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ MOST_UNREAD = 262_144
 """Bytes that wait for a client, beside what the kernel holds for it: some 500 events."""
 MOST_CLIENTS = 32
 IDLE_SECONDS = 10.0
-"""A client that neither asks nor is being told anything for so long is closed."""
+"""A connection without requests and events for so long is closed."""
 
 
 class Connection:
     """One client, which is the process `pid`.
 
-    `send` gives to the kernel what it takes and keeps the rest. To a client that is gone it does nothing.
+    `send` writes what the kernel accepts and buffers the rest. For a closed connection it does nothing.
     """
 
     def __init__(self, server: Server, sock: socket.socket) -> None:
         self.pid = peer(sock)
         self.served = False
-        """Whether it is being told something over time: it may be silent then."""
+        """Whether the client receives events over time: then it may send nothing for long."""
         self.heard = time.monotonic()
         self._server = server
         self._socket = sock
@@ -67,7 +67,7 @@ class Connection:
         return self._socket.fileno()
 
     def act(self, events: int) -> None:
-        """Do what the selector says can be done without waiting."""
+        """Read or write, as the selector reports that it is possible without blocking."""
         if events & selectors.EVENT_WRITE:
             self._flush()
         if events & selectors.EVENT_READ and not self.closed:
@@ -130,14 +130,14 @@ class Server:
         handle: Callable[[Connection, Message], None],
         gone: Callable[[Connection], None],
     ) -> None:
-        """The caller holds the supervisor's lock: a socket that is there is a dead supervisor's. Raises VentesError."""
+        """The caller holds the supervisor's lock: an existing socket is of a killed supervisor. Raises VentesError."""
         self.handle = handle
         self._gone = gone
         self._selector = selector
         self._connections: set[Connection] = set()
         self._folder = os.open(path_of(state).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        before = os.umask(0o177)  # the socket is never anybody else's, not even for a moment
+        before = os.umask(0o177)  # the socket is created with mode 0600, so that other users never have access
         try:
             os.fchmod(self._folder, 0o700)
             self._unlink()
@@ -163,7 +163,7 @@ class Server:
         os.close(self._folder)
 
     def close_idle(self, now: float) -> None:
-        """Close the connections on which nothing happens; `now` is time.monotonic()."""
+        """Close idle connections; `now` is time.monotonic()."""
         for connection in list(self._connections):
             if not connection.served and now - connection.heard > IDLE_SECONDS:
                 connection.close()

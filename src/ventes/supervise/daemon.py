@@ -1,4 +1,4 @@
-"""The supervisor as a program: the process that owns the services, and sleeps unless something happens.
+"""The supervisor as a program: the parent process of the services; it waits in a selector for events.
 
     python -m ventes.supervise.daemon
 
@@ -43,7 +43,7 @@ OUTPUT_LINES = 15
 
 
 class WakeUp:
-    """Wakes the loop when a signal comes: the handler only takes a note, which is handled where the loop stands."""
+    """Wakes the loop when a signal arrives: the handler only sets a flag, which the loop then handles."""
 
     def __init__(self, selector: selectors.BaseSelector, told_to_stop: Callable[[], None]) -> None:
         self._told_to_stop = told_to_stop
@@ -74,7 +74,7 @@ class Daemon:
             says_stopping=self._says_stopping,
             hangs=lambda service: self._watchdog.reason(service),
             started_by_hand=self._started_by_hand,
-            last_words=self._last_words,
+            last_output_line=self._last_output_line,
             changed=self._changed,
             monotonic=time.monotonic,
             now=time.time,
@@ -103,7 +103,7 @@ class Daemon:
                 self._reporter.stopping("told to stop")
             if time.monotonic() - looked >= IDLE:
                 looked = time.monotonic()
-                self._look_after()
+                self._run_periodic_checks()
         self._requests.stopped()
         self._reporter.update(phase="stopped", reason="stopped on purpose")
 
@@ -114,7 +114,7 @@ class Daemon:
         for key, events in self._selector.select(max(0.0, seconds)):
             key.data(events)
 
-    def _look_after(self) -> None:
+    def _run_periodic_checks(self) -> None:
         self._reporter.update()
         self._control.close_idle(time.monotonic())
         running = {
@@ -127,7 +127,7 @@ class Daemon:
             log_files.trim(services.output(self._settings, name))
 
     def _plan(self, engine: str | None) -> Plan:
-        """The settings read anew. The engine stays the one that runs unless another one is asked for."""
+        """The settings, read again. The engine stays the one that runs unless another one is asked for."""
         before = self._records.engine
         self._settings = config.load(engine=engine or before)
         after = self._settings.engine
@@ -137,7 +137,7 @@ class Daemon:
             self._reporter.update(engine=after)
         return Plan(after, services.enabled(self._settings, self._offered), services.JOBS if after != before else ())
 
-    # -- the world ----------------------------------------------------------------------------
+    # -- the functions of World ---------------------------------------------------------------
 
     def _start(self, service: Service) -> processes.Child:
         argv = service.argv(self._settings)
@@ -151,7 +151,7 @@ class Daemon:
         return child
 
     def _own_record(self, service: Service) -> heartbeat.Heartbeat | None:
-        """What the process that was started last says of itself."""
+        """The heartbeat of the process that was started last."""
         pid = self._records.entries[service.name].pid
         return None if pid is None else heartbeat.of_process(self._settings.state, service.name, pid)
 
@@ -163,7 +163,7 @@ class Daemon:
         by_hand = services.started_by_hand(self._settings, service)
         return str(by_hand) if by_hand is not None else ""
 
-    def _last_words(self, service: Service) -> str:
+    def _last_output_line(self, service: Service) -> str:
         record = self._own_record(service)
         if record is not None:
             if record.phase == "failed":
@@ -194,7 +194,7 @@ class Daemon:
 
 
 def _cpu_seconds(pid: int) -> float | None:
-    """CPU seconds that a process and its children have used so far; None if it is gone."""
+    """CPU seconds that a process and its children have used so far; None if it has ended."""
     try:
         process = psutil.Process(pid)
         used = 0.0
@@ -230,19 +230,19 @@ def _only_one(settings: Settings) -> WriterLock:
 
 
 def supervise(settings: Settings, offered: Sequence[Service] = services.ALL) -> None:
-    """Be the supervisor of this pipeline until told to stop. Raises AlreadyRunning if there is one."""
+    """Run the supervisor of this pipeline until told to stop. Raises AlreadyRunning if there is one."""
     keep_private()
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_one(settings):
         log = logs.setup("supervisor", settings)
-        with closing(Daemon(settings, log, offered)) as daemon:  # from now on a second `ventes start` waits for it
+        with closing(Daemon(settings, log, offered)) as daemon:  # from here on a second `ventes start` waits for it
             for sentence in orphans.end_all(settings):
                 log.warning(sentence)
             log.info("supervisor %d, engine %s, settings %s", os.getpid(), settings.engine, settings.config_file)
             try:
                 daemon.run()
             except BaseException:
-                log.exception("the supervisor fails; `ventes start` ends what it leaves behind and begins anew")
+                log.exception("the supervisor fails; `ventes start` ends its remaining services and starts again")
                 raise
             log.info("everything has ended")
 

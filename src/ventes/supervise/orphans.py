@@ -1,7 +1,7 @@
-"""Services whose supervisor is gone (killed with -9): found by two witnesses, ended like any other.
+"""Finds and ends services whose supervisor was killed (kill -9).
 
-The service records say what the supervisor had started; each service's own heartbeat says who it is and whether it was
-supervised. Either is believed only if the process it names is the very one, and nothing else is ever signalled.
+They are found in the service records and in the services' own heartbeats. A record is used only if the process with
+its pid has the recorded start time; no other process is ever signalled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ventes.supervise import processes, service_records, services
 
 
 def find(settings: Settings) -> dict[str, list[psutil.Process]]:
-    """Service → its living processes (helpers last). Meaningful only while no supervisor runs."""
+    """Service → its running processes (helpers last). Valid only while no supervisor runs."""
     known = service_records.read(settings.state).entries
     found: dict[str, list[psutil.Process]] = {}
     for name in services.STOP_ORDER:
@@ -37,7 +37,7 @@ def find(settings: Settings) -> dict[str, list[psutil.Process]]:
 
 
 def end_all(settings: Settings) -> Iterator[str]:
-    """End what a killed supervisor left behind, in stop order and without loss; yields a sentence for each."""
+    """End the services of a killed supervisor, in stop order and without loss; yields a message for each."""
     for name, living in find(settings).items():
         service = services.BY_NAME[name]
         for process in living:

@@ -1,4 +1,4 @@
-"""Who listens on a port of this machine, as far as this user may see."""
+"""Finds which process listens on a port of this machine, as far as this user may see."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import psutil
 def taken(address: str, port: int) -> bool:
     """Whether something listens there already."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection's remains are no listener
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection in TIME_WAIT is not a listener
         try:
             probe.bind((address, port))
-        except PermissionError:  # a port below 1024: whoever starts there will say so
+        except PermissionError:  # a port below 1024: the service itself reports the error
             return False
         except OSError:
             return True
@@ -49,7 +49,7 @@ def describe(process: psutil.Process | None) -> str:
 
 
 def given_to_outgoing(port: int, folder: Path = Path("/proc/sys/net/ipv4")) -> bool:
-    """Whether the kernel may give `port` to a connection that somebody opens; False where it does not say."""
+    """Whether `port` is in the kernel's range for outgoing connections; False if the range is unknown."""
     try:
         low, high = map(int, (folder / "ip_local_port_range").read_text(encoding="ascii").split())
         reserved = (folder / "ip_local_reserved_ports").read_text(encoding="ascii").strip()

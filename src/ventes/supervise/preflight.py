@@ -1,6 +1,6 @@
-"""What can be known to be wrong before anything is started: ports, folders, disks, jars, Java.
+"""Checks before anything is started: ports, folders, disks, jars, Java.
 
-Each refusal names the value, who is in the way, and the key of ventes.toml that moves it.
+Each error names the value, the process that uses it, and the key of ventes.toml that changes it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ventes.supervise import orphans, services
 
 
 def check(settings: Settings) -> None:
-    """Raise a VentesError for the first thing that would keep the pipeline from starting. Changes nothing but
-    making the folders that the settings name."""
+    """Raise a VentesError for the first problem that would prevent the start. Creates the folders of the settings;
+    changes nothing else."""
     engine(settings)
     child_environment.allow_open_files()
     _folders(settings)

@@ -1,7 +1,7 @@
-"""Real processes: starting one in a session of its own, noticing its end, ending it with all that it left behind.
+"""Starts a process in a separate session, detects its end, and ends it with its helpers.
 
-A service may leave a helper that can still act for it (Spark's JVM outlives its driver by seconds). The helper is
-found by the service's session, which no other process can join.
+A helper is a child process that can run longer than its service (Spark's JVM runs seconds longer than its driver). It
+is found by the service's session, which no other process can join.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ class Child:
         finally:
             os.close(descriptor)
         self.pid = self._popen.pid
-        self.started = start_of(self.pid)  # not yet reaped: the pid is certainly its own
+        self.started = start_of(self.pid)  # not yet reaped: the pid cannot be reused
         self._left: list[psutil.Process] = []
 
     def poll(self) -> int | None:
         """The exit code (negative: the signal) once it has ended, else None."""
         if self._popen.returncode is None and _has_ended(self.pid):
-            self._left = session(self.pid)  # while the dead leader holds the pid, so that it cannot be another's
+            self._left = session(self.pid)  # before the leader is reaped, so that its pid cannot be reused
             self._popen.poll()
         return self._popen.returncode
 
     def terminate(self) -> None:
-        """Ask it to end. Only the process itself: a JVM that heard it too could not finish the batch."""
+        """Send SIGTERM to the process only: a JVM that received it too could not finish the batch."""
         if self.poll() is None:
             self._popen.terminate()
 
@@ -63,7 +63,7 @@ class Child:
             send(process, signal.SIGKILL)
 
     def left(self) -> list[psutil.Process]:
-        """Helpers that still live although the process itself has ended."""
+        """Helpers that still run although the process itself has ended."""
         self._left = [process for process in self._left if lives(process)]
         return self._left
 
@@ -84,13 +84,13 @@ def session(leader: int) -> list[psutil.Process]:
                 process = psutil.Process(pid)
                 if lives(process):
                     found.append(process)
-        except (OSError, psutil.Error):  # it ended while we looked
+        except (OSError, psutil.Error):  # it ended meanwhile
             continue
     return found
 
 
 def lives(process: psutil.Process) -> bool:
-    """Whether this very process still runs (a reused pid and a zombie do not count)."""
+    """Whether this process still runs (a reused pid and a zombie do not count)."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -106,13 +106,13 @@ def living(pid: int) -> psutil.Process | None:
 
 
 def send(process: psutil.Process, number: int) -> None:
-    """Signal this very process; one that has ended meanwhile is fine. psutil refuses a reused pid."""
+    """Send a signal to this process; no error if it has ended. psutil refuses a reused pid."""
     with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
 
 
 def helpers(record: Heartbeat) -> list[psutil.Process]:
-    """The living helpers that a service named in its record: born after it, and before it last wrote."""
+    """The running helpers in a service's heartbeat: started after the service, and before its last heartbeat."""
     found = []
     for pid in record.children:
         try:

@@ -1,14 +1,14 @@
-"""What the control socket's clients ask for, and what they are told.
+"""The requests of the control socket's clients, and the events sent to them.
 
-request                        what comes of it
+request                        effect
 {"request": "state"}           the event `state`
-{"request": "start",           settings are read anew, and what is down is started, also what ends on purpose while the
- "engine": …}                  client stays: `accepted`, then `service`, `service_ready` … `ready` or `failed`
+{"request": "start",           settings are read again, services that are down are started, also after SIGTERM while the
+ "engine": …}                  client is connected: `accepted`, then `service`, `service_ready` … `ready` or `failed`
 {"request": "stop"}            everything is stopped: `stopping`, then `service` … `stopped`
 {"request": "hold",            `held` once the service is down. It stays down until the connection ends, for whatever
  "service": …, "by": …}        reason; then it is started again if it ran before
 
-event           besides
+event           other keys
 state           pid, engine, stopping, services: name → record as in services.json
 accepted        engine, down: the names of the services that have to be started for it, held: name → by whom
 service         a record: the service has changed its state
@@ -36,13 +36,13 @@ from ventes.supervise.services import Service
 from ventes.supervise.supervisor import Supervisor
 
 CONFIRM_SECONDS = 0.2
-"""A start looks for so long before it says that all is ready: a SIGTERM sent just before it has been noted by then."""
+"""Seconds for which all services must be ready before a start succeeds: a SIGTERM sent just before is detected."""
 CRASHES = 3
-"""So many crashes of a service in a row, and a start is given up: a person is looking and can mend the cause."""
+"""Consecutive crashes of a service after which a start fails: the user is waiting and can fix the cause."""
 
 
 class Client(Protocol):
-    """`control_server.Connection` is the real one. `served`: something is told to it over time, so it may be silent."""
+    """Implemented by `control_server.Connection`. `served`: the client receives events over time."""
 
     pid: int
     served: bool
@@ -53,7 +53,7 @@ class Client(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a start is to bring about."""
+    """The desired state after a start."""
 
     engine: str
     wanted: Iterable[Service]
@@ -68,7 +68,7 @@ class _Start:
     already: frozenset[str] | None = None
     """Services that were ready when it was asked for."""
     told: set[str] = field(default_factory=set)
-    """Services that were said to be ready."""
+    """Services reported as ready."""
     changed: bool = False
     """Whether something was started, or not ready at some time."""
     complete: bool = False
@@ -90,7 +90,7 @@ class Requests:
         plan: Callable[[str | None], Plan],
         monotonic: Callable[[], float],
     ) -> None:
-        """`plan` reads the settings anew, with another engine if one is named. It raises VentesError."""
+        """`plan` reads the settings again, with another engine if one is named. It raises VentesError."""
         self._supervisor = supervisor
         self._records = records
         self._plan = plan
@@ -98,11 +98,11 @@ class Requests:
         self._starts: dict[Client, _Start] = {}
         self._holds: dict[Client, _Hold] = {}
         self._followers: set[Client] = set()
-        """Clients that are told of each change."""
+        """Clients that receive every change."""
         self._actions = {"state": self._state, "start": self._start, "stop": self._stop, "hold": self._hold}
 
     def handle(self, client: Client, request: Message) -> None:
-        """Do what one line of a client asks for."""
+        """Handle one request of a client."""
         action = self._actions.get(request["request"])
         try:
             if action is None:
@@ -121,7 +121,7 @@ class Requests:
             self._supervisor.services[hold.service].release()
 
     def step(self) -> None:
-        """Tell what has become ready or has ended. To be called after each Supervisor.step."""
+        """Send events for services that became ready or ended. Call it after each Supervisor.step."""
         for client, hold in list(self._holds.items()):
             service = self._supervisor.services[hold.service]
             if not hold.complete and service.down:
@@ -196,7 +196,7 @@ class Requests:
             )
         service = self._supervisor.services[name]
         if self._supervisor.stopping:
-            raise VentesError("everything is being stopped", "try again when `ventes stop` is through")
+            raise VentesError("everything is being stopped", "try again after `ventes stop` has ended")
         if service.held_by or client in self._holds:
             raise AlreadyRunning(f"the {service.service.title} is kept down by {service.held_by}", "wait for its end")
         client.served = True
@@ -227,13 +227,13 @@ class Requests:
             client.send({"event": "ready", "changed": start.changed or bool(start.down)})
 
     def _end_start(self, client: Client) -> None:
-        """The client's start is over; without another one, what ends on purpose stays down again."""
+        """End the client's start; if there is no other start, services stopped on purpose stay down again."""
         if self._starts.pop(client, None) is not None:
             self._supervisor.insist(bool(self._starts))
 
 
 def _gave_up(entry: Entry) -> str:
-    """Why a start is not worth waiting for any more; '' if it is."""
+    """Why a start has failed; '' if it can still succeed."""
     if entry.state == states.FAILED:
         return entry.reason
     if entry.state in {states.RESTARTING, states.WAITING} and entry.crashes >= CRASHES:

@@ -1,8 +1,8 @@
 """Whether a service that ended by itself is started again, and when. Pure: no clock, no processes.
 
-What ends by SIGTERM was stopped on purpose and stays down, also if it failed or was killed on its way down. What holds
-an error that needs a person (exit 3) is not tried again. Everything else comes back, later each time, until it crashed
-too often in a row.
+A service ended by SIGTERM was stopped on purpose and stays down, also if it failed or was killed while stopping. After
+an error that a user must fix (exit 3) it is not restarted. In all other cases it is restarted, with a growing delay,
+until it crashed too often in a row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ventes.supervise import states
 
 ON_PURPOSE = frozenset({0, -signal.SIGTERM, 128 + signal.SIGTERM})
 HEALTHY_SECONDS = 60.0
-"""Who ran this long begins anew: earlier crashes no longer count."""
+"""After running this long, earlier crashes no longer count."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class RestartDecision:
 
 
 def decide(
-    code: int, ran: float, crashes: int, last_words: str, limits: Limits, *, was_stopping: bool = False
+    code: int, ran: float, crashes: int, last_output_line: str, limits: Limits, *, was_stopping: bool = False
 ) -> RestartDecision:
     """What to do about a process that ended with `code` (negative: by that signal) after `ran` seconds.
 
-    `crashes` is how often the service had crashed in a row before; `last_words` the last line it wrote;
-    `was_stopping` whether it had noted a SIGTERM.
+    `crashes` is the number of consecutive crashes before; `last_output_line` the last line it wrote;
+    `was_stopping` whether it had recorded a SIGTERM.
     """
     if code in ON_PURPOSE:
         return RestartDecision(states.STOPPED, "stopped on purpose; `ventes start` starts it")
-    how = how_it_ended(code) + (f": {last_words}" if last_words else "")
+    how = how_it_ended(code) + (f": {last_output_line}" if last_output_line else "")
     if code == NEEDS_A_PERSON:
-        return RestartDecision(states.FAILED, last_words or how)
+        return RestartDecision(states.FAILED, last_output_line or how)
     if was_stopping:
         return RestartDecision(states.STOPPED, f"stopped on purpose, {how}; `ventes start` starts it")
     crashes = in_a_row(ran, crashes)

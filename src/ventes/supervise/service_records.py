@@ -1,7 +1,8 @@
-"""What the supervisor has started and what became of it: <state>/run/services.json.
+"""The service records, the supervisor's list of started services: <state>/run/services.json.
 
-The supervisor rewrites it at each change. Everyone else reads it, as a claim: `Entry.process()` is the very process
-or None. It outlives the supervisor, so that the next one can end what a killed one left behind.
+The supervisor rewrites it at each change; all others only read it. It may be out of date: `Entry.process()` checks that
+the process still runs. It remains after the supervisor ended, so that the next one can end the services of a killed
+one.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ class Entry:
     service: str
     state: str = states.WAITING
     """waiting (for what it needs), running, restarting (from `again_at` on), stopping, stopped (on purpose),
-    failed, or by hand (somebody else started it; left alone)."""
+    failed, or by hand (not started by the supervisor, which does not touch it)."""
     since: float = 0.0
     reason: str = ""
     crashes: int = 0
     """Unexpected ends in a row."""
     again_at: float | None = None
     pid: int | None = None
-    """The process that was started last, whether it still lives or not."""
+    """The process that was started last, running or not."""
     process_started: float | None = None
     """As heartbeat.start_of has it."""
     argv: list[str] = field(default_factory=list)
 
     def process(self) -> psutil.Process | None:
-        """The process that was started last, if it lives: same pid, same start, and still our command."""
+        """The process that was started last, if it runs: same pid, same start time, same command."""
         if self.pid is None or self.process_started is None:
             return None
         process = same_process(self.pid, self.process_started)
         try:
-            # A wrapper may have replaced the program (exec), but it hands its last argument on.
+            # A wrapper may have replaced the program (exec), but it passes on its last argument.
             return process if process and (not self.argv or self.argv[-1] in process.cmdline()) else None
         except psutil.Error:
             return None

@@ -1,9 +1,9 @@
-"""One service under the supervisor: its process, its state, and what happens to it next.
+"""One service under the supervisor: its process, its state, and its next action.
 
-`ServiceState.step()` looks once and acts once; it never waits. What it needs of the world comes in through `World`, so
-that a test can hand in a clock that it moves and processes that it ends.
+`ServiceState.step()` checks once and acts once; it never blocks. Its dependencies are passed in as `World`, so that a
+test can pass a clock that it sets and processes that it ends.
 
-A start and a SIGTERM can cross. Who said what, when, and what comes of it:
+A start and a SIGTERM can happen at the same time. Time of the SIGTERM, time of the start, and the result:
 
     SIGTERM from outside              `ventes start`                     the service
     --------------------------------  ---------------------------------  ---------------------------------------------
@@ -16,8 +16,8 @@ A start and a SIGTERM can cross. Who said what, when, and what comes of it:
     any time                          `stop` comes during the start      stays down, and the start fails
 
 "Noted" is the phase "stopping" in the service's heartbeat: a job writes it within milliseconds of the signal, whatever
-its main thread does (runtime.stop). A page or broker that is going down notes nothing, but does not answer as ready. A
-process that takes longer than `stop_seconds` to end is killed if a start waits for it, and left alone otherwise.
+its main thread does (runtime.stop). A page or broker that is stopping writes nothing, but does not answer as ready. A
+process that takes longer than `stop_seconds` to end is killed if a start waits for it, and not touched otherwise.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from ventes.supervise.service_records import Entry
 from ventes.supervise.services import Service
 
 SOON, LATER, IDLE = 0.1, 1.0, 5.0
-"""Seconds between two looks: while something happens, while it waits for long, while all is well."""
+"""Seconds between two checks: during a change, during a long wait, while it runs."""
 HELPER_SECONDS = 10.0
-"""How long a helper may outlive its service: Spark's JVM takes up to 2.5 s to notice that its driver died."""
+"""Seconds a helper may run after its service ended: Spark's JVM takes up to 2.5 s to detect its driver's end."""
 
 
 class Process(Protocol):
-    """A started service; `processes.Child` is the real one."""
+    """A started service; implemented by `processes.Child`."""
 
     @property
     def pid(self) -> int: ...
@@ -58,15 +58,15 @@ class World:
     start: Callable[[Service], Process]
     """Raises VentesError or OSError."""
     ready: Callable[[Service], bool]
-    """Whether what needs this service may start."""
+    """Whether the service is ready, so that services that need it may start."""
     says_stopping: Callable[[Service], bool]
-    """Whether the process that was started last has noted that it was told to stop."""
+    """Whether the process that was started last has recorded a stop signal."""
     hangs: Callable[[Service], str]
     """Why its process is to be killed, as the watchdog has found; '' if it does not hang."""
     started_by_hand: Callable[[Service], str]
-    """Who runs this service although we did not start it: a sentence, or ''."""
-    last_words: Callable[[Service], str]
-    """Why it ended, in its own words; '' if it said nothing."""
+    """A message if this service runs but was not started by the supervisor, else ''."""
+    last_output_line: Callable[[Service], str]
+    """The last line of its output; '' if there is none."""
     changed: Callable[[Entry], None]
     """Called after each change of state."""
     monotonic: Callable[[], float]
@@ -74,15 +74,15 @@ class World:
 
 
 class ServiceState:
-    """What one service does and shall do."""
+    """State and desired state of one service."""
 
     def __init__(self, service: Service, world: World, limits: Limits) -> None:
         self.service = service
         self.entry = Entry(service.name, states.STOPPED, world.now(), "not asked for by the settings")
         self.insist = False
-        """A start is in progress: what ends on purpose is started again."""
+        """A start is in progress: the service is started again also after SIGTERM."""
         self.held_by = ""
-        """Who keeps it down for a time (`hold`); '' if nobody does."""
+        """The client that keeps it down (`hold`); '' if there is none."""
         self._world = world
         self._limits = limits
         self._process: Process | None = None
@@ -99,21 +99,21 @@ class ServiceState:
 
     @property
     def alive(self) -> bool:
-        """Whether its process, or a helper of it, still lives."""
+        """Whether its process, or a helper of it, still runs."""
         return self._process is not None and (self._process.poll() is None or bool(self._process.left()))
 
     @property
     def down(self) -> bool:
-        """Whether it has ended, and everything that it left behind."""
+        """Whether it and its helpers have ended."""
         return not self.alive and self.state != states.STOPPING
 
     def next_look(self) -> float:
-        """In how many seconds a look is worth it, if nothing happens before."""
+        """Seconds until the next check, if there is no event before."""
         if self._kill_at is not None:
             return SOON
         late = self._world.monotonic() - self._due
         if self._is_due():
-            return min(LATER, max(SOON, late / 50))  # what it waits for may take long: ask ever less often
+            return min(LATER, max(SOON, late / 50))  # the wait may be long: check at growing intervals
         return min(IDLE, -late) if self.state == states.RESTARTING else IDLE
 
     def _is_due(self) -> bool:
@@ -121,12 +121,12 @@ class ServiceState:
             self.state == states.RESTARTING and self._world.monotonic() >= self._due
         )
 
-    # -- what is asked of it --------------------------------------------------------------------
+    # -- requests -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start it if it is down, for whatever reason, and once it has ended if it is on its way down.
+        """Start it if it is down, for whatever reason; if it is stopping, start it after it has ended.
 
-        Earlier crashes are forgiven.
+        Resets the count of earlier crashes.
         """
         if self.state in {states.STOPPED, states.FAILED, states.RESTARTING}:
             self._wait_to_start()
@@ -135,7 +135,7 @@ class ServiceState:
         self.entry.crashes = 0
 
     def stop(self) -> None:
-        """Begin an orderly stop; `step()` sees it through."""
+        """Begin an orderly stop; `step()` completes it."""
         self._start_again = False
         if self.state == states.STOPPING:
             self._must_end_within(self.service.stop_seconds)
@@ -148,7 +148,7 @@ class ServiceState:
             self._become(states.STOPPED, "stopped on purpose")
 
     def restart(self) -> None:
-        """Stop it if it runs, and start it when it has ended; what is stopped, or runs by hand, is left so."""
+        """Stop it if it runs, and start it when it has ended; a stopped or hand-started service is not touched."""
         if self.state in {states.STOPPED, states.BY_HAND}:
             return
         self.stop()
@@ -163,10 +163,10 @@ class ServiceState:
         self.held_by = ""
 
     def step(self, blocked_by: str) -> None:
-        """Look and act once. `blocked_by` says what it still waits for, '' if nothing."""
+        """Check and act once. `blocked_by`: the service that it waits for, '' if none."""
         if self.state in {states.RUNNING, states.STOPPING}:
             self._watch()
-        self._clear_away()
+        self._end_helpers()
         if self._is_due():
             self._start_unless(self.held_by or blocked_by)
         elif self.state == states.BY_HAND and not self._world.started_by_hand(self.service):
@@ -196,7 +196,7 @@ class ServiceState:
             code,
             now - self._began,
             self.entry.crashes,
-            self._hung or self._world.last_words(self.service),
+            self._hung or self._world.last_output_line(self.service),
             self._limits,
             was_stopping=self._world.says_stopping(self.service),
         )
@@ -207,7 +207,7 @@ class ServiceState:
         self._become(decision.state, decision.reason, decision.crashes, decision.delay)
 
     def _stop_first(self, reason: str) -> None:
-        """It is on its way down: start it again when it has ended, and see that it ends."""
+        """It is stopping: start it again after it has ended, and kill it if it takes too long."""
         self._start_again = True
         self._must_end_within(self.service.stop_seconds)
         self._become(states.STOPPING, f"{reason}; is started again when it has ended")
@@ -219,7 +219,8 @@ class ServiceState:
     def _ended_on_purpose(self, reason: str) -> None:
         if self._start_again:
             self._wait_to_start()
-        elif self.insist:  # counted like a crash: what ends at once each time is not started for ever
+        # counted like a crash, so that a service that always ends at once is not started without limit
+        elif self.insist:
             ran = self._world.monotonic() - self._began
             self._wait_to_start("ended during the start", restart.in_a_row(ran, self.entry.crashes))
         else:
@@ -230,8 +231,8 @@ class ServiceState:
         self._due = self._world.monotonic()
         self._become(states.WAITING, reason, crashes)
 
-    def _clear_away(self) -> None:
-        """Helpers that outlive their service too long are killed: nothing of it may act beside its successor."""
+    def _end_helpers(self) -> None:
+        """Kill helpers that run too long after their service: none may run beside the next process of the service."""
         if self._process is None or self._kill_at is None or self._process.poll() is None:
             return
         if not self._process.left():

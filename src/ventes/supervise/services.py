@@ -1,7 +1,7 @@
-"""The parts of the pipeline as data: what each runs, what it needs, how to ask whether it is ready.
+"""The services as data: command, dependencies, readiness check.
 
-Tuple order is start order; STOP_ORDER is the direction of the data flow. The commands are the guide's scripts, so that
-`ps aux | grep -E 'producer|spark_streaming|streamlit'` shows what the guide says it shows.
+Tuple order is start order; STOP_ORDER is the direction of the data flow. The commands are the scripts in the project's
+root, so that `ps aux | grep -E 'producer|spark_streaming|streamlit'` (dashboard guide) lists them.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Service:
     title: str
     argv: Callable[[Settings], list[str]]
     ready: Callable[[Settings], Answer]
-    """Asks the service itself, now; takes 2 s at most. Never raises for a service that is not there.
+    """Asks the service itself, now; takes 2 s at most. Never raises for a service that is down.
 
-    The supervisor asks too, and must stay small: the standard library and psutil are enough for every question.
+    The supervisor calls it too and must stay small: so it uses only the standard library and psutil.
     """
     needs: tuple[str, ...] = ()
     """Services that must be ready before this one is started."""
     answers: bool = False
-    """Whether `ready` asks the process itself, which has no loop of ours: see watchdog."""
+    """Whether the watchdog uses `ready` instead of a heartbeat, because the process has no loop of ours."""
     watched: bool = True
     """Whether the watchdog ends it when it hangs."""
     stop_seconds: float = 15.0
@@ -56,12 +56,12 @@ def _python(*arguments: str) -> list[str]:
 
 
 def _broker_argv(settings: Settings) -> list[str]:
-    """Ends like the JVM's own command line, which takes its place: by it the service records know the process."""
+    """Its last argument is that of the JVM's command line, which replaces it: service records compare it."""
     return [own_python(), "-m", "ventes.broker.run", from_project(settings.state / "kafka" / "server.properties")]
 
 
 def _broker_listens(settings: Settings) -> Answer:
-    """Whether a connection is accepted. What it is, and how the topic is, only a Kafka client could ask."""
+    """Whether a TCP connection is accepted. More would need a Kafka client."""
     try:
         socket.create_connection((settings.kafka.host, settings.kafka.port), timeout=0.5).close()
     except OSError as error:
@@ -70,7 +70,7 @@ def _broker_listens(settings: Settings) -> Answer:
 
 
 def _reports(name: str) -> Callable[[Settings], Answer]:
-    """A job is ready when the process that wrote its record lives and says that it runs."""
+    """A job is ready if its heartbeat's phase is "running" and the process that wrote it still runs."""
 
     def ready(settings: Settings) -> Answer:
         record = heartbeat.read(settings.state, name)
@@ -88,13 +88,13 @@ HEALTH = "/_stcore/health"
 
 
 def page_url(settings: Settings) -> str:
-    """Where a person opens the page."""
+    """The page's address for a browser."""
     address = settings.page.address
     return f"http://{'localhost' if address in {'127.0.0.1', '0.0.0.0'} else address}:{settings.page.port}"
 
 
 def page_ready(settings: Settings) -> Answer:
-    """Ask the page's own health address."""
+    """Request the page's health URL."""
     address = "127.0.0.1" if settings.page.address == "0.0.0.0" else settings.page.address
     url = f"http://{address}:{settings.page.port}{HEALTH}"
     connection = http.client.HTTPConnection(address, settings.page.port, timeout=2.0)
@@ -109,7 +109,7 @@ def page_ready(settings: Settings) -> Answer:
 
 
 def page_hosts(settings: Settings) -> list[str]:
-    """Names under which the page answers. Never all: a web site may have its own name point to this machine."""
+    """Host names that the page accepts. Never all, to prevent DNS rebinding."""
     own = [] if settings.page.address in {"0.0.0.0", "::"} else [settings.page.address]
     return list(dict.fromkeys(["localhost", "127.0.0.1", *own, *settings.page.hosts]))
 
@@ -154,7 +154,7 @@ PRODUCER = Service("producer", "producer", lambda _: _python("producer.py"), _re
 ALL = (BROKER, SILVER, BRONZE, PRODUCER, PAGE)
 BY_NAME = {service.name: service for service in ALL}
 JOBS = ("bronze", "silver")
-"""What an engine switch replaces."""
+"""The services that a change of the engine restarts."""
 STOP_ORDER = ("producer", "bronze", "silver", "page", "broker")
 STOP_SECONDS = 20.0 + sum(service.stop_seconds for service in ALL)
 """What the services may take to end one after the other, and some time on top."""
@@ -178,10 +178,11 @@ class ByHand:
 
 
 def started_by_hand(settings: Settings, service: Service) -> ByHand | None:
-    """Whoever runs this service although no supervisor started it, if somebody does."""
+    """The process that runs this service although no supervisor started it, if there is one."""
     if (record := heartbeat.by_hand(settings.state, service.name)) is not None:
         return ByHand(record.pid)
-    if service.name == PAGE.name and page_ready(settings)[0]:  # a page that nobody has opened yet has no record
+    # a page that was never opened in a browser has no heartbeat
+    if service.name == PAGE.name and page_ready(settings)[0]:
         process = ports.holder(settings.page.port)
         if process is not None and _is_by_hand(process):
             return ByHand(process.pid)
@@ -207,7 +208,7 @@ def enabled(settings: Settings, among: Iterable[Service] = ALL) -> tuple[Service
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment of every service: all read the same settings, and flags reach them."""
+    """The environment of every service: all read the same settings, including those from flags."""
     ours = {"VENTES_SUPERVISED": "1", "VENTES_ENGINE": settings.engine, "PYTHONUNBUFFERED": "1"}
     if settings.config_file.is_file():
         ours[CONFIG_VARIABLE] = str(settings.config_file)
@@ -215,7 +216,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def folder() -> Path:
-    """Where every service runs: the guide's scripts are named relative to it."""
+    """The working folder of every service: the root scripts are named relative to it."""
     return PROJECT
 
 

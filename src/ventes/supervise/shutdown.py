@@ -18,11 +18,11 @@ from ventes.supervise.daemon import lock_path
 Say = Callable[[str], None]
 
 GONE_SECONDS = 5.0
-"""How long the supervisor may take to end after it has closed its socket."""
+"""Timeout in seconds for the supervisor's end after it has closed its socket."""
 
 
 def stop(settings: Settings, say: Say) -> bool:
-    """End the supervisor and all it started; or, if it was killed, what it left. False if nothing ran.
+    """End the supervisor and its services; or, if it was killed, its remaining services. False if nothing ran.
 
     Raises VentesError if something does not end.
     """
@@ -61,7 +61,7 @@ def _stop_supervisor(settings: Settings, say: Say) -> bool:
 
 
 def follow_to_the_end(settings: Settings, client: Client, say: Say) -> None:
-    """Say what ends, until the supervisor on the other side of `client` is gone. Raises VentesError if it goes on."""
+    """Report what ends, until the supervisor of `client` has ended. Raises VentesError if it does not end."""
     supervisor = processes.living(client.pid)
     deadline = time.monotonic() + services.STOP_SECONDS
     try:
@@ -78,7 +78,7 @@ def follow_to_the_end(settings: Settings, client: Client, say: Say) -> None:
 
 
 def stop_by_hand(settings: Settings, say: Say) -> None:
-    """End the parts of this pipeline that somebody started by hand."""
+    """End the services of this pipeline that were started by hand."""
     for name in services.STOP_ORDER:
         service = services.BY_NAME[name]
         by_hand = services.started_by_hand(settings, service)

@@ -1,4 +1,4 @@
-"""Following a start: what the supervisor tells becomes lines for a person, until sales are visible or it has failed."""
+"""Follows a start: prints the supervisor's events, until sales are visible or the start has failed."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ventes.supervise.visible import Visible, sales
 Say = Callable[[str], None]
 
 STALLED_SECONDS = 120.0
-"""Without any progress for this long, the start has failed. A batch or lot that is being worked on is progress."""
+"""After this time without progress the start has failed. A batch or lot in progress counts as progress."""
 LOOK_SECONDS = 0.1
 WORK_SECONDS = 10.0
-"""How often a batch or lot that takes long is mentioned."""
+"""Seconds between two messages about a long batch or lot."""
 
 
 class StartFailed(VentesError):
-    """Something did not come up; the message holds its last log lines."""
+    """A service did not start; the message has its last log lines."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """How it ended well. `changed` is False if everything ran already."""
+    """The result of a successful start. `changed` is False if everything ran already."""
 
     changed: bool
     engine: str
@@ -39,14 +39,14 @@ class Started:
 
 
 class Supervisor(Protocol):
-    """What is used of `control.Client`."""
+    """The part of `control.Client` that is used here."""
 
     def ask(self, request: str, **arguments: object) -> Message: ...
     def receive(self, seconds: float) -> Message | None: ...
 
 
 class StartProgress:
-    """One start: follows what the supervisor tells, and says each step once."""
+    """One start: follows the supervisor's events, and prints each step once."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class StartProgress:
         self._up: set[str] = set()
         self._held: set[str] = set()
         self._ready: Message | None = None
-        self._topic_made = settings.producer.enabled  # the producer makes it
+        self._topic_made = settings.producer.enabled  # the producer creates it
         self._progressed = self._looked = self._mentioned = began
 
     def run(self, engine: str | None) -> Started:
@@ -148,7 +148,7 @@ class StartProgress:
         elif kind == "ready":
             self._ready = event
         elif kind == "service":
-            self._tell_change(event)
+            self._print_change(event)
         elif kind == "failed":
             tail = "".join(f"\n  | {line}" for line in last_lines(self._settings, event["service"]))
             raise StartFailed(
@@ -158,7 +158,7 @@ class StartProgress:
         elif kind == "stopping":
             raise _told_to_stop()
 
-    def _tell_change(self, entry: Message) -> None:
+    def _print_change(self, entry: Message) -> None:
         title, state = _title(entry["service"]), entry["state"]
         if state == states.RUNNING:
             self._held.discard(entry["service"])
@@ -170,7 +170,7 @@ class StartProgress:
     # -- progress -----------------------------------------------------------------------------
 
     def _look_for_work(self, now: float) -> None:
-        """Nothing was told for a while: is a batch or lot being worked on, or a service kept down by somebody?"""
+        """No event for a while: check whether a batch or lot is in progress, or a service is held."""
         if self._held:
             self._progressed = now
         for name in services.JOBS:
@@ -209,7 +209,7 @@ def _look(settings: Settings, name: str) -> str:
 
 
 def supervisor_ended(settings: Settings) -> StartFailed:
-    """The error for a supervisor that is gone, with what it said last."""
+    """The error for a supervisor that has ended, with the last line of its output."""
     said = log_files.last_message(services.output(settings, "supervisor"))
     return StartFailed(f"the supervisor ended: {said or 'it said nothing'}", _look(settings, "supervisor"))
 
@@ -219,7 +219,7 @@ def _told_to_stop() -> StartFailed:
 
 
 def last_lines(settings: Settings, name: str, count: int = 8) -> list[str]:
-    """The newest lines of a service's log, or of its raw output if it died before it could log."""
+    """The newest lines of a service's log, or of its raw output if it ended before it could log."""
     for path in (settings.log(name), services.output(settings, name)):
         lines = [line for line in log_files.last_lines(path, 4 * count) if line.strip()]
         if lines:

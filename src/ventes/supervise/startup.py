@@ -1,8 +1,8 @@
-"""`ventes start`: from nothing, or from what is left, to sales that are visible in Silver and a page that answers.
+"""`ventes start`: starts everything that is down; returns when sales are visible in Silver and the page answers.
 
-It asks the running supervisor to start what is down, or launches one, and follows the start (`start_progress`). If
-something fails, or Ctrl-C ends it midway, a supervisor that it launched is stopped again with all its services: nothing
-is left half-started. One that ran before goes on.
+It asks the running supervisor to start services that are down, or launches a supervisor, and follows the start
+(`start_progress`). After an error or Ctrl-C a supervisor that it launched is stopped again with all its services. One
+that ran before continues.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from ventes.supervise.control import Client, Disconnected, Message
 from ventes.supervise.start_progress import Say, Started, StartFailed, StartProgress, supervisor_ended
 
 CONNECT_SECONDS = 60.0
-"""How long a supervisor that was launched may take until it listens: 0.5 s, if nothing is in its way."""
+"""Timeout in seconds until a launched supervisor listens; it normally takes 0.5 s."""
 
 
 def start(settings: Settings, engine: str | None, say: Say, agreed: Callable[[str], bool]) -> Started:
-    """Start whatever is down and return when all of it is ready.
+    """Start everything that is down and return when all of it is ready.
 
-    `engine` is the one asked for by flag. `agreed` is asked before a running pipeline changes engine.
-    Raises VentesError; also StartFailed, after which nothing that this call started still runs.
+    `engine`: from the flag. `agreed` is called before a running pipeline changes its engine.
+    Raises VentesError; after StartFailed nothing that this call started still runs.
     """
     began = time.monotonic()
     state = _running(settings, say)
@@ -138,11 +138,11 @@ def _take_back(settings: Settings, process: subprocess.Popen[bytes]) -> None:
         process.terminate()
         process.wait()
     if service_records.read(settings.state).supervisor_pid == process.pid:
-        shutdown.stop(settings, lambda _: None)  # what it left, if it was killed
+        shutdown.stop(settings, lambda _: None)  # the services it left, if it was killed
 
 
 def launch(settings: Settings) -> subprocess.Popen[bytes]:
-    """Start the supervisor in a session of its own: it outlives this process and its terminal."""
+    """Start the supervisor in a separate session: it continues after this process and its terminal have ended."""
     output = services.output(settings, "supervisor")
     output.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     environment = {**os.environ, "VENTES_ENGINE": settings.engine}
@@ -161,7 +161,7 @@ def launch(settings: Settings) -> subprocess.Popen[bytes]:
 
 
 def _connected(settings: Settings, process: subprocess.Popen[bytes]) -> Client:
-    """A connection to the supervisor that was launched, or to one that somebody else launched a moment before."""
+    """A connection to the supervisor that was launched, or to one that another process launched just before."""
     until = time.monotonic() + CONNECT_SECONDS
     while time.monotonic() < until:
         ended = process.poll() is not None

@@ -1,6 +1,6 @@
-"""All services together: started in order, brought back, stopped in order. Pure: processes and clock come from World.
+"""All services together: starting in order, restarting, stopping in order. Pure: World has the processes and the clock.
 
-The program around it is `daemon`; what the control socket's clients ask of it is in `requests`.
+The program that runs it is `daemon`; the requests of the control socket's clients are in `requests`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from ventes.supervise.services import STOP_ORDER, Service
 
 
 class Supervisor:
-    """`step()` is to be called again and again, at the latest after the seconds that it returned."""
+    """Call `step()` repeatedly, at the latest after the seconds that it returned."""
 
     def __init__(self, offered: Iterable[Service], world: World, settings: Settings) -> None:
         self._world = world
         self._answers: dict[str, bool] = {}  # asked at most once a step
         self.wanted: frozenset[str] = frozenset()
-        """The names of the services that shall run."""
+        """The names of the services that must run."""
         self._insist = False
         self._to_stop: list[str] = []
         self.stopping = False
-        """Whether `stop` was called. There is no way back."""
+        """Whether `stop` was called. It cannot be undone."""
         self.services = {service.name: ServiceState(service, world, settings.supervisor) for service in offered}
 
     @property
@@ -33,7 +33,7 @@ class Supervisor:
         return self.stopping and not self._to_stop
 
     def step(self) -> float:
-        """Let each service look and act once; returns in how many seconds to look again at the latest."""
+        """Call `step` of each service once; returns the seconds until the next call at the latest."""
         self._answers.clear()
         for service in self.services.values():
             service.step(self._blocked_by(service))
@@ -64,7 +64,7 @@ class Supervisor:
         return down
 
     def insist(self, on: bool) -> None:
-        """Whether a start is in progress, during which what ends on purpose is started again."""
+        """Set whether a start is in progress: then services that receive SIGTERM are started again."""
         self._insist = on and not self.stopping
         for name, service in self.services.items():
             service.insist = self._insist and name in self.wanted
@@ -86,7 +86,7 @@ class Supervisor:
     def _go_on_stopping(self) -> None:
         for service in self.services.values():
             if service.state != states.RUNNING or not service.alive:
-                service.stop()  # what waits to be started, or would be started again, is not started any more
+                service.stop()  # services that wait for their start or restart are not started any more
         while self._to_stop:
             service = self.services[self._to_stop[0]]
             service.stop()

@@ -1,4 +1,4 @@
-"""Whether the sales that the topic holds can be seen in Silver: asked of the tables themselves."""
+"""Checks, from the tables, whether the sales of the topic are visible in Silver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ventes.lake.positions import Position, furthest, of_bronze, of_log
 class Visible:
     """Follows Silver up to what the topic held when it was first asked; with a producer, at least to one sale.
 
-    A look at tables that did not change is two `stat` calls for each.
+    A check of a table that did not change takes two `stat` calls.
     """
 
     def __init__(self, settings: Settings, ends: Callable[[Settings], Position | None] | None = None) -> None:
@@ -58,7 +58,7 @@ class Visible:
             self._versions = versions
 
     def _pass_over_what_holds_no_message(self, bronze: Log) -> None:
-        """Where Silver has all rows of Bronze, it is as far as Bronze has read: behind markers of transactions too."""
+        """If Silver has all rows of Bronze, its position is Bronze's, including offsets without a message."""
         rows = of_log(bronze)
         for key, offset in of_bronze(bronze).items():
             if self.position.get(key, -1) >= rows.get(key, -1):
@@ -72,7 +72,7 @@ class Visible:
 
 
 def topic_ends(settings: Settings) -> Position | None:
-    """(topic_id, partition) → last offset, of the partitions that hold a message; None if nobody answers."""
+    """(topic_id, partition) → last offset, of the partitions with a message; None if the broker does not answer."""
     try:
         with kafka.Admin(settings) as admin:
             topic_id, ends = admin.topic_id(), admin.end_offsets()

@@ -1,11 +1,11 @@
-"""Which running services hang: their loop does not turn any more, or they do not answer.
+"""Detects running services that hang: no new heartbeat, or no answer.
 
-A job's loop renews its heartbeat every few seconds, and notes when it begins a batch. One that is silent for
-SILENT_SECONDS and has used no CPU meanwhile hangs: in a lock, in a foreign library, or stopped by a signal. One that
-works without a turn is given WORK_SECONDS. A service that has no loop of ours (the page) hangs when it answered before
-and does not for SILENT_SECONDS.
+A job's loop renews its heartbeat every few seconds, and records when it begins a batch. A job without a new heartbeat
+for SILENT_SECONDS that used no CPU meanwhile hangs: in a lock, in a library, or suspended by a signal. If it uses CPU,
+the limit is WORK_SECONDS. A service that has no loop of ours (the page) hangs if it answered before and does not answer
+for SILENT_SECONDS.
 
-Time in which the supervisor itself was stopped does not count: after the machine slept everybody gets their full time.
+Time during which the supervisor itself was suspended does not count.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from ventes.supervise.services import Service
 
 SILENT_SECONDS = 60.0
 WORK_SECONDS = 1800.0
-"""For a batch that uses CPU: an aggregate of 100 million rows is made anew in minutes."""
+"""For a batch that uses CPU: building a roll-up of 100 million rows takes minutes."""
 BUSY = 0.02
-"""Share of one core from which a silent process is taken to be working."""
+"""Share of one core from which a process without a heartbeat counts as working."""
 LONGEST_LOOK = 15.0
-"""Of the time between two looks no more than this counts."""
+"""Of the time between two checks at most this much counts."""
 
 
 @dataclass
 class _Seen:
-    """What was seen of one process; times in counted seconds."""
+    """Observations of one process; times in counted seconds."""
 
     pid: int
     beat: object
@@ -38,7 +38,7 @@ class _Seen:
 
 
 class Watchdog:
-    """`look` at all services now and then; `reason` says why one is to be ended."""
+    """Call `look` regularly for all services; `reason` returns why a service must be ended."""
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class Watchdog:
         cpu_seconds: Callable[[int], float | None],
         monotonic: Callable[[], float],
     ) -> None:
-        """`record`: what the process that runs now says of itself. `cpu_seconds`: used by a process and its children
-        so far, None if it is gone."""
+        """`record`: the heartbeat of the running process. `cpu_seconds`: used by a process and its children so far,
+        None if it has ended."""
         self._record = record
         self._answers = answers
         self._cpu_seconds = cpu_seconds
@@ -59,7 +59,7 @@ class Watchdog:
         self._reasons: dict[str, str] = {}
 
     def look(self, running: dict[str, int], services: dict[str, Service]) -> None:
-        """Look at the services that run: name → pid."""
+        """Check the running services: name → pid."""
         now = self._monotonic()
         self._counted += min(now - self._looked, LONGEST_LOOK)
         self._looked = now
@@ -73,7 +73,7 @@ class Watchdog:
                 self._reasons[name] = reason
 
     def reason(self, service: Service) -> str:
-        """Why it hangs, as of the last look; empty if it does not."""
+        """Why it hangs, as of the last check; '' if it does not."""
         return self._reasons.get(service.name, "")
 
     def _of_loop(self, service: Service, pid: int) -> str:

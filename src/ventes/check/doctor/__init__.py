@@ -1,11 +1,13 @@
-"""Looks at everything the pipeline stands on and says, for each thing, what is wrong and what to do next.
+"""Checks the environment and the data of the pipeline; each finding has the cause and the next step.
 
-    machine   Python, packages, Java, jars (every byte), ports, disks, paths, addresses
-    access    who can reach which port, and who can read which file
-    lake      each Delta table and its log, Spark's checkpoint; the only part that can also repair
-    guide     the entries of the dashboard guide's Troubleshooting, answered for this moment
+    machine          Python, packages, Java, jars (every byte), ports, disks, paths, addresses
+    access           who can reach which port, and who can read which file
+    lake             each Delta table and its log, Spark's checkpoint
+    troubleshooting  the entries of the dashboard guide's Troubleshooting, checked now
+    packages         Python packages compared with their locks (used by `machine`)
+    finding          the result of one check
 
-`diagnose` never raises for what it finds. It reads only, unless `repair` is asked for.
+`diagnose` never raises for a problem that it finds. It only reads, unless `repair` is set (`machine`, `lake`).
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ __all__ = ["Finding", "Level", "diagnose"]
 
 
 def diagnose(settings: Settings, repair: bool = False) -> list[Finding]:
-    """Every finding, good ones too, in the order in which the parts build on each other.
+    """All findings, including good ones, in the order of dependency.
 
-    With `repair`, a torn last commit of a table and a torn tail of Spark's checkpoint are moved to <state>/repairs,
-    jars with a wrong hash are removed so that the installation fetches them, and the findings tell what was done.
+    With `repair`, a truncated last commit of a table and a truncated last batch of Spark's checkpoint are moved to
+    <state>/repairs, jars with a wrong hash are removed so that the installation fetches them; the findings report it.
     """
     now = status(settings)
     return [

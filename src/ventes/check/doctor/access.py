@@ -1,4 +1,4 @@
-"""Who can reach and read what: listening ports, the page's login, files and folders, secrets, logs that vanished."""
+"""Checks access: listening ports, the page's login, files and folders, secrets, logs that were removed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER_MACHINES = "other machines too"
 
 
 def findings(settings: Settings, now: Status) -> Iterator[Finding]:
-    """One finding for each port of ours, each place that is written, ventes.toml, and the secrets together."""
+    """One finding for each port of the pipeline, each folder that is written, ventes.toml, and all secrets together."""
     yield from _ports(settings, now)
     yield _login(settings)
     yield from _places(settings)
@@ -36,7 +36,7 @@ def findings(settings: Settings, now: Status) -> Iterator[Finding]:
 
 
 def _ports(settings: Settings, now: Status) -> Iterator[Finding]:
-    """What the processes of this pipeline listen on at this moment; for a page or broker that is down, what it will."""
+    """The addresses on which this pipeline's processes listen; for a page or broker that is down, from the settings."""
     heard = set()
     for service in now.services:
         if service.pid is not None:
@@ -66,7 +66,7 @@ def listening(pid: int) -> list[tuple[str, int]]:
             for connection in one.net_connections("tcp"):
                 if connection.status == psutil.CONN_LISTEN and connection.laddr:
                     found.add((connection.laddr.ip, connection.laddr.port))
-    except psutil.Error:  # it ended while we looked, or belongs to another user
+    except psutil.Error:  # it ended meanwhile, or belongs to another user
         pass
     return sorted(found)
 
@@ -83,7 +83,7 @@ def _places(settings: Settings) -> Iterator[Finding]:
     for key, folder in private_files.places(settings).items():
         shared = key == "paths.logs"
         if why := private_files.unsafe_folder(folder, shared=shared):
-            yield bad(_READ, f"{key} = {folder} {why}", "nothing starts until that is mended")
+            yield bad(_READ, f"{key} = {folder} {why}", "nothing starts until that is fixed")
         elif folder.is_dir():
             yield _readers(key, folder, shared)
     for folder in private_files.own_folders(settings):
@@ -97,13 +97,13 @@ _READ = "who can read"
 def _readers(label: str, path: Path, shared: bool = False) -> Finding:
     others = who_reads(path)
     text = f"{label} = {path}: {', '.join(others) or f'only {user_name(path.stat().st_uid)}'} ({_mode(path)})"
-    if not others or (shared and path.stat().st_mode & stat.S_ISVTX):  # /tmp: what counts is each log
+    if not others or (shared and path.stat().st_mode & stat.S_ISVTX):  # /tmp: each log is checked instead
         return ok(_READ, text)
     return warn(_READ, text, f"chmod go-rwx {path}, unless you want that")
 
 
 def who_reads(path: Path) -> list[str]:
-    """Who, besides the owner and root, may read a file or enter a folder, in words."""
+    """Who, besides the owner and root, may read a file or enter a folder, as text."""
     info = path.stat()
     others = []
     if info.st_mode & stat.S_IRWXG and not private_group(info.st_gid, info.st_uid):
@@ -118,12 +118,12 @@ def _mode(path: Path) -> str:
 
 
 def _logs(settings: Settings, now: Status) -> Iterator[Finding]:
-    """Logs that must not be used, that others read, or that vanished under a running service."""
+    """Logs that must not be used, that others can read, or that were removed while their service runs."""
     private = []
     for name in LOG_NAMES:
         log = settings.log(name)
         if why := private_files.unsafe_log(log):
-            yield bad(_READ, f"the log {log} {why}", "nothing starts until that is mended")
+            yield bad(_READ, f"the log {log} {why}", "nothing starts until that is fixed")
         elif log.is_file():
             if who_reads(log):
                 yield _readers("log", log)

@@ -1,4 +1,4 @@
-"""What the doctor says of one thing."""
+"""The result of one check of `ventes doctor`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Level = Literal["ok", "warn", "bad"]
 
 @dataclass(frozen=True)
 class Finding:
-    """`cause` says what was seen, with its value; `next_step` is a command or a sentence, '' where all is well."""
+    """`cause` is the observation with its value; `next_step` is a command or a sentence, '' if it is ok."""
 
     name: str
     level: Level

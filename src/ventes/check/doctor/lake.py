@@ -1,6 +1,6 @@
-"""The tables and Spark's checkpoint: do they read as they should, and what can be mended without loss.
+"""Checks that the tables and Spark's checkpoint can be read, and repairs damage if nothing is lost by that.
 
-Repairs take the writer's lock, and move what they remove to <state>/repairs/<time>/ first.
+Repairs take the writer's lock, and move files to <state>/repairs/<time>/ instead of deleting them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,6 +19,7 @@ from ventes.check.doctor.finding import Finding, bad, ok, warn
 from ventes.check.protocol import log_complaints
 from ventes.config import Settings
 from ventes.contract.tables import ALL, BRONZE
+from ventes.deltalog import checkpoints
 from ventes.deltalog.create import open_with_deltalake
 from ventes.deltalog.log import Log, TableMissing
 from ventes.deltalog.table import Table
@@ -32,7 +33,7 @@ _COMMIT = re.compile(r"(\d{20})\.json")
 
 
 def findings(settings: Settings, repair: bool) -> Iterator[Finding]:
-    """One finding a table, one for the checkpoint."""
+    """One finding per table, one for the checkpoint."""
     for table in ALL:
         yield _table(settings, table, repair)
     yield _checkpoint(settings, repair)
@@ -55,6 +56,8 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
         if complaints:
             return bad(name, "; ".join(complaints), lost(path))
         log = Log.open(path)
+        if unusable := checkpoints.unusable(path):
+            return _unusable(settings, table, unusable, repair)
         open_with_deltalake(path)
     except TableMissing as error:
         return bad(name, error.message, lost(path))
@@ -72,7 +75,7 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
 
 
 def torn_commit(table: Path) -> Path | None:
-    """The last commit file of a table, if it was cut short: empty, or not JSON to its end. What power loss leaves."""
+    """The last commit file of a table if it is truncated (after power loss): empty, or not JSON to its end."""
     commits = sorted(entry for entry in (table / "_delta_log").iterdir() if _COMMIT.fullmatch(entry.name))
     if not commits:
         return None
@@ -93,30 +96,46 @@ def _torn(settings: Settings, table: Table, commit: Path, repair: bool) -> Findi
     if first:
         return bad(name, f"{seen}, and it is the only one", f"remove {path_of(settings, table)}: it never held a row")
     try:
-        # Bronze's commit decides where Silver stands, so nobody may write either.
-        with ExitStack() as locks:
-            for job in ("bronze", "silver"):
-                locks.enter_context(WriterLock(lock_path(settings, job)))
-            kept = _repairs(settings) / table.name
-            kept.mkdir(parents=True, exist_ok=True)
-            log = commit.parent
-            # Spark's and Delta's checksums of that version go with it.
-            for file in (
-                log / f".{commit.name}.crc",
-                log / f"{commit.stem}.crc",
-                log / f".{commit.stem}.crc.crc",
-                commit,
-            ):
-                if file.exists():
-                    shutil.move(file, kept / file.name)
+        log = commit.parent
+        # Spark's and Delta's checksums of that version go with it.
+        sums = (log / f".{commit.name}.crc", log / f"{commit.stem}.crc", log / f".{commit.stem}.crc.crc")
+        kept = _take_away(settings, table, [*(file for file in sums if file.exists()), commit])
     except AlreadyRunning as error:
-        return bad(name, f"{seen}; not mended, because {error.message}", "ventes stop, then ventes doctor --repair")
+        return bad(name, f"{seen}; not repaired, because {error.message}", "ventes stop, then ventes doctor --repair")
     after = (
         "start the pipeline: it reads the missing rows from Kafka again"
         if table is BRONZE
         else "ventes rebuild silver: later commits of other tables may count rows that this one lost"
     )
     return warn(name, f"{seen}; moved to {kept}, the table is again what it was one commit before", after)
+
+
+def _unusable(settings: Settings, table: Table, unusable: list[Path], repair: bool) -> Finding:
+    """Checkpoints of the log that stop other readers, where the commits tell the same."""
+    name = f"table {table.name}"
+    names = ", ".join(file.name for file in unusable)
+    seen = f"{names} in {unusable[0].parent} cannot be read; the commits are all there"
+    if not repair:
+        step = "nothing is lost: its job removes them at its next start; `ventes doctor --repair` does it now"
+        return warn(name, seen, step)
+    try:
+        kept = _take_away(settings, table, unusable)
+    except AlreadyRunning as error:
+        return warn(name, f"{seen}; not mended, because {error.message}", "ventes stop, then ventes doctor --repair")
+    return warn(name, f"{seen}; moved to {kept}", "start the pipeline")
+
+
+def _take_away(settings: Settings, table: Table, files: Sequence[Path]) -> Path:
+    """Move files of a table's log to a folder of repairs, and return that. Raises AlreadyRunning."""
+    with ExitStack() as locks:
+        # Bronze's commits decide where Silver stands, so nobody may write either.
+        for job in ("bronze", "silver"):
+            locks.enter_context(WriterLock(lock_path(settings, job)))
+        kept = _repairs(settings) / table.name
+        kept.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            shutil.move(file, kept / file.name)
+    return kept
 
 
 # -- checkpoint -------------------------------------------------------------------------------
@@ -140,7 +159,7 @@ def _checkpoint(settings: Settings, repair: bool) -> Finding:
             shutil.copytree(found.path, kept)
             removed = _cut_tail(found.path)
     except AlreadyRunning as error:
-        return warn(name, f"{seen}; not mended, because {error.message}", "ventes stop, then ventes doctor --repair")
+        return warn(name, f"{seen}; not repaired, because {error.message}", "ventes stop, then ventes doctor --repair")
     again = checkpoint.read(found.path, settings.kafka.topic)
     if again.damage:
         shutil.copytree(kept, found.path, dirs_exist_ok=True)
@@ -163,7 +182,7 @@ def _cut_tail(epoch: Path) -> int | None:
 
 
 def _repairs(settings: Settings) -> Path:
-    """A folder of this moment for what a repair removes."""
+    """A new folder for the files that a repair removes."""
     folder = settings.state / "repairs" / datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
     folder.mkdir(parents=True, mode=0o700)
     return folder

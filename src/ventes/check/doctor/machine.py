@@ -1,4 +1,4 @@
-"""The ground: Python and its packages, Java, jars, ports, disks, paths, addresses."""
+"""Checks the machine: Python and its packages, Java, jars, ports, disks, paths, addresses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INSTALL = "bash start_pipeline.sh"
 
 
 def findings(settings: Settings, now: Status, repair: bool) -> Iterator[Finding]:
-    """Everything below the pipeline. `now` says which processes are its own; `repair` removes jars that are wrong."""
+    """All findings about the machine. `now`: the pipeline's processes; `repair` removes jars with a wrong hash."""
     yield from _python(settings)
     yield from _java(settings)
     yield from _jars(settings, repair)
@@ -59,7 +59,7 @@ def _packages(name: str, lock: Path) -> Iterator[Finding]:
 
 
 def _has_spark(settings: Settings) -> bool:
-    """Whether any part of Spark is here; then all of it must be right."""
+    """Whether any part of Spark is installed; then all of it is checked."""
     return spark.package() is not None or any(path.exists() for path in jars.paths(settings.jars, "spark"))
 
 
@@ -125,7 +125,7 @@ def _ports(settings: Settings, now: Status) -> Iterator[Finding]:
 
 
 def _disks(settings: Settings) -> Iterator[Finding]:
-    """Free space, one finding a disk."""
+    """Free space, one finding per disk."""
     disks: dict[int, tuple[Path, list[str]]] = {}
     for label, folder in _places(settings).items():
         there = _nearest(folder)
@@ -140,7 +140,7 @@ def _disks(settings: Settings) -> Iterator[Finding]:
             yield bad(
                 name,
                 f"{text}; ingestion pauses below maintenance.min_free_mb = {least}",
-                "free some space: it goes on by itself",
+                "free some space: it continues by itself",
             )
         elif inodes.f_files and inodes.f_favail < 10_000:
             yield bad(
@@ -194,14 +194,14 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
 
 
 def only_this_machine(address: str) -> bool:
-    """Whether nobody on another machine can reach an address."""
+    """Whether an address cannot be reached from other machines."""
     if address == "localhost":
         return True
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return (getattr(found, "ipv4_mapped", None) or found).is_loopback  # ::ffff:127.0.0.1 is how Java listens
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback  # Java listens on ::ffff:127.0.0.1
 
 
 def _places(settings: Settings) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Python packages against their locks, and their files against what pip noted when it installed them."""
+"""Compares Python packages with their locks, and their files with the hashes that pip recorded (RECORD)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ OURS = "find-spark-home"
 
 
 def unlike(lock: str) -> Iterator[str]:
-    """Packages whose installed version is another than in the lock's text. One that is absent counts only if the
-    lock asks for it on every Python."""
+    """Packages whose installed version differs from the lock's text. A missing one counts only if the lock requires it
+    on every Python."""
     for line in lock.splitlines():
         match = _PIN.match(line)
         if not match:
@@ -34,7 +34,7 @@ def unlike(lock: str) -> Iterator[str]:
 
 
 def edited(lock: str) -> Iterator[Path]:
-    """Files of the lock's packages that are gone or hold other bytes than pip installed. Reads every byte of them."""
+    """Files of the lock's packages that are missing or changed since pip installed them. Reads every byte of them."""
     for line in lock.splitlines():
         match = _PIN.match(line)
         if match:
@@ -54,13 +54,13 @@ def changed_files(package: metadata.Distribution) -> Iterator[Path]:
         kind, _, value = digest.partition("=")
         path = Path(str(package.locate_file(name)))
         if kind != "sha256" or path.name == OURS or path.suffix == ".pyc":
-            continue  # (some wheels bring .pyc files, which pip makes anew)
+            continue  # (some wheels contain .pyc files, which pip creates again)
         if not path.is_file() or _digest(path) != value:
             yield path
 
 
 def _digest(path: Path) -> str:
-    """In the spelling of RECORD."""
+    """In the format of RECORD."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

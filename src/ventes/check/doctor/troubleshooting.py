@@ -1,7 +1,7 @@
-"""The four entries of the dashboard guide's Troubleshooting, answered for this moment.
+"""The four entries of the dashboard guide's Troubleshooting, checked now.
 
-Each is ok, or names the first cause on the data's way (broker → producer → Bronze → Silver → page) and what to do.
-Pure: everything was asked by `status` already, except load and memory.
+Each is ok, or names the first cause in the data flow (broker → producer → Bronze → Silver → page) and the next step.
+Pure: its input is the result of `status`, and load and memory.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Load:
 
 
 def findings(settings: Settings, now: Status, load: Load | None = None) -> Iterator[Finding]:
-    """One finding for each entry, under the guide's heading."""
+    """One finding for each entry, named after its heading."""
     yield _not_loading(now)
     yield _no_data(now)
     yield _not_updating(settings, now)
@@ -94,7 +94,7 @@ def _slow(settings: Settings, now: Status, load: Load) -> Finding:
     if load.average > 2 * load.cores:
         return warn(
             name,
-            f"{load.average:.1f} processes want the {load.cores} cores (last minute)",
+            f"{load.average:.1f} processes compete for {load.cores} cores (last minute)",
             "`top` shows which; a slower refresh (the page's sidebar) or the embedded engine takes less",
         )
     return ok(name, f"load {load.average:.1f} on {load.cores} cores, {load.free_mb:,} MB of memory available")

@@ -1,4 +1,4 @@
-"""One module for each tab: LABEL, `render(view)`, and LIVE = False where a refresh must not draw it anew."""
+"""One module per tab: LABEL, `render(view)`, and LIVE = False if an automatic refresh must not draw it again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ventes.dashboard.view import View
 
 @dataclass(frozen=True)
 class Tab:
-    """What the page needs to know of a tab. `live`: drawn anew at each refresh, not only after an interaction."""
+    """One tab of the page. `live`: drawn again at each refresh, not only after an interaction."""
 
     label: str
     render: Callable[[View], None]

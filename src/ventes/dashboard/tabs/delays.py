@@ -13,7 +13,7 @@ from ventes.dashboard.view import View
 
 LABEL = "Freshness"
 RECENT = 20_000
-"""Of the newest sales, so many are read: the cost does not grow with the table."""
+"""Number of newest sales that are read: the cost does not grow with the table."""
 WAYS = {
     "total": "Kafka → Silver",
     "event": "Event → Kafka",

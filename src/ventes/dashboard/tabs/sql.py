@@ -1,6 +1,6 @@
 """One SELECT in Spark's dialect, over bronze_data and the Silver tables; the answer as table, chart and CSV.
 
-A query that came with the address waits for a click: a link to the page must not run what its author chose.
+A query in the address is run only after a click: opening a link must not run another person's query.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ventes.query.readable import TableToRead
 
 LABEL = "SQL"
 LIVE = False
-"""Runs when asked to, not at each refresh."""
+"""Runs on request, not at each refresh."""
 
 EXAMPLES = {
     "Revenue by category": "SELECT categorie, COUNT(*) AS count, SUM(montant) AS revenue\n"

@@ -1,8 +1,8 @@
 """The embedded Bronze job: Kafka → verdict → Bronze, one process, no JVM.
 
-The table is the only memory. At each start, and after every trouble with the source, the job asks the table where it
-is, compares that with the topic (engines.source) and reads on from there; what it had read and not committed it reads
-again.
+The only state is the table. At each start, and after every error of the source, the job reads the table's position,
+compares it with the topic (engines.source) and continues from there; messages that were read and not committed are
+read again.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime import disk
 
 PACE_SECONDS = 0.1
-"""Shortest time from one commit to the next. A sale that comes after a pause is committed at once; at 1,000/s this
-makes 10 commits a second of 40 possible, for a tenth of a second's freshness and a quarter of the CPU."""
+"""Shortest time in seconds between two commits. A sale after a pause is committed at once. At 1,000/s this makes 10
+commits per second of 40 possible: 0.1 s more delay, a quarter of the CPU."""
 LISTEN_SECONDS = 0.5
-"""How long one wait for messages lasts: the time in which SIGTERM is noticed."""
+"""Seconds of one wait for messages: SIGTERM is handled within this time."""
 LOOK_SECONDS = 10.0
-"""How often the topic is looked at while nothing comes: has it been created anew, has it more partitions?"""
+"""Seconds between two checks of an idle topic: was it created again, has it more partitions?"""
 RETRY_SECONDS = (0.2, 0.2, 0.5, 1.0)
-"""Pauses between two questions to a broker that is not there; the last one repeats."""
+"""Seconds between two requests to a broker that is unavailable; the last value repeats."""
 QUIET_SECONDS = 1.0
-"""Shortest time between two log lines about batches."""
+"""Shortest time in seconds between two log lines about batches."""
 
 
 def run(settings: Settings) -> int:
@@ -72,7 +72,7 @@ class Ingestion:
         self._progress = Progress()
 
     def run(self) -> None:
-        """Ingest until told to stop. Raises SourceChanged where a person must decide."""
+        """Ingest until told to stop. Raises SourceChanged if a user must decide."""
         with kafka.Admin(self._settings) as admin:
             while (resume := self._wait_for_topic(admin)) is not None:
                 reader = KafkaReader(
@@ -83,7 +83,7 @@ class Ingestion:
                 except Interrupted as trouble:
                     self._job.wait_for(trouble.message)
                 except BrokerUnavailable:
-                    pass  # the next look at the broker says so, or finds it there again
+                    pass  # the next request to the broker reports it, or succeeds again
                 finally:
                     closed = reader.close()
                 if not closed:
@@ -97,7 +97,7 @@ class Ingestion:
     # -- where to read --------------------------------------------------------------------------
 
     def _wait_for_topic(self, admin: kafka.Admin) -> source.Resume | None:
-        """Wait until broker and topic are there, and compare them with the table; None when told to stop."""
+        """Wait until broker and topic are available, and compare them with the table; None when told to stop."""
         attempt = 0
         while not self._stopper.stopping:
             self._bronze.refresh()
@@ -126,7 +126,7 @@ class Ingestion:
         while not self._stopper.stopping:
             batch = reader.take(LISTEN_SECONDS)
             if self._bronze.edited:
-                raise Interrupted(f"somebody else changed {self._bronze.path}")
+                raise Interrupted(f"another program changed {self._bronze.path}")
             began = time.monotonic()
             if batch is not None:
                 same_topic(resume, admin)
@@ -162,7 +162,7 @@ class Ingestion:
 
 
 class Progress:
-    """Batches that were done and not logged yet: under load one line sums up a second's batches."""
+    """Batches that are committed and not logged yet: under load one line summarizes one second of batches."""
 
     def __init__(self) -> None:
         self._logged_at = 0.0

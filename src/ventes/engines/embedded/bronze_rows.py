@@ -1,7 +1,7 @@
-"""Bronze's rows of a range, read piece by piece: however large messages are, little of them is in memory at a time.
+"""Bronze's rows of a range, read in pieces of limited size, because messages may be large.
 
-pyarrow reads them, not DuckDB, which decodes 2,048 rows at once: of 10 MB each, if somebody sends such messages. For
-the few rows of a small lot it is also four times as quick.
+Uses pyarrow, not DuckDB, which decodes 2,048 rows at once, even with messages of 10 MB each. For the few rows of a
+small lot it is also four times faster.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.lot_range import LotRange
 
 PIECE_BYTES = 16_000_000
-"""Of a piece, before compression."""
+"""Size of a piece, before compression."""
 MOST_ROWS = 65_536
 
 
 def pieces(bronze: Snapshot, lot_range: LotRange, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """the range's rows with topic_id, partition, offset and `columns`, about PIECE_BYTES at a time."""
+    """The range's rows with topic_id, partition, offset and `columns`, about PIECE_BYTES at a time."""
     names = [*POSITION, *columns]
     stored = [name for name in names if name not in BRONZE.partition_by]
     for data_file in filter(lot_range.holds, bronze.files):
@@ -46,7 +46,7 @@ def pieces(bronze: Snapshot, lot_range: LotRange, columns: Sequence[str]) -> Ite
 
 
 def with_values(rows: pa.Table, bronze: Snapshot, lot_range: LotRange) -> Iterator[pa.Table]:
-    """`rows`, each of which stands in the range, with `value` filled in; in pieces, in Bronze's order."""
+    """`rows`, all within the range, with `value` filled in; in pieces, in Bronze's order."""
     places = _Places(rows)
     column = rows.schema.get_field_index("value")
     for piece in pieces(bronze, lot_range, ("value",)):
@@ -58,7 +58,7 @@ def with_values(rows: pa.Table, bronze: Snapshot, lot_range: LotRange) -> Iterat
 
 
 class _Places:
-    """Where in a table a position stands."""
+    """The row index of a position in a table."""
 
     def __init__(self, rows: pa.Table) -> None:
         self._by_part: dict[tuple[str, int], tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = {}
@@ -69,7 +69,7 @@ class _Places:
             self._by_part[part] = offsets[places][order], places[order]
 
     def of(self, rows: pa.Table) -> npt.NDArray[np.int64]:
-        """The place of each row, -1 for those that are not there."""
+        """The index of each row, -1 for those that are not found."""
         result = np.full(rows.num_rows, -1, dtype=np.int64)
         offsets = rows["offset"].to_numpy()
         for part, mask in _parts(rows):

@@ -1,8 +1,8 @@
-"""Which ids of a lot ventes_clean has already, without reading the table.
+"""Finds which ids of a lot are already in ventes_clean, without reading the whole table.
 
-An id can only be in a file whose range of vente_id (in the log) holds it, there only in row groups whose range (in the
-footer) holds it. Ids that grow with time hit nothing, or the files just written. What was read is kept, 8 bytes an id,
-the least recently used first to go; so a producer that starts again at 1 costs one reading of each part of the past.
+An id can only be in a file whose range of vente_id (in the log) includes it, and there only in row groups whose range
+(in the footer) includes it. Ids that grow with time match no file, or the newest files. Ids that were read stay in a
+least-recently-used cache, 8 bytes per id; so if a producer starts again at 1, each old row group is read once.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ Part = tuple[str, int]
 """A row group: the file's path in the table, and its number."""
 
 MOST_IDS = 4_000_000
-"""Ids kept: 32 MB."""
+"""Ids in the cache: 32 MB."""
 
 
 class KnownIds:
-    """Finds ids in the files of one table. Data files never change, so what was read once holds as long as the file."""
+    """Finds ids in the files of one table. Data files never change, so cached ids stay valid as long as the file."""
 
     def __init__(self, table: Path, most_ids: int = MOST_IDS) -> None:
         self._table = table
         self._most = most_ids
         self._groups: dict[str, list[tuple[int, int] | None]] = {}
-        """File → range of each row group, None where the footer does not say."""
+        """File → range of each row group, None if the footer has none."""
         self._read: OrderedDict[Part, Ids] = OrderedDict()
         self.kept = 0
         """Ids in memory now."""
 
     def files_with(self, ids: Ids, live: Iterable[DataFile]) -> list[DataFile]:
-        """Those of the `live` files that hold any of `ids` (sorted)."""
+        """Those of the `live` files that contain any of `ids` (sorted)."""
         candidates = [file for file in live if _overlaps(ids, file.bounds("vente_id"))]
         if len(self._groups) > 4 * len(candidates) + 1000:
             self._groups.clear()
@@ -76,7 +76,7 @@ class KnownIds:
 
 
 def _overlaps(ids: Ids, bounds: tuple[int, int] | None) -> bool:
-    """Whether one of the sorted `ids` lies within `bounds` (inclusive). Unknown bounds may hold anything."""
+    """Whether one of the sorted `ids` is within `bounds` (inclusive). True for unknown bounds."""
     if bounds is None:
         return len(ids) > 0
     return bool(np.searchsorted(ids, bounds[0], "left") < np.searchsorted(ids, bounds[1], "right"))

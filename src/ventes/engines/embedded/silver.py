@@ -1,7 +1,7 @@
-"""The embedded Silver job: engines.silver_loop, with DuckDB taking the lots.
+"""The embedded Silver job: engines.silver_loop, with DuckDB processing the lots.
 
-A lot reads only the Bronze files and columns it needs, and of ventes_clean only files that hold one of its ids, so its
-price depends on the lot and not on what is there already.
+A lot reads only the Bronze files and columns it needs, and of ventes_clean only files that contain one of its ids, so
+its cost depends on the lot and not on the size of the tables.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.failpoints import failpoint
 
 _RAW_COLUMNS = ("key", "value", "headers")
-"""The message as it was: most of a row."""
+"""The raw message: the largest part of a row."""
 
 
 def run(settings: Settings) -> int:
@@ -54,7 +54,7 @@ def _body(job: Job) -> int:
 class EmbeddedSilver:
     """A SilverEngine in DuckDB.
 
-    `rejudge`: give each message a new verdict from its raw bytes, instead of the one that Bronze has (for a rebuild
+    `rejudge`: compute the verdict again from the raw bytes, instead of using the one in Bronze (for a rebuild
     after a rule changed).
     """
 
@@ -94,15 +94,15 @@ class EmbeddedSilver:
         failpoint("silver.after_clean")
         return LotResult(parts.clean.num_rows, parts.rejets.num_rows, parts.partials)
 
-    # -- what a lot is made of ------------------------------------------------------------------
+    # -- the input of a lot ---------------------------------------------------------------------
 
     def _rows(self, bronze: Snapshot, lot_range: LotRange) -> pa.Table:
-        """Bronze's rows of the range, without what may be large and is not needed yet."""
+        """Bronze's rows of the range, without columns that may be large and are not needed yet."""
         needed = [name for name in BRONZE.schema.names if name not in (*POSITION, *_RAW_COLUMNS)]
         return _together(_lighter(piece) for piece in pieces(bronze, lot_range, needed))
 
     def _rows_rejudged(self, bronze: Snapshot, lot_range: LotRange) -> pa.Table:
-        """The same with a fresh verdict; when it was ingested stays what it was."""
+        """The same with a new verdict; date_ingestion is unchanged."""
         return _together(
             _lighter(_replaced(self._judged(piece), "date_ingestion", piece["date_ingestion"]))
             for piece in pieces(bronze, lot_range, ("value", "kafka_ts", "date_ingestion"))
@@ -129,7 +129,7 @@ class EmbeddedSilver:
             self.database.con.unregister("lot_ids")
 
     def _commit_rejects(self, rows: pa.Table, bronze: Snapshot, lot_range: LotRange, lot: int) -> None:
-        """Append the rejected rows with their raw bytes, which come from Bronze in pieces."""
+        """Append the rejected rows with their raw bytes, which are read from Bronze in pieces."""
         log = self._tables.log(REJETS)
         if commit.has(log, SILVER_APP, lot):
             return
@@ -146,13 +146,13 @@ def _together(parts: Iterable[pa.Table]) -> pa.Table:
 
 
 def _lighter(rows: pa.Table) -> pa.Table:
-    """Bronze rows without the raw message, which few need; and without unknown fields where the row is rejected."""
+    """Bronze rows without the raw message, which few rows need, and without unknown fields if the row is rejected."""
     rows = with_columns(rows.drop([name for name in _RAW_COLUMNS if name in rows.column_names]), BRONZE.schema)
     extra = rows["_extra"]
     if extra.null_count == len(extra):
         return rows
     valid = pc.equal(pc.list_value_length(rows["motifs"]), 0).to_pylist()
-    # by Python, because take and if_else would keep as much memory as all the texts have
+    # in Python, because take and if_else would allocate as much memory as all texts together
     kept = [text if wanted else None for text, wanted in zip(extra.to_pylist(), valid, strict=True)]
     return _replaced(rows, "_extra", pa.array(kept, pa.string()))
 

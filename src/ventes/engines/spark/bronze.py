@@ -1,8 +1,8 @@
 """The Bronze job on Spark: Kafka → verdict → Bronze, by Structured Streaming.
 
-The story of a run: start Spark, take the writer lock in the JVM, ask source.resume where reading goes on, start the
-query there, and watch it. A query that fails is started again from the table, with back-off; a topic that changed ends
-the job.
+The steps of a run: start Spark, take the writer lock in the JVM, get the offsets from source.resume, start the query
+there, and watch it. A query that fails is started again from the table's position, with back-off; a topic that changed
+ends the job.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from ventes.lake.writer_lock import lock_path
 from ventes.runtime.durations import in_words
 
 LOOK_SECONDS = 0.2
-"""How often the query and the stop signal are looked at."""
+"""Seconds between two checks of the query and the stop signal."""
 ASK_SECONDS = 3.0
-"""How often the broker is asked whether it and the topic are still the same."""
+"""Seconds between two checks that broker and topic are still the same."""
 STOP_SECONDS = 6.0
-"""How long a running batch may take to finish after SIGTERM; then it is broken off, and run again at the next start."""
+"""Seconds a running batch may take after SIGTERM; then it is aborted, and run again at the next start."""
 STUCK_SECONDS = 1800.0
-"""A query that is longer than this in one batch is given up, with its JVM."""
+"""If one batch takes longer than this, the query and its JVM are ended."""
 HEALTHY_SECONDS = 60.0
-"""After a query that ran this long the back-off begins anew."""
+"""After a query that ran this long the back-off is reset."""
 
 
 def run(settings: Settings) -> int:
@@ -63,7 +63,7 @@ def _body(job: Job) -> None:
         try:
             job.reporter.update(children=[session.jvm_pid])
             lock = JvmLock(session.jvm, lock_path(settings, "bronze"))
-            lock.acquire()  # until the JVM is gone: it may still commit after Python has ended
+            lock.acquire()  # until the JVM has ended: it may still commit after Python has ended
             for remark in session.remarks:
                 job.log.warning("this Spark was started otherwise: %s", remark)
             Bronze(job, session, admin, lock.require).run()
@@ -72,7 +72,7 @@ def _body(job: Job) -> None:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Comparison:
     """Topic, checkpoint and table, compared."""
 
     topic: source.Topic
@@ -84,17 +84,17 @@ class Standing:
         return source.lag(self.topic, self.resume.offsets)
 
 
-def compare(settings: Settings, bronze: Log, admin: kafka.Admin) -> Standing:
-    """Where the job stands. Raises BrokerUnavailable, or SourceChanged where a person must decide."""
+def compare(settings: Settings, bronze: Log, admin: kafka.Admin) -> Comparison:
+    """Topic, checkpoint and table, compared. Raises BrokerUnavailable, or SourceChanged if a user must decide."""
     newest = checkpoint.newest(settings.checkpoints / "bronze", settings.kafka.topic)
     gaps = accepted_gaps.read(settings.lake)
     table, seen = of_bronze(bronze), checkpoint.seen(newest)
     topic = source.confirmed(settings, admin, table, gaps, seen)
-    return Standing(topic, newest, source.resume(topic, table, gaps, datetime.now(timezone.utc), seen))
+    return Comparison(topic, newest, source.resume(topic, table, gaps, datetime.now(timezone.utc), seen))
 
 
 class Bronze:
-    """The loop around the query."""
+    """The loop that runs the query."""
 
     def __init__(self, job: Job, session: Session, admin: kafka.Admin, require_lock: Callable[[], None]) -> None:
         self._job = job
@@ -108,10 +108,10 @@ class Bronze:
         self._tables = OpenTables(job.settings)
         self._epochs = job.settings.checkpoints / "bronze"
         self._failed_at: Mapping[int, int] | None = None
-        """Where the last query that failed would have gone on."""
+        """The offsets at which the last failed query would have continued."""
 
     def run(self) -> None:
-        """Until stopped. Raises VentesError for what a person must mend."""
+        """Run until stopped. Raises VentesError for errors that a user must fix."""
         pause = first = self._settings.supervisor.backoff_seconds
         while not self._stopper.stopping:
             began = time.monotonic()
@@ -122,59 +122,59 @@ class Bronze:
                 pause = first
             except BrokerUnavailable as error:
                 self._job.wait_for(str(error))
-                pause = first  # waiting for a broker is no failure of ours: ask again soon
+                pause = first  # waiting for a broker is not a failure: ask again soon
             except (PySparkException, Py4JError, OSError) as error:
-                if not self._session.usable:  # only a new process gets a new one
+                if not self._session.usable:  # only a new process can start a new JVM
                     raise Crashed(self._session.exit_reason) from None
                 if damaged := damage.of_error(error.__cause__ or error):
                     raise damaged from None
                 reason = _first_line(error.__cause__ or error)
                 self._reporter.error(reason)
                 self._job.wait_for(f"the query failed: {reason}; it starts again by itself")
-                self._pass_obstacle()
+                self._read_failing_messages()
             if time.monotonic() - began > HEALTHY_SECONDS:
                 pause = first
             self._stopper.wait(pause)
             pause = min(2 * pause, self._settings.supervisor.backoff_max_seconds)
 
-    def _pass_obstacle(self) -> None:
-        """Where the query failed twice at the same place, read that place without Spark.
+    def _read_failing_messages(self) -> None:
+        """If the query failed twice at the same offsets, read these messages without Spark.
 
-        Spark's Kafka source ends at a message that it cannot represent (a record time in nanoseconds overflows), for
-        ever: no message may do that. What is committed here makes the next query begin behind it.
+        Spark's Kafka source fails at a message that it cannot represent (a record time that overflows in nanoseconds),
+        on each attempt. After the commit made here the next query begins after that message.
         """
         try:
-            standing = compare(self._settings, self._tables.ensure(BRONZE), self._admin)
+            comparison = compare(self._settings, self._tables.ensure(BRONZE), self._admin)
         except BrokerUnavailable:
             return
-        again = standing.resume.offsets == self._failed_at
-        self._failed_at = standing.resume.offsets
-        if again and standing.newest is not None and standing.lag:
-            end = standing.newest.end or {number: high for number, (_, high) in standing.topic.ranges.items()}
+        again = comparison.resume.offsets == self._failed_at
+        self._failed_at = comparison.resume.offsets
+        if again and comparison.newest is not None and comparison.lag:
+            end = comparison.newest.end or {number: high for number, (_, high) in comparison.topic.ranges.items()}
             self._log.warning("reading the messages that the query fails at without Spark")
-            with contextlib.suppress(BrokerUnavailable, Interrupted):  # the next query says so
-                read_range(self._job, self._tables.log(BRONZE), standing.resume, self._admin, end, self._require_lock)
+            with contextlib.suppress(BrokerUnavailable, Interrupted):  # the next query reports it
+                read_range(self._job, self._tables.log(BRONZE), comparison.resume, self._admin, end, self._require_lock)
 
     def _run_query(self) -> None:
-        """Decide where to go on, run the query until it fails or the process shall stop."""
+        """Decide where to continue, run the query until it fails or a stop is requested."""
         bronze = self._tables.ensure(BRONZE)
         settle(bronze, self._log)
-        standing = compare(self._settings, bronze, self._admin)
-        resume = standing.resume
+        comparison = compare(self._settings, bronze, self._admin)
+        resume = comparison.resume
         accepted_gaps.record(self._settings.lake, resume.unrecorded)
-        epoch = self._enter(checkpoint.decide(self._epochs, standing.newest, resume))
+        epoch = self._prepare_epoch(checkpoint.decide(self._epochs, comparison.newest, resume))
         (maintenance,) = self._tables.maintenance([BRONZE])
         with contextlib.closing(maintenance):
             batches = MicroBatches(self._job, self._admin, self._require_lock, resume, epoch, bronze, maintenance)
             query = self._start(batches, resume, epoch)
             try:
-                self._job.go_on(lag=standing.lag)
+                self._job.go_on(lag=comparison.lag)
                 self._watch(query, batches, resume)
             finally:
                 query.stop()
                 batches.close()
 
-    def _enter(self, decision: checkpoint.Continue | checkpoint.NewEpoch) -> Path:
+    def _prepare_epoch(self, decision: checkpoint.Continue | checkpoint.NewEpoch) -> Path:
         if isinstance(decision, checkpoint.NewEpoch):
             checkpoint.begin(decision)
             offsets = ", ".join(f"{partition}:{offset}" for partition, offset in decision.offsets.items())
@@ -195,7 +195,7 @@ class Bronze:
         )
 
     def _watch(self, query: StreamingQuery, batches: MicroBatches, resume: source.Resume) -> None:
-        """Return when the process shall stop or the topic is another; raise what ended the query."""
+        """Return when a stop is requested or the topic has changed; raise the error that ended the query."""
         asked = time.monotonic()
         turned, batch = asked, batches.begun
         while query.isActive:
@@ -208,11 +208,11 @@ class Bronze:
                 raise Crashed(f"Spark has not come to the end of a batch for {in_words(STUCK_SECONDS)}")
             if time.monotonic() - asked >= ASK_SECONDS:
                 asked = time.monotonic()
-                if not self._still(batches, resume):
+                if not self._report_lag_and_check_topic(batches, resume):
                     return
         if isinstance(batches.failure, Stopping):
             return
-        # Interrupted, BrokerUnavailable, or what a person must mend
+        # Interrupted, BrokerUnavailable, or an error that a user must fix
         if isinstance(batches.failure, VentesError):
             raise batches.failure
         error = query.exception()
@@ -220,14 +220,14 @@ class Bronze:
             raise error from batches.failure
 
     def _finish(self, query: StreamingQuery) -> None:
-        """Let the running batch commit in table and checkpoint."""
+        """Wait until the running batch is committed in table and checkpoint."""
         self._reporter.update(phase="stopping", reason=self._stopper.signal or "")
         until = time.monotonic() + STOP_SECONDS
         while query.isActive and query.status["isTriggerActive"] and time.monotonic() < until:
             time.sleep(LOOK_SECONDS / 2)
 
-    def _still(self, batches: MicroBatches, resume: source.Resume) -> bool:
-        """Tell the heartbeat how far behind the job is; False if the topic is not the same any more."""
+    def _report_lag_and_check_topic(self, batches: MicroBatches, resume: source.Resume) -> bool:
+        """Write the lag to the heartbeat; False if the topic is not the same any more."""
         try:
             topic = source.read_topic(self._settings, self._admin)
         except BrokerUnavailable as error:
@@ -238,9 +238,9 @@ class Bronze:
 
 
 def _first_line(error: BaseException) -> str:
-    """What happened, without the stack traces that Spark and py4j quote in their messages.
+    """The message of the error, without the stack traces that Spark and py4j include.
 
-    An exception that only says that another thread failed gives way to the last that it was caused by.
+    For an exception that only reports that another thread failed, its last cause is used.
     """
     lines = [line.strip(" :") for line in str(error).splitlines()]
     told = [line for line in lines if line and not line.startswith("An error occurred while calling")]

@@ -1,9 +1,9 @@
-"""Kafka messages → Bronze's Parquet files, made by Spark's Python workers where they read.
+"""Kafka messages → Bronze's Parquet files, written by Spark's Python workers.
 
-Spark reads the topic in tasks and keeps the books; each task judges its messages with the same code as the embedded
-engine (judging/judge_batch.py, DuckDB) and writes them; the driver commits what all tasks wrote. Measured with
-500,000 sales on 2 cores, Kafka's source included: 11 µs of CPU a message so; with the verdict in Spark SQL and Delta's
-own writer 26 µs, and 40 in a fresh JVM, which compiles all of that code anew.
+Spark reads the topic in tasks and keeps the offsets; each task judges its messages with the same code as the embedded
+engine (judging/judge_batch.py, DuckDB) and writes them; the driver commits the files of all tasks. Measured with
+500,000 sales on 2 cores, including Kafka's source: 11 µs of CPU per message; with the verdict in Spark SQL and Delta's
+own writer 26 µs, and 40 µs in a new JVM, which must compile that code first.
 
 A task that fails or runs twice leaves at most files that no commit names; they are vacuumed later.
 """
@@ -29,16 +29,16 @@ from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
 
 JUDGE_ROWS, JUDGE_BYTES = 16_384, 8_000_000
-"""Messages judged at a time; more was no faster."""
+"""Messages judged at a time; larger values were not faster."""
 _BROKERS_TIME = "CASE WHEN timestampType = 1 THEN timestamp END"  # 1: LogAppendTime
 _NO_HEADERS = "CAST(NULL AS ARRAY<STRUCT<key: STRING, value: BINARY>>)"
 
 
 def write(messages: DataFrame, topic_id: str, settings: Settings, ingested_at: datetime) -> list[DataFile]:
-    """Write the messages as Bronze rows; the files, durable and named by no commit yet.
+    """Write the messages as Bronze rows; returns the files, durable and not committed yet.
 
     `messages` has the columns of Spark's Kafka source: key, value, partition, offset, timestamp, and headers if they
-    were asked for. `ingested_at` (aware) becomes date_ingestion. Workers see the lake under the same path.
+    were asked for. `ingested_at` (aware) becomes date_ingestion. Workers must have the lake at the same path.
     """
     task = partial(_write_part, settings, ingested_at)
     return write_files.named(as_raw(messages, topic_id).mapInArrow(task, write_files.NAMED).collect())
@@ -55,8 +55,8 @@ def as_raw(messages: DataFrame, topic_id: str) -> DataFrame:
 def _write_part(
     settings: Settings, ingested_at: datetime, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """One task: its messages in, the names and statistics of its files out."""
-    with connect(settings.embedded.memory_mb, threads=1) as con:  # the other cores have tasks of their own
+    """One task: writes its messages, returns the names and statistics of its files."""
+    with connect(settings.embedded.memory_mb, threads=1) as con:  # one thread: each other core runs its own task
         messages = gathered((pa.Table.from_batches([batch]) for batch in batches), JUDGE_BYTES, JUDGE_ROWS)
         rows = gathered((judge_batch(con, raw.cast(RAW), settings, ingested_at) for raw in messages), FILE_BYTES)
         yield write_files.written(data_files.write(settings.bronze, BRONZE, some) for some in rows)

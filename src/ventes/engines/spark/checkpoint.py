@@ -1,8 +1,8 @@
-"""What a Structured Streaming checkpoint says, and whether the Bronze query may go on from it.
+"""Reads a Structured Streaming checkpoint, and decides whether the Bronze query may continue from it.
 
-The checkpoint is a cache of Bronze's position, in epochs: <lake>/checkpoints/bronze/epoch-NNNN/. A query goes on in the
-newest epoch only if that agrees exactly with the table; otherwise a new epoch starts from the table's position, which
-loses and doubles nothing. Nothing here writes, except `begin` and `retire`.
+The checkpoint is a cache of Bronze's position, in epochs: <lake>/checkpoints/bronze/epoch-NNNN/. A query continues the
+newest epoch only if that agrees exactly with the table; otherwise a new epoch starts from the table's position, so
+nothing is lost or read twice. Only `begin` and `retire` write.
 
 Layout of an epoch, as Spark writes it: metadata (the query's id), sources/0/0 (first offsets), offsets/N (end of the
 planned batch N, written before it runs), commits/N (written after it). epoch.json is ours.
@@ -22,7 +22,7 @@ from ventes.engines.source import Resume
 from ventes.errors import LakeDamaged
 
 Offsets = Mapping[int, int]
-"""partition → next offset, as Spark counts: the end of a batch is exclusive."""
+"""partition → next offset, as in Spark: the end of a batch is exclusive."""
 
 OURS = "epoch.json"
 _EPOCH = re.compile(r"epoch-(\d{4,})")
@@ -30,7 +30,7 @@ _EPOCH = re.compile(r"epoch-(\d{4,})")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One epoch as it stands on the disk."""
+    """One epoch as it is on disk."""
 
     path: Path
     query_id: str = ""
@@ -40,11 +40,11 @@ class Checkpoint:
     """The newest batch whose offsets are written; None if no batch was ever planned."""
     committed: int | None = None
     start: Offsets | None = None
-    """Where the planned batch starts (with none planned: where the first would)."""
+    """Start offsets of the planned batch (if none is planned: of the first one)."""
     end: Offsets | None = None
-    """Where the planned batch ends."""
+    """End offsets of the planned batch."""
     damage: tuple[str, ...] = ()
-    """Why Spark could not start from it; empty if it could."""
+    """Why Spark cannot start from it; empty if it can."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Continue:
 
     path: Path
     replays: int | None
-    """The batch Spark runs again: planned but not committed in the checkpoint. Bronze may hold it already."""
+    """The batch that Spark repeats: planned but not committed in the checkpoint. Bronze may have it already."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def newest(folder: Path, topic: str) -> Checkpoint | None:
 
 
 def read(path: Path, topic: str) -> Checkpoint:
-    """Read one epoch of a query on `topic`. Never raises on what it finds: it is listed in `damage`."""
+    """Read one epoch of a query on `topic`. Never raises: problems are listed in `damage`."""
     damage: list[str] = []
     ours = _json(path / OURS, damage)
     # Spark creates `metadata` with the query; an epoch that has batches but no id is not continued.
@@ -112,7 +112,7 @@ def read(path: Path, topic: str) -> Checkpoint:
 
 
 def query_id(path: Path) -> str:
-    """The id of the query that runs in an epoch. Raises LakeDamaged if Spark's metadata file does not say."""
+    """The id of the query that runs in an epoch. Raises LakeDamaged if Spark's metadata file has none."""
     damage: list[str] = []
     found = str(_json(path / "metadata", damage).get("id", ""))
     if not found:
@@ -121,7 +121,7 @@ def query_id(path: Path) -> str:
 
 
 def batch_offsets(path: Path, topic: str, batch: int) -> Offsets:
-    """Where batch `batch` ends, as planned. Raises LakeDamaged if the checkpoint does not say."""
+    """The planned end offsets of batch `batch`. Raises LakeDamaged if the checkpoint has none."""
     damage: list[str] = []
     found = _offsets(path / "offsets" / str(batch), topic, damage)
     if found is None:
@@ -156,7 +156,7 @@ def _bytes(path: Path, damage: list[str]) -> bytes | None:
 
 
 def _checksum_agrees(path: Path, content: bytes) -> bool:
-    """Hadoop refuses a file whose .name.crc disagrees: "crc\\0", chunk size, one CRC-32 a chunk. None is fine."""
+    """Hadoop refuses a file unlike its .name.crc: "crc\0", chunk size, CRC-32 per chunk. True without one."""
     try:
         crc = path.with_name(f".{path.name}.crc").read_bytes()
     except OSError:
@@ -213,16 +213,16 @@ def _offsets(path: Path, topic: str, damage: list[str]) -> Offsets | None:
 
 
 def seen(checkpoint: Checkpoint | None) -> dict[tuple[str, int], int]:
-    """How far the topic is known to have reached, for `source.resume`: the end of the planned batch."""
+    """Offsets that the topic has reached, for `source.resume`: the end of the planned batch."""
     if checkpoint is None or checkpoint.damage or not checkpoint.end:
         return {}
     return {(checkpoint.topic_id, partition): offset for partition, offset in checkpoint.end.items()}
 
 
 def decide(folder: Path, checkpoint: Checkpoint | None, resume: Resume) -> Continue | NewEpoch:
-    """Go on in the newest epoch, or begin one.
+    """Continue the newest epoch, or begin a new one.
 
-    `resume` is where the table says reading goes on; `source.resume` has already refused a topic that changed.
+    `resume`: where reading continues according to the table; `source.resume` has already refused a changed topic.
     """
     why = _disagreement(checkpoint, resume)
     if checkpoint is not None and not why:
@@ -230,7 +230,7 @@ def decide(folder: Path, checkpoint: Checkpoint | None, resume: Resume) -> Conti
         return Continue(checkpoint.path, replays)
     number = _number(epochs(folder)[-1]) + 1 if epochs(folder) else 1
     if checkpoint is not None and checkpoint.planned is None and checkpoint.committed is None:
-        number -= 1  # it never planned a batch, so it holds nothing: `begin` puts the new one in its place
+        number -= 1  # it never planned a batch, so nothing is lost: `begin` replaces it
     return NewEpoch(folder / f"epoch-{number:04d}", resume.topic_id, dict(resume.offsets), why)
 
 
@@ -246,9 +246,9 @@ def _disagreement(checkpoint: Checkpoint | None, resume: Resume) -> str:
         agrees = _agree(checkpoint.start, resume.offsets)
         return "" if agrees else f"{checkpoint.path.name} never ran, and would not start where Bronze ends"
     if _agree(checkpoint.end, resume.offsets):
-        return ""  # Bronze holds all that was planned; a missing commit is a crash between sink and checkpoint
+        return ""  # Bronze has all planned offsets; a missing commit is a crash between sink and checkpoint
     if checkpoint.planned != checkpoint.committed and _agree(checkpoint.start, resume.offsets):
-        return ""  # planned, not in Bronze: Spark runs the batch again
+        return ""  # planned, not in Bronze: Spark repeats the batch
     return (
         f"{checkpoint.path.name} stands at {_show(checkpoint.end)}, Bronze at {_show(resume.offsets)}: "
         "another engine wrote, or one of them was restored"
@@ -256,7 +256,7 @@ def _disagreement(checkpoint: Checkpoint | None, resume: Resume) -> str:
 
 
 def _agree(checkpoint: Offsets | None, table: Offsets) -> bool:
-    """Equal, but for partitions added since: a running query reads those from 0 by itself."""
+    """Whether they are equal, except for partitions added since: a running query reads those from offset 0."""
     if checkpoint is None or not set(checkpoint) <= set(table):
         return False
     return all(table[p] == checkpoint.get(p, 0) for p in table)
@@ -270,7 +270,7 @@ def _show(offsets: Offsets | None) -> str:
 
 
 def begin(epoch: NewEpoch) -> None:
-    """Create the folder of a new epoch with our note of what it reads and why it exists."""
+    """Create the folder of a new epoch, with epoch.json: its topic, and the reason for it."""
     if epoch.path.exists():
         shutil.rmtree(epoch.path)
     epoch.path.mkdir(parents=True)

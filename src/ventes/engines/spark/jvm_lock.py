@@ -1,7 +1,7 @@
-"""The writer lock, held by the JVM: it commits, and outlives a killed Python driver by up to 2.5 seconds.
+"""The writer lock, held by the JVM: it commits, and runs up to 2.5 s longer than a killed Python driver.
 
-The same POSIX lock as lake.writer_lock.WriterLock, so each engine keeps the other out; the kernel frees it with the
-JVM.
+The same POSIX lock as lake.writer_lock.WriterLock, so the engines exclude each other; the kernel releases it when the
+JVM ends.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ventes.lake import writer_lock
 class JvmLock:
     """The right to commit, taken in Spark's JVM.
 
-    Keep the object as long as the lock is needed: once Python forgets it, py4j lets go of the file, Java's collector
-    closes it, and the lock is gone.
+    Keep the object as long as the lock is needed: when Python frees it, py4j releases the file object, Java's garbage
+    collector closes the file, and the lock is lost.
     """
 
     def __init__(self, jvm: Any, path: Path) -> None:

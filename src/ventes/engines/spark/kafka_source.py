@@ -10,8 +10,8 @@ from ventes.config import Settings
 from ventes.errors import ConfigError
 
 ROWS_A_TASK = 50_000
-"""A backlog is cut into tasks of this many messages, so that one Kafka partition keeps all cores busy (73k → 107k
-messages/s on 2 cores), while a small batch stays one task. Unlike minPartitions, which cuts the smallest batch too."""
+"""A backlog is split into tasks of this many messages, so that one Kafka partition uses all cores (73k → 107k
+messages/s on 2 cores), while a small batch stays one task. minPartitions would split the smallest batch too."""
 
 
 def options(settings: Settings, offsets: Mapping[int, int]) -> dict[str, str]:
@@ -26,13 +26,13 @@ def options(settings: Settings, offsets: Mapping[int, int]) -> dict[str, str]:
         "startingOffsets": json.dumps(starting),
         "failOnDataLoss": "true",
         "includeHeaders": "true",
-        # What a transaction took back was never said; the embedded engine and `verify` read alike.
+        # Aborted messages are not read; the embedded engine and `verify` read the same way.
         "kafka.isolation.level": "read_committed",
         "maxOffsetsPerTrigger": str(settings.spark.max_rows_per_batch),
         "maxRecordsPerPartition": str(min(ROWS_A_TASK, settings.spark.max_rows_per_batch)),
-        # The default, 500 ms, is waited out at the end of each small batch.
+        # With the default, 500 ms, each small batch would wait that long at its end.
         "kafka.fetch.max.wait.ms": "20",
-        # A silent broker fails the query after this long; it is started again from the table.
+        # Without an answer of the broker the query fails after this time; it is started again from the table.
         "kafka.default.api.timeout.ms": "20000",
         "kafka.request.timeout.ms": "10000",
         "kafka.reconnect.backoff.max.ms": "1000",
@@ -42,7 +42,7 @@ def options(settings: Settings, offsets: Mapping[int, int]) -> dict[str, str]:
 
 
 def java_security(security: Mapping[str, str]) -> dict[str, str]:
-    """librdkafka's security settings as Java's Kafka client spells them. Files are PEM.
+    """librdkafka's security settings with the names of Java's Kafka client. Files are PEM.
 
     Raises ConfigError for a mechanism that has no user and password, or a file that cannot be read.
     """

@@ -1,4 +1,4 @@
-"""What one micro-batch of the Bronze query does: check the topic, judge the messages, append them, say so."""
+"""One micro-batch of the Bronze query: check the topic, judge the messages, append them, report."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from ventes.runtime import disk
 from ventes.runtime.failpoints import failpoint
 
 DISK_SECONDS = 2.0
-"""How often a full disk is looked at again."""
+"""Seconds between two checks of a full disk."""
 
 
 class Stopping(Exception):
-    """The process shall end: a batch that has not begun its work does not begin it."""
+    """A stop was requested: a batch that has not begun its work does not begin it."""
 
 
 class MicroBatches:
-    """The function that foreachBatch calls for one query: epoch, topic and table stay the same."""
+    """The function that foreachBatch calls, for one query with its epoch, topic and table."""
 
     def __init__(
         self,
@@ -63,11 +63,11 @@ class MicroBatches:
         self._database = connect(job.settings.embedded.memory_mb)
         self._app_id = ""
         self.following: Mapping[int, int] = resume.offsets
-        """partition → first offset that Bronze does not hold."""
+        """partition → first offset that Bronze does not have."""
         self.begun = 0
         """Batches that have begun."""
         self.failure: Exception | None = None
-        """What ended the query, if it was this: Spark's own exception only quotes it."""
+        """The exception raised here that ended the query: Spark's own exception only quotes its text."""
 
     def close(self) -> None:
         self._database.close()
@@ -84,17 +84,18 @@ class MicroBatches:
         began = time.monotonic()
         self._wait_for_disk()
         if self._bronze.edited:
-            raise Interrupted(f"somebody else changed {self._bronze.path}")
+            raise Interrupted(f"another program changed {self._bronze.path}")
         planned = checkpoint.batch_offsets(self._epoch, self._settings.kafka.topic, batch)
         if planned == self.following:
-            return  # Spark begins an epoch with a batch, even of nothing
+            return  # Spark begins an epoch with a batch, even an empty one
         self._reporter.begin_work()
         messages = sum(end - self.following.get(partition, 0) for partition, end in planned.items())
         made: Sequence[DataFile] = ()
         if not commit.has(self._bronze, self._transaction(), batch):
             made = self._files(frame, messages)
             failpoint("bronze.before_commit")
-            self._same_topic(self._admin.topic_id())  # asked after the reading: it vouches for all that was read
+            # asked after the reading: the same topic id proves that all messages came from this topic
+            self._same_topic(self._admin.topic_id())
             self._require_lock()
             read = positions.as_transactions(
                 self._resume.topic_id, {number: end - 1 for number, end in planned.items() if end > 0}
@@ -102,14 +103,15 @@ class MicroBatches:
             commit.append_files(self._bronze, made, {self._transaction(): batch, **read})
             failpoint("bronze.after_commit")
         self.following = planned
-        lag = self._look_after()
+        lag = self._lag()
         self._report(batch, made, time.monotonic() - began, lag)
-        self._maintenance.run_due()  # also in a backlog: its commits are few and of many files
-        if batch > 0:  # a batch of this epoch is committed in table and checkpoint: older epochs are history
+        self._maintenance.run_due()  # also during a backlog: its commits are few and have many files
+        # a batch of this epoch is committed in table and checkpoint: older epochs are not needed any more
+        if batch > 0:
             checkpoint.retire(self._epoch.parent, self._epoch)
 
     def _files(self, frame: DataFrame, messages: int) -> list[DataFile]:
-        """Bronze's rows, in files. Workers give the same verdicts as the driver, but cost 0.2 s for ten messages."""
+        """Bronze's rows, in files. Workers give the same verdicts as the driver, but take 0.2 s for ten messages."""
         now, topic_id = datetime.now(timezone.utc), self._resume.topic_id
         few = collect(bronze_files.as_raw(frame, topic_id), RAW) if messages <= FEW else None
         if few is None:
@@ -118,7 +120,7 @@ class MicroBatches:
         return data_files.write(self._settings.bronze, BRONZE, rows)
 
     def _transaction(self) -> str:
-        """The application id of this query's commits: Spark's query id stands in the checkpoint once it runs."""
+        """The application id of this query's commits: Spark's query id is in the checkpoint once it runs."""
         if not self._app_id:
             self._app_id = f"ventes-bronze:{checkpoint.query_id(self._epoch)}"
         return self._app_id
@@ -132,12 +134,12 @@ class MicroBatches:
         if self._stopper.stopping:
             raise Stopping
 
-    def _look_after(self) -> int | None:
-        """The messages still to read, or None while the broker does not answer."""
+    def _lag(self) -> int | None:
+        """The lag in messages, or None while the broker does not answer."""
         try:
             topic = source.read_topic(self._settings, self._admin)
         except BrokerUnavailable:
-            return None  # the next batch, or the idle watch, says so
+            return None  # the next batch, or the check while idle, reports it
         self._same_topic(topic.kafka_id)
         return source.lag(topic, self.following)
 

@@ -1,7 +1,7 @@
-"""One SparkSession a job: the JVM with its flags and files, and every setting with its reason.
+"""One SparkSession per job: the JVM with its flags and files, and every setting with its reason.
 
-Started by us, the JVM is ours alone: local addresses, own temporary files under <state>/spark/<job>-<pid>/, own log.
-Under `spark-submit` it exists already: what it was given wins, and `Session.remarks` says what differs.
+If this module starts the JVM, it has local addresses, its own temporary files in <state>/spark/<job>-<pid>/ and its own
+log. Under `spark-submit` it exists already: its settings have precedence, and `Session.remarks` lists the differences.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from ventes.runtime.files import write_atomically
 
 HERE = Path(__file__).resolve().parent
 
-# Both of Java's compilers, always: on C1 alone a caught-up job that met 200,000 messages took 18,800 a second through
-# Bronze and 13,300 through Silver; with both 51,700 and 30,400 (bench/compare.py, 2 cores). C1 alone is warm sooner.
+# Both of Java's compilers: with C1 alone a job that received 200,000 messages processed 18,800 per second in Bronze and
+# 13,300 in Silver; with both 51,700 and 30,400 (bench/compare.py, 2 cores). C1 alone is fast sooner after the start.
 _COMPILERS = (
-    # C2 only for what is ten times as hot as usual: it then competes less with the work for the same cores.
+    # C2 only for methods that are called ten times more often than its default: it then uses less of the same cores.
     "-XX:Tier4InvocationThreshold=50000",
     "-XX:Tier4MinInvocationThreshold=6000",
     "-XX:Tier4CompileThreshold=150000",
@@ -49,12 +49,12 @@ _COMPILERS = (
 
 @dataclass
 class Session:
-    """A running SparkSession and what a job must know about its JVM."""
+    """A running SparkSession and its JVM."""
 
     spark: SparkSession
     jvm_pid: int
     remarks: tuple[str, ...]
-    """Settings that an existing session has otherwise than we would; empty if the session is ours."""
+    """Settings of an existing session that differ from ours; empty if this process started the session."""
     scratch: Path
 
     @property
@@ -63,7 +63,7 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        """Whether the JVM is there: without it nothing here can work again."""
+        """Whether the JVM runs: without it this session cannot be used again."""
         try:
             return bool(psutil.Process(self.jvm_pid).status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
@@ -71,7 +71,7 @@ class Session:
 
     @property
     def usable(self) -> bool:
-        """Whether Spark still takes work: its JVM lives, and a cluster has not thrown the application out."""
+        """Whether Spark still accepts work: its JVM runs, and the cluster has not removed the application."""
         try:
             return self.alive and not self.spark.sparkContext._jsc.sc().isStopped()
         except (Py4JError, OSError):
@@ -79,12 +79,12 @@ class Session:
 
     @property
     def exit_reason(self) -> str:
-        """Why `usable` is False, in words."""
-        what = "was thrown out by its cluster" if self.alive else "died"
+        """Why `usable` is False."""
+        what = "was removed by its cluster" if self.alive else "has ended"
         return f"Spark (JVM pid {self.jvm_pid}) {what}"
 
     def close(self, seconds: float = 3.0) -> None:
-        """Stop Spark and wait until its JVM is gone, so that its files and lock are free; killed after `seconds`."""
+        """Stop Spark and wait until its JVM has ended, which releases its files and lock; killed after `seconds`."""
         gateway = SparkContext._gateway
         process = getattr(gateway, "proc", None)
         if self.alive:
@@ -104,18 +104,18 @@ class Session:
 
 
 def configuration(settings: Settings, job: str, scratch: Path) -> dict[str, str]:
-    """Every Spark setting of a job ("bronze", "silver"), our defaults first, the person's [spark.conf] last."""
+    """Every Spark setting of a job ("bronze", "silver"): our defaults, overridden by the user's [spark.conf]."""
     jars = settings.jars / "spark"
     conf = {
         "spark.master": settings.spark.master,
         "spark.app.name": f"ventes-{job}",
         "spark.driver.memory": settings.spark.driver_memory,
         "spark.driver.extraJavaOptions": " ".join(map(_quoted, jvm_options(settings, job, scratch))),
-        # On the JVM's own class path, not spark.jars: only there does the class-data archive cover them.
+        # On the JVM's class path, not in spark.jars: the class-data archive covers only the class path.
         "spark.driver.extraClassPath": str(jars / "*"),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        # Nothing listens beyond this machine.
+        # Listen on this machine only.
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
@@ -124,14 +124,14 @@ def configuration(settings: Settings, job: str, scratch: Path) -> dict[str, str]
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
-        # Two cores' worth of data: 200 shuffle tasks and a 50-task Delta snapshot would be most of a batch.
+        # For two cores: 200 shuffle tasks and a 50-task Delta snapshot would be most of a batch's time.
         "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "1",
-        # A checkpoint is a cache of Bronze's position: a short tail of it is enough.
+        # A checkpoint is a cache of Bronze's position: few batches of it are enough.
         "spark.sql.streaming.minBatchesToRetain": "10",
-        # SIGTERM leaves ten seconds; a query that hangs is left behind with its JVM.
+        # After SIGTERM the job has ten seconds; a query that hangs is abandoned with its JVM.
         "spark.sql.streaming.stopTimeout": "3s",
-        # Batch after batch for months: keep no history of what has run.
+        # A job runs for months: keep no history of finished batches.
         "spark.sql.streaming.numRecentProgressUpdates": "2",
         "spark.ui.retainedJobs": "20",
         "spark.ui.retainedStages": "20",
@@ -139,18 +139,18 @@ def configuration(settings: Settings, job: str, scratch: Path) -> dict[str, str]
         "spark.sql.ui.retainedExecutions": "10",
         "spark.ui.retainedDeadExecutors": "2",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        # Messages travel to Python in these portions. Java fills larger ones several times slower: 170k messages/s
+        # Rows per Arrow batch to Python. Java fills larger batches several times slower: 170k messages/s
         # with 1,024, 150k with 4,096, 50k with 20,480; and 1,000 messages of 5 MB would not fit.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1024",
         "spark.sql.execution.arrow.maxBytesPerBatch": str(16 * 1024 * 1024),
-        # Few rows are collected (frames.py), unless they are larger than this together.
+        # Few rows are collected (frames.py), unless their total size is larger than this.
         "spark.driver.maxResultSize": "64m",
         # Secrets of [kafka.security] are source options: keep them out of plans and logs.
         "spark.redaction.regex": "(?i)secret|pass|token|credential|(access|account|api)[.]?key|jaas|keystore",
         "spark.sql.redaction.options.regex": "(?i)secret|pass|token|credential|jaas|keystore",
     }
     if settings.spark.master.startswith("local"):
-        conf["spark.authenticate"] = "true"  # Spark makes the secret; on a cluster it must be given in [spark.conf]
+        conf["spark.authenticate"] = "true"  # Spark creates the secret; on a cluster it must be set in [spark.conf]
     else:
         conf["spark.jars"] = ",".join(str(jar) for jar in sorted(jars.glob("*.jar")))
     given = settings.spark.further_conf()
@@ -163,12 +163,12 @@ def jvm_options(settings: Settings, job: str, scratch: Path) -> tuple[str, ...]:
     """Flags of the driver's JVM."""
     log = settings.state / "log" / f"spark-{job}.log"
     return (
-        # One collector thread: on two shared cores parallel collectors wait for each other.
+        # One garbage collector thread: on two shared cores parallel collectors wait for each other.
         "-XX:+UseSerialGC",
-        # Generated code fills the default cache, and then compiling stops for good.
+        # Generated code fills the default code cache, and then the JIT compiler stops permanently.
         "-XX:ReservedCodeCacheSize=240m",
         *_COMPILERS,
-        # Mapped classes instead of parsed ones: half the time, and half the CPU, from start to the first commit.
+        # Classes mapped from the archive: half the time, and half the CPU, from start to the first commit.
         *class_archive.use(settings.jars, java.find_java(settings), "spark"),
         *child_environment.JVM_OPTIONS,
         "-Duser.timezone=UTC",
@@ -186,7 +186,7 @@ def open_session(settings: Settings, job: str) -> Session:
 
     Raises InstallError if the jars or Java are missing, ConfigError for a [spark.conf] that Spark refuses.
     """
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs what it raises too
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it also logs the exceptions that it raises
     scratch = _scratch(settings, job)
     wanted = configuration(settings, job, scratch)
     if SparkContext._active_spark_context is not None or "PYSPARK_GATEWAY_PORT" in os.environ:
@@ -210,12 +210,12 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
     child_environment.allow_open_files()
     child_environment.require_user()
     os.environ.update(java.find_java(settings).environment())
-    os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)  # whatever other Spark this machine has
+    os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)  # not another Spark of this machine
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     # Python workers import this package, installed or not.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT / "src"), os.environ.get("PYTHONPATH"))))
-    # Spark's conf folder stands on the class path, where a class-data archive allows only an empty one. The defaults
-    # for spark-submit by hand are not for the jobs anyway.
+    # Spark's conf folder is on the class path, and a class-data archive requires it to be empty. The defaults for a
+    # manual spark-submit are not for the jobs.
     empty = settings.jars.parent / "spark-conf"
     empty.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ["SPARK_CONF_DIR"] = str(empty)
@@ -224,7 +224,7 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
     conf = SparkConf(loadDefaults=False)
     for key, value in wanted.items():
         conf.set(key, value)
-    # A file of ours alone instead of --conf: everybody may read a command line, and [spark.conf] may hold a secret.
+    # A private file instead of --conf: every user can read command lines, and [spark.conf] may hold a secret.
     properties = scratch / "spark.properties"
     write_atomically(properties, "".join(_property(key, value) for key, value in wanted.items()))
     submit = os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")
@@ -232,12 +232,12 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
     console = settings.state / "log" / f"spark-{job}-console.log"
     console.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with console.open("w") as output:
-        # A session of its own: Ctrl-C and a group's SIGTERM reach Python, which lets the running batch finish.
+        # A separate process session: Ctrl-C and a SIGTERM to the group reach only Python; the running batch can finish.
         popen = {"stdout": output, "stderr": subprocess.STDOUT, "start_new_session": True}
         try:
             gateway = launch_gateway(popen_kwargs=popen)  # type: ignore[no-untyped-call]
             return SparkSession(SparkContext(conf=conf, gateway=gateway))
-        except Exception as error:  # whatever the JVM said stands in its log; a traceback of py4j says less
+        except Exception as error:  # the JVM's error is in its log; py4j's traceback contains less
             said = java_errors.cause(console.read_text(encoding="utf-8", errors="replace"))
             raise ConfigError(
                 f"Spark does not start: {said or str(error).strip().splitlines()[0]}",
@@ -249,14 +249,14 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
 
 
 def _property(key: str, value: str) -> str:
-    """A line that Java's properties reader gives back as this key and value."""
+    """A line that Java's properties reader parses as this key and value."""
     key = re.sub(r"([\\:=# ])", r"\\\1", key)
     value = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return f"{key}={value}\n"
 
 
 def _join(wanted: Mapping[str, str], hidden: Container[str]) -> tuple[SparkSession, tuple[str, ...]]:
-    """Use the JVM that exists; what it was started with wins over `wanted`. Values of `hidden` keys are not told."""
+    """Use the existing JVM; its settings have precedence over `wanted`. Values of `hidden` keys are not shown."""
     conf = SparkConf(loadDefaults=True) if SparkContext._active_spark_context is None else SparkConf(False)
     for key, value in wanted.items():
         if not conf.contains(key) or key == "spark.app.name":
@@ -286,7 +286,7 @@ def _needs_delta(spark: SparkSession) -> None:
 
 
 def _scratch(settings: Settings, job: str) -> Path:
-    """A fresh folder for the JVM's temporary files; those of processes that are gone are removed."""
+    """A new folder for the JVM's temporary files; those of ended processes are removed."""
     root = settings.state / "spark"
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     for old in root.glob(f"{job}-*"):

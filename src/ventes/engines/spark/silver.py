@@ -1,11 +1,11 @@
-"""The Silver job on Spark: engines.silver_loop, with Spark taking the lots.
+"""The Silver job on Spark: engines.silver_loop, with Spark processing the lots.
 
-Spark reads the rows of every lot. A large lot it also splits and writes (split_in_spark.py). What is small enough for
-one Arrow table is finished by the driver in DuckDB, with the same SQL: a Spark query of two joins and a window costs
-half a second and as much CPU for ten rows, DuckDB's ten milliseconds. Both commit under ("ventes-silver", lot).
+Spark reads the rows of every lot, and splits and writes a large lot (split_in_spark.py). A lot that fits in one Arrow
+table is processed by the driver in DuckDB, with the same SQL: for ten rows a Spark query of two joins and a window
+takes half a second, DuckDB ten milliseconds. Both commit with the transaction ("ventes-silver", lot).
 
-Spark is given the very files that the log names for a lot. Its own Delta reader would reconstruct the table's state in
-a job of its own after each commit, which for a small lot is most of the time.
+Spark reads exactly the files that the log lists for a lot. Its own Delta reader would run a job to reconstruct the
+table's state after each commit, which for a small lot is most of the time.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _body(job: Job) -> int:
 
 
 class SparkSilver:
-    """A SilverEngine in the session that its caller opened and will close."""
+    """A SilverEngine in a session that the caller opens and closes."""
 
     name = "spark"
 
@@ -169,7 +169,7 @@ class SparkSilver:
             write_files.append(log, REJETS, rows, SILVER_APP, lot)
 
     def _partials(self, clean: Log, added: Iterable[DataFile]) -> dict[str, pa.Table]:
-        """What the files just written add to the roll-ups: DuckDB groups 400,000 rows in a tenth of a second."""
+        """The partials of the files just written, computed by DuckDB: 400,000 rows in 0.1 s."""
         paths = {file.path for file in added}
         Snapshot.of_log(clean, CLEAN).view(self.database.con, "clean", lambda file: file.path in paths)
         found = partials_of(self.database.con)

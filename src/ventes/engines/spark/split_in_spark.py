@@ -1,9 +1,9 @@
-"""A lot for Spark: found out with as few passes over the rows as it allows.
+"""Splits a large lot in Spark, with as few passes over the rows as possible.
 
 Nearly all rows of a real lot are plain: valid, and with an id that occurs nowhere else. So the driver first collects
-the lot's ids alone (8 bytes each) and asks ventes_clean which of them it has. Plain rows then go from Bronze to
-ventes_clean in one pass, without a shuffle; only the doubtful rest (rejected by Bronze, repeated, known) is judged row
-against row, by DuckDB if it is small, by Spark with the same SQL if it is not.
+only the lot's ids (8 bytes each) and looks them up in ventes_clean. Plain rows then go from Bronze to ventes_clean in
+one pass, without a shuffle; only the other rows (rejected by Bronze, repeated in the lot, already in ventes_clean) are
+compared with each other, by DuckDB if they are few, else by Spark with the same SQL.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SparkSplit:
-    """What a lot becomes; the counts are exact."""
+    """The result of a lot; the counts are exact."""
 
     clean: DataFrame
     clean_rows: int
@@ -58,7 +58,7 @@ class LotIds:
 
 
 def may_hold(file: DataFile, ids: Ids) -> bool:
-    """Whether the range of vente_id of a file has one of the sorted `ids`."""
+    """Whether the range of vente_id of a file includes one of the sorted `ids`."""
     bounds = file.bounds("vente_id")
     if bounds is None:
         return True
@@ -78,7 +78,7 @@ def split_in_spark(
 ) -> SparkSplit:
     """Split the Bronze rows of a lot. `known_rows`: the rows of ventes_clean that have an id of the lot_ids.
 
-    What is kept in Spark's memory for it, the caller frees with `spark.catalog.clearCache()` once it has written.
+    It caches data in Spark; the caller frees it with `spark.catalog.clearCache()` after writing.
     """
     known = np.sort(known_rows.select("vente_id").toArrow()["vente_id"].to_numpy())
     suspects: Ids = np.union1d(lot_ids.repeated, known)

@@ -1,7 +1,7 @@
-"""Parquet files of a table, written by Spark's Python workers where the rows are.
+"""Parquet files of a table, written by Spark's Python workers.
 
-The driver commits what all tasks wrote, by the one append of deltalog.commit. Delta's own writer took twice the CPU for
-Bronze's rows, does not flush to the disk, and its commit cannot say more than one transaction.
+The driver commits the files of all tasks in one append of deltalog.commit. Delta's own writer took twice the CPU for
+Bronze's rows, does not fsync, and its commit can have only one transaction.
 
 A task that fails or runs twice leaves at most files that no commit names; they are vacuumed later.
 """
@@ -23,15 +23,16 @@ from ventes.deltalog.log import Log
 from ventes.deltalog.table import Table
 
 FILE_BYTES = 64_000_000
-"""Rows kept until they are written: a task's 50,000 sales, so that it makes one file a day, or few large messages."""
+"""Size of rows collected before writing: a task's 50,000 sales, so that it makes one file per day, or few large
+messages."""
 NAMED = "file string"
-"""What a writing task returns: a row for each file."""
+"""The result of a writing task: a row for each file."""
 
 
 def append(
     log: Log, table: Table, rows: DataFrame, app_id: str, version: int, also: Mapping[str, int] | None = None
 ) -> list[DataFile]:
-    """Append `rows` once under (app_id, version), with the further transactions `also`.
+    """Append `rows` once with the transaction (app_id, version) and the further transactions `also`.
 
     Returns the new files, none if the table has the transaction.
     """
@@ -49,7 +50,7 @@ def _write_task(path: Path, table: Table, batches: Iterator[pa.RecordBatch]) -> 
 
 
 def gathered(parts: Iterator[pa.Table], enough_bytes: int, enough_rows: int | None = None) -> Iterator[pa.Table]:
-    """The parts put together until they are large enough, the last ones as they come."""
+    """The parts, concatenated until they are large enough; the last ones may be smaller."""
     held: list[pa.Table] = []
     rows = size = 0
     for part in parts:
@@ -63,7 +64,7 @@ def gathered(parts: Iterator[pa.Table], enough_bytes: int, enough_rows: int | No
 
 
 def written(files: Iterator[list[DataFile]]) -> pa.RecordBatch:
-    """The names and statistics of files, as rows for the driver."""
+    """Names and statistics of files, as rows for the driver."""
     texts = [json.dumps(asdict(file)) for some in files for file in some]
     return pa.RecordBatch.from_pydict({"file": pa.array(texts, pa.string())})
 

@@ -1,8 +1,8 @@
--- Run by Spark and by DuckDB: keep to what both understand.
+-- Run by Spark and by DuckDB: use only the SQL that both support.
 -- The rows of ventes_clean, from the relation `judged_rows`.
 -- :watermark_us  lateness in microseconds from which a sale is en_retard
--- :processed_at    when the lot is taken (UTC), :lot its number
--- prix_unitaire is montant / quantite half up, in whole cents: (2c + q) div 2q. No division of decimals: engines differ.
+-- :processed_at    the time of processing (UTC), :lot the number of the lot
+-- prix_unitaire is montant / quantite half up, in whole cents: (2c + q) div 2q. No division of decimals: the engines differ.
 SELECT vente_id, client_id, produit_id, `timestamp` AS horodatage, quantite,
        CAST(montant AS DECIMAL(12, 2)) AS montant,
        CAST(CAST((2 * CAST(montant * 100 AS BIGINT) + quantite) div (2 * quantite) AS DECIMAL(12, 0))

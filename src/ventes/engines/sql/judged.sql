@@ -1,5 +1,5 @@
--- Run by Spark and by DuckDB: keep to what both understand.
--- The rows of a lot with Silver's verdict: what Bronze found wrong, or [duplicate] / [conflict], or [] for a clean sale.
+-- Run by Spark and by DuckDB: use only the SQL that both support.
+-- The rows of a lot with Silver's verdict: Bronze's reasons, or [duplicate] / [conflict], or [] for a clean sale.
 -- lot_rows  Bronze rows of the lot, every Bronze column
 -- known_rows   rows of ventes_clean whose vente_id may occur in the lot (at least all that do): vente_id and its content
 -- Result: the columns of lot_rows, `motifs` replaced.

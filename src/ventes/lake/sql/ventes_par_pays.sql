@@ -1,5 +1,5 @@
 -- Run by DuckDB, under either engine.
--- ventes_par_pays from `partials` (pays, total_transactions, revenue_total, items_sold; any number a country) and
+-- ventes_par_pays from `partials` (pays, total_transactions, revenue_total, items_sold; any number of rows per country) and
 -- `distinct_counts` (pays, unique_customers). :mean = revenue_total / total_transactions.
 WITH sums AS (
   SELECT pays,

@@ -1,5 +1,5 @@
 -- Run by DuckDB, under either engine.
--- ventes_par_segment from `partials` (segment, total_transactions, revenue_total, items_sold; any number a segment) and
+-- ventes_par_segment from `partials` (segment, total_transactions, revenue_total, items_sold; any number of rows per segment) and
 -- `distinct_counts` (segment, unique_customers, countries_count). :mean = revenue_total / total_transactions.
 WITH sums AS (
   SELECT segment,
