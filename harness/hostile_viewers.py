@@ -137,7 +137,8 @@ class Outcome:
             (
                 f"refreshes {len(waited)}, lost sessions {len(self.seen.lost)} {self.seen.lost[:1]}, "
                 f"rounds of the hostile {self.hostile_rounds}",
-                f"a refresh took: median {statistics.median(waited):.2f} s, p95 {p95:.2f} s, slowest {waited[-1]:.2f} s",
+                f"a refresh took: median {statistics.median(waited):.2f} s, p95 {p95:.2f} s, "
+                f"slowest {waited[-1]:.2f} s",
                 f"new sales were seen after: median {statistics.median(late):.2f} s, slowest {max(late):.2f} s",
                 f"memory of the page {self.before_mb} → at most {self.peak_mb} MB; its children at most "
                 f"{self.children_mb} MB",

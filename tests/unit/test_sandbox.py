@@ -200,6 +200,13 @@ def test_the_child_reads_what_it_may(tmp_path: Path) -> None:
     assert pa.ipc.open_stream(done.stdout[1:]).read_all().to_pylist() == [{"a": 6}]
 
 
+def test_the_child_gives_way_to_the_page(tables: Mapping[str, Snapshot]) -> None:
+    me = psutil.Process()
+    with sandbox.stream("SELECT count(*) FROM range(100000) a CROSS JOIN range(1000000)", tables, Limits()):
+        (child,) = [one for one in me.children() if str(sandbox.CHILD) in one.cmdline()]
+        assert child.nice() > me.nice()
+
+
 def test_no_child_is_left_behind(tables: Mapping[str, Snapshot]) -> None:
     with sandbox.stream("SELECT * FROM bronze_data", tables, Limits()) as (_, batches):
         next(batches)
