@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything runs in .venv, which `make install` (and `make test`) creates.
 .DEFAULT_GOAL := help
-.PHONY: help install test test-long check audit sbom format bench chaos plots lock screenshots
+.PHONY: help install test test-long test-pythons check audit sbom format bench chaos hostile-viewers plots lock screenshots
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -25,6 +25,9 @@ test: install ## all tests (ARGS="tests/unit -k verdict" narrows them)
 test-long: install ## the tests that take minutes, marked `long`
 	$(PY) -m pytest -m long $(ARGS)
 
+test-pythons: install ## the unit tests under Python 3.10 to 3.13, one after the other (ARGS="3.12 --there"; ARGS="--help")
+	PYTHONPATH=src:. $(PY) -m harness.pythons $(ARGS)
+
 check: install ## style, types, imports between rooms, dead code; changes nothing
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -47,6 +50,9 @@ bench: install ## both engines and the textbook job, measured side by side (ARGS
 
 chaos: install ## random faults under load, which a seed repeats (ARGS="--seed 1 --minutes 5"; ARGS="--help")
 	PYTHONPATH=src:. $(PY) -m harness.chaos $(ARGS)
+
+hostile-viewers: install ## 45 viewers of the page beside 5 who take all they can, measured (ARGS="--help")
+	PYTHONPATH=src:. $(PY) -m harness.hostile_viewers $(ARGS)
 
 plots: install ## pictures of what the benchmarks measured (bench/results) in docs/bench
 	$(PY) bench/plot.py $(ARGS)

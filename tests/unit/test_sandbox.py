@@ -205,6 +205,13 @@ def test_the_child_reads_what_it_may(tmp_path: Path) -> None:
     assert pa.ipc.open_stream(done.stdout[1:]).read_all().to_pylist() == [{"a": 6}]
 
 
+def test_the_child_gives_way_to_the_page(tables: Mapping[str, Snapshot]) -> None:
+    me = psutil.Process()
+    with sandbox.stream("SELECT a.range FROM range(1000000000) a", tables, Limits()):  # more than a pipe holds
+        (child,) = [one for one in me.children() if str(PROGRAM) in one.cmdline()]
+        assert child.nice() > me.nice()
+
+
 def test_no_child_is_left_behind(tables: Mapping[str, Snapshot]) -> None:
     with sandbox.stream("SELECT * FROM bronze_data", tables, Limits()) as (_, batches):
         next(batches)

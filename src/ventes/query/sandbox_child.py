@@ -21,6 +21,8 @@ MESSAGE = 2_000
 """Characters of an error that are passed on: a query can make one as long as its memory allows."""
 LOCKS = "SET enable_external_access = false; SET lock_configuration = true"
 """After this DuckDB reads no file but the allowed paths, and no setting changes any more."""
+NICE = 5
+"""A query has a lower priority than the page's process, which serves all viewers, and the jobs."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -81,6 +83,7 @@ def ready() -> None:
 def confine(memory_mb: int, cpu_seconds: int | None) -> None:
     """Limits of the kernel, below DuckDB's own: they hold whatever the query does."""
     end_with_parent()
+    os.nice(NICE)
     if sys.platform == "linux":
         with open("/proc/self/statm", encoding="ascii") as statm:
             used = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
