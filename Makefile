@@ -11,7 +11,7 @@ export PYTHONPATH := src
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: ## .venv with everything that both engines and the tests need, and the jars
+install: ## create .venv with the packages of both engines and the tests, and download the jars
 	@python=$(PYTHON); if [ -x $(PY) ]; then python=$(PY); fi; $$python -m ventes.install --engine spark
 	@$(MAKE) --no-print-directory .venv/.dev
 
@@ -19,48 +19,48 @@ install: ## .venv with everything that both engines and the tests need, and the 
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
-test: install ## all tests (ARGS="tests/unit -k verdict" narrows them)
+test: install ## run the tests (ARGS="tests/unit -k verdict" selects some)
 	$(PY) -m pytest $(ARGS)
 
-test-long: install ## the tests that take minutes, marked `long`
+test-long: install ## run the tests that take minutes each, which make test does not run
 	$(PY) -m pytest -m long $(ARGS)
 
-test-pythons: install ## the unit tests under Python 3.10 to 3.13, one after the other (ARGS="3.12 --there"; ARGS="--help")
+test-pythons: install ## run the unit tests under Python 3.10 to 3.13, one after the other (ARGS="3.12 --there"; ARGS="--help")
 	PYTHONPATH=src:. $(PY) -m harness.pythons $(ARGS)
 
-check: install ## style, types, imports between rooms, dead code; changes nothing
+check: install ## check style, types, imports between rooms, dead code; changes no file
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/vulture
 
-audit: install ## ask OSV for known vulnerabilities of every wheel and jar; fails if it cannot ask
+audit: install ## query OSV for known vulnerabilities of every wheel and jar; fails if OSV does not answer
 	@PYTHONPATH=src:. $(PY) -m supply_chain.audit
 
-sbom: install ## sbom.cdx.json: every wheel and jar with its hashes (CycloneDX)
+sbom: install ## write sbom.cdx.json: every wheel and jar with its hashes (CycloneDX)
 	PYTHONPATH=src:. $(PY) -m supply_chain.sbom sbom.cdx.json
 
-format: install ## let ruff fix style and imports
+format: install ## fix style and imports with ruff
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-bench: install ## both engines and the textbook job, measured side by side (ARGS="--help")
+bench: install ## measure both engines and the textbook job in one run (ARGS="--help")
 	$(PY) bench/compare.py $(ARGS)
 
-chaos: install ## random faults under load, which a seed repeats (ARGS="--seed 1 --minutes 5"; ARGS="--help")
+chaos: install ## inject random faults under load, repeatable by seed (ARGS="--seed 1 --minutes 5"; ARGS="--help")
 	PYTHONPATH=src:. $(PY) -m harness.chaos $(ARGS)
 
-hostile-viewers: install ## 45 viewers of the page beside 5 who take all they can, measured (ARGS="--help")
+hostile-viewers: install ## measure 45 viewers of the page beside 5 hostile ones (ARGS="--help")
 	PYTHONPATH=src:. $(PY) -m harness.hostile_viewers $(ARGS)
 
-plots: install ## pictures of what the benchmarks measured (bench/results) in docs/bench
+plots: install ## draw the benchmark results (bench/results) as pictures in docs/bench
 	$(PY) bench/plot.py $(ARGS)
 
-screenshots: install ## the pictures in docs/screenshots, from a pipeline of its own
+screenshots: install ## make the pictures in docs/screenshots, from a separate pipeline
 	$(PY) docs/screenshots/make.py $(ARGS)
 
-lock: ## requirements/*.txt from *.in, exact and hashed, for every Python from 3.10 on (needs uv)
+lock: ## write requirements/*.txt from *.in, exact and hashed, for every Python from 3.10 on (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/ (or UV=/path/to/uv)" >&2; exit 1; }
 	@cd requirements && for name in base spark dev java; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest --generate-hashes \

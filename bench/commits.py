@@ -2,9 +2,9 @@
 
     python bench/commits.py [--commits 2000] [--rows 1] [--lake FOLDER]
 
-Each round is what a Silver lot of a few sales costs: one append to ventes_clean, one publish of its partials into the
-five aggregates (not with --appends-only), one visit of every maintenance. Printed: medians for each tenth of the run,
-then files and bytes of each table. 43,200 rounds are a day at one lot every 2 s. Numbers stand in
+Each round is the work of a Silver lot of a few sales: one append to ventes_clean, one publish of its partials into the
+five aggregates (not with --appends-only), one maintenance call per table. Prints medians for each tenth of the run,
+then files and bytes of each table. 43,200 rounds are a day at one lot every 2 s. Results are in
 docs/decisions/0002-own-commit-path.md.
 """
 

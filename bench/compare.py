@@ -1,18 +1,18 @@
-"""`make bench`: embedded engine, Spark engine and the textbook job, side by side in one run on one machine.
+"""`make bench`: measures embedded engine, Spark engine and the textbook job in one run on one machine.
 
-For each contender, on a broker of its own with one partition:
+For each contender, on a separate broker with one partition:
 
     backlog     the jobs run and are idle; they are suspended (SIGSTOP) while N sales are put into the topic, then
                 resumed: rows / seconds until the last one is in Silver with all roll-ups.
     Bronze      the same, with Silver suspended until Bronze has its last row.
     freshness   a generator sends R sales per second for S seconds; for each sale: time of the Delta
                 commit that made it visible in ventes_clean (the log entry's mtime) minus the sale's own timestamp.
-    cost        CPU seconds of the jobs (without broker and generator) a million sales of the backlog, with all that
-                they do afterwards until they rest, such as merging files; peak RSS a job; the lake on disk, log and
-                history included, a million sales.
+    cost        CPU seconds of the jobs (without broker and generator) per million sales of the backlog, including
+                the work after it until they are idle, such as merging files; peak RSS per job; the lake on disk,
+                log and history included, per million sales.
 
 Everything shares the machine's cores, broker and generator included. Repeats of the backlog give the median.
-Results go to bench/results/compare.json; `--contenders`, `--sales`, `--rates` narrow a run.
+Results go to bench/results/compare.json; `--contenders`, `--sales`, `--rates` limit a run.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Result:
     backlog_bronze: list[float] = field(default_factory=list)
     """rec/s, one per repeat: Bronze alone."""
     backlog_silver: list[float] = field(default_factory=list)
-    """rec/s: both jobs at once, until the last figure is right."""
+    """rec/s: both jobs at once, until the last roll-up is complete."""
     cpu_per_million: list[float] = field(default_factory=list)
     disk_per_million: float | None = None
     """MB of the lake after the backlogs."""
@@ -69,7 +69,7 @@ class Result:
 
 
 class Contender:
-    """Two running jobs and where their tables are."""
+    """Two running jobs and the paths of their tables."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
@@ -109,7 +109,7 @@ class Contender:
 
     @staticmethod
     def rows(table: Path) -> int:
-        if not any((table / "_delta_log").glob("0*.json")):  # the folder is there before the first commit
+        if not any((table / "_delta_log").glob("0*.json")):  # the folder exists before the first commit
             return 0
         return int(sum(open_with_deltalake(table).get_add_actions(flatten=True)["num_records"].to_pylist()))
 
@@ -129,7 +129,7 @@ class Contender:
         return [one for process in self.pipeline.jobs.values() for one in _tree(process.pid)]
 
     def cpu(self) -> float:
-        """CPU seconds of the jobs and their children, of those that have ended too (Spark's Python workers)."""
+        """CPU seconds of the jobs and their children, including ended ones (Spark's Python workers)."""
         total = 0.0
         for process in self.family():
             with contextlib.suppress(psutil.NoSuchProcess):  # its parent counts it from now on
@@ -137,7 +137,7 @@ class Contender:
         return total
 
     def at_rest(self) -> bool:
-        """Whether the jobs take less than REST cores for a while. Idle JVMs take some, too."""
+        """Whether the jobs use less than REST cores for a while. Idle JVMs use some CPU, too."""
         before = self.cpu()
         time.sleep(REST_SECONDS)
         return self.cpu() - before < REST * REST_SECONDS
@@ -147,14 +147,14 @@ class Contender:
         return sum(file.stat().st_size for file in self.settings.lake.rglob("*") if file.is_file()) / 1e6
 
     def signal(self, number: signal.Signals, *jobs: str) -> None:
-        """To the named jobs (all, if none is named) and their children."""
+        """Send a signal to the named jobs (default: all) and their children."""
         for job in jobs or self.pipeline.jobs:
             for process in _tree(self.pipeline.jobs[job].pid):
-                with contextlib.suppress(psutil.NoSuchProcess):  # Spark's Python workers come and go
+                with contextlib.suppress(psutil.NoSuchProcess):  # Spark's Python workers start and end
                     process.send_signal(number)
 
     def peaks(self) -> dict[str, float]:
-        """Peak RSS in MB a job, its JVM included (VmHWM of each process, added)."""
+        """Peak RSS in MB per job, its JVM included (sum of VmHWM of its processes)."""
         return {job: sum(_peak(p) for p in _tree(process.pid)) for job, process in self.pipeline.jobs.items()}
 
 
@@ -171,7 +171,7 @@ def _peak(process: psutil.Process) -> float:
 
 
 def produce(contender: Contender, count: int, rate: str) -> None:
-    """Our own generator as a process: `count` sales at `rate` per second (or max)."""
+    """Run the product's generator as a process: `count` sales at `rate` per second (or max)."""
     command = [sys.executable, str(PROJECT / "producer.py"), "--rate", rate, "--count", str(count)]
     subprocess.run(command, env=contender.pipeline.environment, check=True, stdout=subprocess.DEVNULL)
 

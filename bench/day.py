@@ -2,31 +2,32 @@
 
     python bench/day.py [--sales 43200] [--bronze-only] [--speed N]
 
-The producer's own messages go, one a commit, through the code that the jobs of the embedded engine run: verdict →
+The producer's messages go, one per commit, through the code of the embedded engine's jobs: verdict →
 Bronze commit → lot of Silver (ventes_rejets, ventes_clean) → the five roll-ups, and after each commit every table's
 maintenance, which merges, writes checkpoints and vacuums in its thread as in a job. No Kafka: the messages are made
 here, with Kafka's time set to the sale's. Event times cover 24 hours from noon to noon, which includes a midnight. One
 sale in a hundred is malformed (--bad), so that ventes_rejets grows too. At the end `verify` recomputes all of it.
 
-Recorded each 1,000 sales: what Bronze and Silver took a sale (median, p95, slowest), live files of each table then and
-the most in between (looked at after every sale), files and MB on disk, history and log included, CPU, RSS.
+Recorded every 1,000 sales: time of Bronze and Silver per sale (median, p95, slowest), live files of each table, and
+their maximum since the last record (counted after every sale), files and MB on disk, history and log included, CPU,
+RSS.
 
-What is compressed. The clock runs --speed times as fast as the wall's: a sale every 2/speed seconds. Without --speed,
-200 sales in a scratch lake say how fast this machine can go, with a third to spare.
+What is compressed. The clock runs --speed times as fast as real time: a sale every 2/speed seconds. Without --speed,
+200 sales in a temporary lake determine the speed of this machine, with a reserve of a third.
 
-    merging, checkpoints        go by commits (every 50, every 20): as in a real day
-    sweeping                    goes by the clock: its six hours of history, ten minutes in which every version is kept,
-                                full minutes, five minutes between two sweeps and the five minutes that a checkpoint
-                                remembers removed files are all divided by speed (`compress`), so that they cover as
-                                many sales as on a real day; as many sweeps as on a real day
+    merging, checkpoints        depend on commits (every 50, every 20): as in a real day
+    vacuum                      depends on the clock: its six hours of history, ten minutes with every version kept,
+                                full minutes, five minutes between two runs and the five minutes that a checkpoint keeps
+                                removed files are all divided by speed (`compress`), so that they cover as many sales
+                                as on a real day; as many runs as on a real day
     maintenance threads         run at real speed and so take `speed` times as long in the day's time: merges and
-                                sweeps come later than they would, between more commits. This overstates files and
+                                vacuums come later than on a real day, after more commits. This overstates files and
                                 commit times a little
     both jobs                   share this process and its interpreter: RSS and CPU are those of both together
 
 If the machine cannot keep the pace, sales come later than their slot and the time rules cover fewer of them: `late_s`
-says by how much at worst, in real seconds; more than a few seconds, and a lower --speed gives the truer number of files
-on disk. Live files do not depend on the clock.
+is the largest delay in real seconds; if it is more than a few seconds, a lower --speed gives a more accurate number of
+files on disk. Live files do not depend on the clock.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ EVERY_SECONDS = 2.0
 STEP = 1000
 """Sales between two records."""
 FASTEST = 100.0
-"""Faster than this, an fsync or a thread's turn would be seconds of the day."""
+"""The highest speed: above it an fsync or a thread switch would take seconds of the day's time."""
 FIRST_SALE = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
 
 
@@ -103,7 +104,7 @@ def compress(speed: float, folder: Path) -> Settings:
 
 
 def pace_of_this_machine(options: argparse.Namespace) -> float:
-    """The speed at which a sale still has a third more time than it took the median of 200."""
+    """The speed that leaves each sale a third more time than the median of 200 sales took."""
     with tempfile.TemporaryDirectory(prefix="ventes-day-") as folder:
         settings = config.load(engine="embedded", paths={"lake": folder, "state": folder, "logs": folder})
         jobs = Jobs(settings, options.bronze_only)
@@ -113,7 +114,7 @@ def pace_of_this_machine(options: argparse.Namespace) -> float:
             jobs.take(number, message, when(number))
             took.append(time.perf_counter() - began)
         jobs.close()
-    # the first sales are slower: caches
+    # the first sales are slower: cold caches
     return min(FASTEST, EVERY_SECONDS / (statistics.median(took[50:]) * 4 / 3))
 
 
@@ -142,7 +143,7 @@ def raw(number: int, message: Message, at: datetime) -> pa.Table:
 
 
 class Jobs:
-    """Both embedded jobs, one sale at a time. Times in `took` are milliseconds, one a sale."""
+    """Both embedded jobs, one sale at a time. Times in `took` are milliseconds, one per sale."""
 
     def __init__(self, settings: Settings, bronze_only: bool) -> None:
         self.settings = settings
@@ -181,7 +182,7 @@ class Jobs:
 
 
 class Silver:
-    """What engines.silver_loop.SilverLoop does with a lot, without waiting for one."""
+    """The work of engines.silver_loop.SilverLoop on a lot, without waiting for rows."""
 
     def __init__(self, settings: Settings) -> None:
         self.tables = OpenTables(settings)
@@ -225,7 +226,7 @@ def run(options: argparse.Namespace, settings: Settings, record: Record) -> None
         for number, message in enumerate(messages(options.sales, options.bad)):
             wait = began + number * slot - time.monotonic()
             if wait > 0:
-                time.sleep(wait)  # its time has not come
+                time.sleep(wait)  # its slot has not begun
             late = max(late, -wait)
             jobs.take(number, message, when(number))
             for name, files in jobs.live().items():
@@ -283,7 +284,7 @@ def _times(took: list[float]) -> dict[str, float]:
 
 
 def disk(path: Path) -> dict[str, float]:
-    """Parquet data files, files of the log, and MB of both. A sweep may run meanwhile."""
+    """Parquet data files, files of the log, and MB of both. A vacuum may run meanwhile."""
     found: dict[str, float] = {"data_files": 0, "log_files": 0, "mb": 0.0}
     for folder, _, names in os.walk(path):
         kind = "log_files" if "_delta_log" in folder else "data_files"
@@ -358,9 +359,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sales", type=int, default=43_200, help="(%(default)s: a day)")
     parser.add_argument("--bronze-only", action="store_true", help="without Silver: many times faster")
-    parser.add_argument("--speed", type=float, help="how many times as fast as the wall's clock; default: measured")
+    parser.add_argument("--speed", type=float, help="clock speed as a multiple of real time (default: measured)")
     parser.add_argument("--bad", type=float, default=1.0, metavar="PERCENT", help="malformed sales (%(default)s)")
-    parser.add_argument("--folder", type=Path, help="keep the lake here, instead of nowhere")
+    parser.add_argument("--folder", type=Path, help="keep the lake in this folder (default: a temporary one)")
     parser.add_argument("--output", type=Path, help="default: bench/results/day.json, or day-bronze.json")
     options = parser.parse_args()
     name = "day-bronze.json" if options.bronze_only else "day.json"

@@ -3,8 +3,8 @@
     python bench/embedded.py steps     CPU µs per row of each step of Bronze and Silver, in this process, without Kafka
     python bench/embedded.py idle      CPU of each process at 30 sales per minute, and from the start to the first sale
 
-CPU time, unlike wall time, is much the same on a machine that others use too. Throughput and freshness of the whole are
-measured by bench/compare.py.
+CPU time, unlike wall time, depends little on other load of the machine. bench/compare.py measures throughput and
+freshness of the whole pipeline.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def messages(count: int, first: int) -> pa.Table:
 
 
 class Meter:
-    """CPU seconds of this process, all threads, a step."""
+    """CPU seconds of this process (all threads) per step."""
 
     def __init__(self) -> None:
         self.cpu: dict[str, float] = defaultdict(float)
@@ -126,7 +126,7 @@ def _steps(settings: Settings, size: int, count: int) -> None:
     parts = "   ".join(f"{name} {cpu / size * 1e6:7.2f}" for name, cpu in each.items())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     total = sum(each.values())
-    print(f"{size:7,} rows: CPU µs a row: {parts}   sum {total / size * 1e6:7.2f}   {total * 1000:6.1f} ms a batch")
+    print(f"{size:7,} rows: CPU µs per row: {parts}   sum {total / size * 1e6:7.2f}   {total * 1000:6.1f} ms per batch")
     print(f"{'':14}peak RSS so far {peak:.0f} MB (the generator's messages included)")
     engine.close()
 
@@ -152,8 +152,8 @@ def idle(seconds: int) -> None:
         used = {name: sum(process.cpu_times()[:2]) - before[name] for name, process in family.items()}
         for name, cpu in used.items():
             rss = family[name].memory_info().rss / 2**20
-            print(f"{name:9} {cpu / watched:.4f} core   {cpu / rows * 1000:6.1f} ms a sale   RSS {rss:.0f} MB")
-        print(f"{'all':9} {sum(used.values()) / watched:.4f} core at {rows / watched * 60:.0f} sales a minute")
+            print(f"{name:9} {cpu / watched:.4f} core   {cpu / rows * 1000:6.1f} ms per sale   RSS {rss:.0f} MB")
+        print(f"{'all':9} {sum(used.values()) / watched:.4f} core at {rows / watched * 60:.0f} sales per minute")
 
 
 def main() -> None:
@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument("what", choices=("steps", "idle"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 100, 1_000, 10_000, 50_000])
     parser.add_argument(
-        "--rows", type=int, default=300_000, help="rows a batch size, at least 5 and at most 200 batches"
+        "--rows", type=int, default=300_000, help="rows per batch size, in at least 5 and at most 200 batches"
     )
     parser.add_argument("--seconds", type=int, default=60, help="length of the idle measurement")
     args = parser.parse_args()

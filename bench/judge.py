@@ -3,8 +3,8 @@
     PYTHONPATH=src python bench/judge.py [--rows 300000] [--repeat 5]
 
 Prints CPU nanoseconds per message (all processes of this one, best of the repeats) and wall time, for valid
-sales as our producer writes them, for one bad message in a hundred, and for messages that SQL leaves to
-Python one and all. CPU time is the figure to compare: wall time depends on who else uses the machine.
+sales as our producer writes them, for one bad message in a hundred, and for messages that all need the Python
+function. Compare CPU times: wall time depends on other load of the machine.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The page measured: server time of a refresh beside a textbook page, and many viewers at once.
+"""Measures the page: server time of a refresh compared with a textbook page, and many viewers at once.
 
     python bench/page.py [--sizes 100000,1000000,10000000] [--folder DIR] [--sessions 50]
 
-A refresh is what the server does when new sales have arrived: 200 are committed to every table, then the whole page is
-run once more for one viewer (median of --repeats). The textbook page reads all of Bronze into pandas at each refresh
+A refresh is the server's work after new sales: 200 are committed to every table, then the whole page runs once for one
+viewer (median of --repeats). The textbook page reads all of Bronze into pandas at each refresh
 and computes the same five figures and four tabs. Lakes are made once and kept in --folder. Each measurement runs in a
-process of its own; quote ratios of one run, not milliseconds.
+separate process; compare ratios of one run, not milliseconds.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _print_size(size: int, found: dict[str, Any]) -> None:
     print(f"\n{size:,} messages              page    textbook    ratio")
     print(f"  refresh, median   {page['median_ms']:8,.0f} ms {book['median_ms']:8,.0f} ms "
           f"{book['median_ms'] / page['median_ms']:7.1f} x")  # fmt: skip
-    print(f"  CPU a refresh     {page['cpu_s_each'] * 1000:8,.0f} ms {book['cpu_s_each'] * 1000:8,.0f} ms")
+    print(f"  CPU per refresh   {page['cpu_s_each'] * 1000:8,.0f} ms {book['cpu_s_each'] * 1000:8,.0f} ms")
     print(f"  peak memory       {page['peak_mb']:8,} MB {book['peak_mb']:8,} MB")
     print("  " + ", ".join(f"{tab} {value:.0f} ms" for tab, value in page["ms"].items()))
 
@@ -184,7 +184,7 @@ def many(lake: Path, sessions: int) -> dict[str, Any]:
 
     with serve(lake) as site:
         server = psutil.Process(site.pid)
-        asyncio.run(_viewer(site.port))  # the first one pays for imports
+        asyncio.run(_viewer(site.port))  # the first viewer includes the imports
         before = server.memory_info().rss >> 20
         times = sorted(asyncio.run(_crowd(site.port, sessions)))
         after = server.memory_info().rss >> 20
@@ -196,7 +196,7 @@ async def _crowd(port: int, sessions: int) -> list[float]:
 
 
 async def _viewer(port: int) -> float:
-    """One viewer, speaking Streamlit's protocol as a browser does: seconds until the script has drawn everything."""
+    """One viewer with Streamlit's protocol, as a browser: seconds until the script has drawn everything."""
     from streamlit.proto.BackMsg_pb2 import BackMsg
     from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
     from websockets.asyncio.client import connect

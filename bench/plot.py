@@ -1,13 +1,13 @@
-"""`make plots`: pictures of what the benchmarks wrote to bench/results, in docs/bench.
+"""`make plots`: draws the results of the benchmarks (bench/results) as pictures in docs/bench.
 
     python bench/plot.py [--results bench/results] [--to docs/bench]
 
     soak-<engine>.json  → soak-<engine>.png   a long run of a pipeline
     day.json            → day.png             43,200 sales, each committed by itself
-    compare.json        → freshness.png       sale → visible, the engines beside the textbook job
+    compare.json        → freshness.png       sale → visible, the engines and the textbook job
 
-A picture whose results are not there is left out. Plotly draws them in Chromium (`apt-get install chromium`), as it
-does on the page; of Python, nothing but what `make install` brings is needed.
+Pictures without results are skipped. Plotly draws them in Chromium (`apt-get install chromium`), as on the page; the
+Python packages of `make install` are enough.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Line:
     width: float = 2
     dash: str = "solid"
     x: Sequence[float] | None = None
-    """Where this line has points of its own: few, and marked."""
+    """The x values of this line if it has its own: few points, drawn with markers."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class Panel:
     unit: str
     lines: list[Line]
     limit: tuple[float, str] | None = None
-    """A value to stay below, and its label."""
+    """A limit, and its label."""
     top: float | None = None
     more: dict[str, Any] = field(default_factory=dict)
     """Further settings of the y axis."""
 
 
 def multiples(title: str, subtitle: str, x: Sequence[float], x_title: str, panels: list[Panel]) -> Figure:
-    """Panels in two columns over one x axis, each with a legend of its own and its y axis from zero."""
+    """Panels in two columns with a common x axis; each has its own legend and a y axis from zero."""
     rows = (len(panels) + 1) // 2
     height = 170 + rows * 300
     top, bottom = 142 / height, 48 / height

@@ -2,24 +2,24 @@
 
     python bench/soak.py [--rate 1000] [--minutes 60] [--engine embedded|spark]
 
-A pipeline of its own: a real broker, the producer and both jobs as processes, with ports and a temporary folder of its
-own. Each --every seconds it writes down
+It runs a separate pipeline: a real broker, the producer and both jobs as processes, with their own ports and temporary
+folder. Every --every seconds it records
 
     freshness   p50, p95, p99 of (time of the commit that made a sale visible − the sale's timestamp) over the window
-    batch       what Bronze's batches and Silver's lots took (heartbeats, asked once a second): median, slowest
+    batch       duration of Bronze's batches and Silver's lots (heartbeats, read once per second): median, slowest
     processes   CPU in cores and RSS in MB of producer, broker and both jobs, children included; CPU of the machine
     tables      live files, and log entries since the last checkpoint, of each table
-    lag         messages and rows still to do: the most that a heartbeat of the window said
+    lag         messages and rows still to process: the highest value in a heartbeat of the window
     disk        files and MB of each table, history and log included, and of Kafka; every five minutes only
 
-The JSON is written again at each sample: an aborted run keeps its results so far, and Ctrl-C ends it early but in
-order. At the end the producer stops, the jobs catch up, and `verify` recomputes everything from the raw bytes (and
+The JSON is written again at each sample: an aborted run keeps its results so far, and Ctrl-C ends it early and
+cleanly. At the end the producer stops, the jobs catch up, and `verify` recomputes everything from the raw bytes (and
 compares Bronze with the topic, up to --topic-up-to sales). Then the first tenth of the samples is compared with the
 last one.
 
-Sampling reads the new log entries of ventes_clean and the timestamps in its new files, and the last checkpoint and what
-follows it of each table: its work depends on the window, not on the length of the run. `sampling_s` and
-cores.sampling say what it took.
+Sampling reads the new log entries of ventes_clean and the timestamps in its new files, and of each table the last
+checkpoint and the entries after it: its work depends on the window, not on the length of the run. `sampling_s` and
+cores.sampling record its cost.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ JOBS = ("bronze", "silver")
 ASK_SECONDS = 1.0
 """Seconds between two reads of the heartbeats: Bronze renews its own once per second."""
 DISK_SECONDS = 300.0
-"""How often files are counted: six hours of history are some 100,000 directory entries."""
+"""Seconds between two counts of files: six hours of history are about 100,000 directory entries."""
 FLAT = 1.25
-"""The last tenth may be so many times the first and is still called flat."""
+"""The highest ratio of the last tenth to the first that still counts as flat."""
 LIVE = "most live files of a table"
 
 Sample = dict[str, Any]
 
 
 class Interrupted(Exception):
-    """A person, or SIGTERM, ends the run early."""
+    """The user (Ctrl-C) or SIGTERM ends the run early."""
 
 
 class Watch:
@@ -82,7 +82,7 @@ class Watch:
         self._lag: dict[str, int] = defaultdict(int)
         self._batches: dict[str, int | None] = {}
         self._own = time.process_time()
-        psutil.cpu_percent()  # the first call only sets the mark
+        psutil.cpu_percent()  # the first call only sets the start
 
     def ask(self) -> None:
         """Read the jobs' heartbeats. A job that ended raises."""
@@ -153,7 +153,7 @@ def _tree(process: psutil.Process) -> Iterator[psutil.Process]:
 
 
 def _cpu(process: psutil.Process) -> float:
-    """CPU seconds of the process and its children, those that ended included."""
+    """CPU seconds of the process and its children, including ended ones."""
     total = 0.0
     for one in _tree(process):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -194,7 +194,7 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _size(path: Path) -> dict[str, float]:
-    """Files come and go while this counts."""
+    """Files may be created and deleted during the count."""
     files = size = 0
     for folder, _, names in os.walk(path):
         for name in names:
@@ -259,7 +259,7 @@ def _rows(pipeline: Pipeline, table: Table) -> int:
 
 
 class Record:
-    """The results file, whole at any moment."""
+    """The results file, written atomically."""
 
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
         self.path = path
@@ -301,7 +301,7 @@ def _line(sample: Sample) -> str:
 
 
 def tenths(samples: list[Sample]) -> dict[str, dict[str, Any]]:
-    """Each curve over the first and over the last tenth of the run: its median; of live files, a saw, the peak."""
+    """Each curve over the first and the last tenth of the run: its median; for live files (a sawtooth) the peak."""
     curves: dict[str, Callable[[Sample], Any]] = {
         "freshness p50, s": lambda s: s["freshness_s"] and s["freshness_s"]["p50"],
         "freshness p95, s": lambda s: s["freshness_s"] and s["freshness_s"]["p95"],
@@ -356,7 +356,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="length of the run (%(default)s)")
     parser.add_argument("--every", type=float, default=30, help="seconds between two samples (%(default)s)")
     parser.add_argument("--topic-up-to", type=int, default=500_000, help="sales up to which verify reads the topic")
-    parser.add_argument("--folder", type=Path, help="keep tables, logs and Kafka's data here, instead of nowhere")
+    parser.add_argument("--folder", type=Path, help="keep all data in this folder (default: a temporary one)")
     parser.add_argument("--output", type=Path, help="default: bench/results/soak-<engine>.json")
     args = parser.parse_args()
     signal.signal(signal.SIGINT, _interrupt)
@@ -378,7 +378,7 @@ def main() -> None:
         record = Record(output, about)
         try:
             run(args, pipeline, record)
-        finally:  # what was measured stands, however the run ended
+        finally:  # keep the measurements, however the run ended
             if record.samples:
                 found = tenths(record.samples)
                 record.set(tenths=found)

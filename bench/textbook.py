@@ -1,4 +1,4 @@
-"""The textbook job that the benchmarks compare against: what a tutorial would write, with plain options.
+"""The textbook job, the baseline of the benchmarks: written as in a tutorial, with default options.
 
 One streaming query copies Kafka to a Bronze Delta table with from_json; a second one reads Bronze as a stream and, for
 every batch, runs six MERGEs: the clean sales and five aggregates (the four whose columns are sums, and clients).

@@ -1,4 +1,4 @@
-"""A real broker for a test: prepared, started, asked until it answers, stopped for certain.
+"""A real broker for a test: prepared, started, polled until it is ready, always stopped at the end.
 
 with running_broker(settings) as broker:
     ...
@@ -28,7 +28,7 @@ class Broker:
 
     @property
     def output(self) -> str:
-        """What it printed, and the end of its log."""
+        """Its output, and the end of its log."""
         texts = []
         for path in (managed.folder(self.settings) / "test.out", self.settings.log("broker")):
             if path.is_file():
@@ -51,7 +51,7 @@ class Broker:
             )
 
     def start(self, seconds: float = 60.0) -> None:
-        """Start it and wait until it answers; fails with its log if it dies or stays silent."""
+        """Start it and wait until it is ready; fails with its log if it ends or is not ready in time."""
         self.launch()
         assert self.process is not None
         until = time.monotonic() + seconds
@@ -75,7 +75,7 @@ class Broker:
         return self._end(signal.SIGKILL, 10)
 
     def pause(self) -> None:
-        """It hangs, as seen from outside, until `resume`."""
+        """Suspend it (SIGSTOP) until `resume`: it looks hung from outside."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
@@ -89,7 +89,7 @@ class Broker:
             return None
         if process.poll() is None:
             process.send_signal(number)
-            process.send_signal(signal.SIGCONT)  # a paused one would not hear SIGTERM
+            process.send_signal(signal.SIGCONT)  # a suspended process would not handle SIGTERM
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -100,7 +100,7 @@ class Broker:
 
 @contextlib.contextmanager
 def running_broker(settings: Settings) -> Iterator[Broker]:
-    """A broker that answers; stopped at the end, whatever happened."""
+    """A broker that is ready; always stopped at the end."""
     one = Broker(settings)
     one.start()
     try:

@@ -1,5 +1,5 @@
-"""As much of a clone as the programs need to run, in a folder that few programs expect: a blank, and a letter that is
-not ASCII. It has the jars and the Python of this checkout, and neither archives nor settings."""
+"""The parts of a clone that the programs need to run, in a folder whose name has a blank and a letter that is not
+ASCII. It uses the jars and the Python of this checkout, and has no archives and no settings."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Clone:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, *arguments: str, most_files: int = 4096) -> subprocess.Popen[bytes]:
-        """Start this Python with `arguments`; what it prints goes to <name>.out. It may open 256 files at first, and
-        raise that to `most_files`."""
+        """Start this Python with `arguments`; its output goes to <name>.out. Its limit of open files is 256 (soft) and
+        `most_files` (hard)."""
 
         def few_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, most_files), most_files))
@@ -93,12 +93,12 @@ class Clone:
         )
 
     def said(self) -> str:
-        """The end of every log, for the message of a test that fails."""
+        """The end of every log, for the message of a failed test."""
         files = [*self.folder.glob("*.out"), *self.folder.glob("my logs é/*.log")]
         return "\n".join(f"-- {file.name}\n{file.read_text('utf-8', 'replace')[-3000:]}" for file in files)
 
     def stop(self) -> None:
-        """End every program that `start` started, the last first."""
+        """End every program that `start` started, in reverse order."""
         for process in reversed(self.running.values()):
             if process.poll() is None:
                 process.terminate()

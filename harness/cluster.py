@@ -1,4 +1,4 @@
-"""A cluster of three real brokers, each broker and controller, for tests of what one broker cannot show."""
+"""A cluster of three real brokers, each broker and controller, for tests that need more than one broker."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Cluster:
         os.killpg(node.process.pid, number)
 
     def create_topic(self, name: str, partitions: int) -> None:
-        """With three replicas, of which two must have a message."""
+        """With three replicas; `min.insync.replicas` is 2."""
         client = self._client()
         config = {"min.insync.replicas": "2", "message.timestamp.type": "LogAppendTime"}
         client.create_topics([NewTopic(name, partitions, 3, config=config)])[name].result(30)
@@ -91,7 +91,7 @@ class Cluster:
                 node.process.wait(10)
 
     def brokers(self) -> dict[int, object]:
-        """Node id → broker, of those that take part now."""
+        """Node id → broker, of those that are in the cluster now."""
         try:
             found = self._client().list_topics(timeout=2).brokers
         except KafkaException:
@@ -99,7 +99,7 @@ class Cluster:
         return dict(found)
 
     def in_sync(self, topic: str) -> bool:
-        """Whether every replica of the topic has everything."""
+        """Whether every replica of the topic is in sync."""
         found = self._client().list_topics(topic, timeout=5).topics[topic].partitions
         return bool(found) and all(len(partition.isrs) == 3 for partition in found.values())
 
@@ -149,7 +149,7 @@ class Cluster:
 
 @contextmanager
 def running_cluster(settings: Settings, folder: Path) -> Iterator[Cluster]:
-    """Three brokers that answer; ended whatever happens."""
+    """Three brokers that are ready; always ended."""
     cluster = Cluster(settings, folder)
     try:
         began = time.monotonic()
@@ -165,7 +165,7 @@ def running_cluster(settings: Settings, folder: Path) -> Iterator[Cluster]:
 
 
 def settings_for(cluster: Cluster, folder: Path, topic: str) -> Settings:
-    """Settings of a pipeline that reads from the cluster, which is not managed by it."""
+    """Settings of a pipeline that reads from the cluster as from an external broker."""
     return Settings(
         kafka={"bootstrap": cluster.bootstrap, "managed": False, "topic": topic},
         paths={"state": folder / "state", "logs": folder / "logs", "lake": folder / "lake"},

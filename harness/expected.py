@@ -1,4 +1,4 @@
-"""What Silver must hold, worked out row by row in plain Python from Bronze rows: slow, obvious, without any SQL."""
+"""The expected content of Silver, computed row by row in plain Python from Bronze rows: slow, simple, without SQL."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ LARGEST = 900_000
 
 @dataclass
 class Sent:
-    """What a reader may see: partition → (key, value, headers) in the order of the log."""
+    """What a reader sees: partition → (key, value, headers) in the order of the log."""
 
     messages: dict[int, list[tuple[bytes | None, bytes | None, list[tuple[str, str | bytes | None]]]]] = field(
         default_factory=dict
@@ -34,10 +34,10 @@ class Sent:
 
 
 class Fuzzer:
-    """Makes messages; the same seed makes the same ones."""
+    """Makes messages; the same seed gives the same messages."""
 
     def __init__(self, seed: int, now_ms: int, samples: Sequence[bytes | None] = ()) -> None:
-        """`samples`: values to send as they are, beside those that are made up."""
+        """`samples`: values to send unchanged, in addition to random ones."""
         self.random = random.Random(seed)
         self._now_ms = now_ms
         self._samples = samples or (None,)
@@ -74,7 +74,7 @@ class Fuzzer:
         ]
 
     def time(self) -> int:
-        """A record time in what the sender took for milliseconds; never 0, which means now."""
+        """A record time in any unit that a sender may confuse with milliseconds; never 0, which means now."""
         return self._one(
             lambda: self._now_ms,
             lambda: self._now_ms // 1000,
@@ -95,7 +95,7 @@ class Fuzzer:
         data = bytearray(value)
         for _ in range(self.random.randint(1, 4)):
             place = self.random.randrange(max(1, len(data)))
-            new = self.random.randbytes(self.random.randint(0, 2))  # a byte goes, is another, or two come
+            new = self.random.randbytes(self.random.randint(0, 2))  # a byte is removed, replaced, or becomes two
             data[place : place + 1] = new
         return bytes(data)
 
@@ -116,7 +116,7 @@ class Fuzzer:
 def send(
     bootstrap: str, topic: str, partitions: int, seed: int, count: int, samples: Sequence[bytes | None] = ()
 ) -> Sent:
-    """Send `count` messages in portions: each by a producer with a codec of its own, some in transactions."""
+    """Send `count` messages in portions: each by a producer with its own codec, some in transactions."""
     fuzzer = Fuzzer(seed, int(time.time() * 1000), samples)
     sent = Sent({number: [] for number in range(partitions)})
     done = 0

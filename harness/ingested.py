@@ -1,4 +1,4 @@
-"""Bronze filled without Kafka: raw messages, judged as the embedded job judges them."""
+"""Fills Bronze without Kafka: raw messages, judged as in the embedded job."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sale(vente_id: int, **changes: Any) -> bytes:
 
 
 def ingest(settings: Settings, values: Sequence[bytes | None], first: int = 0, partition: int = 0) -> None:
-    """Add messages to Bronze, from offset `first`, one a millisecond."""
+    """Add messages to Bronze, from offset `first`, one per millisecond."""
     tables.ensure(settings, BRONZE)
     with connect() as con:
         rows = judge_batch(con, messages(values, first, partition), settings, ARRIVAL + timedelta(minutes=1))

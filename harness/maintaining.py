@@ -1,4 +1,4 @@
-"""Maintenance of one table as the settings ask for it, on a log that the test holds."""
+"""Maintenance of one table according to the settings, on a log of the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages for tests of the verdict: valid sales as many producers write them, and seeded damage to them."""
+"""Messages for tests of the verdict: valid sales in the forms of many producers, and damaged ones from a seed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORDS = (
 )  # fmt: skip
 _BLANKS = ("", " ", "\u00a0", "\u2003", "\u3000", "\x1f", "\u0085", "\u1680")
 
-# What damage is made of: JSON's signs, what parsers forgive, and what breaks columns.
+# Parts for damage: JSON syntax, errors that lenient parsers accept, and values that do not fit the columns.
 _PIECES = (
     b'"', b",", b":", b"{", b"}", b"[", b"]", b"\\", b" ", b"\n", b"\t", b"\r", b"\0", b"0", b"1", b"9", b"-",
     b"+", b".", b"e", b"E5", b"\xff", b"\xc3", "é".encode(), "\u00a0".encode(), b"\\u0000", b"\\ud800",
@@ -64,7 +64,7 @@ TIMES_WRITTEN = (
 
 
 def as_producers_write(rng: random.Random) -> list[bytes]:
-    """Sales in the forms that must not need a second look: both spacings, escapes or none, times of every kind."""
+    """Sales in the forms that the fast path must accept: both spacings, escapes or none, times of every kind."""
     plain = {**dict.fromkeys(NAMES, "Zoé Dupont"), "montant": rng.randint(1, 99) * 19.99}
     return [
         json.dumps({**valid_sale(rng), **plain, "timestamp": time}, ensure_ascii=ascii_, separators=separators).encode()
@@ -76,7 +76,7 @@ def as_producers_write(rng: random.Random) -> list[bytes]:
 
 
 def valid_sale(rng: random.Random) -> dict[str, object]:
-    """A sale that is valid for an arrival at `corpus.ARRIVAL`, with values near the bounds at times."""
+    """A sale that is valid for an arrival at `corpus.ARRIVAL`, sometimes with values near the bounds."""
     when = rng.choice(
         (
             ARRIVAL - timedelta(seconds=rng.randint(0, 86_400 * 400)),
@@ -102,7 +102,7 @@ def valid_sale(rng: random.Random) -> dict[str, object]:
 
 
 def written(sale: dict[str, object], rng: random.Random) -> bytes:
-    """The sale as JSON, in one of the ways that producers write it."""
+    """The sale as JSON, in one of the forms of producers."""
     items = list(sale.items())
     if rng.random() < 0.3:
         rng.shuffle(items)
@@ -117,7 +117,7 @@ def valid(rng: random.Random, count: int) -> list[bytes]:
 
 
 def damaged(rng: random.Random, count: int) -> list[bytes | None]:
-    """Messages that began as valid sales: one value replaced, bytes added, removed or doubled, two spliced."""
+    """Valid sales with damage: one value replaced, bytes added, removed or doubled, or two sales spliced."""
     return [_damaged(rng) for _ in range(count)]
 
 
@@ -162,13 +162,13 @@ def raw_table(values: list[bytes | None], kafka_ts: datetime = ARRIVAL) -> pa.Ta
 
 
 def expected(raw: pa.Table, settings: Settings) -> pa.Table:
-    """What `judge` says of each row: the VERDICT columns."""
+    """The result of `judge` for each row: the VERDICT columns."""
     batch = judge_rows(raw["value"], raw["kafka_ts"], settings.source_zone, settings.business_zone)
     return pa.Table.from_batches([batch], VERDICT)
 
 
 def assert_same_rows(ours: pa.Table, theirs: pa.Table, values: list[bytes | None]) -> None:
-    """Both tables equal; if not, name the first message that they see differently."""
+    """Check that both tables are equal; if not, name the first message whose rows differ."""
     if ours.equals(theirs):
         return
     for value, left, right in zip(values, ours.to_pylist(), theirs.to_pylist(), strict=True):

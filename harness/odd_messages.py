@@ -1,4 +1,4 @@
-"""Messages that few producers send: foreign record times, transactions. For tests of both engines."""
+"""Unusual messages: wrong record times, transactions. For tests of both engines."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ TIMES_MS = {
     "nanoseconds": NOW_MS * 1_000_000,
     "largest": 2**63 - 1,
 }
-"""What people put into a record's time, read as the milliseconds that Kafka takes it for."""
+"""Record times that senders set by mistake, as Kafka reads them: in milliseconds."""
 
 
 def create_topic_of_senders_time(settings: Settings, partitions: int = 1) -> None:
-    """The topic of the settings, which keeps the time that each record comes with."""
+    """Create the topic of the settings with CreateTime: it keeps the time that the sender sets."""
     config = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**63 - 1)}
     client = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
     topic = NewTopic(settings.kafka.topic, partitions, 1, config=config)
@@ -36,7 +36,7 @@ def create_topic_of_senders_time(settings: Settings, partitions: int = 1) -> Non
 
 
 def send_at(settings: Settings, times: Iterable[int], first_id: int = 1) -> None:
-    """A valid sale for each record time."""
+    """Send a valid sale for each record time."""
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap})
     for number, when in enumerate(times, first_id):
         producer.produce(settings.kafka.topic, sale(number), timestamp=when)

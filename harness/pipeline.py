@@ -1,4 +1,4 @@
-"""A whole pipeline of a test's own: real broker, real jobs as processes, own folders and ports.
+"""A whole pipeline for one test: real broker, real jobs as processes, its own folders and ports.
 
 with Pipeline(tmp_path, engine="spark") as p:
     p.start("bronze"); p.start("silver")
@@ -40,7 +40,7 @@ SCRIPTS = {"bronze": "spark_streaming_delta.py", "silver": "streaming_silver.py"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on now; held together while they are chosen, so that they differ."""
+    """Ports that are free now; all bound at the same time while they are chosen, so that they differ."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -49,7 +49,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_for(question: Callable[[], object], what: str, seconds: float = 90.0) -> None:
-    """Ask until the answer is true; fail naming `what` after `seconds`."""
+    """Repeat `question` until the answer is true; after `seconds` fail with `what`."""
     until = time.monotonic() + seconds
     while not question():
         if time.monotonic() > until:
@@ -66,7 +66,7 @@ class Pipeline:
         extra: str = "",
         beside: Pipeline | None = None,
     ) -> None:
-        """`beside`: read the topic of that pipeline's broker into tables of one's own."""
+        """`beside`: read the topic of that pipeline's broker into separate tables."""
         self.folder = folder
         self.engine = engine
         self.settings: config.Settings
@@ -129,7 +129,7 @@ class Pipeline:
     def start(
         self, job: str, failpoints: str = "", engine: str | None = None, *options: str
     ) -> subprocess.Popen[bytes]:
-        """Start the guide's script of a job, as a person would."""
+        """Start the guide's script of a job, as a user does."""
         environment = {**self.environment, "VENTES_ENGINE": engine or self.engine}
         if failpoints:
             environment["VENTES_FAILPOINTS"] = failpoints
@@ -152,7 +152,7 @@ class Pipeline:
         return next((child for child in children if "java" in child.name()), None)
 
     def stop(self, job: str, number: signal.Signals = signal.SIGTERM, seconds: float = 30.0) -> int:
-        """Signal a job and wait until it and all its children are gone; returns the exit code."""
+        """Signal a job and wait until it and all its children have ended; returns the exit code."""
         process = self.jobs.pop(job)
         with contextlib.suppress(psutil.NoSuchProcess):
             family = psutil.Process(process.pid).children(recursive=True)
@@ -167,7 +167,7 @@ class Pipeline:
         return self.stop(job, signal.SIGKILL)
 
     def died(self, job: str, seconds: float = 90.0) -> int:
-        """Wait until a job ended by itself (a failpoint, a refusal); returns its exit code."""
+        """Wait until a job has ended by itself (a failpoint, an error); returns its exit code."""
         process = self.jobs[job]
         family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         try:
@@ -179,7 +179,7 @@ class Pipeline:
         return process.returncode
 
     def ventes(self, *arguments: str, code: int | None = 0) -> str:
-        """Run the command line as a person would; returns what it printed. `code` None: whatever it ends with."""
+        """Run the command line as a user does; returns its output. `code` None: any exit code."""
         command = [str(Path(sys.executable).with_name("ventes")), *arguments]
         done = subprocess.run(
             command, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
@@ -200,7 +200,7 @@ class Pipeline:
     # -- messages -------------------------------------------------------------------------------
 
     def send(self, values: Iterable[bytes | None], partition: int = 0) -> int:
-        """Put raw bytes into the topic; returns when the broker has acknowledged all."""
+        """Send raw bytes to the topic; returns when the broker has acknowledged all."""
         failed = []
 
         def delivered(error: object, _: object) -> None:
@@ -228,7 +228,7 @@ class Pipeline:
     # -- conditions -----------------------------------------------------------------------------
 
     def lag(self) -> str:
-        """What is still to do, in words; empty when every table holds all the topic has."""
+        """A text of the work that is left; '' when every table holds all of the topic."""
         topic_id = kafka.topic_id(self.settings)
         ends = {p: high - 1 for p, (_, high) in kafka.end_offsets(self.settings).items() if high > 0}
         bronze = {p: last for (name, p), last in positions(self.settings.bronze).items() if _plain(name) == topic_id}
@@ -254,7 +254,7 @@ class Pipeline:
         return "" if complete else f"rejets at {started}, the others at {lots}"
 
     def catch_up(self, seconds: float = 90.0) -> None:
-        """Wait until nothing is left to do; fail with what is, and the jobs' logs."""
+        """Wait until no work is left; else fail with the work that is left, and the jobs' logs."""
         until = time.monotonic() + seconds
         while lag := self.lag():
             ended = [job for job, process in self.jobs.items() if process.poll() is not None]
@@ -279,7 +279,7 @@ def _plain(label: str) -> str:
 
 
 def sales(count: int, first_id: int = 1, seed: int = 0) -> Iterator[bytes]:
-    """Valid sales with ids from `first_id`, as any producer could send them."""
+    """Valid sales with ids from `first_id`."""
     import json
     import random
     from datetime import datetime, timezone

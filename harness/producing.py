@@ -1,4 +1,4 @@
-"""producer.py as a process of a test, and what arrives in its topic."""
+"""producer.py as a process of a test, and a reader of its topic."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from ventes import kafka
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
 
 MakeSettings = Callable[..., Settings]
-"""Settings of a pipeline of the test's own, on the shared broker; keywords change [kafka]."""
+"""Settings of a separate pipeline on the shared broker; keywords change [kafka]."""
 
 
 class Topic:
-    """What a topic holds, read by a consumer that shares no code with the producer."""
+    """The content of a topic, read by a consumer that shares no code with the producer."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     @property
     def size(self) -> int:
-        """Messages in it; 0 if there is no such topic yet."""
+        """Number of messages; 0 if the topic does not exist yet."""
         return sum(high - low for low, high in kafka.end_offsets(self.settings).values())
 
     def exceeds(self, messages: int) -> bool:
-        """Whether it holds more than so many messages."""
+        """Whether it holds more than `messages` messages."""
         return self.size > messages
 
     def values(self) -> list[bytes]:
@@ -83,7 +83,7 @@ class Producers:
         return process
 
     def run(self, *arguments: str, seconds: float = 60) -> str:
-        """Run to its end, which must be a good one; returns what it said."""
+        """Run it until it ends, with exit code 0; returns its output."""
         process = self.start(*arguments)
         _, said = process.communicate(timeout=seconds)
         assert process.returncode == 0, said

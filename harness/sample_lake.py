@@ -1,6 +1,6 @@
 """A lake with consistent tables, written in seconds without Kafka or Spark: for tests of the page and benches.
 
-Sales are drawn by SQL from hashes of their number, so the same arguments give the same lake. Silver and the
+SQL derives the sales from hashes of their number, so the same arguments give the same lake. Silver and the
 roll-ups come from the pipeline's own SQL. `bench/make_lake.py` is its command line.
 """
 
@@ -54,7 +54,7 @@ HOSTILE = (
     "@SUM(A1)",
     "\tTAB",
 )
-"""Names that are text everywhere, whatever a renderer or a spreadsheet would like to make of them."""
+"""Names that must stay text, although a renderer or a spreadsheet could interpret them."""
 TOPIC = "sample-topic"
 APP = "sample"
 CHUNK = 1_000_000
@@ -62,7 +62,7 @@ CHUNK = 1_000_000
 
 @dataclass(frozen=True)
 class Shape:
-    """How the sales are drawn."""
+    """The distribution of the sales."""
 
     clients: int = 300
     days: float = 30.0
@@ -87,17 +87,17 @@ def make(
 
 
 def add(settings: Settings, rows: pa.Table) -> None:
-    """Add Bronze rows (BRONZE's schema) and all that follows from them."""
+    """Add Bronze rows (BRONZE's schema) and the Silver rows and roll-ups that result from them."""
     _take(settings, rows)
 
 
 def messages(first: int, count: int, end: datetime, shape: Shape | None = None) -> pa.Table:
-    """`count` Bronze rows from offset `first`, one a second, the last at `end`."""
+    """`count` Bronze rows from offset `first`, one per second, the last at `end`."""
     return _messages(first, count, 0, count, end - timedelta(seconds=count), end, shape or Shape())
 
 
 def next_offset(settings: Settings) -> int:
-    """The offset that comes after all of Bronze."""
+    """The offset after the last one in Bronze."""
     snapshot = tables.snapshot(settings, BRONZE)
     if not snapshot.files:
         return 0
@@ -172,7 +172,7 @@ def _messages(first: int, count: int, done: int, total: int, start: datetime, en
 
 
 def _take(settings: Settings, bronze: pa.Table) -> None:
-    """One lot: Bronze, then rejets and clean as the Silver job would split it."""
+    """One lot: Bronze, then rejets and clean, split as in the Silver job."""
     version = _lot(settings)
     append(Log.open(tables.path_of(settings, BRONZE)), BRONZE, bronze, APP, version)
     # as the job does: the row was read when Bronze took it, and judged a little later
@@ -206,14 +206,14 @@ def _lot(settings: Settings) -> int:
 
 
 def _partials(clean: pa.Table) -> dict[str, pa.Table]:
-    """What the lot adds to the roll-ups."""
+    """The partials of the lot."""
     with connect(1500) as con:
         con.register("clean", clean)
         return partials_of(con)
 
 
 def settings_at(folder: Path, maintenance: dict[str, object] | None = None, **page: object) -> Settings:
-    """Settings of a pipeline of its own under `folder`."""
+    """Settings of a separate pipeline under `folder`."""
     return Settings(
         config_file=folder / "ventes.toml",
         paths={"lake": folder / "delta", "logs": folder, "state": folder / "state"},  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The plainest Silver engine: the pipeline's SQL on DuckDB, two commits. And made-up Bronze rows for it to eat."""
+"""The simplest Silver engine: the pipeline's SQL on DuckDB, two commits. And generated Bronze rows as its input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs Silver over a lake until nothing is left to do. As a script: `python -m harness.silver_run LAKE`."""
+"""Runs Silver on a lake until no work is left. As a script: `python -m harness.silver_run LAKE`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 class UntilIdle(Stopper):
-    """Stops the loop at its first rest."""
+    """Stops the loop when it first waits for new rows."""
 
     def wait(self, seconds: float) -> bool:
         self.stop()
@@ -47,7 +47,7 @@ def loop_of(
     reporter: Reporter | None = None,
     max_rows: int = 100,
 ) -> SilverLoop:
-    """A Silver loop over the lake of `settings`; by default it ends when nothing is left to do."""
+    """A Silver loop over the lake of `settings`; by default it ends when no work is left."""
     tables = OpenTables(settings)
     reporter = reporter or Reporter(settings.state, "silver")
     job = Job(settings, logging.getLogger("ventes.silver"), reporter, stopper or UntilIdle())
@@ -55,12 +55,12 @@ def loop_of(
 
 
 def run(settings: Settings, max_rows: int = 100, make_engine: MakeEngine = PlainEngine) -> int:
-    """Work off everything; returns the loop's exit code."""
+    """Process everything; returns the loop's exit code."""
     return loop_of(settings, make_engine, max_rows=max_rows).run()
 
 
 def publisher_of(settings: Settings) -> Publisher:
-    """A publisher with tables and a database of its own."""
+    """A publisher with its own tables and database."""
     return Publisher(settings, OpenTables(settings), RecycledDatabase(settings.embedded.memory_mb))
 
 

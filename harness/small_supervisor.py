@@ -1,8 +1,8 @@
 """The real supervisor over five small processes: `python -m harness.small_supervisor`.
 
-Each service says one line and ends on SIGTERM. Two are more like the real ones: bronze holds a "JVM" (a child that
-outlives a killed parent until the test ends it), and silver keeps a heartbeat; while the file <state>/busy is there
-it only notes a SIGTERM, as if in the middle of a large lot, and ends when the file is gone.
+Each service prints one line and ends on SIGTERM. Two are closer to the real ones: bronze has a "JVM" (a child that
+keeps running after its parent was killed, until the test ends it), and silver writes a heartbeat. While the file
+<state>/busy exists, silver only records a SIGTERM, as in the middle of a large lot, and ends when the file is removed.
 """
 
 from __future__ import annotations

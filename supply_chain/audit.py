@@ -1,8 +1,8 @@
-"""Asks OSV (https://osv.dev) for known vulnerabilities of every wheel and jar: `make audit`.
+"""Queries OSV (https://osv.dev) for known vulnerabilities of every wheel and jar: `make audit`.
 
-Exit code 0: every part was asked about, none has a known one. 1: some have. 2: it could not be audited; that is never
-taken for a good answer. Two old releases with famous holes are asked about too: a service that does not report them
-(a cache, a proxy, an empty database) is not believed about the others either.
+Exit code 0: every part was queried, none has a known vulnerability. 1: some have. 2: the audit failed; this never
+counts as a good result. Two old releases with known vulnerabilities are also queried: if a service does not report
+them (a cache, a proxy, an empty database), its other answers are not accepted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FINE, VULNERABLE, NOT_AUDITED = 0, 1, 2
 
 
 class NotAudited(Exception):
-    """No answer that can be believed; the message says why."""
+    """There is no reliable answer; the message has the reason."""
 
 
 def audit(asked: Sequence[Part], url: str = URL) -> dict[Part, list[str]]:

@@ -1,4 +1,4 @@
-"""What is installed: each wheel of the locks and each jar of the list, with the hashes that are accepted.
+"""The installed parts: each wheel of the locks and each jar of the list, with the accepted hashes.
 
 Read from requirements/*.txt and src/ventes/install/jars.lock; nothing needs to be installed.
 """
@@ -14,7 +14,7 @@ from ventes.config import PROJECT
 from ventes.install import jars
 
 Use = Literal["required", "optional", "excluded"]
-"""As CycloneDX says it: installed always, when asked for or needed (Spark, Java), for tests and checks only."""
+"""CycloneDX scopes: always installed; only if needed (Spark, Java); for tests and checks only."""
 
 LOCKS: dict[str, Use] = {"base": "required", "spark": "optional", "java": "optional", "dev": "excluded"}
 JAR_SETS: dict[str, Use] = {"kafka": "required", "spark": "optional"}
@@ -42,7 +42,7 @@ class Part:
 
 
 def parts() -> list[Part]:
-    """All of them, sorted; a wheel of two locks counts for the first, a jar of both sets once."""
+    """All parts, sorted; a wheel of two locks counts for the first, a jar of both sets once."""
     found: dict[str, Part] = {}
     for lock, use in LOCKS.items():
         for part in _wheels(lock, use):

@@ -23,7 +23,7 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/schema/bom-1.
 
 
 def bill() -> str:
-    """The whole document."""
+    """The complete document."""
     found = parts()
     program = Component(name="ventes", version=__version__, type=ComponentType.APPLICATION, bom_ref="ventes")
     components = [_component(part) for part in found]
@@ -31,7 +31,7 @@ def bill() -> str:
     bom.metadata.component = program
     bom.register_dependency(program, components)
     document = json.loads(JsonV1Dot6(bom).output_as_string())
-    del document["metadata"]["timestamp"]  # optional, and the only thing that would differ from run to run
+    del document["metadata"]["timestamp"]  # optional, and the only difference between two runs
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 

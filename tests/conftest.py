@@ -1,4 +1,4 @@
-"""What holds for all tests: on a build server (CI=true) nothing is skipped; the end says what each layer took."""
+"""Common to all tests: on a build server (CI=true) no test is skipped; the summary has the time of each layer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hypothesis import settings
 
 CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
-settings.register_profile("no deadline", deadline=None)  # a machine that does other things too is no failure
+settings.register_profile("no deadline", deadline=None)  # other load of the machine must not fail a test
 settings.load_profile("no deadline")
 
 
 def pytest_configure() -> None:
-    """A shell starts background jobs with Ctrl-C ignored, and the programs under test would inherit that."""
+    """A shell starts background jobs with SIGINT ignored, and the programs under test would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""`make screenshots`: the pictures in this folder, from a page over a pipeline of its own (or --url, one that runs).
+"""`make screenshots`: the pictures in this folder, from a page over a separate pipeline (or --url, a running page).
 
-The pipeline is real: a broker and both jobs (embedded engine). It is fed 30 days of sales, as if they had arrived when
-they were made, with bad messages, duplicates and conflicts among them. Needs Chromium (`apt-get install chromium`).
-Ports and folders are its own: a running pipeline is not touched.
+The pipeline is real: a broker and both jobs (embedded engine). It gets 30 days of sales, each with the time of the sale
+as its arrival, including bad messages, duplicates and conflicts. Needs Chromium (`apt-get install chromium`).
+It uses its own ports and folders: a running pipeline is not affected.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ PICTURES: list[tuple[str, dict[str, Any], str, str]] = [
     ("sql-dark", TALL, "dark", "?tab=SQL&q=SELECT+categorie,+SUM(montant)+AS+revenue%0A"
      "FROM+ventes_clean%0AGROUP+BY+categorie%0AORDER+BY+revenue+DESC"),
 ]  # fmt: skip
-"""Name, size, colours, what the address asks for."""
+"""Name, size, colours, query of the address."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", help="a page that runs, instead of one over sample sales")
+    parser.add_argument("--url", help="address of a running page, instead of one over sample sales")
     parser.add_argument("--to", type=Path, default=HERE)
     options = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 Running = tuple[str, Callable[[], None]]
-"""Where the page is, and what makes a new sale arrive."""
+"""The page's address, and a function that sends a new sale."""
 
 
 @contextmanager
@@ -88,8 +88,8 @@ def _elsewhere(url: str) -> Iterator[Running]:
 
 @contextmanager
 def _running(folder: Path) -> Iterator[Running]:
-    """A pipeline with 30 days behind it. This process is the broker's owner and the producer."""
-    ours = {"MANAGED": "false", "RETENTION_HOURS": "9000"}  # Kafka would drop what says that it is 30 days old
+    """A pipeline with 30 days of sales. This process starts the broker and is the producer."""
+    ours = {"MANAGED": "false", "RETENTION_HOURS": "9000"}  # otherwise Kafka deletes messages dated 30 days ago
     os.environ.update({f"VENTES_KAFKA__{key}": value for key, value in ours.items()}, VENTES_PRODUCER__ENABLED="false")
     past = _drawn(folder / "drawn")
     with Pipeline(folder / "live", engine="embedded") as pipeline:
@@ -113,7 +113,7 @@ def _running(folder: Path) -> Iterator[Running]:
 
 
 def _arrival_is_what_the_message_says(settings: Settings) -> None:
-    """The topic is made to note when a message arrives; here 30 days of arrivals are told."""
+    """Set the topic to CreateTime: each message of the 30 days carries its own arrival."""
     entry = ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, settings.kafka.topic, incremental_configs=[entry])
     admin = AdminClient(kafka.client_config(settings))
@@ -125,7 +125,7 @@ Message = tuple[datetime, bytes]
 
 
 def _drawn(folder: Path) -> list[Message]:
-    """Sales of 30 days as (arrival, text), and among them what goes wrong in a real topic."""
+    """Sales of 30 days as (arrival, text), including the errors of a real topic."""
     settings = sample_lake.settings_at(folder)
     sample_lake.make(settings, SALES, sample_lake.Shape(days=30, clients=CLIENTS, bad_percent=0.4))
     rows = tables.snapshot(settings, BRONZE).arrow().select(["kafka_ts", "value"]).sort_by("kafka_ts").to_pylist()
@@ -149,7 +149,7 @@ def _drawn(folder: Path) -> list[Message]:
 
 
 def _send(settings: Settings, messages: list[Message]) -> None:
-    """Into the topic, each with its time of arrival; returns when the broker has acknowledged all."""
+    """Send messages, each with its arrival; returns when the broker has acknowledged all."""
     producer = Producer(kafka.client_config(settings, **{"acks": "all", "queue.buffering.max.messages": 200_000}))
     for arrived, text in messages:
         producer.produce(settings.kafka.topic, text, key=b"1", timestamp=int(arrived.timestamp() * 1000))
@@ -157,7 +157,7 @@ def _send(settings: Settings, messages: list[Message]) -> None:
 
 
 def _settle(page: Page) -> None:
-    """Until figures and chart are drawn and nothing runs."""
+    """Wait until figures and chart are drawn and the script has ended."""
     page.locator(".st-key-figures [data-testid=stMetricValue]").nth(4).wait_for()
     page.locator(".js-plotly-plot .main-svg, [data-testid=stVegaLiteChart] .marks").first.wait_for()
     page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")

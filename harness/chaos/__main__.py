@@ -18,13 +18,13 @@ from harness.chaos.schedule import ENGINES, kinds
 
 ABOUT = """A whole pipeline under load and a random sequence of faults that a seed repeats.
 
-The real `ventes start`, a real broker, both jobs and the page run in a folder and on ports of their own, under a steady
-load with a ledger of what the broker acknowledged. Steps come from the seed alone. After every ten of them all faults
-are taken back, and then: lag 0, `ventes verify`, the ledger against Bronze, no process, port, lock, temporary file or
-flood of log lines too many, and nothing untrue from `ventes status`. docs/chaos.md says more.
+The real `ventes start`, a real broker, both jobs and the page run in a separate folder and on separate ports, under a
+constant load with a ledger of the messages that the broker acknowledged. Steps depend only on the seed. After every
+ten of them all faults are ended, and then checked: lag 0, `ventes verify`, the ledger compared with Bronze, no leftover
+process, port, lock or temporary file, no flood of log lines, and no wrong answer of `ventes status`. See docs/chaos.md.
 
 As root the disks of lake and state are file systems of limited size (tmpfs) that steps fill; otherwise those steps are
-skipped. Ctrl-C ends a run and clears up. Exit code: 0 nothing was wrong, 1 something was.
+skipped. Ctrl-C ends a run and cleans up. Exit code: 0 no problem was found, 1 there was one.
 """
 
 
@@ -32,12 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m harness.chaos", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seed", type=int, help="which sequence of steps; chosen, and printed, if not given")
-    parser.add_argument("--minutes", type=float, default=5.0, help="how long steps are begun (default 5)")
-    parser.add_argument("--steps", type=int, help="so many steps, however long they take")
+    parser.add_argument("--seed", type=int, help="determines the sequence of steps (default: random, printed)")
+    parser.add_argument("--minutes", type=float, default=5.0, help="time after which no new step begins (default 5)")
+    parser.add_argument("--steps", type=int, help="number of steps, instead of --minutes")
     parser.add_argument("--engine", choices=ENGINES, default="embedded", help="both: steps switch between the two")
     parser.add_argument("--rate", type=float, default=100.0, help="messages per second of the load (default 100)")
-    parser.add_argument("--out", type=Path, help="the results folder (default: one in the temporary folder)")
+    parser.add_argument("--out", type=Path, help="folder for the results (default: in the temporary folder)")
     parser.epilog = "kinds of steps: " + ", ".join(kinds("both"))
     options = parser.parse_args(arguments)
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed

@@ -1,4 +1,4 @@
-"""The pipeline under test: a folder, two disks, settings and ports of its own, started by the real `ventes` command."""
+"""The pipeline under test: its own folder, two disks, settings and ports, started by the real `ventes` command."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from ventes.supervise import processes, service_records, services
 VENTES = Path(sys.executable).with_name("ventes")
 MIN_FREE_MB = 60
 DISK_GB = 16
-"""Size of a disk that is not full. It lives in memory, which it takes only as far as it is used."""
+"""Size of a disk that is not full. It is in memory, and takes only as much as is used."""
 
 
 class Disk:
-    """A folder with a file system of its own (tmpfs), whose size can be set. Needs the right to mount."""
+    """A folder with its own file system (tmpfs), whose size can be set. Needs the right to mount."""
 
     def __init__(self, folder: Path, *, mounted: bool) -> None:
         self.folder = folder
@@ -40,10 +40,10 @@ class Disk:
             _run("mount", "-t", "tmpfs", "-o", f"size={DISK_GB}g,mode=0700", "ventes-chaos", str(folder))
 
     def fill(self, how: str) -> None:
-        """Leave so much free, whatever is on it: nothing, 1 MB, or less than maintenance.min_free_mb."""
+        """Set the free space: nothing, 1 MB, or less than maintenance.min_free_mb."""
         free = {"to the last byte": 0, "almost": 1, "below min_free_mb": MIN_FREE_MB - 10}[how] * disk.MEGABYTE
         self.full = True
-        for _ in range(20):  # somebody writes meanwhile: a size below what is used is refused
+        for _ in range(20):  # the pipeline writes meanwhile: a size below the used space is refused
             used = shutil.disk_usage(self.folder).used
             with contextlib.suppress(subprocess.CalledProcessError):
                 _run("mount", "-o", f"remount,size={used + free}", str(self.folder))
@@ -61,7 +61,7 @@ class Disk:
 
 
 def can_mount() -> str:
-    """Why no disk of limited size can be made here; '' if one can."""
+    """The reason why no disk of limited size can be made here; '' if it can."""
     if os.geteuid() != 0:
         return "a tmpfs of limited size needs root"
     if shutil.which("mount") is None:
@@ -80,14 +80,14 @@ def _run(*command: str) -> None:
 
 
 class Command:
-    """A `ventes` command that runs beside everything else."""
+    """A `ventes` command that runs in parallel with the steps."""
 
     def __init__(self, arguments: tuple[str, ...], environment: Mapping[str, str], folder: Path) -> None:
         self.arguments = arguments
         self.began = time.monotonic()
         self.seconds: float | None = None
         self.interrupted = False
-        """Whether we killed it, or sent it Ctrl-C."""
+        """Whether the run killed it, or sent it SIGINT."""
         self._output = (folder / f"command-{time.time():.3f}-{arguments[0]}.out").open("w+b")
         self._process = subprocess.Popen(
             [str(VENTES), *arguments],
@@ -140,7 +140,7 @@ class Command:
 
 
 class Deployment:
-    """Everything of one pipeline. Use it in a `with`: whatever happened, nothing of it is left running or mounted."""
+    """One pipeline. Use it in a `with`: at the end, also after an error, no process is left and no disk is mounted."""
 
     def __init__(self, folder: Path, engine: str, *, disks: bool) -> None:
         self.folder = folder
@@ -196,7 +196,7 @@ class Deployment:
         return started
 
     def ventes(self, *arguments: str, seconds: float) -> tuple[int | None, str]:
-        """Run a `ventes` command to its end: (exit code, what it printed); the code is None if it took too long."""
+        """Run a `ventes` command to its end: (exit code, output); the code is None if it took too long."""
         command = Command(arguments, self.environment, self.folder)
         try:
             return command.wait(seconds), command.output()
@@ -206,7 +206,7 @@ class Deployment:
     # -- processes ----------------------------------------------------------------------------
 
     def target(self, name: str) -> psutil.Process | None:
-        """The process that is called so ("bronze", "bronze jvm", "supervisor", "page child"), if it lives now."""
+        """The process of that name ("bronze", "bronze jvm", "supervisor", "page child"), if it runs now."""
         records = service_records.read(self.settings.state)
         if name == "supervisor":
             return records.supervisor()
@@ -222,12 +222,12 @@ class Deployment:
         return None
 
     def services(self) -> dict[str, psutil.Process]:
-        """Service (and "supervisor") → its process, of those that live."""
+        """Service (and "supervisor") → its process, of those that run."""
         names = ("supervisor", *services.BY_NAME)
         return {name: process for name in names if (process := self.target(name)) is not None}
 
     def look(self) -> None:
-        """Note the processes that live below the supervisor, so that they are known when it is gone."""
+        """Record the descendants of the supervisor, so that they are known after it has ended."""
         supervisor = service_records.read(self.settings.state).supervisor()
         if supervisor is None:
             return
@@ -236,7 +236,7 @@ class Deployment:
                 self._seen[process.pid] = process
 
     def all_processes(self) -> list[psutil.Process]:
-        """Every living process of the pipeline: those seen below a supervisor, and those with our settings."""
+        """Every running process of the pipeline: recorded descendants of a supervisor, and those with our settings."""
         self.look()
         with self._guard:
             found = {pid: process for pid, process in self._seen.items() if processes.lives(process)}
@@ -249,7 +249,7 @@ class Deployment:
         return list(found.values())
 
     def let_go_on(self) -> list[str]:
-        """SIGCONT to every process of the pipeline that is stopped; their names."""
+        """SIGCONT to every process of the pipeline that is suspended; returns their names."""
         names = []
         for process in self.all_processes():
             with contextlib.suppress(psutil.Error):
@@ -261,7 +261,7 @@ class Deployment:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """A second Ctrl-C does not leave the clearing-up half done."""
+    """A second Ctrl-C does not interrupt the cleanup."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

@@ -1,4 +1,4 @@
-"""Carries out one step of the schedule, and takes back in time what is taken back: a stopped process, a full disk."""
+"""Carries out one step of the schedule, and ends faults that have a duration: a suspended process, a full disk."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from ventes.supervise import processes
 SLOW_SQL = "tab=SQL&q=" + quote(
     "SELECT sum(a.montant * b.montant * c.montant) FROM bronze_data a, bronze_data b, bronze_data c"
 )
-"""It takes longer than page.sql_seconds: a child of the page runs it for so long."""
+"""It takes longer than page.sql_seconds: a child of the page runs it until that limit."""
 TABS = ("", SLOW_SQL, "tab=Raw%20Data", "tab=Sales%20Timeline")
 CHILD_SECONDS = 6.0
-"""How long a page's child is waited for."""
+"""Seconds to wait for a page's child."""
 
 
 @dataclass
@@ -42,14 +42,14 @@ class _Due:
     at: float
     act: Callable[[], object]
     takes_back: bool
-    """Whether it ends a fault: then it is carried out before a check, however early."""
+    """Whether it ends a fault: then it is carried out before a check, even if its time has not come."""
 
 
 class Faults:
-    """`carry_out` each step; it does not wait. `take_back` ends everything that a step began."""
+    """`carry_out` runs a step and does not wait. `take_back` ends everything that steps began."""
 
     def __init__(self, deployment: Deployment, rubbish: Rubbish, say: Callable[[str], None]) -> None:
-        """`say`: what came of something that took longer than its step."""
+        """`say` gets the results of actions that take longer than their step."""
         self._deployment = deployment
         self._rubbish = rubbish
         self._say = say
@@ -74,12 +74,12 @@ class Faults:
         }
 
     def carry_out(self, step: Step) -> str:
-        """Do it; returns what came of it, in a few words."""
+        """Run the step; returns a short text of its result."""
         with self._guard:
             return self._kinds[step.kind](step.options)
 
     def take_back(self) -> None:
-        """End every fault at once, and forget what was still to come."""
+        """End every fault now, and drop actions that are still due."""
         with self._guard:
             due, self._due = self._due, []
             for one in due:
@@ -95,7 +95,7 @@ class Faults:
         self._clock.join()
 
     def _later(self, seconds: float, act: Callable[[], object], *, takes_back: bool = False) -> None:
-        """Do something after so many seconds. The caller holds the guard."""
+        """Call `act` after `seconds`. The caller holds the guard."""
         self._due.append(_Due(time.monotonic() + seconds, act, takes_back))
 
     def _run_clock(self) -> None:
@@ -133,7 +133,7 @@ class Faults:
             self._deployment.command(options["then"])
 
     def _kill_page_child(self, options: Mapping[str, Any]) -> str:
-        """The page has a child while somebody's SQL runs: ask for some, and wait for it."""
+        """The page has a child while a viewer's SQL runs: send a query, and wait for the child."""
         if self._deployment.target("page") is None:
             return "not there"
 
@@ -221,7 +221,7 @@ class Faults:
         self._beside("rubbish", send)
         return ""
 
-    # -- files behind its back ----------------------------------------------------------------
+    # -- files changed from outside --------------------------------------------------------------
 
     def _edit(self, options: Mapping[str, Any]) -> str:
         what = options["what"]
@@ -256,14 +256,14 @@ class Faults:
     # -- the page -----------------------------------------------------------------------------
 
     def _page(self, options: Mapping[str, Any]) -> str:
-        """Open sessions as browsers do, and drop them without a goodbye."""
+        """Open sessions as browsers do, and drop the connections without closing the sessions."""
         queries = [TABS[number % len(TABS)] for number in range(options["sessions"])]
         self._beside("page sessions", lambda: _view(self._deployment.ports["page"], queries, options["seconds"]))
         return ""
 
 
 def _view(port: int, queries: Sequence[str], seconds: float) -> None:
-    """A viewer for each query of an address, all at once."""
+    """One viewer per address query, all at the same time."""
 
     async def all_of_them() -> None:
         sessions = [_session(port, query, seconds) for query in queries]
@@ -273,7 +273,7 @@ def _view(port: int, queries: Sequence[str], seconds: float) -> None:
 
 
 async def _session(port: int, query: str, seconds: float) -> None:
-    """One viewer that takes what the page sends for so long. The page may be down: then it is none."""
+    """One viewer that reads from the page for `seconds`. Does nothing if the page is down."""
     from streamlit.proto.BackMsg_pb2 import BackMsg
     from websockets.asyncio.client import connect
 

@@ -1,9 +1,9 @@
-"""Whether `ventes status` told the truth, judged over samples of it. Pure.
+"""Checks whether the answers of `ventes status` were true, over samples of them. Pure.
 
-Four rules. A job that stands still while its backlog grows is not called running and ready for longer than
-STILL_SECONDS. A part that is not ready, or whose lag is not known, has a reason. Nothing is FAILED: every fault of the
-schedule heals by itself or by `ventes start`, but for a topic that was created anew, and that time is excused. And
-what nobody did is not given as a reason.
+Four rules. A job that makes no progress while its backlog grows is not shown as running and ready for longer than
+STILL_SECONDS. A service that is not ready, or whose lag is unknown, has a reason. No service is FAILED: every fault of
+the schedule ends by itself or by `ventes start`, except a topic that was deleted and created anew, and that time is
+excused. And no reason names a fault that the schedule does not have.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 STILL_SECONDS = 15.0
 SILENT_SECONDS = 5.0
 UNTRUE = ("its end was lost", "something else answers", "expired before")
-"""Parts of reasons that no step brings about."""
+"""Parts of reasons that no step can cause."""
 LEAST_SAMPLES = 5
-"""Samples that such a stretch must have: on a machine that stands still itself, two samples may be far apart."""
+"""Samples that such a stretch must have: on an overloaded machine two samples may be far apart."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """What one answer of `ventes status` says of one service."""
+    """One service in one answer of `ventes status`."""
 
     state: str
     ready: bool
@@ -52,7 +52,7 @@ Span = tuple[float, float]
 
 
 def complaints(samples: Sequence[Sample], excused: Sequence[Span] = ()) -> list[str]:
-    """What was untrue or not said, a sentence each. `excused`: when FAILED and any reason are right."""
+    """A sentence for each wrong or missing statement. `excused`: times when FAILED and any reason are right."""
     found = []
     for name in ("bronze", "silver"):
         found += [
@@ -75,7 +75,7 @@ def complaints(samples: Sequence[Sample], excused: Sequence[Span] = ()) -> list[
 
 
 def _never_right(samples: Sequence[Sample]) -> list[str]:
-    """The first time of each sentence that is not true."""
+    """The first occurrence of each untrue sentence."""
     found: dict[str, float] = {}
     for sample in samples:
         for name, said in sample.services.items():
@@ -85,7 +85,7 @@ def _never_right(samples: Sequence[Sample]) -> list[str]:
 
 
 Follows = Callable[[Sample, Sample], bool]
-"""Whether a stretch that holds the first sample goes on with the second one, which comes right after it."""
+"""Whether a stretch that contains the first sample continues with the second one, which comes right after it."""
 
 
 def _stretches(samples: Iterable[Sample], follows: Follows, seconds: float) -> list[tuple[Sample, Sample]]:

@@ -1,4 +1,4 @@
-"""What a healthy pipeline must not have, and what a stopped one must not leave: a sentence for each."""
+"""Finds what a running pipeline must not have and what a stopped one must not leave: one sentence each."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ventes.supervise import control, services
 from ventes.supervise.daemon import lock_path
 
 SETTLE_SECONDS = 25.0
-"""What ends by itself may take so long: Spark's JVM, a page's child, a thread that closes a Kafka client."""
+"""Time limit for what ends by itself: Spark's JVM, a page's child, a thread that closes a Kafka client."""
 SAME_LINE = 60
-"""How often a log may repeat a line within a minute."""
+"""The most repetitions of a log line within a minute."""
 LINES = 1_500
-"""Lines that a log may grow by within a minute; Spark writes some for each query that fails."""
+"""The most new lines of a log within a minute; Spark writes some for each query that fails."""
 HANDLES = 150
-"""A process may have so many open files more than the first one of its service had, in the first check."""
+"""The most open files of a process above those of its service in the first check."""
 DELETED = 40
-"""Open files of a process that are deleted already: those of a compaction, at most."""
+"""The most open files of a process that are already deleted: those of a compaction."""
 
 
 def when_settled(look: Callable[[], list[str]], seconds: float = SETTLE_SECONDS) -> list[str]:
-    """What is still wrong after a while; asked until nothing is."""
+    """Repeat `look` until it returns nothing, for up to `seconds`; returns its last result."""
     deadline = time.monotonic() + seconds
     while (found := look()) and time.monotonic() < deadline:
         time.sleep(0.5)
@@ -86,7 +86,7 @@ def _zombies(supervisor: psutil.Process) -> list[str]:
 
 
 def _ports(deployment: Deployment, families: dict[str, list[psutil.Process]]) -> list[str]:
-    """Ports that something listens on without need. A Spark job's JVM and Python have some of their own."""
+    """Unexpected listening ports. A Spark job's JVM and Python have some of their own."""
     wanted = set(deployment.ports.values())
     problems = []
     for name, family in families.items():
@@ -114,7 +114,7 @@ def _described(process: psutil.Process) -> str:
 
 
 def handles(deployment: Deployment, first: dict[str, int]) -> list[str]:
-    """Open files per service against those of the first check, which `first` (service → number) keeps."""
+    """Open files per service compared with the first check, which `first` (service → number) records."""
     problems = []
     for name, process in deployment.services().items():
         with contextlib.suppress(psutil.Error):
@@ -137,12 +137,12 @@ def _links(process: psutil.Process) -> Iterator[str]:
 # -- files ----------------------------------------------------------------------------------------
 
 _OWNER = re.compile(r"\.(\d+)-\d+\.tmp$")
-"""Whose temporary file it is: `.bronze.json.4711-140.tmp`."""
+"""The pid in the name of a temporary file: `.bronze.json.4711-140.tmp`."""
 OLD_SECONDS = 60.0
 
 
 def leftovers(deployment: Deployment) -> list[str]:
-    """Temporary files and folders that nobody needs any more."""
+    """Temporary files and folders of processes that have ended."""
     state, lake = deployment.settings.state, deployment.settings.lake
     found = [path for folder in (state, lake) for path in folder.rglob(".*.tmp") if _abandoned(path)]
     found += [path for path in (state / "spark").glob("*-*") if not _lives(path.name.rpartition("-")[2])]
@@ -167,7 +167,7 @@ def _lives(pid: str) -> bool:
 
 
 def stopped(deployment: Deployment) -> list[str]:
-    """What a stopped pipeline has left: processes, ports, locks, its socket."""
+    """Leftovers of a stopped pipeline: processes, ports, locks, its socket."""
     problems = [f"still runs: {_described(process)}" for process in deployment.all_processes()]
     listening = {c.laddr.port for c in psutil.net_connections("tcp") if c.laddr and c.status == psutil.CONN_LISTEN}
     problems += [f"port {port} ({name}) is still taken" for name, port in deployment.ports.items() if port in listening]
@@ -186,7 +186,7 @@ _STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d{3}Z ")
 
 
 class Logs:
-    """Reads what the logs have grown by since it was last asked."""
+    """Reads the new lines of the logs since the last call."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = folders
@@ -195,7 +195,7 @@ class Logs:
         self._asked = time.monotonic()
 
     def floods(self) -> list[str]:
-        """Logs that repeat a line too often, or grow too much."""
+        """A sentence for each log that repeats a line too often, or grows too much."""
         minutes = max(1.0, (time.monotonic() - self._asked) / 60)
         self._asked = time.monotonic()
         problems = []
@@ -221,7 +221,7 @@ class Logs:
 
 
 def flood(name: str, lines: Sequence[str], minutes: float) -> list[str]:
-    """Whether these new lines of a log are too many. Pure."""
+    """Checks whether these new lines of a log are too many. Pure."""
     problems = []
     if len(lines) > LINES * minutes:
         problems.append(f"{name} grew by {len(lines)} lines in {minutes:.1f} min")
@@ -244,7 +244,7 @@ def flood(name: str, lines: Sequence[str], minutes: float) -> list[str]:
 
 
 def _most_within(times: Sequence[float], seconds: float) -> int:
-    """The most of these (sorted) moments that lie within so many seconds."""
+    """The largest number of these (sorted) times within `seconds`."""
     most = first = 0
     for last, at in enumerate(times):
         while at - times[first] > seconds:
@@ -254,7 +254,7 @@ def _most_within(times: Sequence[float], seconds: float) -> int:
 
 
 def memory(samples: Sequence[ProcessSample]) -> dict[str, dict[str, float]]:
-    """Per process name: the RSS in MB it had at most, and in its last sample."""
+    """Process name → its highest RSS in MB, and that of its last sample."""
     found: dict[str, dict[str, float]] = {}
     for sample in samples:
         one = found.setdefault(sample.name, {"most": 0.0, "last": 0.0, "handles": 0.0})
@@ -265,5 +265,5 @@ def memory(samples: Sequence[ProcessSample]) -> dict[str, dict[str, float]]:
 
 
 def disk_of_machine(folder: Path) -> str:
-    """Why the machine itself has no room for a run; '' if it has."""
+    """The reason why the machine has no space for a run; '' if it has."""
     return disk.shortage(folder, 2_000)

@@ -1,12 +1,12 @@
-"""What was attempted and what the broker acknowledged, as a file; and its comparison with Bronze.
+"""A file of attempted and acknowledged messages, and its comparison with Bronze.
 
-Every message of the ledger has a number, which stands in its key: `chaos-<number>`. A line of the file is one of
+Every message of the ledger has a number, which is in its key: `chaos-<number>`. A line of the file is one of
 
-    ["a", number, crc]                    attempted: about to be handed to the client; crc of the value, null for none
+    ["a", number, crc]                    attempted: about to be passed to the client; crc of the value, null for none
     ["k", number, partition, offset]      acknowledged by the broker
-    ["x", number]                         written in a transaction that was aborted: nobody may ever read it
+    ["x", number]                         written in a transaction that was aborted: it must never be read
 
-A number with neither of the last two has an unknown fate: the message may be in the topic, once.
+A number with neither of the last two has an unknown result: the message may be in the topic, once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 PREFIX = b"chaos-"
 SHOWN = 5
-"""Messages named of each kind of difference."""
+"""The most messages that are named for each kind of difference."""
 
 
 def key(number: int) -> bytes:
@@ -49,7 +49,7 @@ class Writer:
         self._guard = threading.Lock()
 
     def attempted(self, number: int, value: bytes | None) -> None:
-        """To be called before the message is handed over. On the disk, as far as the kernel is concerned."""
+        """Call it before the message is passed to the client. The line is written to the kernel, not fsynced."""
         self._write(["a", number, crc(value)], flush=True)
 
     def acknowledged(self, number: int, partition: int, offset: int) -> None:
@@ -84,7 +84,7 @@ class Ledger:
 
     @classmethod
     def read(cls, *paths: Path) -> Ledger:
-        """The whole lines of the files; a last line without its end is still being written."""
+        """The complete lines of the files; a last line without a newline is still being written."""
         found = cls()
         for path in paths:
             if path.exists():
@@ -114,9 +114,9 @@ class Row:
 
 
 def compare(ledger: Ledger, rows: Iterable[Row], gone: frozenset[int] = frozenset()) -> list[str]:
-    """What is wrong with `rows`, all that Bronze holds of this ledger: a sentence for each kind of difference.
+    """Compare with `rows`, all rows of this ledger in Bronze: a sentence for each kind of difference.
 
-    `gone`: numbers that were acknowledged in a topic that was then deleted before Bronze had read them. They may be
+    `gone`: numbers that were acknowledged in a topic that was deleted before Bronze had read them. They may be
     missing; everything else that was acknowledged may not.
     """
     held: dict[int, list[Row]] = defaultdict(list)

@@ -1,14 +1,14 @@
-"""The steady load: a producer in a process of its own that keeps a ledger.
+"""The constant load: a producer in a separate process that writes a ledger.
 
     python -m harness.chaos.load --bootstrap 127.0.0.1:19092 --topic ventes_stream --rate 100 --ledger load.jsonl
 
-It reads commands from stdin, a line each, and answers `pause` on stdout with the number of messages whose fate is not
-known:
+It reads commands from stdin, one per line, and answers `pause` on stdout with the number of messages whose result is
+unknown:
 
     pause     send nothing more, wait for acknowledgements
-    resume    go on, with a new client
+    resume    continue, with a new client
 
-It ends with its stdin, so that it never outlives whoever started it.
+It ends when its stdin ends, so it ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ from harness.ingested import sale
 from ventes.config import PROJECT
 
 FLUSH_SECONDS = 20.0
-"""How long a pause waits for acknowledgements."""
+"""Seconds that a pause waits for acknowledgements."""
 TURN_SECONDS = 0.02
 AGAIN = 25
-"""One message in so many repeats the id of an earlier sale: each lot then writes to ventes_rejets too."""
+"""One message in this many repeats the id of an earlier sale: so each lot also writes to ventes_rejets."""
 CLIENT = {
     "acks": "all",
     "enable.idempotence": True,
     "linger.ms": 5,
-    "message.timeout.ms": 0,  # the broker may be away for long; what is not acknowledged stays in the queue
+    "message.timeout.ms": 0,  # the broker may be down for long; unacknowledged messages stay in the queue
     "reconnect.backoff.max.ms": 500,
     "log_level": 0,
 }
 
 
 def value(number: int) -> bytes:
-    """The sale of a number, made now."""
+    """A sale with this number, dated now."""
     vente_id = number if number % AGAIN else max(1, number - AGAIN + 1)
     return sale(vente_id, timestamp=datetime.now(timezone.utc).isoformat())
 
 
 class Load:
-    """The process's own part."""
+    """The part inside the load process."""
 
     def __init__(self, bootstrap: str, topic: str, rate: float, book: ledger.Writer, first: int) -> None:
         self._bootstrap = bootstrap
@@ -112,10 +112,10 @@ class Load:
         try:
             self._client.produce(self._topic, content, key=ledger.key(number), on_delivery=delivered)
         except BufferError:
-            self._client.poll(TURN_SECONDS)  # the broker is away for long: this one is never sent
+            self._client.poll(TURN_SECONDS)  # the broker has been down for long: this message is never sent
 
     def _drain(self) -> int:
-        """Wait for acknowledgements; how many messages have none."""
+        """Wait for acknowledgements; returns how many messages have none."""
         client, self._client = self._client, None
         if client is None:
             return 0
@@ -156,7 +156,7 @@ def main() -> None:
 
 
 class LoadProcess:
-    """The load as seen from the run that started it."""
+    """Starts and controls the load process."""
 
     def __init__(self, bootstrap: str, topic: str, rate: float, path: Path, output: Path) -> None:
         kept = {name: text for name, text in os.environ.items() if not name.startswith("VENTES_")}
@@ -171,7 +171,7 @@ class LoadProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                start_new_session=True,  # Ctrl-C is for the run, which then ends this
+                start_new_session=True,  # Ctrl-C goes to the run only, which then ends this process
             )
         self._output = output
 
@@ -183,7 +183,7 @@ class LoadProcess:
         self._say("resume")
 
     def pause(self) -> int:
-        """Returns when nothing is on its way any more; how many messages have an unknown fate."""
+        """Wait until no message is in flight; returns how many messages have an unknown result."""
         self._say("pause")
         assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:

@@ -1,13 +1,13 @@
-"""What a run says: lines on the terminal, and files in its results folder.
+"""The output of a run: lines on the terminal, and files in its results folder.
 
-steps.csv        each step: when, what, what came of it
-commands.txt     each `ventes` command: exit code, seconds, what it printed
-checks.csv       each check: seconds until started, until caught up, of `ventes verify`
+steps.csv        each step: time, what, result
+commands.txt     each `ventes` command: exit code, seconds, output
+checks.csv       each check: seconds until started, until caught up, and of `ventes verify`
 processes.csv    RSS, open files, threads per process over time
-jobs.csv         what `ventes status` said of each service over time: state, lag, seconds of the last batch or lot
+jobs.csv         each service in `ventes status` over time: state, lag, seconds of the last batch or lot
 files.csv        files and MB of lake and state over time
-summary.json     seed, engine, result, every problem, the most memory per process
-logs/            the pipeline's logs, if something is wrong
+summary.json     seed, engine, result, every problem, peak memory per process
+logs/            the pipeline's logs, if there is a problem
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from harness.chaos.watch import Watch
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is not as it must be. `at`: seconds since the run began."""
+    """A failed check. `at`: seconds since the run began."""
 
     at: float
     what: str
@@ -77,7 +77,7 @@ class Report:
     def close(
         self, watch: Watch | None, folders: Mapping[str, Path], files: Iterable[Path], facts: Mapping[str, Any]
     ) -> None:
-        """Write the files. If there is a problem, `folders` are copied, under these names, and `files`."""
+        """Write the files. If there is a problem, copy `folders` under these names, and `files`."""
         self._commands.close()
         self._write("steps.csv", self._steps)
         self._write("checks.csv", self._checks)

@@ -1,4 +1,4 @@
-"""Messages that no good producer sends, each of them in a ledger too."""
+"""Messages that no correct producer sends; each is recorded in a ledger."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from harness.ingested import sale
 from harness.messages import damaged
 
 FIRST = 10_000_000_000
-"""Numbers of rubbish begin here; those of the load, which are also ids of sales, stay below."""
+"""The first number of these messages; the load's numbers, which are also ids of sales, stay below."""
 SECONDS = 15.0
-"""How long one kind may take where the broker does not answer."""
+"""Time limit of one kind if the broker does not answer."""
 HUGE = 5_000_000
 
 Headers = list[tuple[str, bytes | None]]
@@ -27,7 +27,7 @@ Place = tuple[int, int, int]
 
 
 class Rubbish:
-    """Sends it. `send` returns what was sent, in words. For any thread."""
+    """Sends such messages. `send` returns a text that describes them. For any thread."""
 
     def __init__(self, bootstrap: str, topic: str, path: Path) -> None:
         self._bootstrap = bootstrap
@@ -45,7 +45,7 @@ class Rubbish:
         }
 
     def send(self, what: str, rng: random.Random) -> str:
-        """Raises KafkaException if the broker does not take it."""
+        """Raises KafkaException if the broker does not accept it."""
         try:
             return self._kinds[what](rng)
         finally:
@@ -77,7 +77,7 @@ class Rubbish:
         return self._plain([None, b"", None])
 
     def _keys(self, rng: random.Random) -> str:
-        """Keys that no ledger knows: Bronze keeps such messages, and they are nobody's."""
+        """Keys that are in no ledger: Bronze keeps such messages, and the comparison ignores them."""
         client = self._connect()
         keys: list[bytes | None] = [None, b"", rng.randbytes(10), b"\xff" * 5_000]
         for key in keys:
@@ -99,7 +99,7 @@ class Rubbish:
         return f"{len(taken)} of {count} messages taken"
 
     def _transaction(self, rng: random.Random, *, commit: bool) -> str:
-        """A transaction of some sales. Where its fate is not known, the next one with this id ends it."""
+        """A transaction of some sales. If its result is unknown, the next one with this id ends it."""
         client = self._connect(
             **{
                 "transactional.id": "chaos",
@@ -141,7 +141,7 @@ class Rubbish:
         )
 
     def _produce(self, client: Producer, value: bytes | None, headers: Headers | None, taken: list[Place]) -> int:
-        """Hand a message over; `taken` gets its place when the broker has it. Returns its number."""
+        """Pass a message to the client; `taken` gets its place when the broker acknowledged it. Returns the number."""
         number = next(self._numbers)
         self._book.attempted(number, value)
 
@@ -154,7 +154,7 @@ class Rubbish:
         return number
 
     def _flush(self, client: Producer) -> None:
-        """Wait until each message is acknowledged or given up."""
+        """Wait until each message is acknowledged or has failed."""
         left = client.flush(SECONDS + 1)
         if left:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{left} messages without an acknowledgement"))

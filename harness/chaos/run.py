@@ -1,4 +1,4 @@
-"""A run: steps, after every ten of them heal and check, until the time is over; then stop, and look what is left."""
+"""A run: steps; after every ten of them end all faults and check; at the end stop, and look for leftovers."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from ventes.errors import BrokerUnavailable
 from ventes.supervise import processes, services
 
 COMMAND_SECONDS = 200.0
-"""How long a command may take once every fault has been taken back; then it hangs."""
+"""Time limit of a command after every fault has ended; beyond it, the command hangs."""
 START_SECONDS = 200.0
 CAUGHT_UP_SECONDS = 60.0
 VERIFY_SECONDS = 180.0
 WATCH_SECONDS = 5.0
-"""How old an answer of `status` may be when it is written down."""
+"""The highest age of an answer of `status` when it is recorded."""
 SAID_SECONDS = 60.0
-"""How long it may take until `ventes status` says that the topic was created anew."""
+"""Time limit until `ventes status` reports that the topic was created anew."""
 CODES = {0, 1, 2, 3, 130, 143}
-"""Exit codes that `ventes` has; a killed one has others."""
+"""Exit codes of `ventes`; a killed command has others."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a person asks for: `minutes`, or `steps` if that is given."""
+    """The options of a run: `minutes`, or `steps` if that is given."""
 
     seed: int
     engine: str
@@ -55,18 +55,18 @@ class Options:
 
     @property
     def command(self) -> str:
-        """What repeats this run."""
+        """The command that repeats this run."""
         until = f"--minutes {self.minutes:g}" if self.steps is None else f"--steps {self.steps}"
         rate = "" if self.rate == Options.rate else f" --rate {self.rate:g}"
         return f"python -m harness.chaos --seed {self.seed} --engine {self.engine} {until}{rate}"
 
 
 class Broken(Exception):
-    """Something is so wrong that later steps would say nothing more."""
+    """A problem after which later steps would give no more information."""
 
 
 def run(options: Options, report: Report) -> bool:
-    """Carry the run out; whether nothing was wrong."""
+    """Carry the run out; returns whether there was no problem."""
     report.say(f"seed {options.seed}; to repeat it: {options.command}")
     if why := hygiene.disk_of_machine(Path(tempfile.gettempdir())):
         raise SystemExit(why)
@@ -123,7 +123,7 @@ class _Run:
         kept = {"logs": self._settings.log("bronze").parent, "run": self._settings.state / "run"}
         self._report.close(self._watch, kept, self._ledgers, facts)
 
-    # -- the story ----------------------------------------------------------------------------
+    # -- the sequence -------------------------------------------------------------------------
 
     def run(self) -> None:
         self._must("start", seconds=START_SECONDS)
@@ -136,7 +136,7 @@ class _Run:
         faults = self._faults = Faults(self._deployment, self._rubbish, self._report.say)
         checked = 0
         for step in self._steps():
-            time.sleep(step.wait)  # a part of the schedule, which waits for nothing
+            time.sleep(step.wait)  # part of the schedule: it waits for no condition
             if step.kind == "topic":
                 self._replace_topic(faults, step)
             else:
@@ -164,7 +164,7 @@ class _Run:
     # -- heal ---------------------------------------------------------------------------------
 
     def _heal(self, faults: Faults) -> None:
-        """Take every fault back, let every command end, and start what is down."""
+        """End every fault, wait for every command, and start what is down."""
         faults.take_back()
         self._deployment.let_go_on()
         for command in self._deployment.commands:
@@ -175,7 +175,7 @@ class _Run:
         self._report.say(f"      healed: started in {time.monotonic() - began:.1f} s")
 
     def _end(self, command: Command) -> None:
-        """Wait for a command that a step began, and judge how it ended."""
+        """Wait for a command that a step began, and check how it ended."""
         code = command.wait(COMMAND_SECONDS)
         self._report.command(command, code)
         output = command.output()
@@ -188,7 +188,7 @@ class _Run:
         command.close()
 
     def _must(self, *arguments: str, seconds: float) -> str:
-        """Run a command that has to succeed; what it printed."""
+        """Run a command that has to succeed; returns its output."""
         code, output = self._deployment.ventes(*arguments, seconds=seconds)
         if code != 0:
             what = f"did not end within {seconds:.0f} s" if code is None else f"ended with {code}"
@@ -204,7 +204,7 @@ class _Run:
     # -- check --------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        """Everything that must hold once nothing is broken and nothing new comes."""
+        """All checks, once every fault has ended and no new messages arrive."""
         assert self._load is not None
         with self._load.paused() as unknown:
             if unknown:
@@ -247,7 +247,7 @@ class _Run:
                 self._broken("lag", f"not 0 within {CAUGHT_UP_SECONDS:.0f} s: {lags}; {held} held back; {reasons}")
 
     def _held_back(self) -> int:
-        """Messages behind a transaction that has not ended: nobody may read them yet, so they are in no lag."""
+        """Messages behind an open transaction: they cannot be read yet, so no lag includes them."""
         try:
             with kafka.Admin(self._settings) as admin:
                 readable, written = admin.end_offsets(), admin.end_offsets(committed=False)
@@ -256,7 +256,7 @@ class _Run:
         return sum(end - readable[number][1] for number, (_, end) in written.items())
 
     def _status(self) -> dict[str, Any]:
-        """Service → what `ventes status --json` says of it."""
+        """Service → its part of `ventes status --json`."""
         _, output = self._deployment.ventes("status", "--json", seconds=60)
         try:
             return {service["name"]: service for service in json.loads(output)["services"]}
@@ -296,7 +296,7 @@ class _Run:
     # -- the topic ----------------------------------------------------------------------------
 
     def _replace_topic(self, faults: Faults, step: Step) -> None:
-        """Delete the topic and create it anew, under the jobs; what they say; `recover`, and start."""
+        """Delete the topic and create it anew while the jobs run; check their status; `recover`, and start."""
         assert self._load is not None
         self._heal(faults)
         began = self._report.now
@@ -326,7 +326,7 @@ class _Run:
         self._replaced.append((began, self._report.now + WATCH_SECONDS))
 
     def _delete_and_create(self) -> None:
-        """Through a broker that may just have been killed: until it is done."""
+        """Repeat until it succeeds: the broker may just have been killed."""
         topic = self._settings.kafka.topic
         old = None
         deadline = time.monotonic() + 60
@@ -337,7 +337,7 @@ class _Run:
                 if new is not None and new != old:
                     return
                 if new is None:
-                    kafka.ensure_topic(self._settings)  # unless the producer has been quicker
+                    kafka.ensure_topic(self._settings)  # unless the producer was faster
                 else:
                     client = AdminClient(kafka.client_config(self._settings, log_level=0))
                     client.delete_topics([topic], request_timeout=5)[topic].result(6)
@@ -357,7 +357,7 @@ class _Run:
 
 
 def bronze_rows(table: Path) -> Iterator[ledger.Row]:
-    """Bronze's rows that have a key of a ledger, read by deltalake itself."""
+    """Bronze's rows that have a key of a ledger, read with deltalake."""
     columns = ["key", "value", "topic_id", "partition", "offset"]
     for batch in open_with_deltalake(table).to_pyarrow_dataset().to_batches(columns=columns):
         for key, value, topic_id, partition, offset in zip(*(batch[name].to_pylist() for name in columns), strict=True):

@@ -1,7 +1,7 @@
-"""The steps of a run, derived from a seed and an engine alone: no clock, no machine.
+"""The steps of a run, derived from a seed and an engine only, not from clock or machine.
 
-The kinds of steps are dealt like cards: each deck holds every kind that the engine has, some of them several times, so
-that each kind occurs within the first deck. So are the targets of a kill and the variants of the other kinds.
+Kinds of steps are drawn from shuffled decks: each deck holds every kind that the engine has, some of them several
+times, so that each kind occurs within the first deck. The targets of a kill and other variants are drawn the same way.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ FILLS = ("to the last byte", "almost", "below min_free_mb")
 DISKS = ("lake", "state")
 
 WAITS = {"embedded": (0.0, 0.5, 2.0, 6.0), "spark": (0.0, 1.0, 5.0, 15.0), "both": (0.0, 1.0, 5.0, 15.0)}
-"""Engine → the longest pauses between two steps, in seconds, of which each step has one. A job on Spark takes 10 s to
-start: with shorter pauses most steps would find nobody there."""
+"""Engine → the maximum pauses between two steps, in seconds; each step draws one. A job on Spark takes 10 s to
+start: with shorter pauses it would be down at most steps."""
 DOWN = 2
 """Steps after which a pipeline that a step has stopped is started again."""
 
@@ -53,7 +53,7 @@ EVERY_ENGINE = {
     "rebuild": 2,
     "page": 3,
 }
-"""Kind → how often it is in a deck."""
+"""Kind → number of its cards in a deck."""
 SPARK_ONLY = {"checkpoint": 2}
 BOTH_ONLY = {"switch": 3}
 
@@ -72,7 +72,7 @@ class Step:
 
 
 def kinds(engine: str) -> dict[str, int]:
-    """The kinds of steps that runs of this engine have, and how often each is in a deck."""
+    """The kinds of steps for this engine, and the number of cards of each in a deck."""
     spark = SPARK_ONLY if engine != "embedded" else {}
     return {**EVERY_ENGINE, **spark, **(BOTH_ONLY if engine == "both" else {})}
 
@@ -83,7 +83,7 @@ def schedule(seed: int, engine: str) -> Iterator[Step]:
 
 
 class _Deck:
-    """Deals cards in random order; shuffled anew when it is empty."""
+    """Deals cards in random order; shuffles again when it is empty."""
 
     def __init__(self, rng: random.Random, cards: Sequence[Any]) -> None:
         self._rng = rng
@@ -110,7 +110,7 @@ class _Dealer:
         self._engines = _Deck(rng, ("embedded", "spark"))
         self._waits = WAITS[engine]
         self._down: int | None = None
-        """Steps since the pipeline was told to stop; None if it runs, as far as the schedule knows."""
+        """Steps since the last stop; None if the pipeline runs, according to the schedule."""
         self._options: dict[str, Callable[[], dict[str, Any]]] = {
             "kill": self._kill,
             "command": self._command,
@@ -157,7 +157,7 @@ class _Dealer:
             self._down += 1
 
     def _wait(self) -> float:
-        """Often at once: the worst moment is while the step before is still felt."""
+        """Often 0: faults are most effective while the step before still has effects."""
         longest = self._rng.choice(self._waits)
         return round(self._rng.uniform(0.0, longest), 2)
 

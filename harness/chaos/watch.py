@@ -1,4 +1,4 @@
-"""Samples of the running pipeline, taken in a thread: what `ventes status` says, processes, files."""
+"""Samples of the running pipeline, taken in a thread: answers of `ventes status`, processes, files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Watch:
         self.processes: list[ProcessSample] = []
         self.files: list[FilesSample] = []
         self.errors: list[str] = []
-        """What `status` raised instead of answering."""
+        """Errors that `status` raised."""
         self._files_at = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -101,7 +101,7 @@ class Watch:
 
 
 def said(found: Status) -> dict[str, Said]:
-    """What an answer says of each service that the settings ask for."""
+    """The entry of each service that the settings enable."""
     rows = {
         "bronze": found.rows.get("bronze"),
         "silver": _sum(found.rows.get("ventes_clean"), found.rows.get("ventes_rejets")),

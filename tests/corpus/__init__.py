@@ -1,4 +1,4 @@
-"""Odd and bad events with the verdict each must get: events.jsonl, one a line.
+"""Unusual and invalid events with their expected verdict: events.jsonl, one per line.
 
 A line has a `name`, what it teaches (`why`), the bytes (`text`, `base64`, or `tombstone`), the expected
 `motifs`, and where it matters: `shown` (fields as Bronze shows them; times in UTC, amounts as text),
@@ -19,7 +19,7 @@ from typing import Any
 
 FILE = Path(__file__).with_name("events.jsonl")
 ARRIVAL = datetime(2026, 1, 5, 10, 0, tzinfo=timezone.utc)
-"""When the broker took an event, unless its line says otherwise."""
+"""The arrival of an event, unless its line has another one."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Event:
     expects_extra: bool
     extra: str | None
     jour: date | None
-    """None where the line does not say."""
+    """None if the line has no such key."""
     source_zone: str
     business_zone: str
     kafka_ts: datetime

@@ -1,6 +1,6 @@
-"""`bash start_pipeline.sh` as a person runs it, on moved paths and ports: start, kill, the guide's restart, stop.
+"""`bash start_pipeline.sh` as a user runs it, with other paths and ports: start, kill, the guide's restart, stop.
 
-With the engine that the guide describes; test_supervised.py lives through more with the embedded one."""
+With the engine of the guide; test_supervised.py has more cases with the embedded one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.pipeline import free_ports, wait_for
 from ventes.config import PROJECT
 
 GUIDE_PATTERN = re.compile("producer|spark_streaming|streamlit")
-"""What the guide greps and pkills for."""
+"""The patterns of the guide's grep and pkill commands."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Installation:
         return {service["name"]: service for service in services}
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of this pipeline: they all carry its VENTES_CONFIG."""
+        """Every process of this pipeline: they all have its VENTES_CONFIG."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -117,7 +117,7 @@ def test_from_start_to_stop(installation: Installation) -> None:
     assert "already running" in again.lower()
     assert {n: s["pid"] for n, s in installation.status().items()} == {n: s["pid"] for n, s in before.items()}
 
-    # The guide's restart: what it hits stays down and is said to be stopped on purpose; start brings it back.
+    # The guide's restart: what it ends stays down, "stopped on purpose"; start starts it again.
     for process in installation.matching(GUIDE_PATTERN):
         process.send_signal(signal.SIGTERM)
     stopped = ("producer", "bronze", "page")

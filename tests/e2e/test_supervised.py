@@ -1,6 +1,7 @@
-"""`ventes start … stop` with real services: the killed come back, the stopped stay down, nothing is lost or doubled.
+"""`ventes start … stop` with real services: killed ones are restarted, stopped ones stay down, no message is lost or
+duplicated.
 
-One pipeline (embedded engine: the quick one; the supervisor does not know the difference) lives through it all.
+One pipeline runs all of it, with the embedded engine: it is faster, and the supervisor treats both engines the same.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ventes.runtime import heartbeat
 
 VENTES = Path(sys.executable).with_name("ventes")
 GUIDE_PATTERN = re.compile("producer|spark_streaming|streamlit")
-"""What the guide pkills for."""
+"""The pattern of the guide's pkill."""
 
 
 class Lived:
@@ -70,7 +71,7 @@ class Lived:
             process.kill()
 
     def record(self, name: str) -> heartbeat.Heartbeat:
-        """What the service says of itself."""
+        """The service's own log."""
         found = heartbeat.read(self.folder / "state", name)
         assert found is not None
         return found
@@ -126,7 +127,7 @@ def lived(tmp_path: Path) -> Iterator[Lived]:
 
 
 @pytest.mark.timeout(280)
-def test_a_life(lived: Lived) -> None:
+def test_kills_restarts_and_stops_of_one_pipeline(lived: Lived) -> None:
     printed = lived.ventes("start")
     assert "visible in Silver" in printed
     assert f"http://localhost:{lived.ports[2]}" in printed
@@ -139,13 +140,13 @@ def test_a_life(lived: Lived) -> None:
         os.kill(victim, signal.SIGKILL)
         wait_for(partial(_again, lived, name, victim), f"{name} is back and ready", 60)
 
-    # SIGTERM is a wish: it stays down, and status says so and fails
+    # SIGTERM is a stop on purpose: it stays down, and status reports that and fails
     os.kill(lived.pid("page"), signal.SIGTERM)
     wait_for(lambda: lived.status()["page"]["state"] == "stopped", "the page stays down", 30)
     assert "on purpose" in lived.status()["page"]["reason"]
     assert "page      STOPPED" in lived.ventes("status", code=1)
 
-    # the same part by hand is recognised, and left alone by start and stop
+    # the same service started by hand is recognised, and not changed by start and stop
     page = lived.by_hand(
         "-m", "streamlit", "run", "streamlit_dashboard.py", "--server.headless=true",
         "--server.address=127.0.0.1", f"--server.port={lived.ports[2]}",
@@ -156,7 +157,7 @@ def test_a_life(lived: Lived) -> None:
     lived.ventes("start")
     assert lived.pid("page") == page.pid
 
-    # a killed supervisor: what it left is ended gracefully, and begun anew
+    # a killed supervisor: the services that it left are ended gracefully, and started again
     old = lived.status()
     os.kill(old["supervisor"], signal.SIGKILL)
     wait_for(lambda: lived.status()["supervisor"] is None, "the supervisor is gone", 10)
@@ -168,7 +169,7 @@ def test_a_life(lived: Lived) -> None:
     } == set()
     assert new["page"]["pid"] == page.pid
 
-    # a frozen job is not shown as well
+    # a suspended job is not shown as healthy
     psutil.Process(new["silver"]["pid"]).suspend()
     assert "kill -CONT" in lived.status()["silver"]["reason"]
     psutil.Process(new["silver"]["pid"]).resume()
@@ -199,7 +200,7 @@ def _again(lived: Lived, name: str, victim: int) -> bool:
 
 
 def _rejected(lived: Lived) -> dict[str, int]:
-    """Reasons of ventes_rejets but `duplicate`: a sale whose acknowledgement a kill -9 swallowed comes twice."""
+    """Reasons of ventes_rejets except `duplicate`: a sale whose acknowledgement was lost in a kill -9 comes twice."""
     import duckdb
 
     from ventes import config
@@ -214,7 +215,7 @@ def _rejected(lived: Lived) -> dict[str, int]:
 
 @pytest.mark.timeout(280)
 def test_commands_that_cross_after_the_supervisor_was_killed(lived: Lived) -> None:
-    """Ending what it left takes seconds: whoever comes meanwhile waits, and does then what it was asked for."""
+    """Ending its services takes seconds: commands that come meanwhile wait, and are then carried out."""
 
     def at_once(*commands: str) -> list[tuple[int, str]]:
         os.kill(lived.status()["supervisor"], signal.SIGKILL)
@@ -310,12 +311,12 @@ GUIDES_LOGS = {
     "spark_silver.log": "lot",
     "streamlit.log": "the page runs",
 }
-"""What the guide tells people to read, and a word of what they look for in it."""
+"""The logs that the guide names, and a word that must be in each."""
 
 
 @pytest.mark.timeout(280)
-def test_what_ends_at_once_each_time_is_said_where_people_look(lived: Lived) -> None:
-    """The page's port is taken while it is down: a crash loop until somebody makes room."""
+def test_a_crash_loop_is_reported_in_status_and_logs(lived: Lived) -> None:
+    """The page's port is taken while it is down: a crash loop until the port is free."""
     lived.environment["VENTES_SUPERVISOR__GIVE_UP_AFTER"] = "3"
     lived.ventes("start")
     logs = {name: (lived.folder / "logs" / name).read_text("utf-8") for name in GUIDES_LOGS}
@@ -357,7 +358,7 @@ def _bound(squatter: socket.socket, port: int) -> bool:
 
 @pytest.mark.parametrize("engine", ["embedded", pytest.param("spark", marks=pytest.mark.long)])
 @pytest.mark.timeout(280)
-def test_a_job_that_dies_at_once_each_time_fails_the_start_and_leaves_nothing(tmp_path: Path, engine: str) -> None:
+def test_a_job_in_a_crash_loop_fails_the_start_and_leaves_nothing(tmp_path: Path, engine: str) -> None:
     lived = Lived(tmp_path, engine, failpoints="bronze.before_commit:kill9")
     try:
         done = subprocess.run(
@@ -379,11 +380,11 @@ def test_a_job_that_dies_at_once_each_time_fails_the_start_and_leaves_nothing(tm
 
 
 HIT_AT_ITS_END = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)
-"""Exit codes of a process that is signalled once more in its last milliseconds, when Python hears nothing any more."""
+"""Exit codes of a process that gets a signal in its last milliseconds, when Python no longer handles it."""
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_midway_takes_back_what_was_started_however_often_it_comes(lived: Lived, first: signal.Signals) -> None:
+def test_ctrl_c_during_a_start_stops_what_was_started_also_when_repeated(lived: Lived, first: signal.Signals) -> None:
     process = subprocess.Popen(
         [str(VENTES), "start"], env=lived.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -394,7 +395,7 @@ def test_ctrl_c_midway_takes_back_what_was_started_however_often_it_comes(lived:
     while "interrupted: stopping what was started" not in process.stdout.readline():
         assert process.poll() is None
     deadline = time.monotonic() + 90
-    while process.poll() is None and time.monotonic() < deadline:  # an impatient person
+    while process.poll() is None and time.monotonic() < deadline:  # an impatient user
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
@@ -405,14 +406,14 @@ def test_ctrl_c_midway_takes_back_what_was_started_however_often_it_comes(lived:
     assert lived.processes() == []
 
 
-def test_ctrl_c_during_a_stop_leaves_it_going_on(lived: Lived) -> None:
+def test_ctrl_c_during_a_stop_does_not_end_the_stop(lived: Lived) -> None:
     lived.ventes("start")
     for _ in range(2):
         process = subprocess.Popen(
             [str(VENTES), "stop"], env=lived.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert process.stdout is not None
-        process.stdout.readline()  # the first service has ended, or there is nothing left to tell
+        process.stdout.readline()  # the first service has ended, or no progress is left to print
         for _ in range(3):
             process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=90)
@@ -425,10 +426,10 @@ def test_ctrl_c_during_a_stop_leaves_it_going_on(lived: Lived) -> None:
 
 @pytest.mark.parametrize(("engine", "every"), [("embedded", 40), ("spark", 20)])
 @pytest.mark.timeout(280)
-def test_start_brings_up_what_was_ended_a_moment_ago(tmp_path: Path, engine: str, every: int) -> None:
+def test_start_restarts_services_that_are_still_stopping(tmp_path: Path, engine: str, every: int) -> None:
     """SIGTERM and `ventes start` at once: in a large batch, between small ones, and as the guide's pkill does it.
 
-    Now and then a batch of Bronze takes 4 s.
+    Some batches of Bronze take 4 s.
     """
     lived = Lived(tmp_path, engine, failpoints=f"bronze.before_commit%{every}:busy:4")
     try:
@@ -451,7 +452,7 @@ def test_start_brings_up_what_was_ended_a_moment_ago(tmp_path: Path, engine: str
         lived.ventes("start")
         assert _all_up(lived) != busy
 
-        os.kill(lived.pid("silver"), signal.SIGTERM)  # the start is over: this one is meant
+        os.kill(lived.pid("silver"), signal.SIGTERM)  # the start is over: this SIGTERM is a stop on purpose
         wait_for(lambda: lived.status()["silver"]["state"] == "stopped", "silver stays down", 30)
         lived.ventes("stop")
         assert lived.processes() == []
@@ -479,7 +480,7 @@ def _all_up(lived: Lived) -> int:
 
 
 @pytest.mark.timeout(280)
-def test_what_it_writes_is_its_users_alone_and_a_place_open_to_others_is_refused(lived: Lived) -> None:
+def test_files_are_private_and_folders_open_to_others_are_refused(lived: Lived) -> None:
     before = os.umask(0)
     try:
         lived.ventes("start")

@@ -1,6 +1,6 @@
-"""The programs in surroundings that break programs: a folder with a blank and a letter that is not ASCII, a shell in
-Turkish, Lithuanian or C, another Spark in SPARK_HOME, few open files, a user without name, rights and home, a proxy
-that does not answer, an unusual umask."""
+"""The programs in an environment that can break them: a folder with a blank and a non-ASCII letter, a shell in Turkish,
+Lithuanian or C, another Spark in SPARK_HOME, few open files, a user without name, rights and home, a proxy that does
+not answer, an unusual umask."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ def test_too_few_open_files_are_named_before_a_jvm_starts(clone: Clone) -> None:
     assert not (clone.state / "kafka").exists()
 
 
-def test_the_files_of_sparks_jvm_stand_where_the_settings_say(clone: Clone) -> None:
-    """Options with a blank reach it whole."""
+def test_the_files_of_sparks_jvm_are_where_the_settings_say(clone: Clone) -> None:
+    """Options with a blank reach it unchanged."""
     script = (
         "import json; from ventes import config; from ventes.engines.spark.session import open_session\n"
         "session = open_session(config.load(), 'bronze')\n"

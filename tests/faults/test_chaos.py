@@ -1,4 +1,4 @@
-"""A small, fixed part of `make chaos`. A failure prints the command that repeats it. Long runs are started by hand."""
+"""A small, fixed part of `make chaos`. A failure prints the command that repeats it. Start long runs by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.chaos.report import Report
 from harness.chaos.run import Options, run
 
 SEED = 2
-"""Its first 20 steps are of nine kinds: a topic created anew, a rebuild, full disks, commands that cross, kills …"""
+"""Its first 20 steps have nine kinds: a topic created anew, a rebuild, full disks, commands that overlap, kills …"""
 
 
 @pytest.mark.timeout(600)

@@ -1,4 +1,4 @@
-"""Faults injected for real, one pipeline at a time, with both engines: inject, heal, then `verify` must be green."""
+"""Real faults, one pipeline at a time, with both engines: inject, end the fault, then `verify` must be green."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_broker_killed_while_everything_runs(pipeline: Pipeline) -> None:
     assert [job for job, process in pipeline.jobs.items() if process.poll() is not None] == []
 
 
-def test_stopped_in_the_middle_of_a_batch_ends_cleanly_and_goes_on(pipeline: Pipeline) -> None:
+def test_stopped_in_the_middle_of_a_batch_ends_cleanly_and_continues(pipeline: Pipeline) -> None:
     pipeline.start("bronze")
     pipeline.start("silver")
     pipeline.send(sales(100))
@@ -158,7 +158,7 @@ def test_the_whole_corpus_and_huge_messages(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("fault", ["last commit deleted", "checkpoint deleted"])
-def test_spark_goes_on_from_the_table_when_its_checkpoint_is_lost(tmp_path: Path, fault: str) -> None:
+def test_spark_continues_from_the_table_when_its_checkpoint_is_lost(tmp_path: Path, fault: str) -> None:
     import shutil
 
     with Pipeline(tmp_path / "pipeline", "spark") as pipeline:
@@ -217,7 +217,7 @@ def test_both_engines_write_the_same_tables(tmp_path: Path) -> None:
 
 
 def differences(one: Pipeline, other: Pipeline, table: Table) -> list[object]:
-    """Rows that only one of the two has, without the columns that say when and in which lot it was written."""
+    """Rows that only one of the two has, without the columns of the write time and the lot."""
     own = {"date_ingestion", "date_traitement", "lot"}
     columns = ", ".join(f'"{name}"' for name in table.schema.names if name not in own)
     with connect() as con:

@@ -1,4 +1,4 @@
-"""Delta logs and table folders damaged or replaced: what is said, and that following it loses and doubles nothing."""
+"""Damaged or replaced Delta logs and table folders: the error, and that its next steps lose and duplicate nothing."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def assert_whole(settings: Settings) -> None:
 @pytest.mark.parametrize("table", [CLEAN, REJETS, PAR_PAYS], ids=lambda table: table.name)
 @pytest.mark.parametrize("harm", [empty, half, missing])
 def test_the_last_commit_of_a_silver_table(lake: Settings, table: Table, harm: Harm) -> None:
-    """Named before anything is written; the steps that are printed make Silver exact again."""
+    """Reported before anything is written; the printed steps make Silver exact again."""
     path = path_of(lake, table)
     before = {one.name: Log.open(path_of(lake, one)).version for one in (CLEAN, REJETS, PAR_PAYS) if one is not table}
     torn = last_commit(path)
@@ -139,7 +139,7 @@ def points_nowhere(file: Path) -> None:
 def test_a_checkpoint_that_cannot_be_read_costs_nothing(
     lake: Settings, name: str, harm: Harm, said: bool, repair: str
 ) -> None:
-    """It only repeats what the commits say; yet Spark and deltalake would refuse the table."""
+    """It only repeats the content of the commits; but Spark and deltalake would refuse the table."""
     for table in (BRONZE, CLEAN, PAR_PAYS):
         path = path_of(lake, table)
         whole = DeltaTable(path)
@@ -147,7 +147,7 @@ def test_a_checkpoint_that_cannot_be_read_costs_nothing(
         whole.create_checkpoint()
         (file,) = path.glob(f"_delta_log/{name}")
         harm(file)
-        assert tables.snapshot(lake, table).rows == rows  # the page and verify read on
+        assert tables.snapshot(lake, table).rows == rows  # the page and verify can still read
         found = finding(lake, table)
         assert found.level == ("warn" if said or found.level == "warn" else "ok")
         if said:
@@ -156,7 +156,7 @@ def test_a_checkpoint_that_cannot_be_read_costs_nothing(
         if repair == "by doctor":
             finding(lake, table, repair=True)
         else:
-            tables.ensure(lake, table)  # what the table's job begins with
+            tables.ensure(lake, table)  # the first action of the table's job
         opened = DeltaTable(path)
         assert (opened.version(), opened.to_pyarrow_table().num_rows) == (version, rows)
         assert finding(lake, table).level == "ok"
@@ -165,7 +165,7 @@ def test_a_checkpoint_that_cannot_be_read_costs_nothing(
 
 
 def test_a_checkpoint_whose_commits_are_gone_is_damage(lake: Settings) -> None:
-    """As after a vacuum of the log: then no older state may pass for the table."""
+    """As after a vacuum of the log: then no older state may be used as the table."""
     path = path_of(lake, CLEAN)
     DeltaTable(path).create_checkpoint()
     last = Log.open(path).version
@@ -193,7 +193,7 @@ def test_an_older_checkpoint_does_not_stand_for_a_newer_one_whose_commits_are_go
     garbage(newest)
     with pytest.raises(LakeDamaged, match="cannot be read"):
         Log.open(path)
-    assert len(Log.open(path, int(newest.name[:20]) - 1).files) > 0  # the past that is whole can be read
+    assert len(Log.open(path, int(newest.name[:20]) - 1).files) > 0  # complete earlier versions can be read
 
 
 # -- under the running pipeline ---------------------------------------------------------------

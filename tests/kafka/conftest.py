@@ -1,4 +1,4 @@
-"""One real broker for the tests of this folder, on a port of its own; each test has a topic of its own."""
+"""One real broker for the tests of this folder, on its own port; each test has its own topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The managed broker itself: start, stop, kill -9, a port that is taken, and what its command line shows."""
+"""The managed broker: start, stop, kill -9, a port in use, and its command line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def own_settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def own(own_settings: Settings) -> Iterator[Broker]:
-    """A broker that the test may kill, not started yet."""
+    """A broker, not started yet, that the test may kill."""
     one = Broker(own_settings)
     yield one
     one.kill()
@@ -73,7 +73,7 @@ def test_messages_and_topic_survive_kill_9_and_sigterm(own: Broker) -> None:
 
 
 def test_a_transaction_that_kill_9_interrupts_does_not_flood_the_log(own: Broker) -> None:
-    """The broker asks itself to end it, 20 times a second for as long as it does not listen yet."""
+    """The broker sends itself a request to end it, 20 times per second until it listens."""
     own.start()
     kafka.ensure_topic(own.settings)
     Transactions(own.settings).commit(3)
@@ -94,7 +94,7 @@ def test_it_listens_on_this_machine_only_and_escapes_the_guides_pkill(own: Broke
         ("127.0.0.1", ours.port),
         ("127.0.0.1", ours.controller_port),
     }
-    # Options and class path, jar names such as kafka-streams and all, stand in a file.
+    # Options and class path, with jar names such as kafka-streams, are in a file.
     own_part = " ".join(process.cmdline()).replace(str(own.settings.state), "")
     assert not GUIDE_PATTERN.search(own_part)
     text = own.settings.log("broker").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The training run: a real broker leaves its class-data archive behind; one that does not start is told by cause."""
+"""The training run: a real broker writes its class-data archive; if it does not start, the cause is reported."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_the_brokers_first_start_leaves_an_archive_that_later_ones_use(clone):
     assert option == f"-XX:SharedArchiveFile={archive}"
     assert archive.stat().st_size > 10_000_000
     made = archive.stat().st_mtime_ns
-    assert trained(clone)[1][0] == option  # nothing said, nothing done
+    assert trained(clone)[1][0] == option  # no output, no change
     assert archive.stat().st_mtime_ns == made
     assert sorted(path.name for path in (clone.folder / ".ventes").iterdir()) == ["archive", "jars"]
 

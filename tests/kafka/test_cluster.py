@@ -1,4 +1,4 @@
-"""A cluster of three brokers that loses one, then two: reading goes on as soon as the cluster does."""
+"""A cluster of three brokers that loses one, then two: reading continues as soon as the cluster works again."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def wait_until_elected(cluster: Cluster, dead: Node) -> None:
 
 
 def ends(admin: kafka.Admin) -> dict[int, tuple[int, int]] | None:
-    """An answer of what is left of the cluster, None for none."""
+    """An answer of the remaining brokers; None if there is none."""
     try:
         return admin.end_offsets(timeout=1.0)
     except BrokerUnavailable:

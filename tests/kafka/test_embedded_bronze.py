@@ -44,7 +44,7 @@ RunningWith = Callable[[Settings], AbstractContextManager[None]]
 
 @pytest.fixture
 def running(settings: Settings) -> Running:
-    """`with running():` the job works; it is stopped at the end, and what it raised is raised."""
+    """`with running():` the job runs; at the end it is stopped, and its exception is raised."""
     return lambda: running_job(settings)
 
 
@@ -124,7 +124,7 @@ def test_every_message_as_it_was(settings: Settings, running: Running) -> None:
     assert transactions[f"ventes-bronze:{kafka.topic_id(settings)}:0"] == 4
 
 
-def test_it_goes_on_after_the_last_row_of_the_table(settings: Settings, running: Running) -> None:
+def test_it_continues_after_the_last_row_of_the_table(settings: Settings, running: Running) -> None:
     kafka.ensure_topic(settings)
     for start in (0, 50, 100):
         send(settings, *({"value": sale(number)} for number in range(start + 1, start + 51)))
@@ -165,13 +165,13 @@ def test_a_lost_connection_is_one_line_and_one_when_it_is_back(
         caplog.clear()
         broker.kill()
         wait_for(lambda: phase(settings) == "waiting", "it waits", 30)
-        time.sleep(3)  # as long as a broker may be gone: whatever is said meanwhile counts
+        time.sleep(3)  # a possible length of an outage: every line of this time counts
         broker.start()
         send(settings, {"value": sale(2)})
         wait_for(arrived(settings, {0: 1}), "the next sale", 60)
     said = [record.message for record in caplog.records if record.name in ("test", "ventes.kafka")]
     lost = [line for line in said if line.startswith("waiting: ")]
-    assert len(lost) <= 2, said  # nobody listens; perhaps: it listens, and does not answer yet
+    assert len(lost) <= 2, said  # no listener; or perhaps a listener that does not answer yet
     assert len([line for line in said if line.startswith("goes on after waiting ")]) == 1, said
     assert len(said) <= 6, said
 
@@ -196,14 +196,14 @@ def test_only_what_was_committed_is_read_and_the_end_is_reached(settings: Settin
     wanted = transactions.commit(3)
     transactions.abort(3)
     wanted += transactions.commit(2)
-    transactions.abort(1)  # the log ends with a marker behind what nobody may read
+    transactions.abort(1)  # the log ends with a marker, after messages that cannot be read
     with running():
         wait_for(lambda: lag.of_bronze(settings, time.time()).messages == 0, "nothing is left to read", 30)
     assert sorted(tables.snapshot(settings, BRONZE).arrow()["vente_id"].to_pylist()) == wanted
     high = kafka.end_offsets(settings)[0][1]
     assert read_through(Log.open(settings.bronze)) == {(kafka.topic_id(settings), 0): high - 1}
     version = Log.open(settings.bronze).version
-    with running():  # a restart at the marker: nothing to do, nothing to say
+    with running():  # a restart at the marker: no work, no log line
         wait_for(lambda: phase(settings) == "running", "it runs", 30)
         wanted += transactions.commit(1)
         wait_for(lambda: lag.of_bronze(settings, time.time()).messages == 0, "the next one is read", 30)
@@ -230,8 +230,8 @@ def test_an_open_transaction_is_not_waited_for_and_not_missed(settings: Settings
     assert sorted(tables.snapshot(settings, BRONZE).arrow()["vente_id"].to_pylist()) == wanted
 
 
-def test_bronze_that_moves_while_its_lag_is_asked_has_lost_nothing(settings: Settings, running: Running) -> None:
-    """The topic's end and the table's are asked one after the other, and both move in between."""
+def test_progress_of_bronze_while_its_lag_is_read_is_no_loss(settings: Settings, running: Running) -> None:
+    """The ends of topic and table are read one after the other, and both change in between."""
 
     class TakenMeanwhile(kafka.Admin):
         """Right after each answer three more messages come, and Bronze takes them."""

@@ -38,7 +38,7 @@ def held(settings: Settings) -> dict[int, list[tuple[object, ...]]]:
 
 
 def assert_same(found: dict[int, list[tuple[object, ...]]], sent: fuzz_messages.Sent) -> None:
-    """Message by message: a comparison of all would print megabytes."""
+    """Compares message by message: a comparison of all would print megabytes."""
     for number, messages in sent.messages.items():
         assert len(found.get(number, [])) == len(messages), f"partition {number}"
         for place, (one, other) in enumerate(zip(found.get(number, []), messages, strict=True)):

@@ -1,4 +1,4 @@
-"""Questions to a real broker."""
+"""Requests to a real broker."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def delete(settings: Settings) -> None:
     wait_for(lambda: kafka.topic_id(settings) is None, "the topic is gone", 20)
 
 
-def test_a_topic_that_is_not_there(settings: Settings) -> None:
+def test_a_topic_that_does_not_exist(settings: Settings) -> None:
     assert kafka.topic_id(settings) is None
     assert kafka.end_offsets(settings) == {}
 
 
 def test_the_topic_id_is_what_kafka_prints(settings: Settings, broker: Broker) -> None:
     made = kafka.ensure_topic(settings)
-    send(settings, 1)  # the broker notes the id beside a partition's first message
+    send(settings, 1)  # the broker stores the id next to a partition's first message
     noted = broker.settings.state / "kafka" / "data" / f"{settings.kafka.topic}-0" / "partition.metadata"
     wait_for(noted.is_file, f"{noted} is there", 10)
     on_disk = dict(line.split(": ", 1) for line in noted.read_text().splitlines())
@@ -58,13 +58,13 @@ def test_many_topic_ids_use_kafkas_alphabet(make_settings: MakeSettings) -> None
     assert not set("".join(ids)) & set("+/=")
 
 
-def test_a_topic_made_again_has_another_id(settings: Settings) -> None:
+def test_a_recreated_topic_has_another_id(settings: Settings) -> None:
     first = kafka.ensure_topic(settings)
     delete(settings)
     assert kafka.ensure_topic(settings) != first
 
 
-def test_the_topic_is_made_as_the_settings_say(make_settings: MakeSettings) -> None:
+def test_the_topic_is_created_according_to_the_settings(make_settings: MakeSettings) -> None:
     settings = make_settings(partitions=3, retention_hours=5, max_message_bytes=2_000_000, flush_every_message=True)
     kafka.ensure_topic(settings)
     with kafka.Admin(settings) as asked:
@@ -76,7 +76,7 @@ def test_the_topic_is_made_as_the_settings_say(make_settings: MakeSettings) -> N
     assert found["flush.messages"] == "1"
 
 
-def test_an_existing_topic_is_brought_into_line_and_keeps_its_messages(make_settings: MakeSettings) -> None:
+def test_an_existing_topic_is_reconfigured_and_keeps_its_messages(make_settings: MakeSettings) -> None:
     settings = make_settings()
     old = NewTopic(settings.kafka.topic, 1, 1, config={"message.timestamp.type": "CreateTime"})
     with admin(settings) as client:
@@ -115,7 +115,7 @@ def test_each_run_has_a_lane_of_its_own(settings: Settings) -> None:
     assert len(set(lanes)) == 3
 
 
-# -- nobody there -------------------------------------------------------------------------------
+# -- no broker -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def nowhere(tmp_path: Path) -> Settings:
     return Settings(kafka={"port": port}, paths={"state": tmp_path})
 
 
-def test_a_broker_that_is_not_there_is_named_soon(nowhere: Settings) -> None:
+def test_an_unreachable_broker_is_named_soon(nowhere: Settings) -> None:
     began = time.monotonic()
     with pytest.raises(BrokerUnavailable, match=rf"127\.0\.0\.1:{nowhere.kafka.port}.*refused.*ventes start"):
         kafka.topic_id(nowhere, timeout=0.5)
@@ -137,7 +137,7 @@ def test_a_broker_that_is_not_there_is_named_soon(nowhere: Settings) -> None:
     assert time.monotonic() - began < 10
 
 
-def test_waiting_ends_when_told_to_stop(nowhere: Settings) -> None:
+def test_waiting_ends_on_a_stop_request(nowhere: Settings) -> None:
     stopper = Stopper()
     threading.Timer(0.3, stopper.stop).start()
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""A broker that is lost at any moment is waited for: before, inside and after each call into the Kafka client."""
+"""A broker may be lost at any moment (before, during and after each call of the Kafka client): the job waits for it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Losing:
 
 
 class LosingConsumer:
-    """A real consumer that tells of a lost connection when `losing` says so."""
+    """A real consumer that reports a lost connection when `losing` does."""
 
     def __init__(self, config: dict[str, Any], losing: Losing) -> None:
         self._real = Consumer(config)
@@ -74,7 +74,7 @@ class LosingConsumer:
     ("call", "number"),
     [("assign", 1), ("consume", 1), ("consume", 2), ("consume", 5), ("get_watermark_offsets", 1), ("close", 1)],
 )
-def test_reading_goes_on(
+def test_reading_continues(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, call: str, number: int, when: str
 ) -> None:
     losing = Losing(call, number, when)
@@ -107,7 +107,7 @@ class SilentAdmin:
         def ask(asked: Any, **named: Any) -> Any:
             self.asked[name] += 1
             self._silent = self._silent or (name == self._name and self.asked[name] == self._number)
-            if not self._silent:  # once silent, this client stays so: only a fresh one is answered
+            if not self._silent:  # this client gets no answer any more: only a new one does
                 return real(asked, **named)
             never: Future[Any] = Future()
             never.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer")))
@@ -149,7 +149,7 @@ def test_a_client_that_does_not_close_is_abandoned() -> None:
 
 
 def test_the_same_error_of_librdkafka_gives_the_same_text() -> None:
-    """So that one lost connection is one line in the log, however often it is tried again."""
+    """So one lost connection is one line in the log, however often it is retried."""
     texts = [
         f"127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused "
         f"(after {number}ms in state CONNECT, {number} identical error(s) suppressed)"

@@ -1,4 +1,4 @@
-"""producer.py as people run it, on a real broker: what it promises when it, or the broker, is killed."""
+"""producer.py as users run it, on a real broker: what it guarantees when it, or the broker, is killed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UTC = ZoneInfo("UTC")
 
 
 def spooled(settings: Settings) -> list[int]:
-    """The ids that wait on disk."""
+    """The ids in the spool."""
     files = [path for path in (settings.state / "spool").rglob("*") if path.is_file() and path.name.isdigit()]
     lines = [line for path in files for line in path.read_bytes().split(b"\n")[:-1]]
     return [json.loads(line.split(b"\t", 1)[1])["vente_id"] for line in lines]
@@ -179,7 +179,7 @@ def test_terminated_while_the_broker_hangs_it_keeps_the_rest(
     assert missing(ids) == []
 
 
-def test_terminated_it_ends_at_once_and_owes_nothing(producers: Producers, topic: Topic, settings: Settings) -> None:
+def test_terminated_it_ends_at_once_with_an_empty_spool(producers: Producers, topic: Topic, settings: Settings) -> None:
     producer = producers.start(VENTES_SUPERVISED="1")
     wait_for(lambda: topic.size >= 1, "the first sale", 30)
     began = time.monotonic()
@@ -191,7 +191,7 @@ def test_terminated_it_ends_at_once_and_owes_nothing(producers: Producers, topic
     assert phase(settings) == "stopped"
 
 
-def test_a_topic_deleted_while_selling_is_made_again(producers: Producers, topic: Topic, settings: Settings) -> None:
+def test_a_topic_deleted_while_selling_is_created_again(producers: Producers, topic: Topic, settings: Settings) -> None:
     producer = producers.start("--rate", "500")
     wait_for(lambda: topic.size > 200, "sales flow", 30)
     first = kafka.topic_id(settings)

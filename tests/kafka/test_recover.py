@@ -1,4 +1,4 @@
-"""`ventes recover` and `status` on a topic that is not the one that was read."""
+"""`ventes recover` and `status` for a topic that is not the one that Bronze has read."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_recreated_topic_needs_recover_and_then_reading_continues(make_setting
     wanted = recover.compare(settings, NOW)
     assert "created anew" in wanted.differences[0].text
     assert wanted.lost == 0
-    assert accepted_gaps.read(settings.lake).gaps == ()  # a plan records nothing
+    assert accepted_gaps.read(settings.lake).gaps == ()  # the plan alone changes nothing
     recover.record(settings, wanted)
     assert recover.compare(settings, NOW).differences == ()
     resumed = source.resume(

@@ -1,4 +1,4 @@
-"""The page under test: a lake without a pipeline, Streamlit as a process of its own, Debian's Chromium."""
+"""The page under test: a lake without a pipeline, Streamlit as a separate process, Debian's Chromium."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from harness import sample_lake
 from ventes.config import PROJECT, Settings
 
 SCRIPT = PROJECT / "streamlit_dashboard.py"
-"""The page, as people start it by hand."""
+"""The page, as users start it by hand."""
 SERVER = PROJECT / "streamlit_server.py"
 """The page as `ventes start` runs it: with downloads."""
 PORTS = iter(range(19850, 19900))
@@ -41,7 +41,7 @@ BROWSER_FLAGS = [
 
 
 def toml(folder: Path, more: str = "") -> Path:
-    """A ventes.toml for a lake of its own under `folder`."""
+    """A ventes.toml for a separate lake under `folder`."""
     path = folder / "ventes.toml"
     path.write_text(
         f'[paths]\nlake = "{folder}/delta"\nlogs = "{folder}"\nstate = "{folder}/state"\n'
@@ -62,7 +62,7 @@ class Site:
     settings: Settings
 
     def append(self, rows: int) -> None:
-        """Sales of this moment, as if the jobs had taken them."""
+        """Sales dated now, written as the jobs write them."""
         first = sample_lake.next_offset(self.settings)
         sample_lake.add(self.settings, sample_lake.messages(first, rows, datetime.now(timezone.utc)))
 
@@ -144,7 +144,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def opened(context: BrowserContext) -> Iterator[Callable[..., Page]]:
-    """`opened(url)`: a new page. Afterwards none may have raised an error or asked another machine for something."""
+    """`opened(url)`: a new page. At the end no page may have raised an error or sent a request to another machine."""
     pages: list[Page] = []
     troubles: list[str] = []
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: true, calm, useful, and safe with whatever stands in the data."""
+"""The page in a real browser: correct figures, no flicker, all functions, and safe with hostile data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REFRESHED = 25_000
 
 
 def ask(site: Site, query: str) -> list[tuple[object, ...]]:
-    """Plain SQL over the tables as they are now."""
+    """SQL over the tables as they are now."""
     with connect() as con:
         for table in ALL:
             tables.snapshot(site.settings, table).view(con, table.name)
@@ -86,7 +86,7 @@ def test_figures_are_those_of_the_tables(site: Site, opened: Open) -> None:
 
 
 def test_figures_are_those_that_verify_recomputes(site: Site, opened: Open) -> None:
-    """`ventes verify` judges the raw bytes of Bronze anew; what it finds must stand on the screen."""
+    """`ventes verify` judges the raw bytes of Bronze again; its figures must be on the screen."""
     done = subprocess.run(
         [str(Path(sys.executable).with_name("ventes")), "verify", "--no-topic", "--json"],
         env={**os.environ, "VENTES_CONFIG": str(site.folder / "ventes.toml")},
@@ -207,7 +207,7 @@ def test_a_link_shows_the_same_view(site: Site, opened: Open) -> None:
 
 
 def test_as_of_a_version_and_a_time(site: Site, opened: Open) -> None:
-    """Chosen, it is in the address, and the link shows the same; then back to now."""
+    """A chosen version is in the address, and the link shows the same page; then back to now."""
     page = opened(site.url)
     shows_figures(page, expected(site))
     clean = path_of(site.settings, CLEAN)
@@ -341,7 +341,7 @@ def test_another_host_name_is_refused(site: Site) -> None:
 
 
 def test_the_host_names_of_the_settings_and_no_others_are_let_in(tmp_path: Path) -> None:
-    """With the command that `ventes start` uses, on an address that is not this machine's own."""
+    """With the command that `ventes start` uses, on an address other than loopback."""
     toml(tmp_path, '[page]\naddress = "127.0.0.2"\nhosts = ["dash.example.com", "*.lan"]\n')
     settings = sample_lake.settings_at(tmp_path, address="127.0.0.2", hosts=["dash.example.com", "*.lan"])
     flags = [flag for flag in PAGE.argv(settings) if flag.startswith("--server.allowedHosts=")]

@@ -1,4 +1,4 @@
-"""Clients that open connections and do not use them, and hosts that are not the page's, at the page's real server."""
+"""The page's real server with clients that open connections without using them, and with other host names."""
 
 from __future__ import annotations
 
@@ -81,18 +81,18 @@ def test_three_hundred_half_open_requests_do_not_stay(impatient: Site) -> None:
         assert answers(impatient)
         wait_for(lambda: all(is_closed(client) for client in opened), "all are closed", 20)
         assert time.monotonic() - began >= SECONDS, "none had its time"
-        viewer.ping().wait(5)  # who is connected stays
+        viewer.ping().wait(5)  # connected viewers stay
     wait_for(lambda: psutil.Process(impatient.pid).num_fds() <= before + 5, "their files are closed", 10)
     log = (impatient.folder / "streamlit.log").read_text()
     assert 1 <= log.count("connections that stood still") <= 2
 
 
-def test_a_reader_of_the_pages_own_files_who_takes_nothing_is_dropped(impatient: Site) -> None:
+def test_a_client_that_reads_nothing_of_the_pages_files_is_disconnected(impatient: Site) -> None:
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", impatient.port))
         main = _largest_file(impatient)
-        for _ in range(20):  # more than the kernel keeps for a reader who takes nothing
+        for _ in range(20):  # more than the kernel buffers for a client that reads nothing
             client.sendall(f"GET {main} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         server = psutil.Process(impatient.pid)
         mine = client.getsockname()[1]
@@ -112,7 +112,7 @@ def _largest_file(site: Site) -> str:
     return "/" + largest.relative_to(folder).as_posix()
 
 
-def test_one_too_many_is_told_to_wait_and_room_is_made_soon(tmp_path: Path) -> None:
+def test_too_many_connections_are_told_to_wait_and_idle_ones_are_closed(tmp_path: Path) -> None:
     toml(tmp_path)
     with (
         serve(tmp_path, server_with(tmp_path, f"request_seconds={SECONDS}, in_all=20")) as site,
@@ -157,8 +157,8 @@ def ask(site: Site, path: str, **headers: str) -> tuple[int, bytes]:
 @pytest.mark.parametrize(
     "path", ["/", "/_stcore/host-config", "/_stcore/metrics", "/static/index.html", "/csv/-", "/x"]
 )
-def test_nothing_is_told_under_a_name_that_is_not_the_pages(site: Site, path: str) -> None:
-    """A web site may let its own name lead to this machine."""
+def test_other_host_names_get_no_content(site: Site, path: str) -> None:
+    """A web site may let its own host name resolve to this machine."""
     for host in ("evil.example", f"evil.example:{site.port}", "localhost.evil.example", "", "[::1"):
         status, body = ask(site, path, Host=host)
         assert status == 403, host
@@ -168,7 +168,7 @@ def test_nothing_is_told_under_a_name_that_is_not_the_pages(site: Site, path: st
 
 
 def test_metrics_are_for_this_machine(site: Site) -> None:
-    """A proxy on this machine says whom it asks for."""
+    """A proxy on this machine names its client in a header."""
     there = {"Host": "localhost", "X-Forwarded-For": "192.0.2.7"}
     assert ask(site, "/_stcore/metrics", **there)[0] == 403
     assert ask(site, "/_stcore/host-config", **there)[0] == 200, "a viewer's browser needs it"

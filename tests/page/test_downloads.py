@@ -1,4 +1,4 @@
-"""Files from the page's real server, to a browser and to readers who do not behave."""
+"""Files from the page's real server, to a browser and to readers that stop reading or disconnect."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Open = Callable[..., Page]
 LARGE = "SELECT repeat('x', 1000) AS x FROM bronze_data CROSS JOIN range(1000)"
 """2 GB as CSV."""
 SILENT = "import sys, time; sys.stdin.read(); time.sleep(600)"
-"""A child that computes for long before its first row."""
+"""A child that computes for a long time before its first row."""
 
 
 def link(page: Page) -> str:
@@ -54,7 +54,7 @@ def asked(page: Page, query: str) -> None:
 
 @contextmanager
 def request(site: Site, path: str, method: str = "GET", **headers: str) -> Iterator[http.client.HTTPResponse]:
-    """The answer, its body not read yet. As the browser asks, unless `Host` is given. The reader leaves at the end."""
+    """The response, with its body unread; the request is a browser's, unless `Host` is given. Closed at the end."""
     connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
     with closing(connection):
         connection.request(
@@ -70,7 +70,7 @@ def status(site: Site, path: str, method: str = "GET", **headers: str) -> int:
 
 
 def children(site: Site) -> list[psutil.Process]:
-    """Processes that make a file: each download's, and those of queries."""
+    """Processes that create a file: those of downloads and of queries."""
     return psutil.Process(site.pid).children(recursive=True)
 
 
@@ -124,13 +124,13 @@ def test_all_rows_of_a_query_beyond_what_is_shown(site: Site, opened: Open) -> N
 
 
 def test_a_download_is_streamed_and_ends_with_its_reader(site: Site, opened: Open) -> None:
-    """2 GB: a reader who stops reading costs the page no memory, and one who goes away no process."""
+    """2 GB: a reader that stops reading costs the page no memory, and no process is left when it disconnects."""
     page = opened(f"{site.url}?tab=SQL")
     asked(page, LARGE)
     path = address(page)
     server = psutil.Process(site.pid)
     before = server.memory_info().rss
-    for number in range(5):  # none keeps its place when it ends
+    for number in range(5):  # each place is free again at the end
         with request(site, path) as answer:
             assert answer.headers["Content-Encoding"] == "identity"
             assert answer.read(3_000_000)[:10] == b'"x"\n"xxxxx'
@@ -141,7 +141,7 @@ def test_a_download_is_streamed_and_ends_with_its_reader(site: Site, opened: Ope
 
 
 def _blocked(site: Site) -> bool:
-    """Whether a file's processes run and wait for somebody to read what they have written."""
+    """Whether a file's processes run and wait for a reader of their output."""
     making = children(site)
     used = [child.cpu_times() for child in making]
     psutil.Process(site.pid).cpu_percent(0.2)
@@ -159,7 +159,7 @@ def test_a_reader_who_leaves_before_the_first_byte_ends_the_child(folder: Path, 
             wait_for(lambda: not children(running), "its process has ended", 2)
 
 
-def test_a_reader_who_takes_nothing_is_dropped_and_others_go_on(folder: Path, opened: Open) -> None:
+def test_a_reader_that_reads_nothing_is_disconnected_and_others_continue(folder: Path, opened: Open) -> None:
     limits = "of_a_viewer=1, wait_seconds=0.5, stall_seconds=2.0"
     with serve(folder, server_with(folder, limits)) as running:
         page, other = opened(f"{running.url}?tab=SQL"), opened(running.url)
@@ -192,8 +192,8 @@ def test_an_error_is_shown_when_all_download_places_are_in_use(folder: Path, ope
         assert b"2 downloads are running" in refused.read()
 
 
-def test_sigterm_ends_the_page_within_seconds_whoever_reads(folder: Path, opened: Open) -> None:
-    """A reader who takes nothing any more, a browser with the page open."""
+def test_sigterm_ends_the_page_within_seconds_despite_readers(folder: Path, opened: Open) -> None:
+    """A client that reads nothing more, and a browser with the page open."""
     with serve(folder) as running:
         page = opened(f"{running.url}?tab=SQL")
         asked(page, LARGE)

@@ -1,4 +1,4 @@
-"""The page over a pipeline that really runs: a broker, both jobs, sales that arrive while somebody looks."""
+"""The page over a running pipeline: a broker, both jobs, sales that arrive while a viewer has the page open."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.page.test_browser import REFRESHED, as_shown, shows_figures
 
 @pytest.fixture
 def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
-    """The test is the broker's owner and the producer."""
+    """The test starts the broker and is the producer."""
     monkeypatch.setenv("VENTES_KAFKA__MANAGED", "false")
     monkeypatch.setenv("VENTES_PRODUCER__ENABLED", "false")
     with Pipeline(tmp_path / "live", engine="embedded") as running:
@@ -38,7 +38,8 @@ def badge(page: Page, text: str, colour: str) -> None:
 def test_live_is_green_until_a_job_is_killed_and_again_after_it_came_back(
     pipeline: Pipeline, opened: Callable[..., Page]
 ) -> None:
-    """Figures change by themselves when sales arrive, and are `verify`'s; the line says who is down and what to do."""
+    """Figures change by themselves when sales arrive, and equal `verify`'s; the line names a job that is down and the
+    next step."""
     with serve(pipeline.folder) as site:
         page = opened(site.url)
         badge(page, "Live", "green")
@@ -56,7 +57,7 @@ def test_live_is_green_until_a_job_is_killed_and_again_after_it_came_back(
         main = page.locator("[data-testid=stMain]")
         expect(main).to_contain_text("Silver job – down: its process ended without an error message")
         expect(main.locator("code").filter(has_text="ventes start")).to_be_visible()
-        pipeline.send(sales(40, first_id=261, seed=2))  # Bronze goes on
+        pipeline.send(sales(40, first_id=261, seed=2))  # Bronze continues
         expect(page.get_by_text("40 behind")).to_be_visible(timeout=REFRESHED)
 
         pipeline.start("silver")

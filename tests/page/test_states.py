@@ -1,4 +1,4 @@
-"""Whatever state the tables are in, the page says it in a sentence; and what people add to it works."""
+"""The page reports every state of the tables in a sentence; and extensions by users work."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_one_table_missing_leaves_the_rest(run: Run, lake: Path) -> None:
     assert "vega" not in kinds(page)
 
 
-def test_a_damaged_log_is_named_with_the_next_step(run: Run, lake: Path) -> None:
+def test_a_damaged_log_is_reported_with_the_next_step(run: Run, lake: Path) -> None:
     path = path_of(sample_lake.settings_at(lake), PAR_PAYS).parent / CLEAN.name
     version = Log.open(path).version
     (path / "_delta_log" / f"{version + 1:020d}.json").write_text("")
@@ -174,8 +174,8 @@ def test_paused_and_as_of_are_never_green(run: Run, lake: Path) -> None:
     assert ":green-badge" not in said(page)
 
 
-def test_a_sale_of_the_future_has_no_age(run: Run, lake: Path) -> None:
-    """The clock was set back, or the broker's is ahead."""
+def test_a_sale_in_the_future_has_no_age(run: Run, lake: Path) -> None:
+    """The clock was set back, or the broker's clock is ahead."""
     settings = sample_lake.settings_at(lake)
     assert " ago" in said(run())
     later = datetime.now(timezone.utc) + timedelta(hours=3)
@@ -190,7 +190,7 @@ def test_as_of_too_long_ago_is_a_sentence(run: Run, lake: Path) -> None:
 
 
 def test_a_version_whose_files_were_removed_is_a_sentence_that_says_what_there_is(run: Run, lake: Path) -> None:
-    """Merged by the maintenance, swept by the vacuum: what was version 1 of ventes_clean cannot be read any more."""
+    """After compaction and vacuum, version 1 of ventes_clean can no longer be read."""
     settings = sample_lake.settings_at(lake, maintenance={"compact_every": 2, "history_hours": 1e-9})
     for _ in range(4):
         sample_lake.add(settings, sample_lake.messages(sample_lake.next_offset(settings), 20, NOW, sample_lake.Shape()))
@@ -207,7 +207,7 @@ def test_a_version_whose_files_were_removed_is_a_sentence_that_says_what_there_i
 
 
 def test_a_version_is_the_page_as_it_was(run: Run, lake: Path) -> None:
-    """At its last moment: its roll-ups are there, and Bronze was one lot ahead already."""
+    """The last moment of the version: its roll-ups are complete, and Bronze is already one lot ahead."""
     settings = sample_lake.settings_at(lake)
     version = Log.open(path_of(settings, CLEAN)).version
     before = [card.value for card in run().metric[:5]]
@@ -220,7 +220,7 @@ def test_a_version_is_the_page_as_it_was(run: Run, lake: Path) -> None:
     assert [card.value for card in run().metric[:5]] != ["350", *before[1:]]
 
 
-def test_nonsense_in_the_link_is_ignored(run: Run, lake: Path) -> None:
+def test_invalid_values_in_the_link_are_ignored(run: Run, lake: Path) -> None:
     page = run("nope", at="yesterday@x", refresh="abc", country="Atlantis", period="never", show="x")
     assert page.metric[0].value == "300"
 
@@ -257,7 +257,7 @@ def test_the_guides_tab_recipe(run: Run, tmp_path: Path, lake: Path) -> None:
 
 
 def test_a_script_of_an_earlier_release_has_all_that_it_had(run: Run, tmp_path: Path, lake: Path) -> None:
-    """It called the page's own module: the pipeline's status must not be missing."""
+    """Such a script called the page's own module: the pipeline's status must be shown."""
     text = SCRIPT.read_text(encoding="utf-8").replace(
         "from ventes.cli import page", "from ventes.dashboard import page"
     )

@@ -46,7 +46,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture
 def settings(broker: Broker, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
-    """A topic and a lake of the test's own."""
+    """A separate topic and lake for the test."""
     topic = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
     made = Settings(
         kafka={"port": broker.settings.kafka.port, "topic": topic},
@@ -103,7 +103,7 @@ def newest_epoch(settings: Settings) -> Path:
 
 @pytest.fixture
 def senders_time(broker: Broker, settings: Settings) -> Settings:
-    """A topic whose records keep the time that they come with."""
+    """A topic with CreateTime: records keep the sender's time."""
     kept = settings.model_copy(
         update={
             "kafka": settings.kafka.model_copy(update={"topic": f"{settings.kafka.topic}_theirs", "managed": False})
@@ -178,7 +178,7 @@ def test_each_message_once_through_every_kind_of_restart(
     assert sorted({row["motifs"][0] for row in rows if row["motifs"]}) == ["empty", "not_json"]
 
 
-def test_old_epochs_go_once_a_newer_one_has_committed(settings: Settings, session: Session) -> None:
+def test_old_epochs_are_deleted_once_a_newer_one_has_committed(settings: Settings, session: Session) -> None:
     send(settings, 1, 10)
     run(settings, session)
     first = newest_epoch(settings)
@@ -228,7 +228,7 @@ def test_expired_messages_stop_the_job_until_recover(settings: Settings, session
 def test_a_topic_recreated_during_a_batch_is_not_mixed_in(
     settings: Settings, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The moment that offsets alone cannot show: the new topic has more messages than the old one had."""
+    """Offsets alone cannot detect this: the new topic has more messages than the old one had."""
     old = str(kafka.topic_id(settings))
     send(settings, 1, 10)
     run(settings, session)
@@ -269,7 +269,7 @@ def test_the_writer_lock_outlives_javas_garbage_collector(
     holders = []
 
     class Collecting:
-        """In place of the loop: what a long run of it does to memory, then who holds the lock."""
+        """Replaces the loop: collects garbage as a long run does, then checks the holder of the lock."""
 
         def __init__(self, job: Job, session: Session, *_: object) -> None:
             self._path, self._session = lock_path(job.settings, "bronze"), session
@@ -277,7 +277,7 @@ def test_the_writer_lock_outlives_javas_garbage_collector(
         def run(self) -> None:
             for _ in range(3):
                 gc.collect()
-                time.sleep(0.2)  # py4j tells Java from a thread of its own what Python has forgotten
+                time.sleep(0.2)  # a thread of py4j releases the Java objects that Python has collected
                 self._session.jvm.java.lang.System.gc()
             holders.append(holder(self._path))
 

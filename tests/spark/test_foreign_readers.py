@@ -1,4 +1,4 @@
-"""What a person's own Spark relies on when it reads our tables, and what it may change of them."""
+"""A user's own Spark on our tables: what it can read and change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def aged(table: Path, seconds: float) -> None:
-    """Make every commit of the table so much older."""
+    """Make every commit of the table older by this duration."""
     for file in (table / "_delta_log").glob("*.json"):
         when = file.stat().st_mtime - seconds
         os.utime(file, (when, when))
@@ -71,7 +71,7 @@ def test_a_table_of_an_older_release_keeps_its_history_too(settings: Settings, s
 
 
 def test_a_stream_that_was_down_gets_each_row_once(settings: Settings, spark: SparkSession, tmp_path: Path) -> None:
-    """Files were merged within one minute and the vacuum came by a quarter of an hour later."""
+    """Files were merged within one minute, and the vacuum ran a quarter of an hour later."""
     log = Log.open(settings.bronze)
     maintenance = maintenance_of(settings, BRONZE, log)
     seen: list[int] = []

@@ -1,4 +1,4 @@
-"""What Spark's workers write as Bronze is what the embedded engine makes of the same messages, row for row."""
+"""Spark's workers write the same Bronze rows as the embedded engine, for the same messages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def kafka_rows(spark: SparkSession, raw: pa.Table) -> DataFrame:
 
 
 def written(frame: DataFrame, settings: Settings) -> pa.Table:
-    """What Bronze holds once the frame's files are committed."""
+    """The rows of Bronze after the frame's files are committed."""
     tables.ensure(settings, BRONZE)
     log = Log.open(settings.bronze)
     log.commit([file.add(True) for file in bronze_files.write(frame, "topic-1", settings, INGESTED)], "WRITE")

@@ -1,4 +1,4 @@
-"""Spark and the lake library share tables: each reads, skips and goes on from what the other wrote."""
+"""Spark and the lake library share tables: each reads, skips and continues what the other wrote."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_spark_reads_every_type_as_it_was_written(settings: Settings, spark: Spa
 
 
 def test_statistics_hide_no_row(settings: Settings, spark: SparkSession) -> None:
-    """Delta keeps milliseconds: a maximum that was cut off would make Spark skip the file that holds it."""
+    """Delta statistics have milliseconds: with a truncated maximum Spark would skip the file that contains it."""
     odd = datetime(2026, 3, 1, 9, 0, 0, 123_999, tzinfo=timezone.utc)
     commit.append(Log.open(settings.bronze), BRONZE, bronze_rows([{"offset": 0, "timestamp": odd}]), "job", 1)
     add(settings.bronze, 5)
@@ -59,7 +59,7 @@ def test_spark_appends_after_us_and_we_after_spark(settings: Settings, spark: Sp
     writer.option("txnAppId", "spark-job").option("txnVersion", 7).save(str(settings.bronze))
     add(log, 5)
     assert (log.transactions["job"], log.transactions["spark-job"]) == (5, 7)
-    assert log.edited  # the rows of the foreign writer are none of ours
+    assert log.edited  # rows of a foreign writer belong to no lot
     assert positions(settings.bronze) == {("T", 0): 5}
     assert tables.snapshot(settings, BRONZE).rows == 6
     assert spark.read.format("delta").load(str(settings.bronze)).count() == 6
@@ -96,7 +96,7 @@ def test_a_stream_sees_each_row_once_through_merges_and_checkpoints(
     assert list((settings.bronze / "_delta_log").glob("*.checkpoint.parquet"))
 
 
-def test_spark_goes_on_from_its_own_and_from_our_checkpoints(settings: Settings, spark: SparkSession) -> None:
+def test_spark_continues_from_its_own_and_from_our_checkpoints(settings: Settings, spark: SparkSession) -> None:
     log = Log.open(settings.bronze)
     maintenance = maintenance_of(settings, BRONZE, log)
     for offset in range(30):

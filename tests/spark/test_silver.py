@@ -1,4 +1,4 @@
-"""Spark's Silver engine: exact for lots of any size, and indifferent to being repeated."""
+"""Spark's Silver engine: exact for lots of any size, also when a lot is repeated."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(params=["driver", "driver judges the doubtful", "spark"])
 def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test runs as lots that the driver finishes, as lots of which it judges a part, and as lots for Spark."""
+    """Every test runs with lots processed by the driver, lots processed partly by it, and lots processed by Spark."""
     few = {
         module: -1 if module is silver or request.param == "spark" else 1_000
         for module in (silver, frames, split_in_spark)
@@ -86,7 +86,7 @@ def test_a_lot_taken_twice_changes_nothing(settings: Settings, session: Session)
 
 
 @pytest.mark.usefixtures("size")
-def test_days_long_past_are_found_again(settings: Settings, session: Session) -> None:
+def test_ids_of_days_long_past_are_found(settings: Settings, session: Session) -> None:
     """An id that comes back much later, on another day, is still the same sale."""
     sale = {"offset": 0, "vente_id": 5, "timestamp": START - timedelta(days=400)}
     commit.append(Log.open(settings.bronze), BRONZE, bronze_rows([sale]), "test", 1)

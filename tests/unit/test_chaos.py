@@ -1,4 +1,4 @@
-"""The pure parts of `make chaos`: the schedule, the ledger's comparison, what is said of status and logs."""
+"""The pure parts of `make chaos`: the schedule, the ledger's comparison, the checks of status and logs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def test_a_seed_is_a_schedule(engine: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("seed", range(5))
 def test_every_kind_of_step_is_in_the_first_deck(engine: str, seed: int) -> None:
-    steps = first(sum(kinds(engine).values()) + 15, seed, engine)  # and those that start what another has stopped
+    steps = first(
+        sum(kinds(engine).values()) + 15, seed, engine
+    )  # and the steps that start what another one has stopped
     assert {step.kind for step in steps} == set(kinds(engine))
     assert [step.number for step in steps] == list(range(1, len(steps) + 1))
 
@@ -144,7 +146,7 @@ def test_a_ledger_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [ledger.number_of(key) for key in (ledger.key(7), b"7", b"chaos-x", None)] == [7, None, None, None]
 
 
-# -- what status says -----------------------------------------------------------------------------
+# -- answers of status ----------------------------------------------------------------------------
 
 RUNS = Said("running", True, "", pid=1, batch=5, lag_messages=0, lag_seconds=0.0, rows=100)
 
@@ -154,7 +156,7 @@ def samples(*of_bronze: Said, every: float = 2.0) -> list[Sample]:
 
 
 def growing(count: int, **changes: object) -> list[Said]:
-    """A job that stands still while its lag grows."""
+    """A job without progress while its lag grows."""
     return [replace(RUNS, lag_messages=10 * (number + 1), **changes) for number in range(count)]  # type: ignore[arg-type]
 
 
@@ -187,7 +189,7 @@ def test_no_reason_is_a_complaint() -> None:
     assert "lag was not known" in sentence
 
 
-def test_what_is_never_right_is_said_once() -> None:
+def test_an_untrue_reason_is_reported_once() -> None:
     failed = replace(RUNS, state="failed", ready=False, reason="crashed 8 times")
     assert complaints(samples(RUNS, failed, failed)) == ["at 2 s bronze was failed: 'crashed 8 times'"]
     lost = replace(RUNS, reason="partition 0 had offsets up to 7, now it ends before 6: its end was lost")
@@ -200,7 +202,7 @@ def test_what_is_never_right_is_said_once() -> None:
 
 
 def lines(count: int, text: str = "INFO    the same") -> list[str]:
-    """Two lines a second."""
+    """Two lines per second."""
     return [f"2026-01-05T10:{number // 120:02}:{number // 2 % 60:02}.{number % 2}00Z {text}" for number in range(count)]
 
 

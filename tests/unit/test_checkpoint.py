@@ -1,4 +1,4 @@
-"""Whether a Spark checkpoint may be continued, on directories made by hand, row by row."""
+"""Whether a Spark checkpoint may be continued, for each case of the decision, on hand-made folders."""
 
 import json
 import zlib
@@ -40,7 +40,7 @@ def epoch(tmp_path):
 
 
 def decide(tmp_path, table, topic_id="A"):
-    """The decision, where `table` is what Bronze wants next: {partition: offset}."""
+    """The decision; `table`: the next offsets for Bronze, {partition: offset}."""
     found = checkpoint.newest(tmp_path, TOPIC)
     return checkpoint.decide(tmp_path, found, Resume(topic_id, topic_id, table))
 
@@ -54,7 +54,7 @@ def test_no_checkpoint_starts_the_first_epoch(tmp_path):
     assert decide(tmp_path, {0: 0}) == NewEpoch(tmp_path / "epoch-0001", "A", {0: 0}, "there is no checkpoint")
 
 
-def test_equal_goes_on(tmp_path, epoch):
+def test_equal_positions_continue(tmp_path, epoch):
     assert decide(tmp_path, {0: 25}) == Continue(epoch, None)
 
 
@@ -64,17 +64,17 @@ def test_the_newest_epoch_counts(tmp_path, epoch):
     assert decide(tmp_path, {0: 25}) == Continue(epoch, None)
 
 
-def test_crash_between_table_and_checkpoint_goes_on(tmp_path, epoch):
+def test_crash_between_table_and_checkpoint_continues(tmp_path, epoch):
     remove_commit(epoch, 1)
     assert decide(tmp_path, {0: 25}) == Continue(epoch, 1)
 
 
-def test_crash_before_the_table_goes_on(tmp_path, epoch):
+def test_crash_before_the_table_continues(tmp_path, epoch):
     remove_commit(epoch, 1)
     assert decide(tmp_path, {0: 10}) == Continue(epoch, 1)
 
 
-def test_crash_in_the_very_first_batch_goes_on(tmp_path, epoch):
+def test_crash_in_the_very_first_batch_continues(tmp_path, epoch):
     for batch in (1, 0):
         remove_commit(epoch, batch)
     (epoch / "offsets" / "1").unlink()
@@ -93,7 +93,7 @@ def test_an_epoch_that_spark_never_began_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize(("table", "goes_on"), [({0: 0}, True), ({0: 5}, False)])
-def test_an_epoch_that_never_planned_goes_on_where_it_would_start(tmp_path, epoch, table, goes_on):
+def test_an_epoch_without_a_planned_batch_continues_at_its_start(tmp_path, epoch, table, goes_on):
     for name in ("offsets", "commits"):
         for file in (epoch / name).iterdir():
             file.unlink()
@@ -114,7 +114,7 @@ def test_another_topic_starts_an_epoch(tmp_path, epoch):
     assert found.topic_id == "B"
 
 
-def test_added_partitions_go_on(tmp_path, epoch):
+def test_added_partitions_continue(tmp_path, epoch):
     assert decide(tmp_path, {0: 25, 1: 0, 2: 0}) == Continue(epoch, None)
 
 
@@ -143,7 +143,7 @@ def test_an_added_partition_that_bronze_holds_already_starts_an_epoch(tmp_path, 
         (lambda e: (e / "epoch.json").unlink(), "epoch.json"),
     ],
 )
-def test_damage_is_named_and_starts_an_epoch(tmp_path, epoch, harm, named):
+def test_damage_is_reported_and_starts_an_epoch(tmp_path, epoch, harm, named):
     harm(epoch)
     found = decide(tmp_path, {0: 25})
     assert isinstance(found, NewEpoch)

@@ -1,4 +1,4 @@
-"""What a program that we start is given, and what the shell may not spoil."""
+"""The environment of the programs that we start; the user's shell must not break it."""
 
 import resource
 import subprocess
@@ -51,7 +51,7 @@ def test_a_limit_that_cannot_be_raised_enough_is_named_with_the_next_step():
 
 @pytest.mark.parametrize("option", ["-Dx=/my state/é", "-Xmx1g", '-Dx="a"', "-Dx=a\\b", "-Dx=it's"])
 def test_an_option_with_blanks_and_quotes_reaches_sparks_jvm_whole(option):
-    """As Spark divides a list of options (CommandBuilderUtils.parseOptionString), which the shell does too here."""
+    """Spark splits a list of options (CommandBuilderUtils.parseOptionString) as the shell does here."""
     divided = subprocess.run(
         ["sh", "-c", f'printf "%s\\n" {_quoted(option)} {_quoted("-Dnext")}'], capture_output=True, text=True
     )

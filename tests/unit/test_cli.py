@@ -1,4 +1,4 @@
-"""The command line as a person meets it: exit codes, one clear line, and quick help."""
+"""The command line as a user sees it: exit codes, one-line errors, and fast help."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ventes.supervise import service_records
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A pipeline of its own that does not run."""
+    """A separate pipeline that does not run."""
     toml = tmp_path / "ventes.toml"
     toml.write_text(
         '[paths]\nlake = "lake"\nlogs = "logs"\nstate = "state"\n'
@@ -94,7 +94,7 @@ def test_status_without_a_pipeline_is_exit_1_with_the_next_step(environment: dic
     assert {(service["state"], service["running"], service["ready"]) for service in data["services"]} == {
         ("stopped", False, False)
     }
-    assert not (Path(environment["VENTES_CONFIG"]).parent / "lake").exists()  # to look changes nothing
+    assert not (Path(environment["VENTES_CONFIG"]).parent / "lake").exists()  # status changes nothing
 
 
 def test_stop_and_reset_of_nothing_are_fine(environment: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The control socket: whatever a client does, the server goes on, and nobody else gets in."""
+"""The control socket: no client can stop the server, and other users are refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Scene:
         connection.send({"event": "echo", **request})
 
     def turn(self, until: Callable[[], object] = lambda: True) -> None:
-        """Let the server do what there is to do, and until it has done what the test waits for."""
+        """Run the server's loop until it is idle, or until the condition of the test is met."""
         for _ in range(10_000):
             ready = self._selector.select(0)
             for key, events in ready:
@@ -56,7 +56,7 @@ class Scene:
         return self._clients.enter_context(client)
 
     def raw(self) -> socket.socket:
-        """A client without manners. Its path is short enough for an address."""
+        """A client that ignores the protocol. Its path is short enough for a socket address."""
         found = self._clients.enter_context(socket.socket(socket.AF_UNIX))
         found.connect(str(control.path_of(self.state)))
         found.setblocking(False)
@@ -94,7 +94,7 @@ def works(scene: Scene) -> bool:
 
 
 def received(client: socket.socket) -> bytes:
-    """What there is to read, b"" included when the connection was closed."""
+    """The data to read; b"" if the connection was closed."""
     data = b""
     with suppress(BlockingIOError, ConnectionResetError):
         while part := client.recv(65_536):
@@ -195,7 +195,7 @@ def test_something_else_in_its_place_is_named(tmp_path: Path) -> None:
         b'{"request": "sta',
     ],
 )
-def test_rubbish_gets_an_error_and_the_connection_goes_on(scene: Scene, line: bytes) -> None:
+def test_invalid_input_gets_an_error_and_the_connection_stays_open(scene: Scene, line: bytes) -> None:
     client = scene.raw()
     client.sendall(line + b"\n")
     scene.turn()
@@ -227,7 +227,7 @@ def test_a_client_that_sends_a_too_long_line_gets_an_error_and_is_closed(scene: 
     assert works(scene)
 
 
-def test_a_client_that_does_not_read_is_closed_once_it_owes_too_much(scene: Scene) -> None:
+def test_a_client_that_does_not_read_is_closed_once_its_buffer_is_full(scene: Scene) -> None:
     client = scene.raw()
     client.sendall(b'{"request": "x"}\n')
     scene.turn()
@@ -259,7 +259,7 @@ def test_a_client_that_reads_late_gets_everything(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("sends", [b"", b'{"request": "x"}\n', b'{"request": "x"}\n{"req'])
-def test_a_client_that_goes_away_is_noticed(scene: Scene, sends: bytes) -> None:
+def test_a_client_that_disconnects_is_noticed(scene: Scene, sends: bytes) -> None:
     client = scene.raw()
     client.sendall(sends)
     client.close()
@@ -269,7 +269,7 @@ def test_a_client_that_goes_away_is_noticed(scene: Scene, sends: bytes) -> None:
     assert works(scene)
 
 
-def test_too_many_clients_are_refused_and_the_others_go_on(scene: Scene) -> None:
+def test_too_many_clients_are_refused_and_the_others_stay_connected(scene: Scene) -> None:
     clients = [scene.open() for _ in range(control_server.MOST_CLIENTS)]
     with scene.open() as one_more, pytest.raises(VentesError, match="32 clients are connected"):
         one_more.receive(1.0)

@@ -1,4 +1,4 @@
-"""The child that writes a download: the whole file, or a line that says why there is none."""
+"""The child that writes a download: the whole file, or a line with the reason for none."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def bronze(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 
 
 def written(task: CsvTask | bytes) -> tuple[Mapping[str, object], list[list[str]], int]:
-    """The line at the beginning, the rows of the file, the exit code. In an environment that holds nothing."""
+    """The first line, the rows of the file, the exit code. The child's environment is empty."""
     done = subprocess.run(
         CHILD, input=task if isinstance(task, bytes) else task.to_json(), capture_output=True, timeout=60,
         env={"LANG": "C.UTF-8"}, cwd="/", check=False,
@@ -74,20 +74,20 @@ def test_a_query_that_is_refused_or_fails_is_a_sentence(bronze: Snapshot, query:
     assert sentence.lower() in str(said["message"]).lower()
 
 
-def test_files_that_are_gone_are_said(bronze: Snapshot) -> None:
+def test_missing_files_are_reported(bronze: Snapshot) -> None:
     gone = TableToRead(bronze.select().replace(".parquet", ".gone"), [])
     said, rows, code = written(CsvTask({"bronze": gone}))
     assert (said["status"], rows, code) == (410, [], 1)
     assert "no longer kept" in str(said["message"])
 
 
-def test_nothing_it_understands_is_an_error_that_shows_nothing() -> None:
+def test_an_invalid_task_is_an_error_without_details() -> None:
     said, rows, code = written(b"{")
     assert (said["status"], rows, code) == (500, [], 1)
 
 
 def test_a_query_that_computes_ends_with_the_child() -> None:
-    """Killed before its first row, as when its reader leaves."""
+    """Killed before its first row, as when its reader disconnects."""
     endless = "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t"
     with subprocess.Popen(CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/") as child:
         assert child.stdin is not None
@@ -106,7 +106,7 @@ def test_a_query_that_computes_ends_with_the_child() -> None:
 
 
 def test_a_file_that_fails_midway_ends_with_an_error(tmp_path: Path) -> None:
-    """Its second file is cut off: the first one's rows may have been written."""
+    """Its second file is truncated: the rows of the first one may have been written."""
     paths = [tmp_path / f"{number}.parquet" for number in range(2)]
     for path in paths:
         pq.write_table(pa.table({"a": list(range(200_000))}), path, row_group_size=10_000)

@@ -1,4 +1,4 @@
-"""A data file that is gone or damaged: the same sentence and next step from everything that reads it."""
+"""A missing or damaged data file: every reader reports the same sentence and next step."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def test_other_errors_are_not_taken_for_damage() -> None:
     assert damage.of_error(ValueError("no path")) is None
 
 
-def test_a_writer_goes_on_beside_a_file_that_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Merging needs the file, appending does not: what is accepted is kept."""
+def test_a_writer_continues_although_a_file_is_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Merging needs the file, appending does not: appended rows are kept."""
     settings = settings_of(tmp_path, maintenance={"compact_every": 5})
     tables.ensure(settings, BRONZE)
     log = Log.open(settings.bronze)

@@ -1,4 +1,4 @@
-"""The doctor on tables and checkpoints damaged by hand, on ports that are taken, on moments of the pipeline."""
+"""The doctor on damaged tables and checkpoints, on ports in use, on states of the pipeline."""
 
 import base64
 import hashlib
@@ -73,7 +73,7 @@ def test_healthy_and_missing_tables_are_ok(settings, countries):
 
 
 @pytest.mark.parametrize("left", [b"", b'{"commitInfo":{}}\n{"add":{"path":'])
-def test_a_torn_last_commit_is_named_and_repaired(settings, countries, left):
+def test_a_truncated_last_commit_is_reported_and_repaired(settings, countries, left):
     torn = commit_file(countries, 2)
     torn.write_bytes(left)
     before = lake_finding(settings, "table ventes_par_pays")
@@ -107,7 +107,7 @@ def test_a_gap_in_the_log_is_bad(settings, countries):
     assert "ventes rebuild silver" in found.next_step
 
 
-def test_a_data_file_that_is_gone_is_bad(settings, countries):
+def test_a_missing_data_file_is_bad(settings, countries):
     gone = next(countries.glob("*.parquet"))
     gone.unlink()
     found = lake_finding(settings, "table ventes_par_pays")
@@ -115,12 +115,12 @@ def test_a_data_file_that_is_gone_is_bad(settings, countries):
     assert "1 of 2 data files are gone" in found.cause
 
 
-def test_a_log_that_is_gone_is_bad(settings, countries):
+def test_a_missing_log_is_bad(settings, countries):
     shutil.rmtree(countries / "_delta_log")
     assert lake_finding(settings, "table ventes_par_pays").level == "bad"
 
 
-def test_bronze_is_never_said_to_come_back_from_itself(settings):
+def test_bronze_is_never_offered_a_rebuild_from_itself(settings):
     tables.ensure(settings, BRONZE)
     commit_file(settings.bronze, 0).unlink()
     assert "backup" in lake_finding(settings, "table bronze").next_step
@@ -147,7 +147,7 @@ def epoch(settings):
 
 @pytest.mark.parametrize("kind", ["offsets", "commits"])
 @pytest.mark.parametrize("damage", [b"", b"garbage"])
-def test_a_torn_tail_is_cut_after_a_copy(settings, epoch, kind, damage):
+def test_a_truncated_last_batch_is_removed_after_a_copy(settings, epoch, kind, damage):
     assert lake_finding(settings, "checkpoint of bronze").level == "ok"
     (epoch / kind / "1").write_bytes(damage)
     (epoch / kind / ".1.crc").write_bytes(b"crc")
@@ -163,7 +163,7 @@ def test_a_torn_tail_is_cut_after_a_copy(settings, epoch, kind, damage):
     assert lake_finding(settings, "checkpoint of bronze").level == "ok"
 
 
-def test_more_damage_than_the_tail_is_left_for_a_new_epoch(settings, epoch):
+def test_more_damage_than_the_last_batch_is_left_for_a_new_epoch(settings, epoch):
     (epoch / "metadata").write_bytes(b"")
     found = lake_finding(settings, "checkpoint of bronze", repair=True)
     assert found.level == "warn"
@@ -202,7 +202,7 @@ def service(name, **changes):
 
 
 def pipeline(rows=(30, 28, 2), **changed):
-    """A healthy moment, with some services changed."""
+    """A healthy state, with some services changed."""
     return Status(
         asked_at=0.0,
         engine="spark",
@@ -227,7 +227,7 @@ def test_a_port_that_someone_else_holds_is_named_with_its_holder(settings):
     assert found[f"port {settings.kafka.port}"].level == "ok"
 
 
-def test_a_port_that_the_system_gives_away_is_warned_of(tmp_path):
+def test_a_port_in_the_range_for_outgoing_connections_is_a_warning(tmp_path):
     (tmp_path / "ip_local_port_range").write_text("32768\t60999\n")
     (tmp_path / "ip_local_reserved_ports").write_text("40000,45000-45002\n")
     given = {

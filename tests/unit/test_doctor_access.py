@@ -39,7 +39,7 @@ def found(settings: Settings, name: str, now: Status | None = None) -> list[Find
     return [one for one in access.findings(settings, now or status(settings)) if one.name == name]
 
 
-def test_nothing_there_yet_is_fine(settings: Settings) -> None:
+def test_nothing_exists_yet_is_ok(settings: Settings) -> None:
     assert {one.level for one in access.findings(settings, status(settings))} == {"ok"}
 
 
@@ -110,9 +110,7 @@ def _with_pid(service):
     return type(service)(**{**vars(service), "pid": os.getpid()})
 
 
-def test_the_place_of_secrets_is_reported_and_never_their_value(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_secrets_are_is_reported_but_not_their_value(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     key = settings.config_file.with_name("key.pem")
     key.write_text("x")
     key.chmod(0o644)

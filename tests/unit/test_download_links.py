@@ -1,4 +1,4 @@
-"""A ticket belongs to one session and one host name, ends with it, and names nothing."""
+"""A ticket belongs to one session and one host name, ends with the session, and contains no names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HOST = "localhost:8501"
 
 
 class Clock:
-    """Time that a test moves."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""Downloads, by a reader that speaks ASGI as the web server does, and children that do what a test wants."""
+"""Downloads, with a reader that uses ASGI as the web server does, and children scripted by the test."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ OK = BEGIN + "out.write(b'{\"status\": 200}\\n'); out.flush()\n"
 SMALL = OK + "out.write(b'a,b\\n1,2\\n')\n"
 ENDLESS = OK + "while True: out.write(b'x' * 1000)\n"
 SILENT = BEGIN + "time.sleep(600)\n"
-"""A query that computes for long before its first row."""
+"""A query that computes for a long time before its first row."""
 BROKEN = OK + "out.write(b'a,b\\n1,'); out.flush(); sys.exit(1)\n"
 
 
 class Reader:
-    """One request. `takes`: how many pieces of the body it takes before it stops reading."""
+    """One request. `takes`: pieces of the body that it reads before it stops."""
 
     def __init__(self, ticket: str, method: str = "GET", host: str = HOST, takes: int = 10**9) -> None:
         self.scope = {
@@ -189,7 +189,7 @@ def test_a_reader_who_leaves_ends_the_child_and_frees_the_place(child: str) -> N
     played(play)
 
 
-def test_a_reader_who_takes_nothing_is_dropped() -> None:
+def test_a_reader_that_reads_nothing_is_disconnected() -> None:
     async def play() -> None:
         scene = Scene(ENDLESS, stall_seconds=0.2)
         reader = await asyncio.wait_for(scene.read(scene.reader(takes=2)), 5)
@@ -199,7 +199,7 @@ def test_a_reader_who_takes_nothing_is_dropped() -> None:
     played(play)
 
 
-def test_a_viewer_has_so_many_places_and_waits_for_one_so_long() -> None:
+def test_downloads_per_viewer_and_the_time_to_wait_are_limited() -> None:
     async def play() -> None:
         scene = Scene(SILENT, in_all=3, of_a_viewer=2, wait_seconds=0.2)
         mine = [scene.reader() for _ in range(2)]
@@ -222,7 +222,7 @@ def test_a_viewer_has_so_many_places_and_waits_for_one_so_long() -> None:
     played(play)
 
 
-def test_who_waits_gets_the_place_that_becomes_free() -> None:
+def test_a_waiting_request_gets_the_place_that_becomes_free() -> None:
     async def play() -> None:
         scene = Scene(ENDLESS, in_all=1, wait_seconds=20.0)
         first, second = scene.reader(takes=0), scene.reader(Viewer(HOST), takes=5)
@@ -239,7 +239,7 @@ def test_who_waits_gets_the_place_that_becomes_free() -> None:
     played(play)
 
 
-def test_who_leaves_while_waiting_takes_no_place() -> None:
+def test_a_request_that_disconnects_while_waiting_takes_no_place() -> None:
     async def play() -> None:
         scene = Scene(ENDLESS, in_all=1, wait_seconds=20.0)
         first, second = scene.reader(takes=0), scene.reader(Viewer(HOST))

@@ -1,4 +1,4 @@
-"""Tables that somebody else changed: set back, edited, optimized, replaced by an older copy. Nothing is doubled."""
+"""Tables changed by other programs: set back, edited, optimized, replaced by an older copy. No row counts twice."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_changed_rollup_is_built_again(settings: Settings, table: Table, edit:
 
 @pytest.mark.parametrize("table", ROLLUPS, ids=lambda table: table.name)
 def test_a_rollup_changed_within_a_lot_is_built_again(settings: Settings, table: Table) -> None:
-    """Between the lot's clean rows and its aggregates, which are then made from files that are gone."""
+    """Between the lot's clean rows and its aggregates: these would be made from removed files."""
 
     class EditsOnce(PlainEngine):
         edited = False
@@ -137,7 +137,7 @@ def test_a_rollup_with_edited_values_is_built_again(settings: Settings, table: T
 
 
 @pytest.mark.parametrize("table", [CLEAN, REJETS, *ROLLUPS], ids=lambda table: table.name)
-def test_set_back_and_forward_again_is_as_if_nothing_had_been(settings: Settings, table: Table) -> None:
+def test_set_back_and_forward_again_changes_nothing(settings: Settings, table: Table) -> None:
     path = path_of(settings, table)
     newest = DeltaTable(path).version()
     set_back(path)
@@ -185,7 +185,7 @@ def test_a_restored_bronze_continues_after_its_last_row(settings: Settings) -> N
 
 
 def test_rows_that_no_job_wrote_stop_bronze_until_they_are_deleted(settings: Settings) -> None:
-    """With them as its position, Bronze would pass over the messages before them."""
+    """With them as its position, Bronze would skip the messages before them."""
     log = Log.open(settings.bronze)
     commit.append_files(log, [], {"ventes-bronze:T:0": 599})
     table = DeltaTable(settings.bronze)
@@ -206,7 +206,7 @@ def test_rows_that_no_job_wrote_stop_bronze_until_they_are_deleted(settings: Set
 
 
 def test_every_commit_of_ours_is_accounted_for(settings: Settings) -> None:
-    """Appends, replacements and compactions keep the books, also from a checkpoint."""
+    """Appends, replacements and compactions keep these checksums correct, also from a checkpoint."""
     for table in (BRONZE, CLEAN, REJETS, *ROLLUPS):
         path = path_of(settings, table)
         log = Log.open(path)
@@ -219,7 +219,7 @@ def test_every_commit_of_ours_is_accounted_for(settings: Settings) -> None:
 
 
 def test_a_lake_without_checksums_is_accepted(settings: Settings) -> None:
-    """Of a release that did not keep these books."""
+    """A lake of a release without these checksums."""
     log = Log.open(path_of(settings, CLEAN))
     for name in ("ventes-files", "ventes-rows"):
         log.transactions.pop(name)

@@ -1,4 +1,4 @@
-"""DuckDB's fast path takes nothing that `judge` would see otherwise, and leaves it little to do."""
+"""DuckDB's fast path accepts no message that `judge` treats differently, and leaves few messages to it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_what_producers_write_is_on_the_fast_path(con: duckdb.DuckDBPyConnection
         assert sure(con, values, config) == [True] * len(values)
 
 
-def test_a_fast_row_is_typed_as_sent(con: duckdb.DuckDBPyConnection) -> None:
+def test_a_row_of_the_fast_path_is_typed_as_sent(con: duckdb.DuckDBPyConnection) -> None:
     rng = random.Random(3)
     sale = {**valid_sale(rng), "timestamp": "2026-01-05T09:59:58.250000+00:00", "montant": 59.97, "client_nom": "Zoé"}
     value = json.dumps(sale).encode()
@@ -122,7 +122,7 @@ def test_no_message_at_all(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_only_hostile_messages(con: duckdb.DuckDBPyConnection) -> None:
-    """A batch without one readable message, nested without end and invalid as text: judged like any other."""
+    """A batch of unreadable messages only, deeply nested or invalid as text: judged like any other."""
     deep = b"{" + b'"a":{' * 20_000 + b"}" * 20_001
     verdicts(con, [deep, b"[" * 100_000, b"\xff\xfe", None, b"", b'{"a":' * 3_000] * 3)
 
@@ -159,7 +159,7 @@ def test_any_amount(con: duckdb.DuckDBPyConnection, seed: int, amount: str, quot
 @property_test
 @given(cents=st.integers(1, 10**12), noise=st.integers(-30, 30), power=st.integers(5, 20))
 def test_amounts_near_a_cent(con: duckdb.DuckDBPyConnection, cents: int, noise: int, power: int) -> None:
-    """Around the limit of what still is that cent, with more digits than a double has."""
+    """Near the tolerance around a cent, with more digits than a double has."""
     scaled = cents * 10 ** (power - 2) + noise * 10 ** max(power - 7, 0)
     amount = f"{scaled // 10**power}.{scaled % 10**power:0{power}d}"
     rng = random.Random(cents)

@@ -1,4 +1,4 @@
-"""Lots taken by DuckDB: exact, and at a price that depends on the lot alone."""
+"""Lots processed by DuckDB: exact, and at a cost that depends only on the lot."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_new_ids_need_no_file_of_the_past(settings: Settings) -> None:
 
 
 def spoil(settings: Settings, table: Table) -> None:
-    """Whoever reads a data file of the table will fail."""
+    """Make every read of a data file of the table fail."""
     snapshot = tables.snapshot(settings, table)
     for path in snapshot.paths():
         Path(path).write_bytes(b"spoilt")

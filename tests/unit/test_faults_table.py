@@ -1,4 +1,4 @@
-"""docs/faults.md: every line names tests that exist, and only those may name none that say so."""
+"""docs/faults.md: every line names tests that exist, or says "none yet"."""
 
 from __future__ import annotations
 

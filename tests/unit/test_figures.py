@@ -92,7 +92,7 @@ def half_up(amount: Decimal) -> Decimal:
 
 
 def sums(truth: duckdb.DuckDBPyConnection, *key: str) -> dict[tuple[Any, ...], list[Any]]:
-    """Key → revenue, sales, items, different clients of the sales that pass, added up one by one in Python."""
+    """Key → revenue, sales, items, distinct clients of the sales that pass, added one by one in Python."""
     found: dict[tuple[Any, ...], list[Any]] = {}
     columns = ", ".join(key)
     for *values, amount, items, client in truth.execute(
@@ -281,7 +281,7 @@ def test_recent_sales_are_the_newest_that_pass_the_filters(live: LiveTables) -> 
 
 
 def test_newest_rows_stay_true_while_files_are_added_and_merged(tmp_path: Path) -> None:
-    """Only files that are new are read, and a merge doubles nothing."""
+    """Only new files are read, and no sale counts twice after a merge."""
     settings = sample_lake.settings_at(tmp_path, maintenance={"compact_every": 2})
     sample_lake.make(settings, 60, sample_lake.Shape(days=1), now=NOW, lots=1)
     live = LiveTables(settings)
@@ -314,7 +314,7 @@ def test_a_filter_reads_only_files_that_are_new(tmp_path: Path) -> None:
         return sum(answer["clients"]["nb_achats"].to_pylist())
 
     before = sales()
-    for path in seen:  # had they to be read again, this would fail
+    for path in seen:  # fails if they are read again
         Path(path).rename(f"{path}.away")
     sample_lake.add(settings, sample_lake.messages(500, 200, NOW + timedelta(hours=1)))
     after = sales()

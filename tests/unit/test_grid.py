@@ -13,7 +13,7 @@ from ventes.dashboard import grid
 from ventes.dashboard.spark import Result
 
 LARGE = 502424218828802
-"""An id that a float of pandas' would still hold, but that the browser writes as 502424218828802.06 then."""
+"""An id that pandas' float holds exactly, but that the browser then shows as 502424218828802.06."""
 HUGE = 9007199254740993
 """2^53 + 1: no double."""
 
@@ -92,7 +92,7 @@ def test_rows_may_lack_keys_and_a_column_may_mix_kinds() -> None:
 
 
 def test_spark_sql_gives_exact_integers_to_pandas_too() -> None:
-    """A person's own chart or table is made from this frame."""
+    """Users make their own charts and tables from this frame."""
     result = Result(pa.table({"vente_id": pa.array([HUGE, None], pa.int64()), "n": pa.array([HUGE, 1], pa.int64())}))
     frame = result.toPandas()
     assert frame["vente_id"].tolist()[0] == frame["n"].tolist()[0] == HUGE

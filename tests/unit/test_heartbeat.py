@@ -1,4 +1,4 @@
-"""Records of services: who wrote which, and how old they are."""
+"""Heartbeats of services: their writer and their age."""
 
 from __future__ import annotations
 

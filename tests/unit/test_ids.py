@@ -1,4 +1,4 @@
-"""Ids never come twice: clocks set back, several producers, kill -9, and none of them at once."""
+"""Ids are unique: with clocks set back, several producers, kill -9, and combinations of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ requests = st.lists(
     st.tuples(
         st.integers(0, 3),  # which producer
         st.integers(1, 5_000),  # how many ids
-        st.floats(-3e8, 3e8, allow_nan=False),  # where its clock stands now
+        st.floats(-3e8, 3e8, allow_nan=False),  # the time of its clock now
         st.booleans(),  # whether it was killed and started again before
     ),
     min_size=1,

@@ -1,4 +1,4 @@
-"""The installer's stamps and refusals, against a pip that only says something. The real one runs end to end."""
+"""The installer's stamps and errors, with a pip that only prints. Other tests run the real one."""
 
 import re
 import subprocess
@@ -33,7 +33,7 @@ def test_a_stamp_counts_only_for_what_it_was_set_for(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", "\x00"])
-def test_a_damaged_stamp_file_means_nothing_was_done(tmp_path, content):
+def test_a_damaged_stamp_file_counts_as_not_installed(tmp_path, content):
     (tmp_path / "installed.json").write_text(content)
     assert not Stamps(tmp_path / "installed.json").has("packages", "x")
 
@@ -141,7 +141,7 @@ def test_the_embedded_engine_brings_no_spark():
 
 
 def test_the_installation_needs_nothing_of_the_pipeline():
-    """Broker and engines import it, so it imports none of them."""
+    """Broker and engines import it, so it must import none of them."""
     for file in (PROJECT / "src" / "ventes" / "install").glob("*.py"):
         for line in file.read_text(encoding="utf-8").splitlines():
             match = re.match(r"\s*(?:from|import) ventes\.(\w+)", line)

@@ -1,4 +1,4 @@
-"""The jar list, what counts as right, and an installation from a repository that is a dict."""
+"""The jar list, the check of jars, and an installation from a repository that is a dict."""
 
 import hashlib
 import os
@@ -36,7 +36,7 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path, line):
 
 
 class World:
-    """Three small jars of the broker, a folder for them, and a repository that counts what it was asked for."""
+    """Three small jars of the broker, a folder for them, and a repository that counts its requests."""
 
     def __init__(self, tmp_path, monkeypatch):
         self.folder = tmp_path / "jars"
@@ -87,7 +87,7 @@ def test_installs_once_and_then_only_looks(world):
     assert sorted(path.name for path in world.folder.iterdir()) == ["kafka", "kafka.checked.json"]
 
 
-def test_an_interrupted_installation_goes_on_where_it_was(world):
+def test_an_interrupted_installation_continues(world):
     lost = world.remote.pop("g:c:1")
     with pytest.raises(InstallError):
         world.install()
@@ -132,7 +132,7 @@ def test_a_download_with_a_wrong_hash_is_tried_again_then_named_and_not_used(wor
     assert not world.ready
 
 
-def test_one_failure_on_the_way_is_made_good_by_the_second_try(world):
+def test_the_second_attempt_recovers_from_one_failure(world):
     answers = [InstallError("reset"), None]
 
     def flaky(coordinates, into):

@@ -1,4 +1,4 @@
-"""Which Java is chosen, told from homes made of a release file or a script."""
+"""The choice of Java, among homes that consist of a release file or a script."""
 
 import subprocess
 
@@ -10,7 +10,7 @@ from ventes.install import java
 
 @pytest.fixture(autouse=True)
 def bare_machine(monkeypatch):
-    """No Java of this machine, no wheel."""
+    """Neither a Java of this machine nor the wheel."""
     monkeypatch.setattr(java, "_PLACES", ())
     monkeypatch.setattr(java, "find_spec", lambda name: None)
 

@@ -1,4 +1,4 @@
-"""The line of a Java program's output that says why it failed."""
+"""The line of a Java program's output that has the cause of its failure."""
 
 import pytest
 

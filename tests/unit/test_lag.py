@@ -54,7 +54,7 @@ def test_a_file_that_silver_took_half_of_is_counted_by_its_rows(settings: Settin
 
 @pytest.mark.parametrize("ahead", [60.0, 86_400.0])
 def test_what_arrived_in_the_future_is_counted_and_has_no_age(settings: Settings, ahead: float) -> None:
-    """A clock that was set back since, or a broker whose clock is ahead."""
+    """The clock was set back meanwhile, or the broker's clock is ahead."""
     bronze_only(settings, 50, 30)
     before = NOON.timestamp() + 10 - oldest_age(settings, 50, 10) - ahead
     found = lag.of_silver(settings, before)

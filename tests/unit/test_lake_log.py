@@ -1,4 +1,4 @@
-"""Commits are whole or absent, idempotent, and nobody overwrites anybody; readers see one version whole."""
+"""Commits are complete or absent, idempotent, and no writer overwrites another; readers see one complete version."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_the_state_is_the_same_from_a_checkpoint(bronze: Path) -> None:
         Log.open(bronze, version=2)
 
 
-def test_an_empty_or_torn_commit_is_named(bronze: Path) -> None:
+def test_an_empty_or_truncated_commit_is_reported(bronze: Path) -> None:
     for content, message in ((b"", "00001.json is empty"), (b'{"add":', "not valid JSON")):
         (bronze / "_delta_log" / f"{1:020d}.json").write_bytes(content)
         with pytest.raises(LakeDamaged, match=message):
@@ -157,6 +157,6 @@ def test_a_view_has_the_contracts_columns_and_leaves_out_files(bronze: Path) -> 
         assert con.sql("SELECT * FROM bronze_data").to_arrow_table().schema.names == BRONZE.schema.names
 
 
-def test_no_table_is_said_so(tmp_path: Path) -> None:
+def test_a_missing_table_is_reported(tmp_path: Path) -> None:
     with pytest.raises(TableMissing):
         Snapshot.open(tmp_path / "nothing", BRONZE)

@@ -1,4 +1,4 @@
-"""Tables come into being as the contract says, older ones are widened, strangers are refused."""
+"""Tables are created according to the contract, older ones are widened, foreign ones are refused."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def test_a_table_of_an_older_release_is_widened_and_its_rows_stay(settings: Sett
     older = pa.schema([field for field in REJETS.schema if field.name not in ("vente_id", "date_traitement")])
     row = {"motifs": ["empty"], "value": b"", "topic_id": "T", "partition": 0, "offset": 3, "lot": 1}
     write_deltalake(path, pa.Table.from_pylist([row], schema=older), name=REJETS.name)
-    assert Snapshot.open(path, REJETS).arrow().schema == REJETS.schema  # a reader needs no writer to have come by
+    assert (
+        Snapshot.open(path, REJETS).arrow().schema == REJETS.schema
+    )  # a reader does not depend on a writer having widened it
     tables.ensure(settings, REJETS)
     new = pa.Table.from_pylist([row | {"vente_id": 9, "offset": 4}], schema=REJETS.schema)
     commit.append(Log.open(path), REJETS, new, "t", 1)

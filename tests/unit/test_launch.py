@@ -1,4 +1,4 @@
-"""A root script run by a Python without the packages becomes the project's Python, or says what to run first."""
+"""A root script run by a Python without the packages restarts with the project's Python, or names the first step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ print("went on")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """As much of a project as the scripts need to find their Python."""
+    """The parts of a project that the scripts need to find their Python."""
     for name in ("__init__.py", "runtime/__init__.py", "runtime/launch.py"):
         target = tmp_path / "src" / "ventes" / name
         target.parent.mkdir(parents=True, exist_ok=True)

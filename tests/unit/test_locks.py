@@ -1,4 +1,4 @@
-"""One writer: the kernel says who, also after kill -9."""
+"""One writer: the kernel knows the holder, also after kill -9."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_no_file_no_holder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["removed", "replaced"])
 def test_a_holder_notices_that_its_lock_file_is_gone(tmp_path: Path, harm: str) -> None:
-    """Another process could lock a new file of that name: the holder must not commit any more."""
+    """Another process could lock a new file of that name: the holder must no longer commit."""
     path = tmp_path / "x.lock"
     with WriterLock(path) as lock:
         lock.require()

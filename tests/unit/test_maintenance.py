@@ -1,4 +1,4 @@
-"""Tables stay small under thousands of tiny commits, lose nothing, and the kept past can be read."""
+"""Tables stay small under thousands of small commits, lose no row, and the kept history can be read."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def test_merges_wait_for_the_end_of_a_backlog(settings: Settings) -> None:
         add(log, offset)
         maintenance.run_due(BACKLOG)
     assert len(log.files) == 100
-    maintenance.run_due()  # nothing came: the backlog is done
+    maintenance.run_due()  # no new rows: the backlog is over
     assert len(log.files) == 2  # one a day
     assert tables.snapshot(settings, BRONZE).rows == 100
 
 
-def test_a_backlog_without_end_is_merged_all_the_same(settings: Settings) -> None:
+def test_a_backlog_without_end_is_merged_too(settings: Settings) -> None:
     log = Log.open(settings.bronze)
     maintenance = maintenance_of(settings, BRONZE, log)
     most = 0
@@ -208,8 +208,8 @@ NOW = 1_795_392_055.0
     ("made", "removed", "kept"),
     [
         (20, 10, True),  # every version of the last minutes is kept
-        (3600, 1800, True),  # the past is kept by the minute
-        (1820, 1810, False),  # came and went within one minute
+        (3600, 1800, True),  # older history is kept per minute
+        (1820, 1810, False),  # added and removed within one minute
         (8 * 3600, 7 * 3600, False),  # older than the history
     ],
 )
@@ -278,7 +278,7 @@ def test_the_log_is_trimmed_up_to_a_checkpoint(settings: Settings, monkeypatch: 
     assert DeltaTable(settings.bronze).to_pyarrow_table().num_rows == 100
 
 
-def test_a_reader_goes_on_while_files_are_merged(settings: Settings) -> None:
+def test_a_reader_continues_while_files_are_merged(settings: Settings) -> None:
     log = Log.open(settings.bronze)
     maintenance = maintenance_of(settings, BRONZE, log, one_worker())
     for offset in range(60):

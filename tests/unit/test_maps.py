@@ -1,4 +1,4 @@
-"""Maps are true: a file, module or link that documents and comments name exists."""
+"""Files, modules and links that documents and comments name exist."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def tracked() -> list[str]:
 
 
 def documents() -> list[str]:
-    """All but the record of what was: decisions and the change log name what is gone."""
+    """All except decisions and the change log, which may name removed files."""
     return [name for name in tracked() if name.endswith(".md") and "decisions" not in name and name != "CHANGELOG.md"]
 
 

@@ -15,7 +15,7 @@ from ventes.errors import InstallError
 from ventes.install import maven
 from ventes.install.maven import Repository, mirror
 
-# jgo leaves the connection of an answer that is no jar to the garbage collector.
+# jgo leaves the connection of a response that is no jar to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in.*socket:pytest.PytestUnraisableExceptionWarning")
 
 SETTINGS = """<?xml version="1.0"?>
@@ -152,6 +152,6 @@ def test_a_full_disk_is_named(served, tmp_path, monkeypatch):
     into = tmp_path / "into"
     (into / "org/x/a/1").mkdir(parents=True)
     (into / "org/x/a/1/a-1.jar").symlink_to("/dev/full")
-    monkeypatch.setattr(Path, "exists", lambda self: False)  # the place is free, only the disk is not
+    monkeypatch.setattr(Path, "exists", lambda self: False)  # the name is free, but the disk is full
     with pytest.raises(InstallError, match=r"the disk of .* is full"):
         Repository(served.address).fetch("org.x:a:1", into)

@@ -1,4 +1,4 @@
-"""Under which names the page answers: never under all."""
+"""The host names under which the page answers: never all names."""
 
 from __future__ import annotations
 

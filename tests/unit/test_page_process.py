@@ -1,4 +1,4 @@
-"""Which process is the page: the one that `ventes start` runs, and one that somebody started by hand."""
+"""Recognising the process of the page: the one of `ventes start`, and one started by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page's server: what it checks of itself, what it adds to answers, what it writes to its log."""
+"""The page's server: its self-check, its response headers, its log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ventes.dashboard.download_links import LINKS
 
 @pytest.fixture
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """What the App of streamlit_server.py is made of, in a process that has no other server."""
+    """The parts of the App of streamlit_server.py, in a process without another server."""
     (tmp_path / "ventes.toml").write_text(f'[paths]\nlogs = "{tmp_path}"\n')
     monkeypatch.setenv("VENTES_CONFIG", str(tmp_path / "ventes.toml"))
     root, web = logging.getLogger(), logging.getLogger("uvicorn.error")
@@ -40,7 +40,7 @@ def app(options: dict[str, Any], **without: Any) -> Starlette:
 
 
 def started(options: dict[str, Any], application: Starlette) -> str | None:
-    """Where the links are while the server runs."""
+    """The variable that holds the links while the server runs."""
 
     async def run() -> str | None:
         async with options["lifespan"](application):
@@ -80,7 +80,7 @@ def test_errors_of_the_script_and_of_the_web_server_are_in_the_log(options: dict
 
 
 def test_refused_settings_do_not_keep_the_server_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page then says what is refused."""
+    """The page then reports what is refused."""
     (tmp_path / "ventes.toml").write_text("[page]\nport = 0\n")
     monkeypatch.setenv("VENTES_CONFIG", str(tmp_path / "ventes.toml"))
     assert server.options()["routes"]

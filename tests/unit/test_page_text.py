@@ -1,4 +1,4 @@
-"""Names from the data are text everywhere; the line at the top never says more than it knows."""
+"""Names from the data are text everywhere; the line at the top shows no state that is not confirmed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a table stands: from statistics where they are clear, from the rows where not. And the spans that follow."""
+"""The position of a table: from statistics if they are sufficient, else from its rows; and the next ranges."""
 
 from __future__ import annotations
 

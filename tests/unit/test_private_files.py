@@ -1,4 +1,4 @@
-"""Whose folders and logs are used, what modes the pipeline writes with, and logs that somebody removed."""
+"""Owners and modes of folders and logs, and logs that were removed."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_tables_and_logs_that_an_older_release_left_open_are_closed(settings: Se
         folder.chmod(0o777)
     wanted = settings.lake / "locks"
     wanted.mkdir()
-    wanted.chmod(0o750)  # somebody wants a group to read
+    wanted.chmod(0o750)  # the user wants a group to read it
     log = settings.log("bronze")
     for file in (log, log.with_name(f"{log.name}.1")):
         file.write_text("x")
@@ -153,7 +153,7 @@ def plant_folder(path: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [plant_link, plant_pipe, plant_second_name, plant_folder])
-def test_a_log_that_waits_in_a_shared_folder_is_refused(settings: Settings, plant) -> None:
+def test_an_existing_log_in_a_shared_folder_is_refused(settings: Settings, plant) -> None:
     log = settings.log("producer")
     plant(log)
     with pytest.raises(UnsafePlace, match=f"the log {log}"):
@@ -181,7 +181,7 @@ def test_a_link_in_a_folder_of_ones_own_is_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022])
-def test_what_is_written_is_the_users_alone_whatever_the_umask(settings: Settings, umask: int) -> None:
+def test_files_are_private_whatever_the_umask(settings: Settings, umask: int) -> None:
     before = os.umask(umask)
     try:
         logs.setup("bronze", settings).warning("hello")
@@ -190,7 +190,7 @@ def test_what_is_written_is_the_users_alone_whatever_the_umask(settings: Setting
     assert mode(settings.log("bronze")) == 0o600
 
 
-def test_a_log_whose_folder_was_removed_goes_on_in_a_new_one(tmp_path: Path) -> None:
+def test_a_log_whose_folder_was_removed_continues_in_a_new_one(tmp_path: Path) -> None:
     settings = Settings(paths={"lake": tmp_path / "lake", "state": tmp_path / "state", "logs": tmp_path / "logs"})
     log = logs.setup("bronze", settings)
     file = settings.log("bronze")
@@ -233,7 +233,7 @@ def test_known_secrets_are_blanked_in_logs(tmp_path: Path) -> None:
 # -- programs ---------------------------------------------------------------------------------
 
 
-def test_export_writes_with_the_persons_own_umask_and_the_rest_is_private(tmp_path: Path) -> None:
+def test_export_writes_with_the_users_umask_and_the_rest_is_private(tmp_path: Path) -> None:
     code = """
 import os, sys
 os.umask(0o027)

@@ -64,7 +64,7 @@ class Clock:
 
 
 def sold(pace: Pace, clock: Clock, seconds: float) -> list[float]:
-    """The moments of the sales in the next `seconds`, if the loop sleeps as long as it may."""
+    """The times of the sales in the next `seconds`, if the loop always sleeps as long as allowed."""
     moments = []
     end = clock.now + seconds
     while clock.now < end:

@@ -1,4 +1,4 @@
-"""`ventes query`, `export`, `rejects`: what a person and a program get."""
+"""`ventes query`, `export`, `rejects`: the output for users and for programs."""
 
 from __future__ import annotations
 

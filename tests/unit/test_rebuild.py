@@ -1,4 +1,4 @@
-"""`ventes rebuild silver`: today's rules over all of Bronze, readers undisturbed, wherever it is killed."""
+"""`ventes rebuild silver`: the current rules for all of Bronze, without disturbing readers, wherever it is killed."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from ventes.runtime.stop import Stopper
 
 SALES = 250
 LATER_IN_UTC = "2026-01-06 14:00:00"
-"""28 hours after its arrival if UTC is meant, 14 hours after it on Kiritimati: a rule decides."""
+"""28 hours after its arrival as UTC, 14 hours after it in Kiritimati's zone: a rule decides which."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pipeline's folder, with Bronze and a Silver that rejected two sales for their time, and one rubbish."""
+    """A pipeline's folder, with Bronze and a Silver that rejected two sales for their time, and one invalid message."""
     (tmp_path / "ventes.toml").write_text(
         '[paths]\nlake = "lake"\nstate = "state"\nlogs = "logs"\n[embedded]\nmax_rows_per_batch = 100\n'
     )
@@ -85,7 +85,7 @@ def test_rejected_sales_that_are_valid_now_become_clean_once(other_rules: Settin
     assert (again.clean, again.rejected) == (SALES + 2, 1)
 
 
-def test_the_silver_job_goes_on_after_it(other_rules: Settings) -> None:
+def test_the_silver_job_continues_after_it(other_rules: Settings) -> None:
     run(other_rules)
     ingest(other_rules, [sale(903, timestamp=LATER_IN_UTC), sale(1)], first=SALES + 3)
     loop_of(other_rules, EmbeddedSilver, max_rows=1000).run()
@@ -126,14 +126,14 @@ def test_bronze_may_grow_meanwhile(other_rules: Settings) -> None:
     assert ids[: SALES + 2] == [*range(1, SALES + 1), 901, 902]
 
 
-def test_a_disk_without_room_is_named(other_rules: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_space_is_reported(other_rules: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VENTES_MAINTENANCE__MIN_FREE_MB", "1000000000")
     with pytest.raises(VentesError, match=r"could not go on: .* MB free, less than"):
         run(config.load())
     assert counts(other_rules) == (SALES, 3)
 
 
-def test_reset_takes_a_half_made_rebuild_with_it(other_rules: Settings) -> None:
+def test_reset_removes_an_unfinished_rebuild(other_rules: Settings) -> None:
     stopper = Stopper()
     run(other_rules, stopper, progress=lambda text: stopper.stop())
     heartbeat.path_of(

@@ -1,4 +1,4 @@
-"""Which ends are crashes, how long a restart waits, and when it is given up."""
+"""Which exits are crashes, the delay of a restart, and when there are no more restarts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_an_error_that_a_user_must_fix_is_not_retried() -> None:
 
 
 @pytest.mark.parametrize("code", [1, -9, 137])
-def test_what_fails_or_is_killed_on_its_way_down_was_stopped_on_purpose(code: int) -> None:
+def test_what_fails_or_is_killed_while_stopping_was_stopped_on_purpose(code: int) -> None:
     decided = decide(code, ran=5, crashes=0, last_output_line="no broker", limits=LIMITS, was_stopping=True)
     assert decided.state == states.STOPPED
     assert "no broker" in decided.reason

@@ -1,4 +1,4 @@
-"""The aggregates equal a recomputation from all clean rows, whatever the sales and however they are cut into lots."""
+"""The aggregates equal a recomputation from all clean rows, for any sales and any division into lots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the producer sells: the catalogue, the growth that the guide promises, and the events as written."""
+"""The producer's sales: the catalogue, the growth in the guide, and the events as written."""
 
 from __future__ import annotations
 

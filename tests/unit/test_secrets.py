@@ -1,4 +1,4 @@
-"""A secret in every place where a person may put one; no output, log, record or command line repeats it."""
+"""A secret in every place where a user may put one; no output, log, record or command line repeats it."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_kafka_clients_get_them_in_clear_text_and_a_missing_key_file_is_not_repe
 
 @pytest.fixture
 def silent_broker() -> Iterator[int]:
-    """A port where connections are taken and then closed: what a broker with other security settings does."""
+    """A port that accepts connections and closes them, as a broker with other security settings does."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -189,7 +189,7 @@ def silent_broker() -> Iterator[int]:
 
 
 class Place:
-    """A pipeline with secrets in its ventes.toml and its environment, and everything that its programs said."""
+    """A pipeline with secrets in its ventes.toml and its environment, and all output of its programs."""
 
     def __init__(self, folder: Path, port: int) -> None:
         (page,) = free_ports(1)
@@ -226,7 +226,7 @@ class Place:
         return done.returncode
 
     def leaks(self) -> list[str]:
-        """Every output and file but ventes.toml that holds the canary."""
+        """Every output and file except ventes.toml that contains the canary."""
         found = [name for name, text in self.said.items() if CANARY in text]
         for file in self.folder.rglob("*"):
             if file.is_file() and file.name != "ventes.toml" and CANARY.encode() in file.read_bytes():
@@ -244,7 +244,7 @@ def command_lines() -> list[str]:
     return lines
 
 
-def test_commands_say_nothing_of_them(tmp_path: Path, silent_broker: int) -> None:
+def test_commands_do_not_print_them(tmp_path: Path, silent_broker: int) -> None:
     place = Place(tmp_path, silent_broker)
     assert place.command("status") == 1
     assert place.command("status", "--json") == 1
@@ -293,7 +293,7 @@ def test_a_job_that_cannot_connect_logs_no_secret(tmp_path: Path, silent_broker:
 
 
 def test_a_library_that_repeats_one_is_blanked_in_log_and_record(tmp_path: Path) -> None:
-    """What no message of ours does; a failing library may."""
+    """Our messages never do; an error of a library may."""
     code = """
 import os, sys
 from ventes import config

@@ -1,4 +1,4 @@
-"""What becomes of each message, with a Kafka client of our own that fails on demand."""
+"""The result of each message, with a test client in place of Kafka's that fails on demand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Report:
 
 
 class FakeClient:
-    """Keeps what is produced until told what to answer: `answer()` acknowledges, `answer(error)` fails."""
+    """Keeps produced messages until the test decides: `answer()` acknowledges, `answer(error)` fails."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -231,7 +231,7 @@ def test_without_a_broker_for_long_no_client_is_kept_and_nothing_is_lost(world: 
     world.sender = world.start()
     world.sender.send(sales(0, 10))
     world.client.answer(count=4)
-    world.sender.poll(0)  # heard something
+    world.sender.poll(0)  # got an answer
     world.sender.poll(0)
     assert world.sender.parked
     assert world.client.closed
@@ -251,7 +251,7 @@ def test_without_a_broker_for_long_no_client_is_kept_and_nothing_is_lost(world: 
     assert world.spooled == []
 
 
-def test_a_broker_that_takes_connections_is_left_its_client(world: World) -> None:
+def test_the_client_of_a_broker_that_accepts_connections_is_kept(world: World) -> None:
     world.park_seconds = 0.0
     world.sender.close(0)
     world.sender = world.start()

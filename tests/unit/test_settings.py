@@ -1,4 +1,4 @@
-"""Settings as a person writes them wrong: what is refused, by which name, and where the error says to look."""
+"""Wrong settings: what is refused, under which name, and the place that the error names."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_files_are_merged_while_nothing_comes(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_anywhere_it_goes_on_exactly(settings: Settings, tmp_path: Path, point: str) -> None:
+def test_killed_anywhere_it_continues_exactly(settings: Settings, tmp_path: Path, point: str) -> None:
     fill_bronze(settings)
     child = subprocess.run(
         [sys.executable, "-m", "harness.silver_run", str(tmp_path)],
@@ -152,12 +152,12 @@ def test_a_lost_rollup_is_built_again(settings: Settings) -> None:
     assert_exact(settings)
 
 
-def test_a_lost_table_is_not_papered_over(settings: Settings) -> None:
+def test_a_lost_table_is_reported(settings: Settings) -> None:
     fill_bronze(settings)
     run(settings)
     for table in (CLEAN, REJETS):
         away = tables.path_of(settings, table).rename(settings.lake / "away")
-        for _ in range(2):  # trying again does not help
+        for _ in range(2):  # a retry does not help
             with pytest.raises(LakeDamaged, match="ventes rebuild silver"):
                 run(settings)
         shutil.rmtree(tables.path_of(settings, table), ignore_errors=True)
@@ -239,7 +239,7 @@ def test_a_full_disk_is_waited_for_and_leaves_nothing_behind(
 
 
 def reason_to_wait(settings: Settings) -> str:
-    """What the heartbeat says when the loop rests for the first time; "" if it does not wait for anything."""
+    """The heartbeat's reason when the loop is idle for the first time; "" if it does not wait for anything."""
     seen = []
 
     class Note(UntilIdle):

@@ -1,4 +1,4 @@
-"""Where reading goes on: every way in which a topic can differ from what Bronze holds."""
+"""The position where reading continues: for every difference between a topic and Bronze."""
 
 from datetime import datetime, timezone
 
@@ -35,7 +35,7 @@ def test_an_expired_partition_without_a_row_does_not_stop_the_second_start():
     assert found.offsets == {0: 7, 1: 9}
 
 
-def test_a_known_topic_goes_on_after_the_last_row():
+def test_a_known_topic_continues_after_the_last_row():
     assert resume(topic((3, 7)), {("A", 0): 4}, AcceptedGaps(), NOW).offsets == {0: 5}
 
 
@@ -59,7 +59,7 @@ def test_added_partitions_are_read_from_their_first_message():
         (topic((0, 7)), {("A", 0): 6}, {("A", 0): 8}, "shrunk"),  # planned, never read, no longer there
     ],
 )
-def test_a_changed_topic_is_refused_and_mending_lets_it_go_on(now, table, seen, kind):
+def test_a_changed_topic_is_refused_until_recover_and_then_continues(now, table, seen, kind):
     assert [difference.kind for difference in differences(now, table, AcceptedGaps(), seen)] == [kind]
     with pytest.raises(SourceChanged, match="ventes recover"):
         resume(now, table, AcceptedGaps(), NOW, seen)
@@ -84,7 +84,7 @@ def test_expired_messages_are_counted():
     assert [(gap.first, gap.last, gap.messages) for gap in mended] == [(5, 7, 3)]
 
 
-def test_offsets_given_out_again_get_a_label_of_their_own():
+def test_offsets_assigned_again_get_a_new_label():
     table = {("A", 0): 6}
     mended = AcceptedGaps(tuple(gaps_to_accept(topic((0, 5)), table, AcceptedGaps(), NOW)))
     later = topic((0, 8))  # offsets 5..7 are new messages; Bronze holds others under them
@@ -95,7 +95,7 @@ def test_offsets_given_out_again_get_a_label_of_their_own():
     assert {gap.topic_id for gap in twice} == {"A~3"}
 
 
-def test_mending_what_is_whole_does_nothing():
+def test_recover_of_an_unchanged_topic_does_nothing():
     assert gaps_to_accept(topic((0, 7)), {("A", 0): 6}, AcceptedGaps(), NOW) == []
 
 

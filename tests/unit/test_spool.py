@@ -22,7 +22,7 @@ def files(root: Path) -> list[Path]:
 
 
 def crash(spool: Spool) -> None:
-    """What kill -9 does: the lock goes, the files stay."""
+    """The effect of kill -9: the lock is released, the files stay."""
     os.close(spool._lock)
 
 

@@ -1,4 +1,4 @@
-"""What `ventes start` says while it waits, when it is through, and when it gives up."""
+"""The output of `ventes start` while it waits, when it is ready, and when it fails."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from ventes.supervise.visible import Visible
 ACCEPTED: Message = {"event": "accepted", "engine": "embedded", "down": ["bronze"], "held": {}}
 READY: Message = {"event": "ready", "changed": True}
 SILENCE = 5.0
-"""Seconds that pass, by the test's clock, while nothing is told."""
+"""Seconds of the test's clock that pass without an event."""
 
 
 class FakeSupervisor:
-    """Tells what the test put down: events, None for a silence, or something to do meanwhile."""
+    """Yields what the test prepared: events, None for a pause, or a function to call meanwhile."""
 
     def __init__(self, *story: Message | Callable[[], object] | None, accepted: Message = ACCEPTED) -> None:
         self.now = 100.0
@@ -89,7 +89,7 @@ def silences(seconds: float) -> list[None]:
     return [None] * round(seconds / SILENCE)
 
 
-def test_a_start_reads_like_this(settings: Settings) -> None:
+def test_the_output_of_a_start(settings: Settings) -> None:
     supervisor = FakeSupervisor(
         ready("broker", already=True),
         service("bronze", states.STOPPING, "was told to stop from outside; is started again when it has ended"),
@@ -112,7 +112,7 @@ def test_a_start_reads_like_this(settings: Settings) -> None:
     ]
 
 
-def test_what_ran_already_is_said_at_once(settings: Settings) -> None:
+def test_services_that_already_run_are_reported_at_once(settings: Settings) -> None:
     silver_works(settings)
     accepted = {**ACCEPTED, "down": []}
     supervisor = FakeSupervisor(ready("broker", already=True), {"event": "ready", "changed": False}, accepted=accepted)
@@ -127,7 +127,7 @@ def test_a_start_without_progress_fails(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("name", ["bronze", "silver"])
-def test_a_lot_that_takes_minutes_is_progress_and_is_said(settings: Settings, name: str) -> None:
+def test_a_lot_that_takes_minutes_is_progress_and_is_reported(settings: Settings, name: str) -> None:
     reporter = Reporter(settings.state, name)
     reporter.update(phase="running", working_since=time.time() - 34)
     supervisor = FakeSupervisor(READY, *silences(600), lambda: silver_works(settings))
@@ -229,5 +229,5 @@ def test_a_start_does_not_wait_for_accepted_gaps(settings: Settings) -> None:
 def test_an_empty_topic_is_enough_only_without_a_producer(settings: Settings, tmp_path: Path) -> None:
     nobody_sells = settings_of(tmp_path, producer={"enabled": False})
     assert Visible(nobody_sells, ends=lambda _: {}).reached()
-    assert not Visible(nobody_sells, ends=lambda _: None).reached()  # nobody answers
+    assert not Visible(nobody_sells, ends=lambda _: None).reached()  # no answer
     assert not Visible(settings, ends=lambda _: {}).reached()

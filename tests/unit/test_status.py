@@ -1,4 +1,4 @@
-"""What `status` makes of what it sees, and how it reads."""
+"""The state that `status` derives from its observations, and its output."""
 
 from __future__ import annotations
 
@@ -102,12 +102,12 @@ def test_a_job_in_a_long_batch_is_not_silent() -> None:
     assert (found.state, found.ready, found.reason) == ("running", True, "has been working on one batch for 2 min")
 
 
-def test_by_hand_is_said_and_is_fine() -> None:
+def test_a_job_started_by_hand_is_reported_and_ok() -> None:
     found = judged(seen(entry=entry(states.BY_HAND), by_hand=True))
     assert (found.ok, found.by_hand, found.reason) == (True, True, "")
 
 
-def test_without_its_supervisor_a_job_runs_but_that_is_said() -> None:
+def test_a_job_without_its_supervisor_runs_with_a_warning() -> None:
     assert "`ventes start` takes over" in judged(seen(entry=None)).reason
 
 
@@ -144,7 +144,7 @@ def whole(*found: ServiceStatus) -> Status:
     return Status(NOW, "spark", "/x/ventes.toml", "http://localhost:8501", 99, NOW - 7200, found, rows)
 
 
-def test_it_reads_like_this() -> None:
+def test_the_output_of_status() -> None:
     behind = judged(seen(), behind=Lag(1500, 12.4))
     dead = replace(judged(Seen(entry(states.FAILED, reason="boom\x1b[31m"), None), NO), name="silver", last_error="bad")
     assert status_text.render(whole(behind, dead)).splitlines() == [

@@ -1,4 +1,4 @@
-"""The status is asked by one thread, for all, while somebody wants it; an old answer is no answer."""
+"""One thread reads the status for all viewers while there are any; an old answer does not count."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ventes.runtime.pipeline_status import Status
 
 
 class Pipeline:
-    """What is asked: counts the questions, fails while it is told to."""
+    """The polled function: counts its calls, and fails while the test wants that."""
 
     def __init__(self) -> None:
         self.asked = 0

@@ -1,4 +1,4 @@
-"""The supervisor stays small, and nothing that it runs knows it."""
+"""The supervisor imports little, and none of its services imports it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def imported(folder: Path) -> Iterator[tuple[str, str]]:
         ("supervise", "ventes.broker"),
     ],
 )
-def test_who_does_not_know_whom(package: str, unknown: str) -> None:
+def test_forbidden_imports(package: str, unknown: str) -> None:
     assert list(imported(SOURCE / package))
     assert [found for found in imported(SOURCE / package) if found[1].startswith(unknown)] == []
 

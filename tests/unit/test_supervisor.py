@@ -1,4 +1,4 @@
-"""The supervisor's decisions, with a clock that the test moves and processes that it ends."""
+"""The supervisor's decisions, with a clock and processes that the test controls."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class FakeProcess:
         return self
 
     def sigterm(self, *, noted: bool = True) -> FakeProcess:
-        """It gets a SIGTERM while it works on something large."""
+        """It gets a SIGTERM during a large lot."""
         self.busy, self.says_stopping = True, noted
         return self
 
 
 class FakeClient:
-    """Keeps what it was told."""
+    """Records the events that it gets."""
 
     def __init__(self, pid: int = 4711) -> None:
         self.pid = pid
@@ -82,7 +82,7 @@ class FakeClient:
 
 
 class Scene:
-    """A supervisor of all five services in a world of fakes."""
+    """A supervisor of all five services, with fakes for everything outside."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -217,7 +217,7 @@ def test_what_hangs_is_killed_with_its_reason_and_restarted(scene: Scene) -> Non
     scene.hung["bronze"] = "its loop has not turned for 60 s and used no CPU"
     scene.step()
     assert scene.running["bronze"].heard == ["KILL"]
-    scene.hung.clear()  # the next look of the watchdog finds no process
+    scene.hung.clear()  # the next check of the watchdog finds no process
     scene.step()
     assert scene.state("bronze") == states.RESTARTING
     assert "has not turned for 60 s" in scene.entry("bronze").reason
@@ -298,7 +298,7 @@ def test_a_service_started_by_hand_is_not_touched(scene: Scene) -> None:
     assert scene.state("page") == states.STOPPED
 
 
-def test_stop_goes_with_the_data_from_the_producer_to_the_broker(scene: Scene) -> None:
+def test_stop_order_is_that_of_the_data_from_producer_to_broker(scene: Scene) -> None:
     scene.up().history.clear()
     scene.by_hand["page"] = "started by hand, pid 77"
     list(scene.stops())
@@ -357,10 +357,10 @@ def test_every_service_of_the_start_order_has_its_place_in_the_stop_order() -> N
     assert sorted(services.STOP_ORDER) == sorted(services.BY_NAME)
 
 
-# -- a start, and who else says something meanwhile (the table in service_state) ---------------------------------------
+# -- a start, and other requests meanwhile (the table in service_state) ------------------------------------------------
 
 
-def test_sigterm_from_outside_keeps_it_down_until_start_is_said_again(scene: Scene) -> None:
+def test_sigterm_from_outside_keeps_it_down_until_the_next_start(scene: Scene) -> None:
     scene.up().running["page"].ends(-15)
     scene.step()
     scene.step(3600)
@@ -371,7 +371,7 @@ def test_sigterm_from_outside_keeps_it_down_until_start_is_said_again(scene: Sce
     assert scene.started == ["page"]
 
 
-def test_start_said_again_touches_nothing_that_runs(scene: Scene) -> None:
+def test_a_second_start_changes_no_running_service(scene: Scene) -> None:
     scene.up()
     pids = {name: process.pid for name, process in scene.running.items()}
     client = scene.ask("start")
@@ -399,7 +399,7 @@ def test_a_start_gets_an_event_for_each_ready_service_and_at_the_end(scene: Scen
 
 
 @pytest.mark.parametrize("seconds", [0.0, 4.0])
-def test_a_service_that_is_on_its_way_down_is_waited_for_and_started(scene: Scene, seconds: float) -> None:
+def test_a_service_that_is_stopping_is_waited_for_and_started(scene: Scene, seconds: float) -> None:
     process = scene.up().running["bronze"].sigterm()
     scene.ready["bronze"] = False
     client = scene.ask("start")
@@ -442,7 +442,7 @@ def test_one_that_ends_without_a_note_during_the_start_is_started_again(scene: S
     assert scene.started == ["page"]
 
 
-def test_one_by_hand_that_goes_down_during_the_start_is_followed_by_one_of_ours(scene: Scene) -> None:
+def test_a_service_started_by_hand_that_ends_during_the_start_is_replaced(scene: Scene) -> None:
     scene.by_hand["producer"] = "started by hand, pid 77"
     scene.up().ready["producer"] = False
     client = scene.ask("start")
@@ -466,7 +466,7 @@ def test_a_sigterm_after_the_start_has_succeeded_means_stopped_on_purpose(scene:
     assert (scene.state("bronze"), scene.started) == (states.STOPPED, [])
 
 
-def test_one_that_is_killed_on_its_way_down_was_stopped_on_purpose(scene: Scene) -> None:
+def test_one_that_is_killed_while_stopping_was_stopped_on_purpose(scene: Scene) -> None:
     scene.up().running["bronze"].sigterm().ends(-9)
     scene.step()
     scene.step(60)
@@ -474,7 +474,7 @@ def test_one_that_is_killed_on_its_way_down_was_stopped_on_purpose(scene: Scene)
     assert "killed by SIGKILL" in scene.entry("bronze").reason
 
 
-def test_a_start_that_goes_away_still_gets_what_it_had_asked_for(scene: Scene) -> None:
+def test_the_request_of_a_start_that_disconnects_is_still_carried_out(scene: Scene) -> None:
     process = scene.up().running["bronze"].sigterm()
     scene.ready["bronze"] = False
     client = scene.ask("start")
@@ -485,10 +485,10 @@ def test_a_start_that_goes_away_still_gets_what_it_had_asked_for(scene: Scene) -
     assert scene.started == ["bronze"]
 
 
-def test_one_that_hangs_on_its_way_down_is_killed_if_a_start_waits_for_it(scene: Scene) -> None:
+def test_one_that_hangs_while_stopping_is_killed_if_a_start_waits_for_it(scene: Scene) -> None:
     process = scene.up().running["bronze"].sigterm()
     scene.step(60)
-    assert process.heard == []  # nobody waits for it
+    assert process.heard == []  # no start waits for it
     scene.ask("start")
     scene.step()
     scene.step(services.BRONZE.stop_seconds + 0.1)
@@ -497,7 +497,7 @@ def test_one_that_hangs_on_its_way_down_is_killed_if_a_start_waits_for_it(scene:
     assert scene.started == ["bronze"]
 
 
-def test_one_that_ends_at_once_each_time_fails_the_start(scene: Scene) -> None:
+def test_one_in_a_crash_loop_fails_the_start(scene: Scene) -> None:
     client = scene.up().ask("start")
     for _ in range(3):
         scene.running["silver"].ends(0)
@@ -591,7 +591,7 @@ def test_a_job_that_failed_is_started_with_the_other_engine(scene: Scene) -> Non
     assert sorted(scene.started) == ["bronze", "silver"]
 
 
-def test_an_engine_that_is_none_changes_nothing(scene: Scene) -> None:
+def test_an_unknown_engine_changes_nothing(scene: Scene) -> None:
     client = scene.up().ask("start", engine="flink")
     assert client.told == [{"event": "error", "message": "engine = 'flink'", "hint": "spark or embedded"}]
     scene.running["page"].ends(0)

@@ -44,7 +44,7 @@ def told(client: Client, kind: str, seconds: float = 15.0) -> Message:
 
 
 class Small:
-    """A supervisor over five sleepers, in folders of its own."""
+    """A supervisor of five small processes, in its own folders."""
 
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"
@@ -84,7 +84,7 @@ class Small:
         return pid
 
     def all_run(self) -> bool:
-        """Running, and past the start of Python: each has said its line."""
+        """Wait until all run, and Python has started: each has printed its line."""
         return all(
             self.entry(name).state == states.RUNNING
             and self.entry(name).process() is not None
@@ -98,7 +98,7 @@ class Small:
         return client
 
     def start_what_is_down(self, engine: str | None = None) -> Message:
-        """What `ventes start` asks for; returns the event `ready`."""
+        """The request of `ventes start`; returns the event `ready`."""
         with self.connect() as client:
             assert client.ask("start", engine=engine)["event"] == "accepted"
             return told(client, "ready")
@@ -289,7 +289,7 @@ def test_a_supervisor_whose_socket_was_removed_is_still_stopped(small: Small) ->
     assert small.process.returncode == 0
 
 
-def test_no_client_harms_it(small: Small) -> None:
+def test_invalid_clients_do_not_affect_it(small: Small) -> None:
     before, me = small.pids(), psutil.Process(small.process.pid)
     size = me.memory_info().rss
     clients = [socket.socket(socket.AF_UNIX) for _ in range(20)]
@@ -299,7 +299,7 @@ def test_no_client_harms_it(small: Small) -> None:
         for _ in range(200):
             try:
                 client.send((b"x" * 2048, b"rubbish\n" * 256, b'{"request": "state"}\n' * 100)[number % 3])
-            except OSError:  # closed, or it does not take more for now
+            except OSError:  # closed, or its buffer is full for now
                 break
     with small.connect() as friend:
         assert friend.ask("state")["pid"] == small.process.pid
@@ -311,7 +311,7 @@ def test_no_client_harms_it(small: Small) -> None:
     assert me.memory_info().rss - size < 10_000_000
 
 
-def test_idle_it_costs_next_to_nothing(small: Small) -> None:
+def test_idle_it_uses_almost_no_cpu(small: Small) -> None:
     me = psutil.Process(small.process.pid)
     began, spent = time.monotonic(), sum(me.cpu_times()[:2])
     wait_for(lambda: time.monotonic() - began > 6, "six quiet seconds", 10)

@@ -1,4 +1,4 @@
-"""The bill of materials names every wheel and jar; an audit that could not ask is never a good one."""
+"""The bill of materials names every wheel and jar; a failed audit never counts as a good result."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ OURS = [part for part in parts() if part.name in ("typer", "re2j")]
 
 @pytest.fixture
 def service() -> Iterator[Callable[[Answer], str]]:
-    """`service(answer)` → the address of an advisory service that answers so to a list of package URLs."""
+    """`service(answer)` → the address of an advisory service with this answer to a list of package URLs."""
     servers = []
 
     def serve(answer: Answer) -> str:
@@ -94,12 +94,14 @@ def knows(*vulnerable: str) -> Answer:
 CONTROLS = tuple(part.purl for part in audit.CONTROLS)
 
 
-def test_parts_without_known_holes_are_fine(service: Callable[[Answer], str]) -> None:
+def test_parts_without_known_vulnerabilities_are_ok(service: Callable[[Answer], str]) -> None:
     assert audit.audit(OURS, service(knows(*CONTROLS))) == {}
     assert audit.main(service(knows(*CONTROLS))) == audit.FINE
 
 
-def test_a_known_hole_is_named(service: Callable[[Answer], str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_known_vulnerability_is_reported(
+    service: Callable[[Answer], str], capsys: pytest.CaptureFixture[str]
+) -> None:
     jar = parts()[0]
     assert audit.main(service(knows(*CONTROLS, jar.purl))) == audit.VULNERABLE
     assert f"{jar.purl}: X-1" in capsys.readouterr().out
@@ -119,13 +121,13 @@ def test_a_known_hole_is_named(service: Callable[[Answer], str], capsys: pytest.
         lambda purls: (200, json.dumps({"results": ["?"] * len(purls)}).encode()),
     ],
 )
-def test_what_could_not_be_audited_is_never_fine(
+def test_a_failed_audit_is_never_ok(
     service: Callable[[Answer], str], answer: Answer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert audit.main(service(answer)) == audit.NOT_AUDITED
     assert "NOT AUDITED" in capsys.readouterr().err
 
 
-def test_a_service_that_is_not_there_is_never_fine(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_service_is_never_ok(capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main("http://127.0.0.1:1/") == audit.NOT_AUDITED
     assert "http://127.0.0.1:1/ gives no answer" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""ventes.toml documents every setting, with the value that holds without it."""
+"""ventes.toml documents every setting, with its default value."""
 
 from __future__ import annotations
 

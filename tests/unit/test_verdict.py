@@ -1,4 +1,4 @@
-"""The one verdict, on every line of the corpus and on its rules one by one."""
+"""The verdict, on every line of the corpus."""
 
 from __future__ import annotations
 

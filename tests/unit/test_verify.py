@@ -1,4 +1,4 @@
-"""`verify` is green on a consistent lake and red, at the right invariant, for each kind of damage."""
+"""`verify` passes on a consistent lake, and fails at the right invariant for each kind of damage."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_its_exit_code_tells_wrong_from_not_asked(lake: Settings, monkeypatch: p
     assert CliRunner().invoke(app, ["verify"]).exit_code == 1
 
 
-def test_a_first_lot_that_is_being_published_is_looked_at_again(tmp_path: Path) -> None:
+def test_a_first_lot_that_is_being_published_is_read_again(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     ingest(settings, [sale(number) for number in range(20)])
     loop_of(settings, EmbeddedSilver).run()
@@ -83,7 +83,7 @@ def test_a_first_lot_that_is_being_published_is_looked_at_again(tmp_path: Path) 
     assert report.ok, [check.differences for check in report.checks if not check.ok]
 
 
-def test_a_consistent_lake_is_green_and_says_how_much_it_compared(lake: Settings) -> None:
+def test_a_consistent_lake_is_green_with_the_number_of_compared_rows(lake: Settings) -> None:
     report = verified(lake)
     assert report.ok, [check.differences for check in report.checks]
     assert report.lot is not None

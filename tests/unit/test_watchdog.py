@@ -1,4 +1,4 @@
-"""What the watchdog takes for a hang, and what it does not."""
+"""What counts as a hang for the watchdog, and what does not."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Pipeline:
         )
 
     def live(self, seconds: float, *, beats: bool = False, cpu: float = 0.0, step: float = LOOK) -> None:
-        """Let time pass, with `cpu` seconds of work a second."""
+        """Let time pass, with `cpu` seconds of work per second."""
         until = self.now + seconds
         while self.now < until:
             self.watchdog.look(dict.fromkeys(self.names, self.pid), SERVICES)
@@ -71,8 +71,8 @@ def test_a_long_batch_is_work_until_it_is_too_long() -> None:
     assert pipeline.hangs(BRONZE)
 
 
-def test_a_machine_that_slept_gives_everybody_their_full_time() -> None:
-    """The supervisor was stopped too: one look is an hour after the other."""
+def test_a_suspended_machine_gives_every_service_its_full_time() -> None:
+    """The supervisor was suspended too: there is an hour between two checks."""
     pipeline = Pipeline()
     pipeline.live(SILENT_SECONDS - 2 * LONGEST_LOOK)
     pipeline.now += 3600

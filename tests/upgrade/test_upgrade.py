@@ -1,4 +1,4 @@
-"""A lake that an earlier release wrote goes on under this one.
+"""A lake of an earlier release continues with this one.
 
 lake-<release>.tar.gz was written by that release's own jobs, over one broker: 200 sales by the Spark engine, then 170
 by the embedded one, with rejected messages, duplicates and conflicts, compactions every second commit, a topic that was
@@ -55,7 +55,7 @@ def test_there_is_a_release_before_this_one() -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_silver_completes_what_was_interrupted_and_goes_on(release: str, tmp_path: Path) -> None:
+def test_silver_completes_the_interrupted_lot_and_continues(release: str, tmp_path: Path) -> None:
     figures = unpack(release, tmp_path)
     settings = settings_of(tmp_path)
     assert loop_of(settings, EmbeddedSilver).run() == 0
@@ -85,7 +85,7 @@ def test_rebuilt_from_its_raw_bytes_it_is_the_same(release: str, tmp_path: Path)
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("engines", [("embedded", "spark"), ("spark", "embedded")], ids="-then-".join)
 def test_both_engines_continue_after_a_recreated_topic(release: str, engines: tuple[str, str], tmp_path: Path) -> None:
-    """The broker of that time is gone, so its topic is another one: recorded as such, the lake goes on."""
+    """That broker no longer exists, so the topic is another one: after `recover` the lake continues."""
     unpack(release, tmp_path)
     with Pipeline(tmp_path, engines[0]) as pipeline:
         records = tables.snapshot(pipeline.settings, BRONZE).rows
