@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything runs in .venv, which `make install` (and `make test`) creates.
 .DEFAULT_GOAL := help
-.PHONY: help install test test-long check audit sbom format bench chaos plots lock screenshots
+.PHONY: help install test test-long test-pythons check audit sbom format bench chaos hostile-viewers plots lock screenshots
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -25,6 +25,9 @@ test: install ## run the tests (ARGS="tests/unit -k verdict" selects some)
 test-long: install ## run the tests that take minutes each, which make test does not run
 	$(PY) -m pytest -m long $(ARGS)
 
+test-pythons: install ## run the unit tests under Python 3.10 to 3.13, one after the other (ARGS="3.12 --there"; ARGS="--help")
+	PYTHONPATH=src:. $(PY) -m harness.pythons $(ARGS)
+
 check: install ## check style, types, imports between rooms, dead code; changes no file
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -47,6 +50,9 @@ bench: install ## measure both engines and the textbook job in one run (ARGS="--
 
 chaos: install ## inject random faults under load, repeatable by seed (ARGS="--seed 1 --minutes 5"; ARGS="--help")
 	PYTHONPATH=src:. $(PY) -m harness.chaos $(ARGS)
+
+hostile-viewers: install ## measure 45 viewers of the page beside 5 hostile ones (ARGS="--help")
+	PYTHONPATH=src:. $(PY) -m harness.hostile_viewers $(ARGS)
 
 plots: install ## draw the benchmark results (bench/results) as pictures in docs/bench
 	$(PY) bench/plot.py $(ARGS)

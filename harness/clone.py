@@ -8,10 +8,24 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.pipeline import free_ports
 from ventes.config import PROJECT
+
+SCRIPTS = (
+    "producer.py",
+    "spark_streaming_delta.py",
+    "streaming_silver.py",
+    "streamlit_dashboard.py",
+    "streamlit_server.py",
+)
+
+
+def as_user(number: int) -> tuple[str, ...]:
+    """Begins a command that is to run as another user without rights, who owns what the user of the test owns."""
+    return ("unshare", "--user", f"--map-user={number}", f"--map-group={number}")
 
 
 class Clone:
@@ -19,16 +33,19 @@ class Clone:
         self.folder = folder / "my clone é"
         self.state = self.folder / "my state é"
         shutil.copytree(PROJECT / "src", self.folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
-        for script in ("producer.py", "spark_streaming_delta.py"):
+        for script in SCRIPTS:
             shutil.copy(PROJECT / script, self.folder / script)
+        shutil.copytree(PROJECT / ".streamlit", self.folder / ".streamlit")
         (self.folder / ".ventes").mkdir()
         (self.folder / ".ventes" / "jars").symlink_to(PROJECT / ".ventes" / "jars")
-        broker, controller = free_ports(2)
+        broker, controller, self.page = free_ports(3)
         (self.folder / "ventes.toml").write_text(
             f"""
             [kafka]
             port = {broker}
             controller_port = {controller}
+            [page]
+            port = {self.page}
             [paths]
             lake = "my lake é"
             logs = "my logs é"
@@ -59,6 +76,21 @@ class Clone:
             )
         self.running[name] = process
         return process
+
+    def ventes(self, *arguments: str, umask: int = -1, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """Run the command line. `before`: what the command begins with."""
+        code = "import sys; from ventes.cli import main; sys.exit(main())"
+        return subprocess.run(
+            [*before, sys.executable, "-c", code, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+            umask=umask,
+        )
 
     def said(self) -> str:
         """The end of every log, for the message of a failed test."""

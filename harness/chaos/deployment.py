@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -65,6 +66,12 @@ def can_mount() -> str:
         return "a tmpfs of limited size needs root"
     if shutil.which("mount") is None:
         return "there is no mount command"
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            _run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder)
+        except subprocess.CalledProcessError as error:  # root of a container
+            return f"a tmpfs cannot be mounted: {error.stderr.decode().strip()}"
+        _run("umount", folder)
     return ""
 
 

@@ -246,6 +246,51 @@ def test_commands_that_cross_after_the_supervisor_was_killed(lived: Lived) -> No
     assert other == 0 or "was told to stop during the start" in also, also
 
 
+@pytest.mark.parametrize("moment", ["start", "stop", "rebuild", pytest.param("switch", marks=pytest.mark.long)])
+@pytest.mark.timeout(280)
+def test_the_supervisor_is_killed_half_way(tmp_path: Path, moment: str) -> None:
+    """The command that it worked for says so in a sentence or sees it through; the next start puts everything right."""
+    lived = Lived(tmp_path, failpoints="rebuild.before_exchange:busy:6")
+    commands = {"rebuild": ("rebuild", "silver", "--yes"), "switch": ("restart", "--engine", "spark")}
+    try:
+        if moment != "start":
+            lived.ventes("start")
+        command = subprocess.Popen(
+            [str(VENTES), *commands.get(moment, (moment,))],
+            env=lived.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert command.stdout is not None
+        if moment == "rebuild":
+            wait_for(lambda: "rebuild" in lived.status()["silver"]["reason"], "Silver is kept down", 60)
+        else:
+            assert command.stdout.readline()
+        os.kill(lived.status()["supervisor"], signal.SIGKILL)
+        _, errors = command.communicate(timeout=150)
+        assert "Traceback" not in errors
+        if moment == "start":
+            assert command.returncode == 1
+            assert "the supervisor ended" in errors
+        if moment == "stop":
+            assert (command.returncode, errors) == (0, "")
+        if moment in ("start", "stop"):
+            assert lived.processes() == []
+        if moment == "switch":
+            assert command.returncode == 1
+            assert "the supervisor ended" in errors
+        lived.ventes("start", *commands.get(moment, ())[1:] if moment == "switch" else ())
+        _all_up(lived)
+        assert lived.status()["silver"]["engine"] == ("spark" if moment == "switch" else "embedded")
+        lived.ventes("stop")
+        assert lived.processes() == []
+        assert json.loads(lived.ventes("verify", "--json", "--no-topic"))["ok"]
+    finally:
+        lived.close()
+
+
 def test_a_start_that_fails_leaves_nothing(lived: Lived) -> None:
     (lived.folder / "state" / "kafka").mkdir(parents=True)
     (lived.folder / "state" / "kafka" / "data").mkdir()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
 from deltalake import DeltaTable
 
 from harness import sample_lake
+from harness.pipeline import Pipeline, sales, wait_for
 from harness.silver_run import run
 from tests.unit.test_silver_loop import assert_exact
+from ventes import kafka
 from ventes.check.doctor import lake as doctor
 from ventes.check.doctor.finding import Finding
 from ventes.check.verify import Verification
@@ -190,3 +194,144 @@ def test_an_older_checkpoint_does_not_stand_for_a_newer_one_whose_commits_are_go
     with pytest.raises(LakeDamaged, match="cannot be read"):
         Log.open(path)
     assert len(Log.open(path, int(newest.name[:20]) - 1).files) > 0  # complete earlier versions can be read
+
+
+# -- under the running pipeline ---------------------------------------------------------------
+
+ENGINES = ["embedded", pytest.param("spark", marks=pytest.mark.long)]
+
+
+@pytest.fixture(params=ENGINES)
+def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipeline]:
+    with Pipeline(tmp_path / "pipeline", request.param) as running:
+        yield running
+
+
+@pytest.mark.timeout(280)
+def test_the_last_commit_of_bronze(pipeline: Pipeline) -> None:
+    """As power loss leaves it. `doctor` says what to do; the rows come from Kafka again."""
+    pipeline.start("silver")
+    for number, harm in enumerate((missing, half)):
+        pipeline.start("bronze")
+        pipeline.send(sales(100, 1 + 1000 * number))
+        pipeline.catch_up()
+        pipeline.send([b"not json"])  # a commit of its own
+        pipeline.catch_up()
+        assert pipeline.stop("bronze") == 0
+        assert pipeline.stop("silver") == 0
+        torn = last_commit(pipeline.settings.bronze)
+        harm(torn)
+        if harm is not missing:
+            pipeline.start("bronze")
+            assert pipeline.died("bronze") == 3
+            beat = pipeline.heartbeat("bronze")
+            assert beat is not None
+            assert (beat.phase, str(torn) in beat.reason) == ("failed", True)
+            assert "ventes doctor --repair" in beat.reason
+            said = pipeline.ventes("doctor", code=1)
+            assert f"the last commit {torn} is " in said
+            said = pipeline.ventes("doctor", "--repair", code=None)
+            assert "start the pipeline: it reads the missing rows from Kafka again" in said
+        pipeline.start("silver")
+    pipeline.start("bronze")
+    pipeline.send(sales(10, 10**6))
+    pipeline.catch_up()
+    pipeline.verify()
+    assert pipeline.rows(BRONZE) == 2 * 101 + 10
+
+
+@pytest.mark.timeout(280)
+def test_folders_deleted_or_replaced_while_they_are_written(pipeline: Pipeline) -> None:
+    """The job says so and starts again from what is there; nothing is appended to a table that it does not know."""
+    bronze, silver = pipeline.settings.bronze, pipeline.settings.silver
+    for job in ("bronze", "silver"):
+        pipeline.start(job)
+    pipeline.send(sales(50))
+    pipeline.catch_up()
+    copy = pipeline.folder / "copy"
+    shutil.copytree(bronze, copy)
+    pipeline.send(sales(50, 1001))
+    pipeline.catch_up()
+
+    shutil.rmtree(silver / PAR_PAYS.name)
+    pipeline.send([*sales(20, 2001), b"not json"])
+    pipeline.catch_up()  # made anew from ventes_clean
+    pipeline.verify()
+
+    for table in (CLEAN, REJETS):
+        shutil.rmtree(silver / table.name)
+        assert pipeline.died("silver") == 3
+        beat = pipeline.heartbeat("silver")
+        assert beat is not None
+        assert "ventes rebuild silver" in beat.reason
+        pipeline.ventes("rebuild", "silver", "--yes")
+        pipeline.start("silver")
+        pipeline.send(sales(10, 3001 if table is CLEAN else 4001))
+        pipeline.catch_up()
+    pipeline.verify()
+
+    for number, older_self in enumerate((False, True)):
+        shutil.rmtree(bronze)
+        if older_self:
+            shutil.copytree(copy, bronze)
+        assert pipeline.died("bronze") == 1
+        assert f"{bronze} was deleted, or replaced by another table" in pipeline.log("bronze")
+        pipeline.start("bronze")  # as the supervisor does
+        pipeline.send(sales(10, 5001 + 1000 * number))
+        pipeline.catch_up()
+        pipeline.verify()
+
+
+@pytest.mark.timeout(280)
+def test_a_bronze_of_another_topic_put_in_its_place(pipeline: Pipeline, tmp_path: Path) -> None:
+    bronze = pipeline.settings.bronze
+    for job in ("bronze", "silver"):
+        pipeline.start(job)
+    pipeline.send(sales(50))
+    pipeline.catch_up()
+    other = sample_lake.settings_at(tmp_path / "other")
+    sample_lake.make(other, 30, lots=1)
+    ours = pipeline.folder / "ours"
+    bronze.rename(ours)
+    shutil.copytree(other.bronze, bronze)
+    before = Log.open(bronze).version
+    assert pipeline.died("bronze") == 1
+    pipeline.start("bronze")
+    assert pipeline.died("bronze") == 3
+    beat = pipeline.heartbeat("bronze")
+    assert beat is not None
+    assert f"Bronze holds {sample_lake.TOPIC}" in beat.reason
+    assert pipeline.died("silver") == 3
+    beat = pipeline.heartbeat("silver")
+    assert beat is not None
+    assert "it is another Bronze: put the old one back" in beat.reason
+    assert Log.open(bronze).version == before
+    shutil.rmtree(bronze)
+    ours.rename(bronze)
+    for job in ("bronze", "silver"):
+        pipeline.start(job)
+    pipeline.send(sales(10, 1001))
+    pipeline.catch_up()
+    pipeline.verify()
+
+
+@pytest.mark.timeout(280)
+def test_partitions_added_while_sales_come(pipeline: Pipeline) -> None:
+    """1 → 3, under both jobs, with a producer that finds the new ones by itself."""
+    for job in ("bronze", "silver"):
+        pipeline.start(job)
+    pipeline.send(sales(50))
+    pipeline.catch_up()
+    admin = AdminClient(kafka.client_config(pipeline.settings))
+    topic = pipeline.settings.kafka.topic
+    admin.create_partitions([NewPartitions(topic, 3)])[topic].result(20)
+    wait_for(lambda: len(kafka.end_offsets(pipeline.settings)) == 3, "the topic has three partitions")
+    for number, partition in enumerate((0, 1, 2, 1)):
+        pipeline.send(sales(40, 1001 + 100 * number), partition)
+    pipeline.catch_up()
+    pipeline.kill("bronze")
+    pipeline.send(sales(40, 9001), 2)
+    pipeline.start("bronze")
+    pipeline.catch_up()
+    pipeline.verify()
+    assert pipeline.rows(CLEAN) == 50 + 5 * 40

@@ -159,7 +159,9 @@ def test_questions_leave_no_thread_and_no_file_behind(settings: Settings, nowher
         kafka.end_offsets(settings)
         with pytest.raises(BrokerUnavailable):
             kafka.topic_id(nowhere, timeout=0.1)
-    assert used() == before
+    threads, files = used()
+    assert threads <= before[0]
+    assert files <= before[1]
 
 
 def test_secrets_stay_out_of_errors_and_logs(nowhere: Settings, caplog: pytest.LogCaptureFixture) -> None:

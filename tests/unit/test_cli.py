@@ -10,11 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import typer
 
 from ventes import __version__, cli, config
 from ventes.errors import UsageError, VentesError
+from ventes.runtime import heartbeat
+from ventes.supervise import service_records
 
 
 @pytest.fixture
@@ -101,14 +104,54 @@ def test_stop_and_reset_of_nothing_are_fine(environment: dict[str, str]) -> None
         assert said in done.stdout
 
 
-def test_a_taken_port_is_named_with_its_holder_and_its_key_and_nothing_is_started(environment: dict[str, str]) -> None:
-    with socket.create_server(("127.0.0.1", 19492)):
+@pytest.mark.parametrize(
+    ("key", "port"), [("kafka.port", 19490), ("kafka.controller_port", 19491), ("page.port", 19492)]
+)
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::"])
+def test_a_taken_port_is_named_with_its_holder_and_its_key_and_nothing_is_started(
+    environment: dict[str, str], key: str, port: int, address: str
+) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, port), family=family, dualstack_ipv6=family == socket.AF_INET6):
         done = ventes(environment, "start")
     assert done.returncode == 1
-    assert "port 19492 (page.port)" in done.stderr
+    assert f"port {port} ({key})" in done.stderr
     assert f"pid {os.getpid()}" in done.stderr
-    assert environment["VENTES_CONFIG"] in done.stderr
+    assert f"set another {key} in {environment['VENTES_CONFIG']}" in done.stderr
     assert not (Path(environment["VENTES_CONFIG"]).parent / "state" / "run" / "services.json").exists()
+
+
+def test_records_that_name_other_processes_harm_nobody(environment: dict[str, str]) -> None:
+    """What a killed pipeline left: the numbers of its processes, which others have now."""
+    run = Path(environment["VENTES_CONFIG"]).parent / "state" / "run"
+    run.mkdir(parents=True, mode=0o700)
+    stranger = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()", "streaming_silver.py"])
+    try:
+        now = heartbeat.start_of(stranger.pid)
+        for name, started in (("bronze", now - 100), ("silver", now + 100), ("producer", 0.0), ("page", -1.0)):
+            for supervised in (True, False):
+                record = heartbeat.Heartbeat(
+                    name, pid=stranger.pid, process_started=started, supervised=supervised, phase="running",
+                    children=[stranger.pid], beat=psutil.Process(stranger.pid).create_time() - 60,
+                )  # fmt: skip
+                heartbeat.path_of(run.parent, name, supervised=supervised).write_text(json.dumps(vars(record)))
+        entries = {
+            name: service_records.Entry(name, "running", pid=stranger.pid, process_started=now - 100)
+            for name in ("bronze", "silver")
+        }
+        service_records.write(
+            run.parent, service_records.ServiceRecords("embedded", stranger.pid, now - 100, entries=entries)
+        )
+        found = json.loads(ventes(environment, "status", "--json").stdout)
+        assert found["supervisor_pid"] is None
+        assert not any(service["running"] or service["pid"] for service in found["services"])
+        for command in (("stop",), ("stop", "--all"), ("reset", "--yes")):
+            done = ventes(environment, *command)
+            assert (done.returncode, done.stderr) == (0, ""), command
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 def test_too_little_space_is_said_before_anything_is_started(environment: dict[str, str]) -> None:

@@ -94,8 +94,12 @@ def test_a_query_that_computes_ends_with_the_child() -> None:
         with child.stdin:
             child.stdin.write(CsvTask({}, endless, 300).to_json())
         process = psutil.Process(child.pid)
-        wait_for(lambda: bool(process.children()), "the query runs")
-        (query,) = process.children()
+
+        def running() -> list[psutil.Process]:
+            return [one for one in process.children() if one.cmdline()[-1:] == ["run"]]
+
+        wait_for(lambda: bool(running()), "the query runs")
+        (query,) = running()
         wait_for(lambda: query.cpu_times().user > 0.3, "it computes")
         child.kill()
     wait_for(lambda: not query.is_running() or query.status() == psutil.STATUS_ZOMBIE, "the query has ended", 2)

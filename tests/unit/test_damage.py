@@ -49,6 +49,8 @@ def truncated(file: Path) -> str:
     [
         (BRONZE, ["verify", "--no-topic"], "restore the folder from a backup"),
         (CLEAN, ["verify", "--no-topic"], "ventes rebuild silver"),
+        (CLEAN, ["query", "SELECT sum(montant) FROM ventes_clean"], "ventes doctor"),
+        (BRONZE, ["query", "SELECT count(DISTINCT pays) FROM bronze_data"], "ventes doctor"),
         (CLEAN, ["export", "ventes_clean", "--format", "parquet", "--output", "{out}"], "ventes rebuild silver"),
     ],
 )
@@ -66,7 +68,10 @@ def test_every_command_reports_it_in_one_line(
     what = harm(path / file)
     assert run(app, [part.format(out=tmp_path / "out.parquet") for part in command]) == 1
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert f"data file {file} of {path} {what}" in said
+    if command[0] == "query":
+        assert f"data file {path / file} of the table {command[1].split()[-1]} {what}" in said
+    else:
+        assert f"data file {file} of {path} {what}" in said
     assert step in said
 
 

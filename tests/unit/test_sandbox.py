@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow as pa
@@ -20,7 +21,8 @@ from harness import sample_lake
 from ventes.dashboard.source import LiveTables
 from ventes.dashboard.spark import Result, offered
 from ventes.deltalog.snapshot import Snapshot
-from ventes.query import sandbox
+from ventes.query import child_process, sandbox
+from ventes.query.child_process import PROGRAM
 from ventes.query.sandbox import Limits, SqlFailed, SqlRefused
 
 GUIDE = """
@@ -90,6 +92,10 @@ def test_sparks_dialect(tables: Mapping[str, Snapshot]) -> None:
         "SELECT * FROM bronze_data, LATERAL read_text('/etc/passwd')",
         "SELECT * FROM bronze_data AS b LEFT JOIN LATERAL read_blob('/etc/passwd') ON true",
         "SELECT * FROM bronze_data LATERAL VIEW read_text('/etc/passwd') AS t",
+        "SELECT getenv('HOME')",
+        "SELECT current_setting('memory_limit')",
+        "SELECT sum(1) OVER w FROM bronze_data WINDOW w AS (ORDER BY read_text('/etc/passwd'))",
+        "SELECT * FROM histogram('/etc/passwd', 'a')",
         "SELECT 1 -- " + "x" * 20_000,
         "(" * 3000 + "1" + ")" * 3000,
     ],
@@ -105,7 +111,6 @@ def test_refused_before_anything_runs(sql: str) -> None:
         ("WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t", "longer than"),
         ("SELECT repeat('x', 3000000000)", "MB it may use"),
         ("SELECT nope FROM bronze_data", "nope"),
-        ("SELECT getenv('HOME')", "getenv"),
     ],
 )
 def test_ends_as_a_sentence(tables: Mapping[str, Snapshot], sql: str, why: str) -> None:
@@ -146,7 +151,7 @@ def child(task: dict[str, object]) -> subprocess.CompletedProcess[bytes]:
     """The child alone, with a query that the first fence would have refused."""
     defaults = {"views": {}, "paths": [], "memory_mb": 128, "cpu_seconds": 20}
     return subprocess.run(
-        [sys.executable, "-I", str(sandbox.CHILD)],
+        [sys.executable, "-I", str(PROGRAM), "run"],
         input=json.dumps({**defaults, **task}).encode(),
         capture_output=True,
         timeout=60,
@@ -200,7 +205,44 @@ def test_the_child_reads_what_it_may(tmp_path: Path) -> None:
     assert pa.ipc.open_stream(done.stdout[1:]).read_all().to_pylist() == [{"a": 6}]
 
 
+def test_the_child_gives_way_to_the_page(tables: Mapping[str, Snapshot]) -> None:
+    me = psutil.Process()
+    with sandbox.stream("SELECT a.range FROM range(1000000000) a", tables, Limits()):  # more than a pipe holds
+        (child,) = [one for one in me.children() if str(PROGRAM) in one.cmdline()]
+        assert child.nice() > me.nice()
+
+
 def test_no_child_is_left_behind(tables: Mapping[str, Snapshot]) -> None:
     with sandbox.stream("SELECT * FROM bronze_data", tables, Limits()) as (_, batches):
         next(batches)
-    assert not [one for one in psutil.Process().children() if str(sandbox.CHILD) in one.cmdline()]
+    assert not [one for one in psutil.Process().children() if str(PROGRAM) in one.cmdline()]
+
+
+def test_every_column_and_every_value_has_a_form(tables: Mapping[str, Snapshot]) -> None:
+    sql = "SELECT 1 AS a, 2 AS a, DATE '9999-12-31' + INTERVAL 1 DAY AS late, MAKE_DATE(10000, 1, 1) AS d"
+    answer = sandbox.run(sql, tables, Limits(rows=1, seconds=20))
+    (row,) = Result(answer.table).collect()
+    assert row == {"a": 1, "a_2": 2, "late": "+10000-01-01 00:00:00", "d": "+10000-01-01"}
+    assert list(Result(answer.table).toPandas()["a_2"]) == [2]
+
+
+def test_a_long_error_is_the_true_one_cut_off(tables: Mapping[str, Snapshot]) -> None:
+    with pytest.raises(SqlFailed, match="xxxx") as raised:
+        sandbox.run("SELECT CAST(repeat('x', 1000000) AS DATE)", tables, Limits(seconds=20))
+    assert len(raised.value.message) <= 2000
+
+
+def test_a_text_is_translated_once(tables: Mapping[str, Snapshot], monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def counted(program: str, *arguments: Any) -> Any:
+        started.append(program)
+        return child_process.child(program, *arguments)
+
+    monkeypatch.setattr(sandbox, "child", counted)
+    for _ in range(2):
+        sandbox.run("SELECT 'once' AS a", tables, Limits(seconds=20))
+    for _ in range(2):
+        with pytest.raises(SqlRefused):
+            sandbox.run("SELECT once(", tables, Limits(seconds=20))
+    assert started == ["translate", "run", "run", "translate"]

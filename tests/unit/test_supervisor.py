@@ -91,6 +91,7 @@ class Scene:
         self.cannot_start: dict[str, Exception] = {}
         self.busy: set[str] = set()
         self.hung: dict[str, str] = {}
+        self.full_disk = ""
         self.started: list[str] = []
         self.running: dict[str, FakeProcess] = {}
         self.history: list[tuple[str, str]] = []
@@ -104,6 +105,7 @@ class Scene:
             started_by_hand=lambda service: self.by_hand.get(service.name, ""),
             last_output_line=lambda service: "its last words",
             changed=self._changed,
+            full_disk=lambda: self.full_disk,
             monotonic=lambda: self.time,
             now=lambda: self.time,
         )
@@ -669,3 +671,30 @@ def test_state_is_complete_and_an_unknown_request_lists_the_known_ones(scene: Sc
     refused = scene.ask("stauts").last
     assert "'stauts'" in refused["message"]
     assert refused["hint"] == "one of: state, start, stop, hold"
+
+
+def test_what_a_full_disk_ended_is_not_given_up_and_comes_back_once_there_is_space() -> None:
+    scene = Scene().up()
+    scene.full_disk = "the disk of /s is full"
+    scene.running["broker"].code = 1
+    for _ in range(20):
+        scene.step(60)
+    broker = scene.supervisor.services["broker"].entry
+    assert scene.started == []
+    assert (broker.state, broker.reason) == ("restarting", "waits for space: the disk of /s is full")
+    scene.full_disk = ""
+    scene.step(60)
+    assert scene.started == ["broker"]
+
+
+def test_a_service_whose_log_a_full_disk_refuses_is_tried_again() -> None:
+    scene = Scene()
+    scene.cannot_start["broker"] = OSError(28, "No space left on device")
+    scene.full_disk = "the disk of /s is full"
+    scene.supervisor.start(services.ALL)
+    scene.step()
+    assert scene.state("broker") == "restarting"
+    scene.cannot_start.clear()
+    scene.full_disk = ""
+    scene.step(60)
+    assert "broker" in scene.started

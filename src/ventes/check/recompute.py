@@ -3,7 +3,7 @@
 On purpose this is not the jobs' SQL: duplicates are found by one window over all messages instead of lot by lot,
 the roll-ups are GROUP BYs over all sales instead of sums of partials, and means are integer divisions of cents.
 
-Relations it reads: judged (BRONZE columns without raw bytes), placed (position → lot as stored), bronze, ventes_clean,
+Relations it reads: judged (BRONZE columns without raw bytes), placed (position → lot, time), bronze, ventes_clean,
 ventes_rejets. Relations it makes: `expected`, and `expected_<table>` with every column of the table but NOT_COMPARED.
 """
 
@@ -50,12 +50,16 @@ _MEAN = _money(_MEAN_CENTS, 18)
 
 MESSAGES = f"""
 CREATE TABLE expected AS
-WITH valid AS (
-    SELECT j.*, p.lot, row({_CONTENT}) AS content,
+WITH placed_here AS (
+    -- Bronze reads a message again from Kafka where it lost it; Silver keeps the time when Bronze took it first.
+    SELECT j.* REPLACE (least(j.date_ingestion, p.taken_at) AS date_ingestion), p.lot
+    FROM judged j JOIN placed p USING ({_POSITION})),
+valid AS (
+    SELECT j.*, row({_CONTENT}) AS content,
            row_number() OVER same_id AS nth, first(row({_CONTENT})) OVER same_id AS first_content
-    FROM judged j JOIN placed p USING ({_POSITION})
+    FROM placed_here j
     WHERE len(motifs) = 0
-    WINDOW same_id AS (PARTITION BY vente_id ORDER BY p.lot, kafka_ts, {_POSITION}
+    WINDOW same_id AS (PARTITION BY vente_id ORDER BY lot, kafka_ts, {_POSITION}
                        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
 SELECT * EXCLUDE (content, first_content, nth, motifs),
        CASE WHEN nth = 1 THEN []::VARCHAR[]
@@ -63,7 +67,7 @@ SELECT * EXCLUDE (content, first_content, nth, motifs),
             ELSE ['conflict'] END AS motifs
 FROM valid
 UNION ALL BY NAME
-SELECT j.*, p.lot FROM judged j JOIN placed p USING ({_POSITION}) WHERE len(motifs) > 0
+SELECT * FROM placed_here WHERE len(motifs) > 0
 """
 """Every message that Silver has processed, with the expected verdict."""
 

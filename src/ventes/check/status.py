@@ -23,7 +23,7 @@ from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.deltalog.table import Table
 from ventes.errors import VentesError
 from ventes.lake import tables
-from ventes.runtime import heartbeat
+from ventes.runtime import disk, heartbeat
 from ventes.runtime.durations import in_words
 from ventes.runtime.heartbeat import Heartbeat
 from ventes.runtime.pipeline_status import DOWN, ELSEWHERE, OFF, ServiceStatus, Status
@@ -56,6 +56,7 @@ def status(settings: Settings) -> Status:
         }
         rows = {table.name: pool.submit(_rows, settings, table) for table in (BRONZE, CLEAN, REJETS)}
         enabled = services.enabled(settings)
+        full_disk = disk.full(settings.state, settings.lake, settings.log("supervisor").parent)
         found = tuple(
             judge(
                 service,
@@ -64,6 +65,7 @@ def status(settings: Settings) -> Status:
                 now,
                 asked_for=service in enabled,
                 log=str(settings.log(service.name)),
+                full_disk=full_disk,
             )
             for service in services.ALL
         )
@@ -144,6 +146,7 @@ def judge(
     *,
     asked_for: bool = True,
     log: str = "",
+    full_disk: str = "",
 ) -> ServiceStatus:
     """Compute the status of a service from answer and observations. Pure."""
     running = seen.pid is not None
@@ -157,6 +160,8 @@ def judge(
         state, ready, reason = _dead(seen, answer, now)
     if behind.problem and running and service.name != BROKER.name:
         reason = reason or behind.problem
+    if full_disk and not ready and state not in {OFF, states.STOPPED} and full_disk not in reason:
+        reason = f"{full_disk} ({reason})" if reason else full_disk
     record = seen.own_record or (seen.record if not running else None)
     ended = seen.entry.since if seen.entry is not None else (record.beat if record is not None else None)
     return ServiceStatus(

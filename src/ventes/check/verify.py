@@ -216,8 +216,8 @@ class Verification:
         con.execute(
             """
             CREATE TEMP TABLE placed AS
-            SELECT topic_id, "partition", "offset", lot FROM ventes_clean
-            UNION ALL SELECT topic_id, "partition", "offset", lot FROM ventes_rejets;
+            SELECT topic_id, "partition", "offset", lot, date_ingestion AS taken_at FROM ventes_clean
+            UNION ALL SELECT topic_id, "partition", "offset", lot, date_ingestion FROM ventes_rejets;
             """
         )
         con.execute(recompute.MESSAGES)

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from ventes import __version__
+from ventes.cli import terminal
 from ventes.errors import VentesError
 from ventes.runtime.umask import keep_private
 
@@ -66,6 +67,7 @@ def mount() -> None:
 
 def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: str = "ventes") -> int:
     """Run a typer application and return its exit code; an expected error becomes one line on stderr."""
+    terminal.guard()
     keep_private()
     _hear_ctrl_c_once()
     try:

@@ -6,17 +6,19 @@ Only `rejects replay` writes; it is `rebuild silver` under another name.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from ventes import config
+from ventes.cli import terminal
 from ventes.config import Settings
 from ventes.contract.reasons import sentence
 from ventes.errors import UsageError
@@ -46,7 +48,8 @@ def query(
 ) -> None:
     """Run one SELECT over bronze_data and the Silver tables, and print all rows of the result.
 
-    The query runs in a process of its own that can read these tables and nothing else.
+    The query runs in a process of its own that can read these tables and nothing else. Columns of one name are told
+    apart: the second `a` is printed as `a_2`.
     """
     from ventes.query.sandbox import Limits, stream
 
@@ -68,9 +71,9 @@ def export(
     if name not in tables:
         raise UsageError(f"there is no table {table!r} to read", f"there are {', '.join(tables) or 'none yet'}")
     snapshot = tables[name]
-    with files.batches(snapshot) as (schema, batches), _target(to) as out:
+    with files.batches(snapshot) as (schema, batches), _target(to, output) as out:
         files.WRITERS[output](schema, batches, out, _progress(snapshot.rows))
-    _say("\r\033[K" if sys.stderr.isatty() else "")
+    terminal.progress("")
     if to is not None:
         print(f"{snapshot.rows:,} rows of {name} (version {snapshot.version}) in {to}")
 
@@ -159,24 +162,27 @@ def _rejected(condition: str, values: list[Any], limit: int) -> list[dict[str, A
 
 
 def _print(schema: pa.Schema, batches: Iterator[pa.RecordBatch], output: QueryFormat) -> None:
+    from ventes.query import values
     from ventes.query.export import WRITERS
 
     if output == "table":
         _print_table(schema, batches)
     elif output == "json":
         for batch in batches:
-            for row in batch.to_pylist():
-                print(json.dumps(row, ensure_ascii=False, default=_json))
+            for row in values.rows(batch):
+                print(json.dumps(_for_json(row), ensure_ascii=False, allow_nan=False))
     else:
-        with _target(None) as out:
+        with _target(None, output) as out:
             WRITERS[output](schema, batches, out)
 
 
 def _print_table(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+    from ventes.query import values
+
     rows: list[list[str]] = []
     more = False
     for batch in batches:
-        for row in batch.to_pylist():
+        for row in values.rows(batch):
             rows.append([_short(value, WIDTH) for value in row.values()])
         if len(rows) > SHOWN:
             more = True
@@ -201,8 +207,15 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _json(value: Any) -> Any:
-    if isinstance(value, datetime):
+def _for_json(value: Any) -> Any:
+    """What JSON has no form for as text: exact decimals, times, bytes, NaN."""
+    if isinstance(value, dict):
+        return {str(name): _for_json(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_for_json(part) for part in value]
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, date | time):
         return value.isoformat()
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
@@ -223,10 +236,12 @@ def _short(value: Any, limit: int) -> str:
 
 
 @contextmanager
-def _target(path: Path | None) -> Iterator[IO[bytes]]:
+def _target(path: Path | None, kind: str) -> Iterator[IO[bytes]]:
     """The file, complete or absent; or standard output."""
     if path is None:
         if sys.stdout.isatty():
+            if kind == "parquet":
+                raise UsageError("Parquet is no text for a terminal", "`> FILE` keeps it")
             print("(writing to the terminal; `> FILE` or -o FILE keeps it)", file=sys.stderr)
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -244,10 +259,4 @@ def _target(path: Path | None) -> Iterator[IO[bytes]]:
 
 
 def _progress(total: int) -> Callable[[int], None]:
-    if not sys.stderr.isatty():
-        return lambda done: None
-    return lambda done: _say(f"\r\033[K{done:,} of {total:,} rows ({100 * done / max(total, 1):.0f} %)")
-
-
-def _say(text: str) -> None:
-    print(text, end="", file=sys.stderr, flush=True)
+    return lambda done: terminal.progress(f"{done:,} of {total:,} rows ({100 * done / max(total, 1):.0f} %)")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ventes import config
+from ventes.cli import terminal
 from ventes.errors import UsageError, VentesError
 
 
@@ -43,14 +44,8 @@ def rebuild(
     logs.setup("silver", settings)
     root = logging.getLogger()
     root.handlers = [one for one in root.handlers if isinstance(one, logging.handlers.RotatingFileHandler)]
-    shown = sys.stderr.isatty()
-
-    def progress(text: str) -> None:
-        if shown:
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-    result = work.rebuild(settings, lambda text: print(text, flush=True), progress, Stopper().install())
-    progress("")
+    result = work.rebuild(settings, lambda text: print(text, flush=True), terminal.progress, Stopper().install())
+    terminal.progress("")
     if result is None:
         raise VentesError("interrupted; Silver is as it was", "ventes rebuild silver continues where it was")
     was = "" if result.before is None else f" (before: {result.before[0]:,} clean, {result.before[1]:,} rejected)"

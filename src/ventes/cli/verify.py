@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from ventes import config
+from ventes.cli import terminal
 from ventes.errors import VentesError
 
 NOT_ASKED = 3
@@ -25,14 +25,8 @@ def verify(
     """
     from ventes.check.verify import Verification  # here: DuckDB and Arrow take 0.3 s to import
 
-    shown = sys.stderr.isatty()
-
-    def progress(text: str) -> None:
-        if shown:
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-    report = Verification(config.load(), progress, read_topic=topic).run()
-    progress("")
+    report = Verification(config.load(), terminal.progress, read_topic=topic).run()
+    terminal.progress("")
     if as_json:
         print(report.as_json())
     else:

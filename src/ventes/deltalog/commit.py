@@ -32,6 +32,7 @@ def append(
     table's new version, or None where the transaction was there already. A process killed in here leaves at most files
     that no commit names (vacuumed later).
     """
+    log.require_in_place()
     if has(log, app_id, version):
         return None
     return append_files(
@@ -63,6 +64,7 @@ def replace(
     the table has that transaction. `accept`: record the resulting content as correct, whoever wrote the other files.
     Returns the new files.
     """
+    log.require_in_place()
     new = [data_files.write_one(log.path, table, in_table_order(table, part), {}) for part in rows]
     stamp = [] if app_id is None else [transaction(app_id, version)]
     log.commit([*stamp, *(file.remove(True) for file in old), *(file.add(True) for file in new)], "MERGE", accept)

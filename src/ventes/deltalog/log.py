@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from ventes.deltalog import checkpoints
 from ventes.deltalog.actions import Action, DataFile, transaction
 from ventes.deltalog.features import refuse_unreadable, refuse_unwritable
-from ventes.errors import LakeDamaged
+from ventes.errors import LakeDamaged, VentesError
 from ventes.runtime.files import sync_folder
 
 ENGINE = "ventes"
@@ -43,6 +43,10 @@ class TableMissing(LakeDamaged):
 
 class VersionGone(LakeDamaged):
     """The version asked for was vacuumed, or does not exist yet."""
+
+
+class TableReplaced(VentesError):
+    """The table was deleted, or another one was put in its place, since it was opened: it must be opened anew."""
 
 
 class FilesGone(LakeDamaged):
@@ -109,6 +113,17 @@ class Log:
     def valid(self) -> bool:
         """Whether the commit last read is still on disk; False after log cleanup or re-creation of the table."""
         return self._identity == self._stamp()
+
+    def require_in_place(self) -> None:
+        """Raise TableReplaced unless the table at the path is still the one that was opened.
+
+        Ask before data files are written, too: they would make a folder again that somebody deleted.
+        """
+        if not self.valid():
+            raise TableReplaced(
+                f"{self.path} was deleted, or replaced by another table, while it was in use",
+                "the job starts again from what is there now",
+            )
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
@@ -229,12 +244,13 @@ class Log:
 
         If another writer committed in between (for example a manual VACUUM), its commit is read and this one tried
         again after it, unless it removed a file that `actions` remove too (a manual OPTIMIZE): then FilesGone is
-        raised and nothing is committed.
+        raised and nothing is committed. Nor is it if another table is at the path now: TableReplaced.
         """
         actions = list(actions)
         removed = [unquote(a["remove"]["path"]) for a in actions if "remove" in a]
         info = {"timestamp": int(time.time() * 1000), "operation": operation, "engineInfo": ENGINE}
         while True:
+            self.require_in_place()
             self.require_writable()
             gone = [path for path in removed if path not in self.files]
             if gone:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 
@@ -58,10 +57,11 @@ class BronzeWriter:
         failpoint("bronze.before_commit")
         try:
             self._require_lock()
+            self._bronze.require_in_place()
             written = data_files.write(self._bronze.path, BRONZE, rows)
             commit.append_files(self._bronze, written, positions.as_transactions(topic_id, batch.last))
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not disk.is_full(error):
                 raise
             return f"disk full: {error}; free some space, it continues by itself"
         failpoint("bronze.after_commit")

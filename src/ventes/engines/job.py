@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ventes.config import Settings
+from ventes.deltalog.log import TableReplaced
 from ventes.errors import AlreadyRunning, BrokerUnavailable, LockLost, VentesError
 from ventes.lake import damage, writer_lock
 from ventes.runtime import heartbeat, logs
@@ -82,7 +83,7 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
     except AlreadyRunning as error:
         return _refused(log, service, error)
     except VentesError as error:
-        if not isinstance(error, BrokerUnavailable | LockLost):
+        if not isinstance(error, BrokerUnavailable | LockLost | TableReplaced):
             return _needs_a_person(log, reporter, error)
         log.error("%s ends: %s", service, error)
         reporter.error(str(error))

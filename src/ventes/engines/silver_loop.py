@@ -12,7 +12,6 @@ docs/decisions/0001-silver-without-checkpoint.md.
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import pyarrow as pa
 
 from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
 from ventes.deltalog.database import RecycledDatabase
-from ventes.deltalog.log import FilesGone, Log, TableMissing
+from ventes.deltalog.log import FilesGone, Log, TableMissing, TableReplaced
 from ventes.deltalog.maintenance import TableMaintenance
 from ventes.engines.job import Job
 from ventes.engines.lot_range import LotRange, next_lot_range
@@ -132,12 +131,12 @@ class SilverLoop:
             return False
         try:
             return self._go_on()
-        except FilesGone as error:  # a table was optimized or restored during this lot
+        except (FilesGone, TableReplaced) as error:  # a table was optimized, restored or replaced during this lot
             self._release()
             self._log.warning(f"{error.message}: starting from the tables again")
             return True
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not disk.is_full(error):
                 raise
             self._release()  # the state in memory may be ahead of the tables: read it from them again
             self._job.wait_for(f"disk full: {error}; free some space, it continues by itself")
@@ -207,8 +206,13 @@ class SilverLoop:
         return publisher
 
     def _edited(self) -> bool:
-        """Whether another program has changed a Silver table since the last lot."""
-        logs = [self._tables.log(table) for table in (CLEAN, REJETS)]
+        """Whether another program has changed, replaced or deleted a Silver table since the last lot."""
+        try:
+            logs = [self._tables.log(table) for table in (CLEAN, REJETS)]
+        except TableMissing:
+            return True
+        if self._publisher and not all(log.valid() for log in self._publisher.logs.values()):
+            return True
         for log in self._publisher.logs.values() if self._publisher else ():
             log.refresh()
             logs.append(log)
@@ -235,7 +239,8 @@ class SilverLoop:
     def _why_bronze_is_shorter(self, bronze: Log) -> str:
         """The reason to wait if Bronze ends before Silver's position; '' if it does not.
 
-        Raises LakeDamaged for a Bronze of another topic, which never contained Silver's rows.
+        Raises LakeDamaged for a Bronze of another topic, which never contained Silver's rows. An empty Bronze is
+        waited for: it may have been created a moment ago.
         """
         known = {topic_id for topic_id, _ in (*self._head, *read_through(bronze))}
         for (topic_id, partition), taken in self._position.items():
@@ -243,7 +248,7 @@ class SilverLoop:
             if held >= taken:
                 continue
             what = f"Bronze ends at offset {held} of partition {partition}, but Silver has taken {taken}"
-            if topic_id not in known:
+            if known and topic_id not in known:
                 raise LakeDamaged(
                     f"{what} of topic {topic_id}",
                     "it is another Bronze: put the old one back, or `ventes rebuild silver` from this one",

@@ -53,10 +53,11 @@ class CsvTask:
 
 def main() -> int:
     from ventes.query.export import csv_chunks
-    from ventes.query.sandbox_child import end_with_parent
+    from ventes.query.sandbox_child import NICE, end_with_parent
     from ventes.runtime.logs import printable
 
     end_with_parent()
+    os.nice(NICE)  # and its query's process by as much again
     out = sys.stdout.buffer
     with suppress(OSError, AttributeError):  # where the kernel has no such pipes, or no more of them
         fcntl.fcntl(out, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

@@ -17,6 +17,7 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 from ventes.deltalog.database import connect
+from ventes.query import values
 from ventes.query.readable import Readable
 
 BATCH = 50_000
@@ -91,13 +92,14 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _plain(batch: pa.RecordBatch, plain: pa.Schema) -> pa.RecordBatch:
-    return pa.record_batch(
-        [_column(column, field.type) for column, field in zip(batch.columns, plain, strict=True)], schema=plain
-    )
+    columns = [_column(column, field.type) for column, field in zip(batch.columns, plain, strict=True)]
+    return pa.record_batch(columns, names=plain.names)
 
 
 def _column(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """The column as CSV shows it: numbers and times (UTC, ending in Z) exactly, text that no spreadsheet runs."""
+    if pa.types.is_temporal(column.type) and not _in_calendar(column):
+        return _harmless(pa.array([values.text_of(one) for one in column], pa.string()))
     if column.type == kind and not pa.types.is_string(kind):
         return column
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -111,6 +113,17 @@ def _column(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return _harmless(_texts(column))
 
 
+def _in_calendar(column: pa.Array) -> bool:
+    """Whether all dates or times are in the years 1 to 9999: Arrow writes no other ones right."""
+    if not (pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)):
+        return True
+    try:
+        pc.min_max(column).as_py()
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
 def _lists(column: pa.Array) -> pa.Array:
     """Lists as JSON. Nearly all are empty (most messages have no fault and no header) and need no encoding."""
     texts = pc.if_else(column.is_valid(), "[]", pa.scalar(None, pa.string()))
@@ -119,7 +132,7 @@ def _lists(column: pa.Array) -> pa.Array:
 
 
 def _texts(column: pa.Array) -> pa.Array:
-    return pa.array([None if value is None else _text(value) for value in column.to_pylist()], pa.string())
+    return pa.array([None if value is None else _text(value) for value in values.python_values(column)], pa.string())
 
 
 def _utf8(column: pa.Array) -> pa.Array | None:

@@ -6,6 +6,8 @@ CLASSİC, which crashes Kafka; in LC_ALL=C a folder with a letter that is not AS
 
 from __future__ import annotations
 
+import os
+import pwd
 import resource
 from collections.abc import Mapping
 
@@ -18,6 +20,18 @@ JVM_OPTIONS = ("-Duser.language=en", "-Duser.country=", "-Duser.variant=", "-Dfi
 
 LEAST_FILES = 1024
 """Open files that one process may need. A Spark job's JVM has 335, the broker 100 plus a few per log segment."""
+
+
+def require_user() -> None:
+    """Raise VentesError if this user is not in /etc/passwd, as in a container that runs with `--user 1234`: Spark asks
+    for the name and the home of whoever runs it, and does not start without."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        raise VentesError(
+            f"the user with the number {os.getuid()} has no entry in /etc/passwd, and Spark does not start without one",
+            "add one, run it as another user, or choose --engine embedded",
+        ) from None
 
 
 def variables(env: Mapping[str, str]) -> dict[str, str]:

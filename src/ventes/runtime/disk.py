@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 MEGABYTE = 1_000_000
+FULL_MB = 20
+"""With less than this free, what a full disk has ended would soon end again."""
 
 
 def free_mb(folder: Path) -> int:
@@ -24,6 +28,23 @@ def shortage(folder: Path, least_mb: int) -> str:
         f"the disk of {folder} has {free} MB free, less than maintenance.min_free_mb = {least_mb}: "
         "free some space, it continues by itself"
     )
+
+
+def full(*folders: Path) -> str:
+    """The first of `folders` whose disk is full, as a sentence; '' if none is. A folder that is not there is not full.
+
+    Whoever writes there ends, or keeps silent, until there is space.
+    """
+    for folder in folders:
+        with suppress(OSError):
+            if (free := free_mb(folder)) < FULL_MB:
+                return f"the disk of {folder} is full ({free} MB free): free some space, it continues by itself"
+    return ""
+
+
+def is_full(error: OSError) -> bool:
+    """Whether an error says that a disk, or the user's share of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def mount_of(folder: Path) -> str:

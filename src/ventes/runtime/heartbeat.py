@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from ventes.runtime import disk
 from ventes.runtime.files import write_atomically
 from ventes.runtime.redaction import redacted
 
@@ -94,7 +95,7 @@ class Reporter:
         )
 
     def update(self, **changes: object) -> None:
-        """Change fields of the record and write it. Changing `phase` also sets `since`.
+        """Change fields of the record and write it, once its disk is not full. Changing `phase` also sets `since`.
 
         A process that is stopping never returns to an earlier phase: only stopped or failed is accepted; any other
         phase is ignored together with its reason. A process that waits has no batch in progress.
@@ -113,7 +114,11 @@ class Reporter:
                 self.record.working_since = None
             self.record.beat = time.time()
             self._beaten = time.monotonic()
-            write_atomically(self._path, json.dumps(vars(self.record)))
+            try:
+                write_atomically(self._path, json.dumps(vars(self.record)))
+            except OSError as error:
+                if not disk.is_full(error):
+                    raise  # of a full disk the readers see themselves; the next update writes what this one changed
 
     @property
     def age(self) -> float:

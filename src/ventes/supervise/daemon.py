@@ -27,7 +27,7 @@ from ventes import config
 from ventes.config import Settings
 from ventes.errors import AlreadyRunning, VentesError
 from ventes.lake.writer_lock import WriterLock
-from ventes.runtime import heartbeat, log_files, logs
+from ventes.runtime import disk, heartbeat, log_files, logs
 from ventes.runtime.umask import keep_private
 from ventes.supervise import control, orphans, processes, service_records, services, states
 from ventes.supervise.control_server import Server
@@ -68,6 +68,7 @@ class Daemon:
         self._records = ServiceRecords(settings.engine, os.getpid(), heartbeat.start_of(os.getpid()))
         self._reporter = heartbeat.Reporter(settings.state, "supervisor", settings.engine)
         self._selector = selectors.DefaultSelector()
+        self._unwritten = False
         world = World(
             start=self._start,
             ready=lambda service: service.ready(self._settings)[0],
@@ -76,6 +77,9 @@ class Daemon:
             started_by_hand=self._started_by_hand,
             last_output_line=self._last_output_line,
             changed=self._changed,
+            full_disk=lambda: disk.full(
+                self._settings.state, self._settings.lake, self._settings.log("supervisor").parent
+            ),
             monotonic=time.monotonic,
             now=time.time,
         )
@@ -116,6 +120,8 @@ class Daemon:
 
     def _run_periodic_checks(self) -> None:
         self._reporter.update()
+        if self._unwritten:
+            self._write_records()
         self._control.close_idle(time.monotonic())
         running = {
             name: service.entry.pid
@@ -181,16 +187,27 @@ class Daemon:
         self._log.log(level, "%s %s%s%s", entry.service, entry.state, why, again)
         if level == logging.WARNING:
             self._note_in_its_log(entry, f"{entry.reason}{again}")
-        service_records.write(self._settings.state, self._records)
+        self._write_records()
         self._requests.changed(entry)
 
     def _note_in_its_log(self, entry: Entry, how: str) -> None:
         """Write the end to the service's log: a killed service, or one that could not start, cannot do it."""
-        said = log_files.last_lines(services.output(self._settings, entry.service), OUTPUT_LINES)
+        output = log_files.last_lines(services.output(self._settings, entry.service), OUTPUT_LINES)
+        text = "\n".join([f"ended: {how}", *(f"  | {line}" for line in output)])
         try:
-            logs.note(entry.service, self._settings, "\n".join([f"ended: {how}", *(f"  | {line}" for line in said)]))
-        except (OSError, VentesError) as error:  # no space, or a log of another user
-            self._log.warning("nothing could be noted in %s: %s", self._settings.log(entry.service), error)
+            logs.note(entry.service, self._settings, text)
+        except (OSError, VentesError) as error:  # a full disk, a log that is not ours
+            self._log.warning("no note could be written to %s: %s", self._settings.log(entry.service), error)
+
+    def _write_records(self) -> None:
+        """Write the states of the services; while the disk is full, this is tried again at each periodic check."""
+        try:
+            service_records.write(self._settings.state, self._records)
+            self._unwritten = False
+        except OSError as error:
+            if not disk.is_full(error):
+                raise
+            self._unwritten = True
 
 
 def _cpu_seconds(pid: int) -> float | None:

@@ -75,11 +75,12 @@ def _java(settings: Settings) -> None:
 
 
 def engine(settings: Settings) -> None:
-    """Raise InstallError if the engine of the settings is not installed here."""
+    """Raise InstallError if the engine of the settings is not installed here, VentesError if it cannot run here."""
     if settings.engine == "spark":
         from ventes.install import spark
 
         spark.require(settings.jars)
+        child_environment.require_user()
 
 
 def _move(settings: Settings, key: str) -> str:

@@ -80,7 +80,7 @@ def read(state: Path) -> ServiceRecords:
 
 
 def write(state: Path, records: ServiceRecords) -> None:
-    """Replace the file atomically."""
+    """Replace the file atomically. Raises OSError."""
     records.written = time.time()
     path = path_of(state)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

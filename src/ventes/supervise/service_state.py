@@ -69,6 +69,8 @@ class World:
     """The last line of its output; '' if there is none."""
     changed: Callable[[Entry], None]
     """Called after each change of state."""
+    full_disk: Callable[[], str]
+    """A disk that the services write to and that is full, as a sentence; '' if none is."""
     monotonic: Callable[[], float]
     now: Callable[[], float]
 
@@ -253,7 +255,11 @@ class ServiceState:
         try:
             self._process = self._world.start(self.service)
         except (VentesError, OSError) as error:
-            self._become(states.FAILED, f"cannot be started: {error}")
+            if full := self._world.full_disk():  # its log cannot be opened, for one
+                self._due = self._world.monotonic() + LATER
+                self._become(states.RESTARTING, f"waits for space: {full}", self.entry.crashes, LATER)
+            else:
+                self._become(states.FAILED, f"cannot be started: {error}")
             return
         self._began, self._hung = self._world.monotonic(), ""
         self.entry.pid, self.entry.process_started = self._process.pid, self._process.started

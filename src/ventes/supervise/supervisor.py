@@ -97,6 +97,8 @@ class Supervisor:
     def _blocked_by(self, service: ServiceState) -> str:
         if service.state not in {states.WAITING, states.RESTARTING}:
             return ""
+        if service.state == states.RESTARTING and (full := self._world.full_disk()):
+            return f"space: {full}"
         for name in service.service.needs:
             if name in self.services and not self._answers_as_ready(name):  # whoever runs it
                 return self.services[name].service.title

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import re
 from collections.abc import Iterator
@@ -45,12 +46,16 @@ def edited(lock: str) -> Iterator[Path]:
 
 
 def changed_files(package: metadata.Distribution) -> Iterator[Path]:
-    """Files of one installed package that are not what its RECORD says."""
-    for file in package.files or ():
-        if file.hash is None or file.hash.mode != "sha256" or file.name == OURS or file.suffix == ".pyc":
+    """Files of one installed package that are gone, or not what its RECORD says.
+
+    RECORD is read here: from Python 3.12 on `package.files` leaves out what is gone.
+    """
+    for name, digest, *_ in csv.reader((package.read_text("RECORD") or "").splitlines()):
+        kind, _, value = digest.partition("=")
+        path = Path(str(package.locate_file(name)))
+        if kind != "sha256" or path.name == OURS or path.suffix == ".pyc":
             continue  # (some wheels contain .pyc files, which pip creates again)
-        path = Path(str(file.locate()))
-        if not path.is_file() or _digest(path) != file.hash.value:
+        if not path.is_file() or _digest(path) != value:
             yield path
 
 

@@ -125,6 +125,7 @@ class Ingestion:
         looked = time.monotonic()
         while not self._stopper.stopping:
             batch = reader.take(LISTEN_SECONDS)
+            self._bronze.require_in_place()
             if self._bronze.edited:
                 raise Interrupted(f"another program changed {self._bronze.path}")
             began = time.monotonic()

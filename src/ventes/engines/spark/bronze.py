@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -109,6 +109,8 @@ class Bronze:
         self._epochs = job.settings.checkpoints / "bronze"
         self._failed_at: Mapping[int, int] | None = None
         """The offsets at which the last failed query would have continued."""
+        self._distrusted: Path | None = None
+        """The epoch with which queries fail, although its files look complete."""
 
     def run(self) -> None:
         """Run until stopped. Raises VentesError for errors that a user must fix."""
@@ -138,7 +140,7 @@ class Bronze:
             pause = min(2 * pause, self._settings.supervisor.backoff_max_seconds)
 
     def _read_failing_messages(self) -> None:
-        """If the query failed twice at the same offsets, read these messages without Spark.
+        """If the query failed twice at the same offsets, read these messages without Spark, or give its epoch up.
 
         Spark's Kafka source fails at a message that it cannot represent (a record time that overflows in nanoseconds),
         on each attempt. After the commit made here the next query begins after that message.
@@ -149,6 +151,9 @@ class Bronze:
             return
         again = comparison.resume.offsets == self._failed_at
         self._failed_at = comparison.resume.offsets
+        if again and comparison.newest is not None and comparison.newest.end == comparison.resume.offsets:
+            self._distrusted = comparison.newest.path  # there is nothing to read before its end: it is the checkpoint
+            return
         if again and comparison.newest is not None and comparison.lag:
             end = comparison.newest.end or {number: high for number, (_, high) in comparison.topic.ranges.items()}
             self._log.warning("reading the messages that the query fails at without Spark")
@@ -162,14 +167,17 @@ class Bronze:
         comparison = compare(self._settings, bronze, self._admin)
         resume = comparison.resume
         accepted_gaps.record(self._settings.lake, resume.unrecorded)
-        epoch = self._prepare_epoch(checkpoint.decide(self._epochs, comparison.newest, resume))
+        newest = comparison.newest
+        if newest is not None and newest.path == self._distrusted:
+            newest = replace(newest, damage=(*newest.damage, "Spark fails with it"))
+        epoch = self._prepare_epoch(checkpoint.decide(self._epochs, newest, resume))
         (maintenance,) = self._tables.maintenance([BRONZE])
         with contextlib.closing(maintenance):
             batches = MicroBatches(self._job, self._admin, self._require_lock, resume, epoch, bronze, maintenance)
             query = self._start(batches, resume, epoch)
             try:
                 self._job.go_on(lag=comparison.lag)
-                self._watch(query, batches, resume)
+                self._watch(query, batches, resume, bronze)
             finally:
                 query.stop()
                 batches.close()
@@ -194,7 +202,7 @@ class Bronze:
             .start()
         )
 
-    def _watch(self, query: StreamingQuery, batches: MicroBatches, resume: source.Resume) -> None:
+    def _watch(self, query: StreamingQuery, batches: MicroBatches, resume: source.Resume, bronze: Log) -> None:
         """Return when a stop is requested or the topic has changed; raise the error that ended the query."""
         asked = time.monotonic()
         turned, batch = asked, batches.begun
@@ -208,6 +216,7 @@ class Bronze:
                 raise Crashed(f"Spark has not come to the end of a batch for {in_words(STUCK_SECONDS)}")
             if time.monotonic() - asked >= ASK_SECONDS:
                 asked = time.monotonic()
+                bronze.require_in_place()
                 if not self._report_lag_and_check_topic(batches, resume):
                     return
         if isinstance(batches.failure, Stopping):

@@ -25,6 +25,8 @@ Offsets = Mapping[int, int]
 """partition → next offset, as in Spark: the end of a batch is exclusive."""
 
 OURS = "epoch.json"
+_NO_OFFSET = "-"
+"""What Spark writes for a source that has none yet."""
 _EPOCH = re.compile(r"epoch-(\d{4,})")
 
 
@@ -192,6 +194,12 @@ def _version_line(path: Path, damage: list[str]) -> list[str]:
     if not lines or not re.fullmatch(r"v\d+", lines[0]):
         damage.append(f"{path.parent.name}/{path.name} is truncated or not Spark's")
         return []
+    for line in lines[1:]:
+        try:
+            line == _NO_OFFSET or json.loads(line)
+        except ValueError:
+            damage.append(f"{path.parent.name}/{path.name} holds a line that is not JSON")
+            return []
     return lines[1:]
 
 

@@ -83,6 +83,7 @@ class MicroBatches:
     def _ingest(self, frame: DataFrame, batch: int) -> None:
         began = time.monotonic()
         self._wait_for_disk()
+        self._bronze.require_in_place()
         if self._bronze.edited:
             raise Interrupted(f"another program changed {self._bronze.path}")
         planned = checkpoint.batch_offsets(self._epoch, self._settings.kafka.topic, batch)

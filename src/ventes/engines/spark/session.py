@@ -208,6 +208,7 @@ def _quoted(option: str) -> str:
 
 def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Path) -> SparkSession:
     child_environment.allow_open_files()
+    child_environment.require_user()
     os.environ.update(java.find_java(settings).environment())
     os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)  # not another Spark of this machine
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable

@@ -1,0 +1,115 @@
+"""The first fence: a text in Spark's dialect becomes SQL for DuckDB if it is one SELECT made of what allowed.py lists.
+
+sqlglot reads and writes it; corrections.py mends where its SQL would silently answer otherwise than Spark 4.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Mapping
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.scope import Scope, traverse_scope
+
+from ventes.query.allowed import FUNCTIONS, IN_FROM, NAMES, NODES, function_name
+from ventes.query.corrections import RENAMED, Spark4, correct
+from ventes.query.outcome import SqlRefused, Translated
+
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it would log what people type
+
+_WORD = re.compile(r"[^\W\d]\w*")
+_SOURCES = (exp.Table, exp.Subquery, exp.Lateral, exp.Unnest, exp.Values)
+_INSIDE: Mapping[type[exp.Expr], type | tuple[type, ...]] = {
+    exp.From: _SOURCES,
+    exp.Join: _SOURCES,
+    exp.Table: (exp.Identifier, exp.Func),
+    exp.Lateral: (exp.Subquery, exp.Func),
+}
+"""What may stand in them."""
+
+
+def translate(query: str, tables: Collection[str]) -> Translated:
+    """`query` for DuckDB, if it is one SELECT over `tables` (lower case). Raises SqlRefused, MemoryError."""
+    try:
+        statements = [statement for statement in sqlglot.parse(query, read=Spark4) if statement is not None]
+        if len(statements) != 1:
+            raise SqlRefused(f"this holds {len(statements)} statements", "one SELECT is allowed")
+        (statement,) = statements
+        if not isinstance(statement, exp.Query):
+            raise SqlRefused("only a SELECT is allowed", "the tables can be read, not changed")
+        for node in statement.walk():
+            _check(node)
+        used = _tables_used(statement, tables)
+        correct(statement)
+        return Translated(statement.sql("duckdb", identify=True, comments=False), tuple(sorted(used)))
+    except SqlglotError as error:
+        raise SqlRefused(f"this cannot be run here: {_first_line(error)}", "correct it, or write it simpler") from None
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # a tree that sqlglot did not expect
+        raise SqlRefused(f"this cannot be run here: {_first_line(error)}", "write it simpler") from None
+    except RecursionError:
+        raise SqlRefused("this is nested too deeply", "write it with fewer brackets") from None
+
+
+def _check(node: exp.Expr) -> None:
+    """Raises SqlRefused for what is not listed in allowed.py."""
+    kind = type(node).__name__
+    if isinstance(node, exp.Func):
+        name = function_name(node)
+        allowed = name.lower() in NAMES | RENAMED.keys() if isinstance(node, exp.Anonymous) else kind in FUNCTIONS
+        if isinstance(node.parent, exp.Table | exp.Lateral):
+            allowed = name.upper() in IN_FROM
+        if not allowed:
+            raise SqlRefused(f"the function {name} is not allowed", "docs/dashboard.md says how far the dialect goes")
+    elif kind not in NODES:
+        raise SqlRefused(f"{_as_typed(kind)} is not allowed", "write a SELECT without it")
+    if not isinstance(node.this, _INSIDE.get(type(node), object)):
+        raise SqlRefused("something in FROM is no table", "write tables and subqueries there")
+    # these are written as they stand
+    if isinstance(node, exp.Var) and not _WORD.fullmatch(node.name):
+        raise SqlRefused(f"{node.name!r} cannot stand there", "write a SELECT without it")
+    if isinstance(node, exp.DataType) and not _is_known(node):
+        raise SqlRefused(f"there is no type {node.sql(Spark4)}", "use a type of Spark")
+
+
+def _is_known(kind: exp.DataType) -> bool:
+    return isinstance(kind.this, exp.DataType.Type | exp.Interval) and kind.this != exp.DataType.Type.USERDEFINED
+
+
+def _as_typed(kind: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).upper()
+
+
+def _tables_used(statement: exp.Query, tables: Collection[str]) -> set[str]:
+    """Raises SqlRefused for a table that is not offered, and for a WITH query whose name is no plain word."""
+    listed = ", ".join(sorted(tables))
+    for query in statement.find_all(exp.CTE):
+        if not _WORD.fullmatch(query.alias):  # DuckDB takes others for files
+            raise SqlRefused(f"{query.alias!r} cannot name a WITH query", "use letters and digits")
+    own = _names_of_own(statement)
+    used = set()
+    for table in statement.find_all(exp.Table):
+        if id(table) in own or isinstance(table.this, exp.Func):
+            continue
+        name = table.name.lower()
+        if table.db or table.catalog or name not in tables:
+            raise SqlRefused(f"there is no table {table.sql(Spark4)}", f"there are {listed}")
+        used.add(name)
+    return used
+
+
+def _names_of_own(statement: exp.Query) -> set[int]:
+    """Ids of the nodes that name no table but a WITH query of the statement, where they stand."""
+    return {
+        id(node)
+        for scope in traverse_scope(statement)
+        for node, source in scope.selected_sources.values()
+        if isinstance(source, Scope)
+    }
+
+
+def _first_line(error: object) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else ""

@@ -1,0 +1,65 @@
+"""Typed SQL answers as Spark 4 did (tests/corpus/spark_sql.jsonl), or as the line of the corpus says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import pytest
+
+from harness import hostile_sql, spark_sql
+from ventes.query import sandbox_child, values
+from ventes.query.outcome import SqlRefused
+from ventes.query.translate import translate
+
+LINES = list(spark_sql.corpus())
+
+
+@pytest.fixture(scope="module")
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB as the child opens it, with the tables of the corpus."""
+    with sandbox_child.open_database(256, []) as con:
+        for name, table in spark_sql.TABLES.items():
+            con.register(name, table)
+        yield con
+
+
+def answer(con: duckdb.DuckDBPyConnection, sql: str) -> list[list[Any]] | None:
+    """The rows as plain values; None if it is refused or fails."""
+    try:
+        result = con.sql(translate(sql, set(spark_sql.TABLES)).sql)
+        found = result.project(sandbox_child.columns(result)).to_arrow_table()
+    except (SqlRefused, duckdb.Error):
+        return None
+    columns = [values.python_values(column) for column in found.columns]
+    return [[spark_sql.plain(value) for value in row] for row in zip(*columns, strict=True)]
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line["sql"])
+def test_a_query_answers_as_spark_did(con: duckdb.DuckDBPyConnection, line: dict[str, Any]) -> None:
+    ours = answer(con, line["sql"])
+    as_spark = ours is None if "error" in line else ours is not None and spark_sql.same_rows(ours, line)
+    expected = {"same": as_spark, "refused": ours is None, "differs": ours is not None and not as_spark}
+    assert expected[line["here"]], ours
+    assert ("why" in line) == (line["here"] == "differs")
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("SELECT SUM(CAST(t AS INT)), CAST(9007199254740993 AS BIGINT) FROM one", [[1, 9007199254740993]]),
+        ("SELECT n / (i - i) FROM one WHERE false", []),
+        ("SELECT s AS a, n AS a, 'x' AS a_2, z AS A FROM one", [["Chaise pliante", 7, "x", 0]]),
+    ],
+)
+def test_what_is_mended_stays_right(con: duckdb.DuckDBPyConnection, sql: str, rows: list[list[Any]]) -> None:
+    assert answer(con, sql) == rows
+
+
+def test_random_texts_pass_neither_fence_alone() -> None:
+    assert list(hostile_sql.search(seed=7, count=300)) == []
+
+
+def test_no_function_passes_the_text_that_reads() -> None:
+    assert list(hostile_sql.every_function()) == []
