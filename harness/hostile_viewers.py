@@ -1,4 +1,4 @@
-"""Viewers of the page who only look, beside some who take all they can: `python -m harness.hostile_viewers`.
+"""Ordinary viewers of the page beside hostile ones: `python -m harness.hostile_viewers`.
 
 Each viewer speaks Streamlit's protocol as a browser does: it opens a session, and asks for the fragments that refresh
 by themselves at the page's own interval. A hostile one does one of these, again and again, without a pause:

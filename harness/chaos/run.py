@@ -296,7 +296,7 @@ class _Run:
     # -- the topic ----------------------------------------------------------------------------
 
     def _replace_topic(self, faults: Faults, step: Step) -> None:
-        """Delete the topic and create it anew while the jobs run; check their status; `recover`, and start."""
+        """Delete the topic and create it again while the jobs run; check their status; `recover`, and start."""
         assert self._load is not None
         self._heal(faults)
         began = self._report.now

@@ -177,7 +177,7 @@ def _format(settings: Settings, java: Java) -> None:
     )
     if done.returncode:
         said = java_errors.cause(done.stderr) or java_errors.cause(done.stdout) or f"exit code {done.returncode}"
-        raise VentesError(f"Kafka cannot use {home}: {said}", "mend that, start again")
+        raise VentesError(f"Kafka cannot use {home}: {said}", "correct that, then start again")
     if data.is_dir():
         data.rmdir()
     new.rename(data)

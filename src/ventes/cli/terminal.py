@@ -1,7 +1,7 @@
 """What goes to a terminal: data can neither move the cursor there nor change colours, title or writing direction.
 
 `guard` puts itself before stdout and stderr where they are terminals. Control characters and those of the writing
-direction become \\xNN escapes then, in text and in bytes, whoever prints them. To a pipe or a file everything goes as
+direction become \\xNN escapes then, in text and in bytes, in every command. To a pipe or a file everything goes as
 it is.
 """
 

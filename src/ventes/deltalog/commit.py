@@ -61,8 +61,8 @@ def replace(
     """Replace the files `old` by `rows` (one file each, in a table without partitions), in one commit.
 
     The commit has the transaction (app_id, version), or none (a repair outside the lots). It is not checked whether
-    the table has that transaction. `accept`: record the resulting content as correct, whoever wrote the other files.
-    Returns the new files.
+    the table has that transaction. `accept`: record the resulting content as correct, including files of other
+    programs. Returns the new files.
     """
     log.require_in_place()
     new = [data_files.write_one(log.path, table, in_table_order(table, part), {}) for part in rows]

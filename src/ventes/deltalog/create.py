@@ -88,9 +88,9 @@ def _sync(path: Path) -> None:
 
 
 def _create(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTable:
-    strangers = [entry.name for entry in path.iterdir() if entry.name.endswith(".parquet")]
-    if strangers:
-        raise LakeDamaged(f"{path} holds {strangers[0]} but no Delta log", "move the folder away, or `ventes reset`")
+    foreign = [entry.name for entry in path.iterdir() if entry.name.endswith(".parquet")]
+    if foreign:
+        raise LakeDamaged(f"{path} holds {foreign[0]} but no Delta log", "move the folder away, or `ventes reset`")
     created = DeltaTable.create(
         path,
         schema=table.schema,

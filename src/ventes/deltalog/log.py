@@ -46,7 +46,7 @@ class VersionGone(LakeDamaged):
 
 
 class TableReplaced(VentesError):
-    """The table was deleted, or another one was put in its place, since it was opened: it must be opened anew."""
+    """The table was deleted, or replaced by another one, since it was opened: it must be opened again."""
 
 
 class FilesGone(LakeDamaged):
@@ -117,7 +117,7 @@ class Log:
     def require_in_place(self) -> None:
         """Raise TableReplaced unless the table at the path is still the one that was opened.
 
-        Ask before data files are written, too: they would make a folder again that somebody deleted.
+        Call it before data files are written, too: writing them would create a deleted folder again.
         """
         if not self.valid():
             raise TableReplaced(

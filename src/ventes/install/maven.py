@@ -40,7 +40,7 @@ def mirror(files: Iterable[Path]) -> str | None:
         try:
             root = ElementTree.parse(file).getroot()
         except ElementTree.ParseError as error:
-            raise InstallError(f"{file} cannot be read: {error}", "mend the line it names") from None
+            raise InstallError(f"{file} cannot be read: {error}", "correct the line it names") from None
         found: dict[bool, str] = {}
         for entry in root.iterfind("{*}mirrors/{*}mirror"):
             names = {name.strip() for name in (entry.findtext("{*}mirrorOf") or "").split(",")}

@@ -47,7 +47,10 @@ def main() -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
-        print(f"start_pipeline: {error} → make room or mend the rights there, then run it again", file=sys.stderr)
+        print(
+            f"start_pipeline: {error} → free some space or correct the access rights there, then start again",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("\nstart_pipeline: interrupted; run it again, it continues from here", file=sys.stderr)

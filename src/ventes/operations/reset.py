@@ -63,7 +63,7 @@ def refuse_while_running(settings: Settings) -> None:
             running.append(f"{service.title} ({by_hand})")
     for name in services.JOBS:
         if pid := writer_lock.holder(writer_lock.lock_path(settings, name)):
-            running.append(f"whoever holds the lock of {name} (pid {pid})")
+            running.append(f"the holder of the lock of {name} (pid {pid})")
     if running:
         raise AlreadyRunning(f"still running: {', '.join(running)}", "ventes stop --all")
 

@@ -60,7 +60,7 @@ class Spool:
 
     def read(self, number: int) -> list[Message]:
         """The messages of a batch. A last line without its line end was not written completely, and never sent."""
-        *lines, _torn = self._path(number).read_bytes().split(b"\n")
+        *lines, _unfinished = self._path(number).read_bytes().split(b"\n")
         return [Message(*line.split(b"\t", 1)) for line in lines]
 
     def release(self, number: int) -> None:

@@ -1,4 +1,4 @@
-"""Where sqlglot's SQL for DuckDB would silently answer otherwise than Spark 4: mended in a line or two, or refused.
+"""Where sqlglot's SQL for DuckDB would silently give another answer than Spark 4: corrected in a few lines, or refused.
 
 Found by comparing answers with Spark's (tests/corpus/spark_sql.jsonl). What stays different is listed there; what
 DuckDB refuses by itself needs nothing here. An operand may be copied: DuckDB computes equal ones once.
@@ -33,12 +33,12 @@ class Spark4(Databricks):
 
 
 def correct(statement: exp.Query) -> None:
-    """Change the tree in place. Raises SqlRefused for what cannot be mended."""
-    for node in reversed(list(statement.walk())):  # from the leaves: what is copied is mended already
+    """Change the tree in place. Raises SqlRefused for what cannot be corrected."""
+    for node in reversed(list(statement.walk())):  # from the leaves: what is copied is corrected already
         _refuse_odd(node)
-        mended = _mended(node)
-        if mended is not node:
-            node.replace(mended)
+        corrected = _corrected(node)
+        if corrected is not node:
+            node.replace(corrected)
 
 
 def _refuse_odd(node: exp.Expr) -> None:
@@ -57,7 +57,7 @@ def _refuse_odd(node: exp.Expr) -> None:
             raise SqlRefused("this pattern of a time is not known here", "use yyyy, MM, dd, HH, mm and ss")
 
 
-def _mended(node: exp.Expr) -> exp.Expr:
+def _corrected(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Div | exp.IntDiv | exp.Mod):
         return _raising_at_zero(node)
     if isinstance(node, exp.Cast) and node.to.this in _WHOLE:

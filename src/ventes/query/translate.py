@@ -1,6 +1,6 @@
 """The first fence: a text in Spark's dialect becomes SQL for DuckDB if it is one SELECT made of what allowed.py lists.
 
-sqlglot reads and writes it; corrections.py mends where its SQL would silently answer otherwise than Spark 4.
+sqlglot reads and writes it; corrections.py corrects its SQL where it would silently give another answer than Spark 4.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ LEAST_FILES = 1024
 
 def require_user() -> None:
     """Raise VentesError if this user is not in /etc/passwd, as in a container that runs with `--user 1234`: Spark asks
-    for the name and the home of whoever runs it, and does not start without."""
+    for the name and the home of the user, and does not start without them."""
     try:
         pwd.getpwuid(os.getuid())
     except KeyError:

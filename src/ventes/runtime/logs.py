@@ -70,7 +70,7 @@ class LogFile(logging.handlers.RotatingFileHandler):
 
 def note(service: str, settings: Settings, message: str) -> None:
     """Write an error of a service into its log, for one that cannot do it any more. Raises OSError or UnsafePlace."""
-    file = LogFile(settings.log(service), max_bytes=0, keep=0)  # whoever owns the log rotates it
+    file = LogFile(settings.log(service), max_bytes=0, keep=0)  # the service itself rotates its log
     try:
         file.setFormatter(_Line(_FORMAT))
         file.handle(logging.LogRecord(f"ventes.{service}", logging.ERROR, "", 0, message, None, None))

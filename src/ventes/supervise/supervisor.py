@@ -100,7 +100,7 @@ class Supervisor:
         if service.state == states.RESTARTING and (full := self._world.full_disk()):
             return f"space: {full}"
         for name in service.service.needs:
-            if name in self.services and not self._answers_as_ready(name):  # whoever runs it
+            if name in self.services and not self._answers_as_ready(name):  # also if it was started by hand
                 return self.services[name].service.title
         return ""
 

@@ -73,7 +73,7 @@ def listening(pid: int) -> list[tuple[str, int]]:
 
 def _login(settings: Settings) -> Finding:
     known = ", ".join(services.page_hosts(settings))
-    return ok("login", f"the page has none: whoever reaches its port sees every sale (under the names {known})")
+    return ok("login", f"the page has none: everyone who reaches its port sees every sale (under the names {known})")
 
 
 # -- read -------------------------------------------------------------------------------------

@@ -48,9 +48,9 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
         if path.is_dir() and any(path.rglob("*.parquet")):
             return bad(name, f"{path} holds data files, but its _delta_log is gone", lost(path))
         return ok(name, "not there yet: the job that writes it makes it")
-    torn = torn_commit(path)
-    if torn is not None:
-        return _torn(settings, table, torn, repair)
+    truncated = truncated_commit(path)
+    if truncated is not None:
+        return _truncated(settings, table, truncated, repair)
     try:
         complaints, commits = log_complaints(path)
         if complaints:
@@ -74,7 +74,7 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
     return ok(name, text)
 
 
-def torn_commit(table: Path) -> Path | None:
+def truncated_commit(table: Path) -> Path | None:
     """The last commit file of a table if it is truncated (after power loss): empty, or not JSON to its end."""
     commits = sorted(entry for entry in (table / "_delta_log").iterdir() if _COMMIT.fullmatch(entry.name))
     if not commits:
@@ -87,7 +87,7 @@ def torn_commit(table: Path) -> Path | None:
     return None if whole else commits[-1]
 
 
-def _torn(settings: Settings, table: Table, commit: Path, repair: bool) -> Finding:
+def _truncated(settings: Settings, table: Table, commit: Path, repair: bool) -> Finding:
     name = f"table {table.name}"
     seen = f"the last commit {commit} " + ("is empty" if commit.stat().st_size == 0 else "is cut short")
     first = int(commit.stem) == 0
@@ -121,7 +121,7 @@ def _unusable(settings: Settings, table: Table, unusable: list[Path], repair: bo
     try:
         kept = _take_away(settings, table, unusable)
     except AlreadyRunning as error:
-        return warn(name, f"{seen}; not mended, because {error.message}", "ventes stop, then ventes doctor --repair")
+        return warn(name, f"{seen}; not repaired, because {error.message}", "ventes stop, then ventes doctor --repair")
     return warn(name, f"{seen}; moved to {kept}", "start the pipeline")
 
 
@@ -152,7 +152,7 @@ def _checkpoint(settings: Settings, repair: bool) -> Finding:
     seen = f"{found.path}: {'; '.join(found.damage)}"
     harmless = "nothing is lost: at its next start the job begins a new epoch from the table's position"
     if not repair:
-        return warn(name, seen, f"{harmless}; `ventes doctor --repair` takes away a torn tail instead")
+        return warn(name, seen, f"{harmless}; `ventes doctor --repair` removes a truncated last commit instead")
     try:
         with WriterLock(lock_path(settings, "bronze")):
             kept = _repairs(settings) / found.path.name

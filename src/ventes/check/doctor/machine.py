@@ -188,7 +188,7 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
         known = ", ".join(services.page_hosts(settings))
         yield warn(
             "page.hosts",
-            f"the page answers under {known} only: whoever opens it under another name or address sees nothing",
+            f"the page answers under {known} only: under another name or address it shows nothing",
             f'name them in {settings.config_file}: hosts = ["dash.example.com"] under [page]',
         )
 
