@@ -14,7 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from harness.pipeline import free_ports
-from ventes.check.doctor import lake, machine, packages, troubleshooting
+from ventes.check.doctor import installation, lake, machine, packages, troubleshooting
 from ventes.check.doctor.troubleshooting import Load
 from ventes.config import Kafka, Page, Paths, Settings
 from ventes.contract.tables import BRONZE, PAR_PAYS
@@ -245,9 +245,9 @@ def test_a_jar_with_wrong_bytes_is_removed_only_by_repair(settings, tmp_path, mo
     monkeypatch.setattr(type(settings), "jars", property(lambda self: tmp_path))
     listed = {"kafka": [jars.Jar("kafka", "g:a:1", "0" * 64)], "spark": []}
     monkeypatch.setattr(jars, "pinned", lambda jar_set: listed[jar_set])
-    (found,) = machine._jars(settings, repair=False)
+    (found,) = installation.jar_files(settings, repair=False)
     assert (found.level, jar.exists()) == ("bad", True)
-    (found,) = machine._jars(settings, repair=True)
+    (found,) = installation.jar_files(settings, repair=True)
     assert (found.level, jar.exists()) == ("warn", False)
 
 
@@ -297,10 +297,10 @@ def test_an_edited_file_of_an_installed_package_is_named(tmp_path):
 def test_an_installation_without_spark_is_ok_and_reported(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(type(settings), "jars", property(lambda self: tmp_path))
     monkeypatch.setattr(spark, "package", lambda: None)
-    found = finding(machine._python(settings), "Spark")
+    found = finding(installation.python(settings), "Spark")
     assert (found.level, "embedded engine alone" in found.cause) == ("ok", True)
     assert "bash start_pipeline.sh --engine spark" in found.cause
-    assert not [one for one in machine._jars(settings, repair=False) if "spark/" in one.name]
+    assert not [one for one in installation.jar_files(settings, repair=False) if "spark/" in one.name]
 
 
 # -- the guide's troubleshooting --------------------------------------------------------------

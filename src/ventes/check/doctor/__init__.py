@@ -1,18 +1,20 @@
 """Checks the environment and the data of the pipeline; each finding has the cause and the next step.
 
-    machine          Python, packages, Java, jars (every byte), ports, disks, paths, addresses
+    installation     Python, packages, jars (every byte)
+    java             which Java is used
+    machine          ports, disks, paths, addresses
     access           who can reach which port, and who can read which file
     lake             each Delta table and its log, Spark's checkpoint
     troubleshooting  the entries of the dashboard guide's Troubleshooting, checked now
-    packages         Python packages compared with their locks (used by `machine`)
+    packages         Python packages compared with their locks (used by `installation`)
     finding          the result of one check
 
-`diagnose` never raises for a problem that it finds. It only reads, unless `repair` is set (`machine`, `lake`).
+`diagnose` never raises for a problem that it finds. It only reads, unless `repair` is set (`installation`, `lake`).
 """
 
 from __future__ import annotations
 
-from ventes.check.doctor import access, lake, machine, troubleshooting
+from ventes.check.doctor import access, installation, java, lake, machine, troubleshooting
 from ventes.check.doctor.finding import Finding, Level
 from ventes.check.status import status
 from ventes.config import Settings
@@ -28,7 +30,9 @@ def diagnose(settings: Settings, repair: bool = False) -> list[Finding]:
     """
     now = status(settings)
     return [
-        *machine.findings(settings, now, repair),
+        *installation.findings(settings, repair),
+        *java.findings(settings),
+        *machine.findings(settings, now),
         *access.findings(settings, now),
         *lake.findings(settings, repair),
         *troubleshooting.findings(settings, now),
