@@ -246,7 +246,9 @@ def test_commands_that_cross_after_the_supervisor_was_killed(lived: Lived) -> No
     assert other == 0 or "was told to stop during the start" in also, also
 
 
-@pytest.mark.parametrize("moment", ["start", "stop", "rebuild", pytest.param("switch", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "moment", ["start", *(pytest.param(one, marks=pytest.mark.long) for one in ("stop", "rebuild", "switch"))]
+)
 @pytest.mark.timeout(280)
 def test_the_supervisor_is_killed_half_way(tmp_path: Path, moment: str) -> None:
     """The command that it worked for says so in a sentence or sees it through; the next start puts everything right."""

@@ -282,6 +282,7 @@ def test_folders_deleted_or_replaced_while_they_are_written(pipeline: Pipeline) 
         pipeline.verify()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(280)
 def test_a_bronze_of_another_topic_put_in_its_place(pipeline: Pipeline, tmp_path: Path) -> None:
     bronze = pipeline.settings.bronze
@@ -315,6 +316,7 @@ def test_a_bronze_of_another_topic_put_in_its_place(pipeline: Pipeline, tmp_path
     pipeline.verify()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(280)
 def test_partitions_added_while_sales_come(pipeline: Pipeline) -> None:
     """1 → 3, under both jobs, with a producer that finds the new ones by itself."""

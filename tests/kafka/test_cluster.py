@@ -27,7 +27,6 @@ PARTITIONS = 3
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     with running_cluster(Settings(), folder) as one:
-        one.create_topic("sales", PARTITIONS)
         yield one
 
 
@@ -43,16 +42,20 @@ def wait_for_rows(settings: Settings, count: int) -> None:
     wait_for(lambda: tables.snapshot(settings, BRONZE).rows == count, f"{count} sales in Bronze", 60)
 
 
-def test_it_continues_without_one_broker_and_waits_without_two(cluster: Cluster, tmp_path: Path) -> None:
-    settings = settings_for(cluster, tmp_path, "sales")
+@pytest.mark.parametrize("killed", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_it_continues_without_one_broker_and_waits_without_two(cluster: Cluster, tmp_path: Path, killed: int) -> None:
+    """`killed`: so many brokers are lost, one after the other, beginning with the one that clients ask first."""
+    topic = f"sales{killed}"
+    cluster.create_topic(topic, PARTITIONS)
+    settings = settings_for(cluster, tmp_path, topic)
     send(settings, 0, 300)
     done = 300
     with running_job(settings):
         wait_for(lambda: phase(settings) == "running", "it runs", 30)
         wait_for_rows(settings, done)
-        for node in cluster.nodes:  # the one that is asked first, a leader, and another
+        for node in cluster.nodes[:killed]:
             cluster.kill(node)
-            wait_until_elected(cluster, node)
+            wait_until_elected(cluster, topic, node)
             began = time.monotonic()
             send(settings, done, 90)
             done += 90
@@ -60,7 +63,7 @@ def test_it_continues_without_one_broker_and_waits_without_two(cluster: Cluster,
             assert time.monotonic() - began < ELECTION_SECONDS
             cluster.restart(node)
             wait_for(lambda: len(cluster.brokers()) == 3, "three brokers again", 60)
-            wait_for(lambda: cluster.in_sync("sales"), "every replica is in sync", 60)
+            wait_for(lambda: cluster.in_sync(topic), "every replica is in sync", 60)
         first, second, _ = cluster.nodes
         cluster.kill(first)
         cluster.kill(second)
@@ -79,9 +82,9 @@ def test_it_continues_without_one_broker_and_waits_without_two(cluster: Cluster,
     assert sorted(ids) == list(range(done))
 
 
-def wait_until_elected(cluster: Cluster, dead: Node) -> None:
+def wait_until_elected(cluster: Cluster, topic: str, dead: Node) -> None:
     def elected() -> bool:
-        leaders = set(cluster.leaders("sales").values())
+        leaders = set(cluster.leaders(topic).values())
         return bool(leaders) and not leaders & {-1, dead.number}
 
     wait_for(elected, "another leader for each partition", 60)

@@ -21,13 +21,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, ViewportSize, sync_playwright
 
 from harness import sample_lake
+from harness.pipeline import free_ports
 from ventes.config import PROJECT, Settings
 
 SCRIPT = PROJECT / "streamlit_dashboard.py"
 """The page, as users start it by hand."""
 SERVER = PROJECT / "streamlit_server.py"
 """The page as `ventes start` runs it: with downloads."""
-PORTS = iter(range(19850, 19900))
 DESKTOP: ViewportSize = {"width": 1400, "height": 1000}
 BROWSER_FLAGS = [
     "--no-sandbox",
@@ -71,7 +71,7 @@ class Site:
 def serve(folder: Path, script: Path = SERVER, *flags: str, base: str = "") -> Iterator[Site]:
     """`streamlit run` of `script`, until it answers. `base`: the path under which the page is, ending in a slash."""
     config = folder / "ventes.toml"
-    port = next(PORTS)
+    (port,) = free_ports(1)
     with (folder / "page.out").open("wb") as out:
         place = (f"--server.port={port}", f"--server.baseUrlPath={base}")
         process = subprocess.Popen(

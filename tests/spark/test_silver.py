@@ -99,6 +99,6 @@ def test_ids_of_days_long_past_are_found(settings: Settings, session: Session) -
 
 def test_few_rows_too_large_to_collect_are_left_to_spark(session: Session) -> None:
     columns = pa.schema([BRONZE.schema.field("vente_id"), BRONZE.schema.field("value")])
-    large = session.spark.range(3).selectExpr("id AS vente_id", "CAST(repeat('x', 30000000) AS BINARY) AS value")
+    large = session.spark.range(300).selectExpr("id AS vente_id", "CAST(repeat('x', 250000) AS BINARY) AS value")
     assert frames.collect(large, columns) is None
     assert frames.collect(large.limit(1), columns) is not None
