@@ -426,7 +426,7 @@ def test_ctrl_c_during_a_stop_does_not_end_the_stop(lived: Lived) -> None:
     assert json.loads(lived.ventes("verify", "--json", "--no-topic"))["ok"]
 
 
-@pytest.mark.parametrize(("engine", "every"), [("embedded", 40), ("spark", 20)])
+@pytest.mark.parametrize(("engine", "every"), [("embedded", 40), pytest.param("spark", 20, marks=pytest.mark.long)])
 @pytest.mark.timeout(280)
 def test_start_restarts_services_that_are_still_stopping(tmp_path: Path, engine: str, every: int) -> None:
     """SIGTERM and `ventes start` at once: in a large batch, between small ones, and as the guide's pkill does it.

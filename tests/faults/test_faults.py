@@ -36,6 +36,11 @@ def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipelin
         yield running
 
 
+SPARK_IS_LONG = pytest.mark.parametrize(
+    "pipeline", ["embedded", pytest.param("spark", marks=pytest.mark.long)], indirect=True
+)
+
+
 def mixed(count: int, first_id: int) -> list[bytes | None]:
     """Valid sales, a duplicate, a conflict, rubbish and a tombstone: every lot writes to both message tables."""
     valid = list(sales(count, first_id))
@@ -78,6 +83,7 @@ def test_bronze_killed_before_and_after_its_commit_and_from_outside(pipeline: Pi
     pipeline.verify()
 
 
+@SPARK_IS_LONG
 def test_broker_killed_while_everything_runs(pipeline: Pipeline) -> None:
     pipeline.start("bronze")
     pipeline.start("silver")
@@ -92,6 +98,7 @@ def test_broker_killed_while_everything_runs(pipeline: Pipeline) -> None:
     assert [job for job, process in pipeline.jobs.items() if process.poll() is not None] == []
 
 
+@SPARK_IS_LONG
 def test_stopped_in_the_middle_of_a_batch_ends_cleanly_and_continues(pipeline: Pipeline) -> None:
     pipeline.start("bronze")
     pipeline.start("silver")
@@ -106,6 +113,7 @@ def test_stopped_in_the_middle_of_a_batch_ends_cleanly_and_continues(pipeline: P
     pipeline.verify()
 
 
+@SPARK_IS_LONG
 def test_a_second_instance_refuses(pipeline: Pipeline) -> None:
     pipeline.send(sales(10))
     for job in ("bronze", "silver"):
@@ -121,6 +129,7 @@ def test_a_second_instance_refuses(pipeline: Pipeline) -> None:
     pipeline.verify()
 
 
+@SPARK_IS_LONG
 def test_a_recreated_topic_stops_the_job_until_recover(pipeline: Pipeline) -> None:
     pipeline.start("bronze")
     pipeline.start("silver")
@@ -147,6 +156,7 @@ def test_a_recreated_topic_stops_the_job_until_recover(pipeline: Pipeline) -> No
     assert pipeline.rows(CLEAN) == 130
 
 
+@SPARK_IS_LONG
 def test_the_whole_corpus_and_huge_messages(pipeline: Pipeline) -> None:
     events = corpus.load()
     pipeline.start("bronze")
