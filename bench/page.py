@@ -179,8 +179,7 @@ def _print_flatness(sizes: dict[int, Any]) -> None:
 def many(lake: Path, sessions: int) -> dict[str, Any]:
     """`sessions` viewers connect at the same moment: seconds until each has the whole page, and the server's memory."""
     import psutil
-
-    from tests.page.conftest import serve
+    from harness.page_site import serve
 
     with serve(lake) as site:
         server = psutil.Process(site.pid)

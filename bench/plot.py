@@ -27,7 +27,7 @@ from playwright.sync_api import sync_playwright
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "src")]
-from tests.page.conftest import BROWSER_FLAGS  # noqa: E402
+from harness.page_site import BROWSER_FLAGS  # noqa: E402
 
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 WIDTH = 1200

@@ -33,6 +33,9 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from harness import sample_lake
+from harness.page_site import serve, toml
+
 TOTAL = "Total Records"
 _TICKET = re.compile(rb"/csv/[\w-]{20,}")
 _numbers = itertools.count()
@@ -287,8 +290,6 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--sales", type=int, default=100_000, help="messages in the tables")
     options = parser.parse_args()
-    from tests.page.conftest import serve
-
     with tempfile.TemporaryDirectory() as folder, serve(lake(Path(folder), options.sales)) as site:
         outcome = asyncio.run(
             crowd(site.port, site.pid, options.viewers, options.hostile, options.seconds, more_sales(site))
@@ -299,9 +300,6 @@ def main() -> int:
 
 def lake(folder: Path, sales: int) -> Path:
     """Tables with so many messages, and their ventes.toml."""
-    from harness import sample_lake
-    from tests.page.conftest import toml
-
     toml(folder)
     sample_lake.make(sample_lake.settings_at(folder), sales, sample_lake.Shape(days=10), lots=4)
     return folder

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import pyarrow as pa
 
-from tests.corpus import ARRIVAL
+from harness.corpus import ARRIVAL
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, EVENT_FIELDS, HEADERS
 from ventes.judging.judge_rows import VERDICT, judge_rows

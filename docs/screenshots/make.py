@@ -30,8 +30,8 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
 from harness import sample_lake  # noqa: E402
+from harness.page_site import BROWSER_FLAGS, DESKTOP, serve  # noqa: E402
 from harness.pipeline import Pipeline  # noqa: E402
-from tests.page.conftest import BROWSER_FLAGS, DESKTOP, serve  # noqa: E402
 from ventes import kafka  # noqa: E402
 from ventes.config import Settings  # noqa: E402
 from ventes.contract.tables import BRONZE  # noqa: E402

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import corpus
 from harness.pipeline import Pipeline
-from tests import corpus
 from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.deltalog.log import Log
 from ventes.lake.tables import path_of

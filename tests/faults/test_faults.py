@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from harness import corpus
 from harness.messages import damaged
 from harness.pipeline import Pipeline, sales, wait_for
-from tests import corpus
 from ventes import kafka
 from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, ROLLUPS
 from ventes.deltalog.database import connect

@@ -9,12 +9,11 @@ import os
 import time
 from collections import defaultdict
 
-from harness import fuzz_messages
+from harness import corpus, fuzz_messages
 from harness.odd_messages import create_topic_of_senders_time
 from harness.pipeline import wait_for
 from harness.producing import MakeSettings
 from harness.silver_run import loop_of
-from tests import corpus
 from tests.kafka.test_embedded_bronze import running_job
 from ventes.check import lag
 from ventes.check.verify import Verification

@@ -17,11 +17,11 @@ from typing import Any
 
 import psutil
 import pytest
+from harness.page_site import SCRIPT, Site, serve, toml
 from playwright.sync_api import Page, expect
 
 from harness import sample_lake
 from harness.sample_lake import HOSTILE
-from tests.page.conftest import SCRIPT, Site, serve, toml
 from ventes.contract.tables import ALL, BRONZE, CLEAN
 from ventes.dashboard import text
 from ventes.deltalog.database import connect

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from harness.page_site import SCRIPT, Site, serve, toml
 from websockets.sync.client import connect
 
 from harness.pipeline import wait_for
-from tests.page.conftest import SCRIPT, Site, serve, toml
 from ventes.config import PROJECT
 
 HALF_OPEN = (

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from harness.page_site import Site, serve
 
 from harness import hostile_viewers
 from harness.pipeline import wait_for
-from tests.page.conftest import Site, serve
 
 VIEWERS, HOSTILE = 9, 3
 SECONDS = 12.0

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from harness.page_site import serve
 from playwright.sync_api import Page, expect
 
 from harness.pipeline import Pipeline, sales
-from tests.page.conftest import serve
 from tests.page.test_browser import REFRESHED, as_shown, shows_figures
 
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness import fuzz_messages
+from harness import corpus, fuzz_messages
 from harness.broker import Broker
 from harness.odd_messages import create_topic_of_senders_time
-from tests import corpus
 from tests.kafka.test_fuzzed_messages import COUNT, PARTITIONS, SEED, assert_same, held
 from tests.spark.test_bronze import broker, run, settings
 from ventes.config import Settings

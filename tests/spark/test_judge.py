@@ -13,8 +13,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.functions import lit
 
+from harness.corpus import ARRIVAL, load
 from harness.messages import assert_same_rows, damaged, expected, raw_table, valid
-from tests.corpus import ARRIVAL, load
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog.log import Log

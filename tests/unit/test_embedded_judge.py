@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.corpus import ARRIVAL, load
 from harness.messages import (
     as_producers_write,
     assert_same_rows,
@@ -24,7 +25,6 @@ from harness.messages import (
     valid_sale,
     written,
 )
-from tests.corpus import ARRIVAL, load
 from ventes.config import Rules, Settings, Source
 from ventes.contract.tables import BRONZE, EVENT_FIELDS
 from ventes.judging.judge_batch import fast_rows

@@ -90,3 +90,10 @@ def test_a_room_that_lists_its_modules_lists_all_of_them(room: str) -> None:
 def test_the_list_of_rooms_is_whole() -> None:
     text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `src/ventes/(\w+)` \|", text, re.MULTILINE)) == ROOMS
+
+
+@pytest.mark.parametrize("folder", ["src", "harness", "bench", "supply_chain", "docs"])
+def test_only_tests_import_tests(folder: str) -> None:
+    pattern = re.compile(r"^\s*(?:from|import) tests\b", re.MULTILINE)
+    files = [name for name in tracked() if name.startswith(folder + "/") and name.endswith(".py")]
+    assert [name for name in files if pattern.search((PROJECT / name).read_text(encoding="utf-8"))] == []

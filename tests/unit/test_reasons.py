@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.corpus import load
+from harness.corpus import load
 from ventes.config import PROJECT
 from ventes.contract.reasons import OF_A_FIELD, OF_A_MESSAGE, sentence
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.corpus import Event, load
+from harness.corpus import Event, load
 from ventes.contract.tables import EVENT_FIELDS
 from ventes.judging.verdict import judge
 

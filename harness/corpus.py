@@ -1,4 +1,4 @@
-"""Unusual and invalid events with their expected verdict: events.jsonl, one per line.
+"""Unusual and invalid events with their expected verdict: tests/corpus/events.jsonl, one per line.
 
 A line has a `name`, what it teaches (`why`), the bytes (`text`, `base64`, or `tombstone`), the expected
 `motifs`, and where it matters: `shown` (fields as Bronze shows them; times in UTC, amounts as text),
@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).with_name("events.jsonl")
+from ventes.config import PROJECT
+
+FILE = PROJECT / "tests" / "corpus" / "events.jsonl"
 ARRIVAL = datetime(2026, 1, 5, 10, 0, tzinfo=timezone.utc)
 """The arrival of an event, unless its line has another one."""
 
