@@ -15,7 +15,7 @@ from harness import sample_lake
 from harness.page_site import BROWSER_FLAGS, DESKTOP, Site, serve, toml
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A page over 2,000 sales with hostile names among them."""
     folder = tmp_path_factory.mktemp("site")
@@ -26,13 +26,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
@@ -43,7 +43,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """One for all tests: Streamlit's own files are loaded once."""
     shared = browser.new_context(viewport=DESKTOP, accept_downloads=True)

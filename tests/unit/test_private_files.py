@@ -243,7 +243,7 @@ app = typer.Typer()
 @app.command()
 def write():
     from pathlib import Path
-    with reading._target(Path("named")) as out: out.write(b"x")
+    with reading._target(Path("named"), "csv") as out: out.write(b"x")
     Path("ours").write_text("x"); Path("folder").mkdir()
 sys.exit(run(app, []))
 """

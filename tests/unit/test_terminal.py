@@ -67,7 +67,7 @@ def test_no_command_sends_control_characters_to_a_terminal(lake: Path, arguments
 
 
 def test_parquet_is_not_sent_to_a_terminal(lake: Path) -> None:
-    assert "Parquet is no text" in on_a_terminal(lake, "export", "ventes_clean", "--format", "parquet")
+    assert "Parquet is a binary format" in on_a_terminal(lake, "export", "ventes_clean", "--format", "parquet")
 
 
 def test_a_pipe_gets_every_byte(lake: Path) -> None:

@@ -241,7 +241,7 @@ def _target(path: Path | None, kind: str) -> Iterator[IO[bytes]]:
     if path is None:
         if sys.stdout.isatty():
             if kind == "parquet":
-                raise UsageError("Parquet is no text for a terminal", "`> FILE` keeps it")
+                raise UsageError("Parquet is a binary format, not for a terminal", "`> FILE` keeps it")
             print("(writing to the terminal; `> FILE` or -o FILE keeps it)", file=sys.stderr)
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
