@@ -213,6 +213,7 @@ def _rejected(lived: Lived) -> dict[str, int]:
     return {motif: count for motif, count in rows if motif != "duplicate"}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(280)
 def test_commands_that_cross_after_the_supervisor_was_killed(lived: Lived) -> None:
     """Ending its services takes seconds: commands that come meanwhile wait, and are then carried out."""
@@ -358,7 +359,8 @@ def _bound(squatter: socket.socket, port: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("engine", ["embedded", pytest.param("spark", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ["embedded", "spark"])
 @pytest.mark.timeout(280)
 def test_a_job_in_a_crash_loop_fails_the_start_and_leaves_nothing(tmp_path: Path, engine: str) -> None:
     lived = Lived(tmp_path, engine, failpoints="bronze.before_commit:kill9")

@@ -167,7 +167,7 @@ def test_the_whole_corpus_and_huge_messages(pipeline: Pipeline) -> None:
     pipeline.verify()
 
 
-@pytest.mark.parametrize("fault", ["last commit deleted", "checkpoint deleted"])
+@pytest.mark.parametrize("fault", ["last commit deleted", pytest.param("checkpoint deleted", marks=pytest.mark.long)])
 def test_spark_continues_from_the_table_when_its_checkpoint_is_lost(tmp_path: Path, fault: str) -> None:
     import shutil
 

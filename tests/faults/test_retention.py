@@ -21,7 +21,8 @@ def expire(pipeline: Pipeline, before: int) -> None:
         answer.result(20)
 
 
-@pytest.mark.parametrize("engine", ["embedded", pytest.param("spark", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ["embedded", "spark"])
 @pytest.mark.timeout(280)
 def test_retention_passes_while_it_is_down(tmp_path: Path, engine: str) -> None:
     with Pipeline(tmp_path / "pipeline", engine) as pipeline:

@@ -240,6 +240,7 @@ def test_the_last_commit_of_bronze(pipeline: Pipeline) -> None:
     assert pipeline.rows(BRONZE) == 2 * 101 + 10
 
 
+@pytest.mark.long
 @pytest.mark.timeout(280)
 def test_folders_deleted_or_replaced_while_they_are_written(pipeline: Pipeline) -> None:
     """The job says so and starts again from what is there; nothing is appended to a table that it does not know."""
