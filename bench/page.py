@@ -179,6 +179,7 @@ def _print_flatness(sizes: dict[int, Any]) -> None:
 def many(lake: Path, sessions: int) -> dict[str, Any]:
     """`sessions` viewers connect at the same moment: seconds until each has the whole page, and the server's memory."""
     import psutil
+
     from harness.page_site import serve
 
     with serve(lake) as site:

@@ -299,6 +299,11 @@ class Settings(_Section):
         return self.lake / "silver"
 
     @property
+    def folders(self) -> dict[str, Path]:
+        """The folders that the pipeline writes, by their key under [paths]."""
+        return {"lake": self.lake, "state": self.state, "logs": self._resolve(self.paths.logs)}
+
+    @property
     def checkpoints(self) -> Path:
         return self.lake / "checkpoints"
 
@@ -316,7 +321,7 @@ class Settings(_Section):
 
     def log(self, service: str) -> Path:
         """The log of a service, under the guide's names."""
-        return self._resolve(self.paths.logs) / LOG_NAMES[service]
+        return self.folders["logs"] / LOG_NAMES[service]
 
     @property
     def source_zone(self) -> ZoneInfo:
@@ -463,8 +468,7 @@ def _table(values: Any, place: Place) -> dict[str, Any]:
 
 def _require_plain_paths(settings: Settings) -> None:
     """Refuse a relative path whose beginning, the folder of ventes.toml, cannot hold tables or logs."""
-    places = {"lake": settings.lake, "state": settings.state, "logs": settings.log("supervisor").parent}
-    for name, folder in places.items():
+    for name, folder in settings.folders.items():
         if why := refused_in_path(str(folder)):
             raise ConfigError(
                 f"paths.{name} = {shown(folder)} {why}", f"set another paths.{name} in {settings.config_file}"

@@ -17,10 +17,10 @@ from typing import Any
 
 import psutil
 import pytest
-from harness.page_site import SCRIPT, Site, serve, toml
 from playwright.sync_api import Page, expect
 
 from harness import sample_lake
+from harness.page_site import SCRIPT, Site, serve, toml
 from harness.sample_lake import HOSTILE
 from ventes.contract.tables import ALL, BRONZE, CLEAN
 from ventes.dashboard import text

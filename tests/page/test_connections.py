@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from harness.page_site import SCRIPT, Site, serve, toml
 from websockets.sync.client import connect
 
+from harness.page_site import SCRIPT, Site, serve, toml
 from harness.pipeline import wait_for
 from ventes.config import PROJECT
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from harness.page_site import SCRIPT, Site, serve, toml
 from playwright.sync_api import BrowserContext, Page, expect
 
 from harness import sample_lake
+from harness.page_site import SCRIPT, Site, serve, toml
 from harness.pipeline import wait_for
 from tests.page.test_browser import REFRESHED
 from ventes.config import PROJECT

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from harness.page_site import Site, serve
 
 from harness import hostile_viewers
+from harness.page_site import Site, serve
 from harness.pipeline import wait_for
 
 VIEWERS, HOSTILE = 9, 3

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from harness.page_site import serve
 from playwright.sync_api import Page, expect
 
+from harness.page_site import serve
 from harness.pipeline import Pipeline, sales
 from tests.page.test_browser import REFRESHED, as_shown, shows_figures
 

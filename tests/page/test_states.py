@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from harness.page_site import SCRIPT, toml
 from streamlit.testing.v1 import AppTest
 
 from harness import sample_lake
 from harness.maintaining import maintenance_of
+from harness.page_site import SCRIPT, toml
 from ventes.contract.tables import BRONZE, CLEAN, PAR_PAYS
 from ventes.deltalog.log import Log
 from ventes.deltalog.vacuum import Vacuum

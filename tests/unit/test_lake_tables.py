@@ -107,7 +107,7 @@ def test_rows_that_are_not_the_contract_are_refused(settings: Settings) -> None:
 
 def test_a_database_is_replaced_after_so_many_pieces_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RecycledDatabase, "USES", 3)
-    database = RecycledDatabase(64, threads=1)
+    database = RecycledDatabase(64)
     taken = []
     for _ in range(4):
         database.begin()

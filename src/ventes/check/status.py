@@ -56,7 +56,7 @@ def status(settings: Settings) -> Status:
         }
         rows = {table.name: pool.submit(_rows, settings, table) for table in (BRONZE, CLEAN, REJETS)}
         enabled = services.enabled(settings)
-        full_disk = disk.full(settings.state, settings.lake, settings.log("supervisor").parent)
+        full_disk = disk.full(settings)
         found = tuple(
             judge(
                 service,

@@ -63,7 +63,7 @@ class BronzeWriter:
         except OSError as error:
             if not disk.is_full(error):
                 raise
-            return f"disk full: {error}; free some space, it continues by itself"
+            return disk.reason(error)
         failpoint("bronze.after_commit")
         return ""
 

@@ -255,10 +255,9 @@ def _pairs(headers: Any) -> list[dict[str, Any]] | None:
 
 def _times(messages: list[Message]) -> pa.Array:
     """The broker's time of each message, NULL if the sender set the time."""
-    kinds, milliseconds = zip(*map(Message.timestamp, messages), strict=True)
-    if kinds.count(TIMESTAMP_LOG_APPEND_TIME) < len(kinds):
-        pairs = zip(kinds, milliseconds, strict=True)
-        milliseconds = tuple(when if kind == TIMESTAMP_LOG_APPEND_TIME else None for kind, when in pairs)
+    milliseconds = [
+        when if kind == TIMESTAMP_LOG_APPEND_TIME else None for kind, when in map(Message.timestamp, messages)
+    ]
     return pa.array(milliseconds, pa.int64()).cast(pa.timestamp("ms", tz="UTC")).cast(UTC)
 
 

@@ -139,11 +139,11 @@ class SilverLoop:
             if not disk.is_full(error):
                 raise
             self._release()  # the state in memory may be ahead of the tables: read it from them again
-            self._job.wait_for(f"disk full: {error}; free some space, it continues by itself")
+            self._job.wait_for(disk.reason(error))
             return False
 
     def _go_on(self) -> bool:
-        if self._publisher is not None and self._edited():
+        if self._publisher is not None and self._edited(self._publisher):
             self._release()  # the state in memory may be wrong now
         if self._publisher is None:
             self._reporter.begin_work()
@@ -205,18 +205,14 @@ class SilverLoop:
         self._log.info(f"{self._engine.name} engine continues after lot {self._lot}")
         return publisher
 
-    def _edited(self) -> bool:
+    def _edited(self, publisher: Publisher) -> bool:
         """Whether another program has changed, replaced or deleted a Silver table since the last lot."""
         try:
-            logs = [self._tables.log(table) for table in (CLEAN, REJETS)]
+            logs = {table.name: self._tables.log(table) for table in (CLEAN, REJETS, *ROLLUPS)}
         except TableMissing:
             return True
-        if self._publisher and not all(log.valid() for log in self._publisher.logs.values()):
-            return True
-        for log in self._publisher.logs.values() if self._publisher else ():
-            log.refresh()
-            logs.append(log)
-        return any(log.edited for log in logs)
+        replaced = any(logs[name] is not log for name, log in publisher.logs.items())
+        return replaced or any(log.edited for log in logs.values())
 
     def _look(self) -> Log | None:
         """A snapshot of Bronze, or None while there is no such table."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from ventes.config import Settings
+
 MEGABYTE = 1_000_000
 FULL_MB = 20
 """With less than this free, what a full disk has ended would soon end again."""
@@ -30,16 +32,21 @@ def shortage(folder: Path, least_mb: int) -> str:
     )
 
 
-def full(*folders: Path) -> str:
-    """The first of `folders` whose disk is full, as a sentence; '' if none is. A folder that is not there is not full.
+def full(settings: Settings) -> str:
+    """The first folder of the pipeline whose disk is full, as a sentence; '' if none is.
 
-    Whoever writes there ends, or keeps silent, until there is space.
+    A folder that does not exist is not full. What writes to a full disk ends, or writes nothing, until there is space.
     """
-    for folder in folders:
+    for folder in (settings.state, settings.lake, settings.folders["logs"]):
         with suppress(OSError):
             if (free := free_mb(folder)) < FULL_MB:
                 return f"the disk of {folder} is full ({free} MB free): free some space, it continues by itself"
     return ""
+
+
+def reason(error: OSError) -> str:
+    """An error of `is_full` as the reason for which a job waits."""
+    return f"disk full: {error}; free some space, it continues by itself"
 
 
 def is_full(error: OSError) -> bool:

@@ -23,23 +23,14 @@ _log = logging.getLogger("ventes.files")
 # -- places -----------------------------------------------------------------------------------
 
 
-def places(settings: Settings) -> dict[str, Path]:
-    """The folders that are written, by their key in ventes.toml."""
-    return {
-        "paths.lake": settings.lake,
-        "paths.state": settings.state,
-        "paths.logs": settings.log("supervisor").parent,
-    }
-
-
 def check(settings: Settings) -> None:
     """Raise UnsafePlace for the first folder or log that must not be used; restrict modes that an older release set.
 
     Folders that do not exist are accepted if this user will create them.
     """
-    for key, folder in places(settings).items():
-        if why := unsafe_folder(folder, shared=key == "paths.logs"):
-            raise UnsafePlace(f"{key} = {folder} {why}", _mend(settings, key, folder, why))
+    for name, folder in settings.folders.items():
+        if why := unsafe_folder(folder, shared=name == "logs"):
+            raise UnsafePlace(f"paths.{name} = {folder} {why}", _mend(settings, f"paths.{name}", folder, why))
     for folder in own_folders(settings):
         if why := unsafe_folder(folder, inner=True):
             raise UnsafePlace(f"{folder} {why}", _mend(settings, "paths.lake", folder, why))

@@ -77,9 +77,7 @@ class Daemon:
             started_by_hand=self._started_by_hand,
             last_output_line=self._last_output_line,
             changed=self._changed,
-            full_disk=lambda: disk.full(
-                self._settings.state, self._settings.lake, self._settings.log("supervisor").parent
-            ),
+            full_disk=lambda: disk.full(self._settings),
             monotonic=time.monotonic,
             now=time.time,
         )

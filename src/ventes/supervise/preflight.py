@@ -26,11 +26,8 @@ def check(settings: Settings) -> None:
 
 
 def _folders(settings: Settings) -> None:
-    for key, folder in (
-        ("paths.state", settings.state),
-        ("paths.lake", settings.lake),
-        ("paths.logs", settings.log("supervisor").parent),
-    ):
+    for name in ("state", "lake", "logs"):
+        key, folder = f"paths.{name}", settings.folders[name]
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:

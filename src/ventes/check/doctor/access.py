@@ -80,8 +80,8 @@ def _login(settings: Settings) -> Finding:
 
 
 def _places(settings: Settings) -> Iterator[Finding]:
-    for key, folder in private_files.places(settings).items():
-        shared = key == "paths.logs"
+    for name, folder in settings.folders.items():
+        key, shared = f"paths.{name}", name == "logs"
         if why := private_files.unsafe_folder(folder, shared=shared):
             yield bad(_READ, f"{key} = {folder} {why}", "nothing starts until that is fixed")
         elif folder.is_dir():

@@ -55,7 +55,7 @@ def _ports(settings: Settings, now: Status) -> Iterator[Finding]:
 def _disks(settings: Settings) -> Iterator[Finding]:
     """Free space, one finding per disk."""
     disks: dict[int, tuple[Path, list[str]]] = {}
-    for label, folder in _places(settings).items():
+    for label, folder in settings.folders.items():
         there = _nearest(folder)
         disks.setdefault(there.stat().st_dev, (there, []))[1].append(label)
     least = settings.maintenance.min_free_mb
@@ -81,7 +81,7 @@ def _disks(settings: Settings) -> Iterator[Finding]:
 
 
 def _paths(settings: Settings) -> Iterator[Finding]:
-    for label, folder in _places(settings).items():
+    for label, folder in settings.folders.items():
         there = _nearest(folder)
         if not os.access(there, os.W_OK | os.X_OK):
             yield bad(f"paths.{label}", f"{there} cannot be written by this user", f"set another paths.{label}")
@@ -130,10 +130,6 @@ def only_this_machine(address: str) -> bool:
     except ValueError:
         return False
     return (getattr(found, "ipv4_mapped", None) or found).is_loopback  # Java listens on ::ffff:127.0.0.1
-
-
-def _places(settings: Settings) -> dict[str, Path]:
-    return {"lake": settings.lake, "state": settings.state, "logs": settings.log("supervisor").parent}
 
 
 def _nearest(folder: Path) -> Path:
