@@ -30,8 +30,8 @@ def create_topic_of_senders_time(settings: Settings, partitions: int = 1) -> Non
     """Create the topic of the settings with CreateTime: it keeps the time that the sender sets."""
     config = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**63 - 1)}
     client = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
-    topic = NewTopic(settings.kafka.topic, partitions, 1, config=config)
-    client.create_topics([topic])[settings.kafka.topic].result(10)
+    topic = NewTopic(settings.topic, partitions, 1, config=config)
+    client.create_topics([topic])[settings.topic].result(10)
     wait_for(lambda: kafka.topic_id(settings), "the topic is there", 20)
 
 
@@ -39,7 +39,7 @@ def send_at(settings: Settings, times: Iterable[int], first_id: int = 1) -> None
     """Send a valid sale for each record time."""
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap})
     for number, when in enumerate(times, first_id):
-        producer.produce(settings.kafka.topic, sale(number), timestamp=when)
+        producer.produce(settings.topic, sale(number), timestamp=when)
     assert producer.flush(30) == 0
 
 
@@ -47,7 +47,7 @@ class Transactions:
     """A transactional producer of valid sales, with ids that count up."""
 
     def __init__(self, settings: Settings, name: str = "tests") -> None:
-        self._topic = settings.kafka.topic
+        self._topic = settings.topic
         self._next = 1
         self._producer = Producer({"bootstrap.servers": settings.kafka.bootstrap, "transactional.id": name})
         self._producer.init_transactions(30)

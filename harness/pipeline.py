@@ -213,9 +213,7 @@ class Pipeline:
         for value in values:
             while True:
                 try:
-                    producer.produce(
-                        self.settings.kafka.topic, value, key=b"1", partition=partition, on_delivery=delivered
-                    )
+                    producer.produce(self.settings.topic, value, key=b"1", partition=partition, on_delivery=delivered)
                     break
                 except BufferError:
                     producer.poll(0.1)

@@ -42,7 +42,7 @@ class Topic:
         read: list[bytes] = []
         try:
             for partition, (low, high) in ends.items():
-                consumer.assign([TopicPartition(self.settings.kafka.topic, partition, low)])
+                consumer.assign([TopicPartition(self.settings.topic, partition, low)])
                 position = low
                 while position < high:
                     for message in consumer.consume(min(10_000, high - position), 5.0):
@@ -66,7 +66,7 @@ class Producers:
         self.settings = settings
         self._toml = folder / "ventes.toml"
         self._toml.write_text(
-            f'[kafka]\nport = {settings.kafka.port}\ntopic = "{settings.kafka.topic}"\n'
+            f'[kafka]\nport = {settings.kafka.port}\ntopic = "{settings.topic}"\n'
             'controller_port = 1\n[paths]\nlake = "lake"\nlogs = "logs"\nstate = "state"\n'
         )
         self.running: list[subprocess.Popen[str]] = []

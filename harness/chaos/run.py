@@ -327,7 +327,7 @@ class _Run:
 
     def _delete_and_create(self) -> None:
         """Repeat until it succeeds: the broker may just have been killed."""
-        topic = self._settings.kafka.topic
+        topic = self._settings.topic
         old = None
         deadline = time.monotonic() + 60
         while True:

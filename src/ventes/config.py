@@ -35,6 +35,9 @@ from ventes.setting_types import (
     shown,
 )
 
+if TYPE_CHECKING:
+    from ventes.stream.declaration import Stream
+
 PROJECT = Path(__file__).resolve().parents[2]
 """The checkout: the guide's scripts, ventes.toml and .venv live here."""
 
@@ -120,7 +123,8 @@ class Kafka(_Section):
     host: Host = "127.0.0.1"
     port: Port = 9092
     controller_port: Port = 9093
-    topic: str = Field("ventes_stream", pattern=r"^[A-Za-z0-9._-]{1,200}$")
+    topic: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,200}$")
+    """"": the stream's own; see Settings.topic."""
     partitions: int = Field(1, ge=1, le=1000)
     managed: bool = True
     """True: `ventes start` runs the broker. False: an external broker; only its address is used."""
@@ -252,6 +256,8 @@ class Logs(_Section):
 
 class Settings(_Section):
     engine: Engine = "spark"
+    stream_file: Folder = Field(Path("streams/ventes.py"), alias="stream")
+    """`stream` in ventes.toml: the file that declares the events."""
     kafka: Kafka = Kafka()
     paths: Paths = Paths()
     source: Source = Source()
@@ -272,12 +278,21 @@ class Settings(_Section):
     def fingerprint(self) -> str:
         """Equal for equal settings, secrets included; shows none of them."""
         hidden = [sorted(table.items()) for table in (self.kafka.client_security(), self.spark.further_conf())]
-        return hashlib.sha256(f"{self.config_file}{self.model_dump_json()}{hidden}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{self.config_file}{self.model_dump_json()}{hidden}{self._declared()}".encode()
+        ).hexdigest()
 
     def secrets(self) -> list[str]:
         """Passwords and similar values in clear text, for redaction only."""
         tables = (self.kafka.client_security(), self.spark.further_conf())
         return [value for table in tables for key, value in table.items() if value and is_secret_name(key)]
+
+    def _declared(self) -> str:
+        """The hash of the declaration; "" if it cannot be read."""
+        try:
+            return hashlib.sha256(self.declaration.read_bytes()).hexdigest()
+        except OSError:
+            return ""
 
     # -- places -------------------------------------------------------------------------------
 
@@ -291,7 +306,7 @@ class Settings(_Section):
     @property
     def bronze(self) -> Path:
         """The Bronze Delta table; the guide has /tmp/delta/bronze/ventes_stream."""
-        return self.lake / "bronze" / self.kafka.topic
+        return self.lake / "bronze" / self.topic
 
     @property
     def silver(self) -> Path:
@@ -302,6 +317,24 @@ class Settings(_Section):
     def folders(self) -> dict[str, Path]:
         """The folders that the pipeline writes, by their key under [paths]."""
         return {"lake": self.lake, "state": self.state, "logs": self._resolve(self.paths.logs)}
+
+    @property
+    def declaration(self) -> Path:
+        """The file that declares the stream. One that ships is found from any folder."""
+        named = self._resolve(self.stream_file)
+        return named if self.stream_file.is_absolute() or named.is_file() else PROJECT / self.stream_file
+
+    @property
+    def stream(self) -> Stream:
+        """The declared stream. Raises DeclarationError."""
+        from ventes.stream.loading import load as load_stream  # it needs pyarrow: not every command does
+
+        return load_stream(self.declaration)
+
+    @property
+    def topic(self) -> str:
+        """The Kafka topic: kafka.topic, by default the stream's."""
+        return self.kafka.topic or self.stream.topic
 
     @property
     def checkpoints(self) -> Path:

@@ -137,7 +137,7 @@ def test_a_recreated_topic_stops_the_job_until_recover(pipeline: Pipeline) -> No
     pipeline.catch_up()
     admin = AdminClient(kafka.client_config(pipeline.settings))
     old = kafka.topic_id(pipeline.settings)
-    admin.delete_topics([pipeline.settings.kafka.topic])[pipeline.settings.kafka.topic].result(20)
+    admin.delete_topics([pipeline.settings.topic])[pipeline.settings.topic].result(20)
     wait_for(lambda: kafka.topic_id(pipeline.settings) is None, "the topic is gone")
     kafka.ensure_topic(pipeline.settings)
     assert kafka.topic_id(pipeline.settings) != old

@@ -17,7 +17,7 @@ from ventes.lake import accepted_gaps
 def expire(pipeline: Pipeline, before: int) -> None:
     """As retention does it: the log begins at offset `before`."""
     admin = AdminClient(kafka.client_config(pipeline.settings))
-    for answer in admin.delete_records([TopicPartition(pipeline.settings.kafka.topic, 0, before)]).values():
+    for answer in admin.delete_records([TopicPartition(pipeline.settings.topic, 0, before)]).values():
         answer.result(20)
 
 

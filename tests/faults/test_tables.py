@@ -326,7 +326,7 @@ def test_partitions_added_while_sales_come(pipeline: Pipeline) -> None:
     pipeline.send(sales(50))
     pipeline.catch_up()
     admin = AdminClient(kafka.client_config(pipeline.settings))
-    topic = pipeline.settings.kafka.topic
+    topic = pipeline.settings.topic
     admin.create_partitions([NewPartitions(topic, 3)])[topic].result(20)
     wait_for(lambda: len(kafka.end_offsets(pipeline.settings)) == 3, "the topic has three partitions")
     for number, partition in enumerate((0, 1, 2, 1)):

@@ -52,7 +52,7 @@ def test_messages_and_topic_survive_kill_9_and_sigterm(own: Broker) -> None:
     topic = kafka.ensure_topic(settings)
     sender = Producer(kafka.client_config(settings, acks="all"))
     for number in range(100):
-        sender.produce(settings.kafka.topic, str(number).encode())
+        sender.produce(settings.topic, str(number).encode())
     assert sender.flush(20) == 0
 
     assert own.kill() == -signal.SIGKILL
@@ -66,7 +66,7 @@ def test_messages_and_topic_survive_kill_9_and_sigterm(own: Broker) -> None:
     own.start()
     assert managed.cluster_id(settings) == identity
     reader = Consumer(kafka.client_config(settings, **{"group.id": "x", "enable.auto.commit": False}))
-    reader.assign([TopicPartition(settings.kafka.topic, 0, 0)])
+    reader.assign([TopicPartition(settings.topic, 0, 0)])
     values = [message.value() for message in reader.consume(100, timeout=20)]
     reader.close()
     assert values == [str(number).encode() for number in range(100)]

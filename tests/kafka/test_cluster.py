@@ -35,7 +35,7 @@ def send(settings: Settings, first: int, count: int) -> None:
     """One to each partition in turn; waits for every acknowledgement."""
     producer = Producer(kafka.client_config(settings, acks="all"))
     for number in range(first, first + count):
-        producer.produce(settings.kafka.topic, sale(number), partition=number % PARTITIONS)
+        producer.produce(settings.topic, sale(number), partition=number % PARTITIONS)
     assert producer.flush(60) == 0
 
 

@@ -83,7 +83,7 @@ def running_job(settings: Settings, require_lock: Callable[[], None] = lambda: N
 def send(settings: Settings, *messages: dict[str, Any]) -> None:
     with Producer({"bootstrap.servers": settings.kafka.bootstrap, "message.max.bytes": 10_000_000}) as producer:
         for message in messages:
-            producer.produce(settings.kafka.topic, **message)
+            producer.produce(settings.topic, **message)
             producer.poll(0)
         assert producer.flush(30) == 0
 
@@ -259,7 +259,7 @@ def test_a_marker_that_expired_is_no_loss(settings: Settings, running: Running) 
         wait_for(lambda: lag.of_bronze(settings, time.time()).messages == 0, "all is read", 30)
     end = kafka.end_offsets(settings)[0][1]
     client = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
-    upto = TopicPartition(settings.kafka.topic, 0, end)
+    upto = TopicPartition(settings.topic, 0, end)
     client.delete_records([upto])[upto].result(10)
     with running():
         wait_for(lambda: phase(settings) == "running", "it runs", 30)
@@ -290,7 +290,7 @@ def test_partitions_that_are_added_while_it_runs(
     with running():
         wait_for(arrived(settings, {0: 0}), "the first partition", 30)
         admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
-        admin.create_partitions([NewPartitions(settings.kafka.topic, 3)])[settings.kafka.topic].result(10)
+        admin.create_partitions([NewPartitions(settings.topic, 3)])[settings.topic].result(10)
         for number in range(30):
             send(settings, {"value": sale(2 + number), "partition": number % 3})
         wait_for(arrived(settings, {0: 10, 1: 9, 2: 9}), "all three partitions", 30)
@@ -303,7 +303,7 @@ def test_messages_that_expired_before_the_first_start_are_recorded(settings: Set
     kafka.ensure_topic(settings)
     send(settings, *({"value": sale(number)} for number in range(1, 21)))
     admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
-    upto = TopicPartition(settings.kafka.topic, 0, 15)
+    upto = TopicPartition(settings.topic, 0, 15)
     admin.delete_records([upto])[upto].result(10)
     with running():
         wait_for(arrived(settings, {0: 19}), "what is left", 30)

@@ -49,7 +49,7 @@ def test_every_committed_message_is_in_bronze_as_it_was(make_settings: MakeSetti
     create_topic_of_senders_time(settings, PARTITIONS)
     samples = [event.value for event in corpus.load()]
     with running_job(settings):
-        sent = fuzz_messages.send(settings.kafka.bootstrap, settings.kafka.topic, PARTITIONS, SEED, COUNT, samples)
+        sent = fuzz_messages.send(settings.kafka.bootstrap, settings.topic, PARTITIONS, SEED, COUNT, samples)
         wait_for(
             lambda: lag.of_bronze(settings, time.time()).messages == 0, f"nothing is left to read (seed {SEED})", 60
         )

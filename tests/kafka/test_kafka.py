@@ -27,13 +27,13 @@ def admin(settings: Settings) -> AdminClient:
 def send(settings: Settings, count: int) -> None:
     with Producer({"bootstrap.servers": settings.kafka.bootstrap}) as producer:
         for _ in range(count):
-            producer.produce(settings.kafka.topic, b"x")
+            producer.produce(settings.topic, b"x")
         assert producer.flush(10) == 0
 
 
 def delete(settings: Settings) -> None:
     with admin(settings) as client:
-        client.delete_topics([settings.kafka.topic])[settings.kafka.topic].result(10)
+        client.delete_topics([settings.topic])[settings.topic].result(10)
     wait_for(lambda: kafka.topic_id(settings) is None, "the topic is gone", 20)
 
 
@@ -45,7 +45,7 @@ def test_a_topic_that_does_not_exist(settings: Settings) -> None:
 def test_the_topic_id_is_what_kafka_prints(settings: Settings, broker: Broker) -> None:
     made = kafka.ensure_topic(settings)
     send(settings, 1)  # the broker stores the id next to a partition's first message
-    noted = broker.settings.state / "kafka" / "data" / f"{settings.kafka.topic}-0" / "partition.metadata"
+    noted = broker.settings.state / "kafka" / "data" / f"{settings.topic}-0" / "partition.metadata"
     wait_for(noted.is_file, f"{noted} is there", 10)
     on_disk = dict(line.split(": ", 1) for line in noted.read_text().splitlines())
     assert made == on_disk["topic_id"] == kafka.topic_id(settings)
@@ -78,9 +78,9 @@ def test_the_topic_is_created_according_to_the_settings(make_settings: MakeSetti
 
 def test_an_existing_topic_is_reconfigured_and_keeps_its_messages(make_settings: MakeSettings) -> None:
     settings = make_settings()
-    old = NewTopic(settings.kafka.topic, 1, 1, config={"message.timestamp.type": "CreateTime"})
+    old = NewTopic(settings.topic, 1, 1, config={"message.timestamp.type": "CreateTime"})
     with admin(settings) as client:
-        client.create_topics([old])[settings.kafka.topic].result(10)
+        client.create_topics([old])[settings.topic].result(10)
     wait_for(lambda: kafka.topic_id(settings), "the topic is there", 10)
     before = kafka.topic_id(settings)
     send(settings, 1)

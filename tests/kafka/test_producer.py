@@ -196,7 +196,7 @@ def test_a_topic_deleted_while_selling_is_created_again(producers: Producers, to
     wait_for(lambda: topic.size > 200, "sales flow", 30)
     first = kafka.topic_id(settings)
     with AdminClient({"bootstrap.servers": settings.kafka.bootstrap}) as client:
-        client.delete_topics([settings.kafka.topic])[settings.kafka.topic].result(10)
+        client.delete_topics([settings.topic])[settings.topic].result(10)
     wait_for(lambda: kafka.topic_id(settings) not in {None, first}, "a new topic", 40)
     wait_for(lambda: topic.size > 200, "sales flow into it", 40)
     producer.terminate()

@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 5, tzinfo=timezone.utc)
 def send(settings: Settings, count: int) -> None:
     producer = Producer(kafka.client_config(settings))
     for number in range(count):
-        producer.produce(settings.kafka.topic, f"message {number}".encode())
+        producer.produce(settings.topic, f"message {number}".encode())
     assert producer.flush(30) == 0
 
 
@@ -34,7 +34,7 @@ def delete_topic(settings: Settings) -> None:
     config = kafka.client_config(settings)
     del config["logger"]
     with AdminClient(config) as client:
-        client.delete_topics([settings.kafka.topic])[settings.kafka.topic].result(15)
+        client.delete_topics([settings.topic])[settings.topic].result(15)
     wait_for(lambda: kafka.topic_id(settings) is None, "the topic is gone")
 
 

@@ -85,7 +85,7 @@ def send(settings: Settings, first: int, count: int, partition: int = 0) -> None
     producer = Producer(kafka.client_config(settings))
     values: list[bytes | None] = [*sales(count - 2, first), b"not json", None]
     for value in values:
-        producer.produce(settings.kafka.topic, value, key=b"k", partition=partition, headers=[("h", b"\xff")])
+        producer.produce(settings.topic, value, key=b"k", partition=partition, headers=[("h", b"\xff")])
     assert producer.flush(30) == 0
 
 
@@ -105,9 +105,7 @@ def newest_epoch(settings: Settings) -> Path:
 def senders_time(broker: Broker, settings: Settings) -> Settings:
     """A topic with CreateTime: records keep the sender's time."""
     kept = settings.model_copy(
-        update={
-            "kafka": settings.kafka.model_copy(update={"topic": f"{settings.kafka.topic}_theirs", "managed": False})
-        }
+        update={"kafka": settings.kafka.model_copy(update={"topic": f"{settings.topic}_theirs", "managed": False})}
     )
     create_topic_of_senders_time(kept)
     return kept
@@ -194,7 +192,7 @@ def test_partitions_added_are_read_from_their_first_message(settings: Settings, 
     send(settings, 1, 10)
     run(settings, session)
     with client(settings) as admin:
-        admin.create_partitions([NewPartitions(settings.kafka.topic, 3)])[settings.kafka.topic].result(20)
+        admin.create_partitions([NewPartitions(settings.topic, 3)])[settings.topic].result(20)
     with kafka.Admin(settings) as asking:
         wait_for(lambda: len(asking.partitions()) == 3, "the topic has three partitions")
     for partition in range(3):
@@ -213,7 +211,7 @@ def test_expired_messages_stop_the_job_until_recover(settings: Settings, session
     run(settings, session)
     send(settings, 1001, 30)
     with client(settings) as admin:
-        for answer in admin.delete_records([TopicPartition(settings.kafka.topic, 0, 25)]).values():
+        for answer in admin.delete_records([TopicPartition(settings.topic, 0, 25)]).values():
             answer.result(20)
     with pytest.raises(SourceChanged, match=r"offsets 10\.\.24 expired"):
         run(settings, session)
@@ -252,7 +250,7 @@ def test_a_topic_recreated_during_a_batch_is_not_mixed_in(
 
 def recreate(settings: Settings) -> None:
     with client(settings) as admin:
-        admin.delete_topics([settings.kafka.topic])[settings.kafka.topic].result(20)
+        admin.delete_topics([settings.topic])[settings.topic].result(20)
     wait_for(lambda: kafka.topic_id(settings) is None, "the topic is gone")
     kafka.ensure_topic(settings)
 

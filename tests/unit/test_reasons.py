@@ -6,7 +6,7 @@ import re
 
 from harness.corpus import load
 from ventes.config import PROJECT
-from ventes.contract.reasons import OF_A_FIELD, OF_A_MESSAGE, sentence
+from ventes.stream.reasons import OF_A_FIELD, OF_A_MESSAGE, sentence
 
 
 def test_each_code_of_the_corpus_has_a_sentence() -> None:

@@ -110,10 +110,10 @@ def ready(settings: Settings) -> tuple[bool, str]:
         return False, f"the Kafka at {address} is another one (cluster {metadata.cluster_id}, ours is {ours})"
     if not metadata.brokers:
         return False, f"the broker at {address} is still registering"
-    topic = metadata.topics.get(settings.kafka.topic)
+    topic = metadata.topics.get(settings.topic)
     headless = [part.id for part in topic.partitions.values() if part.leader < 0] if topic else []
     if headless:
-        return False, f"{settings.kafka.topic}: no leader yet for partition(s) {', '.join(map(str, headless))}"
+        return False, f"{settings.topic}: no leader yet for partition(s) {', '.join(map(str, headless))}"
     return True, f"Kafka at {address}, cluster {metadata.cluster_id}"
 
 

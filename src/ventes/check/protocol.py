@@ -43,7 +43,7 @@ def log_complaints(table: Path) -> tuple[list[str], int]:
 
 def checkpoint_complaints(settings: Settings) -> list[str]:
     """Spark's Bronze checkpoint against the table: last commit ≤ transaction ≤ last planned, at most one apart."""
-    found = checkpoint.newest(settings.checkpoints / "bronze", settings.kafka.topic)
+    found = checkpoint.newest(settings.checkpoints / "bronze", settings.topic)
     if found is None or not found.query_id:
         return []
     done = Log.open(settings.bronze).transactions.get(f"ventes-bronze:{found.query_id}", -1)

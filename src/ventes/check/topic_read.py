@@ -86,7 +86,7 @@ def _consume(
     total = sum(high - low + 1 for low, high in ranges.values())
     count = 0
     with kafka.consuming(settings, "ventes-verify", **{"enable.partition.eof": True}) as consumer:
-        consumer.assign(settings.kafka.topic, {partition: low for partition, (low, _) in ranges.items()})
+        consumer.assign(settings.topic, {partition: low for partition, (low, _) in ranges.items()})
         unread = set(ranges)
         heard = time.monotonic()
         while unread:

@@ -280,7 +280,7 @@ class Verification:
             self.checks.append(Check("I3 payload", False, "the topic could not be read", 0, [str(error)], asked=False))
             return
         if copy is None:
-            self._add("I3 payload", 0, f"topic {self.settings.kafka.topic} does not exist: nothing to compare with", [])
+            self._add("I3 payload", 0, f"topic {self.settings.topic} does not exist: nothing to compare with", [])
             return
         complaints = [
             f"{label}: {row}"

@@ -20,9 +20,9 @@ import typer
 from ventes import config
 from ventes.cli import terminal
 from ventes.config import Settings
-from ventes.contract.reasons import sentence
 from ventes.errors import UsageError
 from ventes.runtime.umask import persons_mode
+from ventes.stream.reasons import sentence
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,223 +1,174 @@
-"""What each table is: its columns, key and partition. No behaviour, no I/O.
+"""The Delta tables of a stream: columns, key, partition and statistics, derived from its declaration. No I/O.
 
 The schemas are Arrow's, because every part can use them: deltalake creates the tables from them,
 DuckDB and the embedded engine write them, Spark appends to the tables so created.
-Data names are French: they are the contract with the people who use the tables.
+The pipeline's own columns have French names: they are the contract with the people who use the tables.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
 import pyarrow as pa
 
+from ventes.config import PROJECT, Settings
 from ventes.deltalog.table import Table
+from ventes.stream.declaration import Aggregate, Stream
+from ventes.stream.kinds import UTC, Field
+from ventes.stream.loading import load
 
-UTC = pa.timestamp("us", tz="UTC")
-MONEY = pa.decimal128(12, 2)
-"""One sale's amount: at most 9,999,999,999.99."""
-TOTAL = pa.decimal128(28, 2)
-"""A sum of amounts, exact for 10^16 of the largest sales."""
-AVERAGE = pa.decimal128(18, 2)
-"""An average, rounded half up to cents from exact sums."""
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
-
-EVENT_FIELDS = (
-    "vente_id",
-    "client_id",
-    "produit_id",
-    "timestamp",
-    "quantite",
-    "montant",
-    "client_nom",
-    "produit_nom",
-    "categorie",
-    "pays",
-    "segment",
-)
-"""The eleven fields of a sale in JSON."""
+TEXTS = pa.list_(pa.string())
 
 POSITION = ("topic_id", "partition", "offset")
 """The columns that identify a Kafka message."""
 
+_POSITION_FIELDS = [("topic_id", pa.string()), ("partition", pa.int32()), ("offset", pa.int64())]
 
-SILVER_APP = "ventes-silver"
-"""The application id of every commit to a Silver table; its version is the lot."""
 
-BRONZE = Table(
-    name="bronze",
-    key=POSITION,
-    partition_by=("jour",),
-    stats=("vente_id", "topic_id", "partition", "offset", "kafka_ts", "timestamp"),
-    schema=pa.schema(
-        [
-            # the fields as sent, converted where possible: NULL where the text does not fit the type
-            ("vente_id", pa.int64()),
-            ("client_id", pa.int64()),
-            ("produit_id", pa.int64()),
-            ("timestamp", UTC),
-            ("quantite", pa.int64()),
-            ("montant", pa.decimal128(18, 2)),
-            ("client_nom", pa.string()),
-            ("produit_nom", pa.string()),
-            ("categorie", pa.string()),
-            ("pays", pa.string()),
-            ("segment", pa.string()),
-            # the verdict, computed once, when the message is read
-            ("motifs", pa.list_(pa.string())),  # [] = valid; never NULL
-            ("_extra", pa.string()),  # unknown fields as a JSON object, NULL if none
-            # the position of the message in Kafka
-            ("topic_id", pa.string()),
-            ("partition", pa.int32()),
-            ("offset", pa.int64()),
-            ("kafka_ts", UTC),
-            ("date_ingestion", UTC),
-            # the raw message
-            ("key", pa.binary()),
-            ("value", pa.binary()),
-            ("headers", HEADERS),
-            ("jour", pa.date32()),
-        ]
-    ),
-)
+@dataclass(frozen=True)
+class Tables:
+    """The tables of one stream. `rollups` in the order in which a lot is merged into them."""
 
-CLEAN = Table(
-    name="ventes_clean",
-    key=("vente_id",),
-    partition_by=("jour",),
-    stats=("vente_id", "topic_id", "partition", "offset", "lot", "horodatage", "kafka_ts"),
-    schema=pa.schema(
-        [
-            ("vente_id", pa.int64()),
-            ("client_id", pa.int64()),
-            ("produit_id", pa.int64()),
-            ("horodatage", UTC),
-            ("quantite", pa.int64()),
-            ("montant", MONEY),
-            ("prix_unitaire", MONEY),  # montant / quantite, half up
-            ("client_nom", pa.string()),
-            ("produit_nom", pa.string()),
-            ("categorie", pa.string()),
-            ("pays", pa.string()),
-            ("segment", pa.string()),
-            ("en_retard", pa.bool_()),  # kafka_ts - horodatage > watermark
-            ("_extra", pa.string()),
-            ("topic_id", pa.string()),
-            ("partition", pa.int32()),
-            ("offset", pa.int64()),
-            ("kafka_ts", UTC),
-            ("date_ingestion", UTC),  # Bronze's
-            ("date_traitement", UTC),  # when Silver took it
-            ("lot", pa.int64()),  # the Silver batch that wrote the row
-            ("jour", pa.date32()),
-        ]
-    ),
-)
+    stream: Stream
+    bronze: Table
+    clean: Table
+    rejets: Table
+    rollups: tuple[Table, ...]
 
-REJETS = Table(
-    name="ventes_rejets",
-    key=POSITION,
-    stats=("topic_id", "partition", "offset", "lot", "kafka_ts"),
-    schema=pa.schema(
-        [
-            ("motifs", pa.list_(pa.string())),  # every reason, sorted; never empty
-            ("vente_id", pa.int64()),  # NULL where it could not be read
-            ("value", pa.binary()),
-            ("topic_id", pa.string()),
-            ("partition", pa.int32()),
-            ("offset", pa.int64()),
-            ("kafka_ts", UTC),
-            ("date_ingestion", UTC),
-            ("date_traitement", UTC),
-            ("lot", pa.int64()),
-        ]
-    ),
-)
+    @cached_property
+    def silver(self) -> tuple[Table, ...]:
+        return (self.clean, self.rejets, *self.rollups)
 
-AGGREGES = Table(
-    name="ventes_aggreges",
-    key=("client_id", "client_nom", "pays", "segment", "jour"),
-    stats=("client_id", "jour"),
-    schema=pa.schema(
-        [
-            ("client_id", pa.int64()),
-            ("client_nom", pa.string()),
-            ("pays", pa.string()),
-            ("segment", pa.string()),
-            ("jour", pa.date32()),
-            ("total_quantite", pa.int64()),
-            ("total_depense", TOTAL),
-            ("nb_achats", pa.int64()),
-            ("panier_moyen", AVERAGE),
-            ("achat_min", MONEY),
-            ("achat_max", MONEY),
-            ("nb_produits_distincts", pa.int64()),
-            ("est_client_fidele", pa.bool_()),
-            ("segment_depense", pa.string()),
-            ("produits", pa.list_(pa.int64())),  # sorted distinct ids: keeps the count above exact
-        ]
-    ),
-)
+    @cached_property
+    def all(self) -> tuple[Table, ...]:
+        return (self.bronze, *self.silver)
 
-PAR_PAYS = Table(
-    name="ventes_par_pays",
-    key=("pays",),
-    schema=pa.schema(
-        [
-            ("pays", pa.string()),
-            ("total_transactions", pa.int64()),
-            ("revenue_total", TOTAL),
-            ("transaction_moyenne", AVERAGE),
-            ("items_sold", pa.int64()),
-            ("unique_customers", pa.int64()),
-        ]
-    ),
-)
+    @cached_property
+    def by_name(self) -> dict[str, Table]:
+        return {table.name: table for table in self.all}
 
-PAR_SEGMENT = Table(
-    name="ventes_par_segment",
-    key=("segment",),
-    schema=pa.schema(
-        [
-            ("segment", pa.string()),
-            ("total_transactions", pa.int64()),
-            ("revenue_total", TOTAL),
-            ("transaction_moyenne", AVERAGE),
-            ("items_sold", pa.int64()),
-            ("unique_customers", pa.int64()),
-            ("countries_count", pa.int64()),
-        ]
-    ),
-)
+    @cached_property
+    def verdict(self) -> pa.Schema:
+        """The columns of Bronze that come from the verdict: the fields, motifs, _extra, jour."""
+        names = (*self.stream.event.names, *(["signalements"] if self.flagged else []), "motifs", "_extra", "jour")
+        return pa.schema([self.bronze.schema.field(name) for name in names])
 
-PAR_PRODUIT = Table(
-    name="ventes_par_produit",
-    key=("produit_id", "produit_nom", "categorie"),
-    stats=("produit_id",),
-    schema=pa.schema(
-        [
-            ("produit_id", pa.int64()),
-            ("produit_nom", pa.string()),
-            ("categorie", pa.string()),
-            ("quantite_totale", pa.int64()),
-            ("revenue_total", TOTAL),
-            ("total_transactions", pa.int64()),
-        ]
-    ),
-)
+    @property
+    def flagged(self) -> bool:
+        """Whether the stream has rules that flag: then Bronze and the clean events have `signalements`."""
+        return any(rule.severity == "flag" for rule in self.stream.rules)
 
-PAR_MINUTE = Table(
-    name="ventes_par_minute",
-    key=("minute",),
-    stats=("minute",),
-    schema=pa.schema(
-        [
-            ("minute", UTC),
-            ("total_transactions", pa.int64()),
-            ("revenue_total", TOTAL),
-            ("items_sold", pa.int64()),
-        ]
-    ),
-)
 
-ROLLUPS = (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, PAR_MINUTE)
-SILVER = (CLEAN, REJETS, *ROLLUPS)
-ALL = (BRONZE, *SILVER)
+def of(settings: Settings) -> Tables:
+    """The tables of the stream that the settings name. Raises DeclarationError."""
+    return of_stream(settings.stream)
+
+
+@lru_cache(maxsize=8)
+def of_stream(stream: Stream) -> Tables:
+    event = stream.event
+    flags = [("signalements", TEXTS)] if any(rule.severity == "flag" for rule in stream.rules) else []
+    bronze = Table(
+        name="bronze",
+        key=POSITION,
+        partition_by=("jour",),
+        stats=(event.id, *POSITION, "kafka_ts", event.at),
+        schema=pa.schema(
+            [
+                # the fields as sent, converted where possible: NULL where the text does not fit the type
+                *((field.name, field.bronze_type) for field in event.read),
+                # the verdict, computed once, when the message is read
+                ("motifs", TEXTS),  # [] = valid; never NULL
+                *flags,  # codes of the rules that flag
+                ("_extra", pa.string()),  # unknown fields as a JSON object, NULL if none
+                # the position of the message in Kafka
+                *_POSITION_FIELDS,
+                ("kafka_ts", UTC),
+                ("date_ingestion", UTC),
+                # the raw message
+                ("key", pa.binary()),
+                ("value", pa.binary()),
+                ("headers", HEADERS),
+                ("jour", pa.date32()),
+            ]
+        ),
+    )
+    at = event.field(event.at).clean_name
+    clean = Table(
+        name=f"{stream.name}_clean",
+        key=(event.id,),
+        partition_by=("jour",),
+        stats=(event.field(event.id).clean_name, *POSITION, "lot", at, "kafka_ts"),
+        schema=pa.schema(
+            [
+                *(
+                    (field.clean_name, field.clean_type)
+                    if isinstance(field, Field)
+                    else (field.name, event.field(field.amount).clean_type)
+                    for field in event.fields
+                ),
+                ("en_retard", pa.bool_()),  # kafka_ts - time of the event > watermark
+                *flags,
+                ("_extra", pa.string()),
+                *_POSITION_FIELDS,
+                ("kafka_ts", UTC),
+                ("date_ingestion", UTC),  # Bronze's
+                ("date_traitement", UTC),  # when Silver took it
+                ("lot", pa.int64()),  # the Silver batch that wrote the row
+                ("jour", pa.date32()),
+            ]
+        ),
+    )
+    rejets = Table(
+        name=f"{stream.name}_rejets",
+        key=POSITION,
+        stats=(*POSITION, "lot", "kafka_ts"),
+        schema=pa.schema(
+            [
+                ("motifs", TEXTS),  # every reason, sorted; never empty
+                (event.id, event.field(event.id).bronze_type),  # NULL where it could not be read
+                ("value", pa.binary()),
+                *_POSITION_FIELDS,
+                ("kafka_ts", UTC),
+                ("date_ingestion", UTC),
+                ("date_traitement", UTC),
+                ("lot", pa.int64()),
+            ]
+        ),
+    )
+    return Tables(stream, bronze, clean, rejets, tuple(_rollup(stream, table) for table in stream.tables))
+
+
+def _rollup(stream: Stream, declared: Aggregate) -> Table:
+    event = stream.event
+    grain = declared.grain
+    columns = [
+        (name, grain.type if grain is not None and name == grain.column else event.field(name).clean_type)
+        for name in declared.key
+    ]
+    columns += [(measure.name, measure.type_in(event)) for measure in declared.measures]
+    ordered = clustered_by(declared)
+    return Table(
+        name=declared.table,
+        key=declared.key,
+        stats=tuple(name for name, _ in columns if name in ordered),
+        schema=pa.schema(columns),
+    )
+
+
+def clustered_by(declared: Aggregate) -> tuple[str, ...]:
+    """The columns that a roll-up's rows are sorted by: its grain, then its first field. The first prunes files."""
+    grain = declared.grain
+    fields = [name for name in declared.key if grain is None or name != grain.column]
+    return (*((grain.column,) if grain is not None else ()), *fields[:1])
+
+
+# The shipped stream's tables, until every part takes them from the settings.
+_SHIPPED = of_stream(load(PROJECT / "streams" / "ventes.py"))
+BRONZE, CLEAN, REJETS, ROLLUPS = _SHIPPED.bronze, _SHIPPED.clean, _SHIPPED.rejets, _SHIPPED.rollups
+AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, PAR_MINUTE = ROLLUPS
+SILVER, ALL = _SHIPPED.silver, _SHIPPED.all
+EVENT_FIELDS = _SHIPPED.stream.event.names
+SILVER_APP = _SHIPPED.stream.silver_app

@@ -21,7 +21,7 @@ def svg(settings: Settings, dark: bool) -> str:
         ("producer.py", "sales as JSON", "#e08a2c"),
         (
             f"Kafka :{settings.kafka.port}",
-            f"topic {settings.kafka.topic}, {settings.kafka.partitions} partition(s)",
+            f"topic {settings.topic}, {settings.kafka.partitions} partition(s)",
             "#6b7785",
         ),
         (ingest, "every message, 1:1", "#2f6fde"),

@@ -25,10 +25,11 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaExceptio
 
 from ventes import kafka
 from ventes.config import Settings
-from ventes.contract.tables import HEADERS, UTC
+from ventes.contract.tables import HEADERS
 from ventes.engines.source import Interrupted
 from ventes.errors import BrokerUnavailable
 from ventes.judging.messages import RAW
+from ventes.stream.kinds import UTC
 
 CHUNK = 5_000
 """Messages requested from librdkafka at a time under load; larger values made no difference."""
@@ -78,7 +79,7 @@ class KafkaReader:
         max_bytes: int = BATCH_BYTES,
     ) -> None:
         self._settings = settings
-        self._topic = settings.kafka.topic
+        self._topic = settings.topic
         self._topic_id = topic_id
         self._max_rows = max_rows
         self._max_bytes = max_bytes

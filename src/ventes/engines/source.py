@@ -80,10 +80,10 @@ def read_topic(settings: Settings, admin: kafka.Admin | None = None, *, committe
     ranges = admin.end_offsets(committed=committed)
     if kafka_id is None or not ranges or admin.topic_id() != kafka_id:
         raise BrokerUnavailable(
-            f"the broker at {settings.kafka.bootstrap} has no topic {settings.kafka.topic!r} now",
+            f"the broker at {settings.kafka.bootstrap} has no topic {settings.topic!r} now",
             "the producer creates it; `ventes status` shows whether it runs",
         )
-    return Topic(settings.kafka.topic, kafka_id, ranges)
+    return Topic(settings.topic, kafka_id, ranges)
 
 
 def confirmed(

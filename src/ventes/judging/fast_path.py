@@ -6,7 +6,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from ventes.contract.dialect import fragment, sql
-from ventes.judging.zones import local_steps, offset_case, utc_steps
+from ventes.stream.zones import local_steps, offset_case, utc_steps
 
 YEARS_BACK = 10
 """Sales older than this go to `judge` if the zone has daylight saving time."""

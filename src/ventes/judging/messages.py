@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from ventes.contract.tables import HEADERS, UTC
+from ventes.contract.tables import HEADERS
+from ventes.stream.kinds import UTC
 
 RAW = pa.schema(
     [

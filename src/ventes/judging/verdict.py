@@ -15,8 +15,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ventes.contract.tables import EVENT_FIELDS
-from ventes.judging import event_time
-from ventes.judging.strict_json import Number, Refused, Repeated, has_repeated_key, is_unicode, parse_object, to_text
+from ventes.stream import event_time
+from ventes.stream.strict_json import Number, Refused, Repeated, has_repeated_key, is_unicode, parse_object, to_text
 
 MAX_VENTE_ID = 2**53 - 1
 """The largest integer that JavaScript, and every program that reads JSON numbers as doubles, keeps exact."""

@@ -100,7 +100,7 @@ class Admin:
 
     @property
     def _topic(self) -> str:
-        return self._settings.kafka.topic
+        return self._settings.topic
 
     # -- questions ----------------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ class _Refused(VentesError):
 
     def __init__(self, settings: Settings, cause: KafkaError) -> None:
         super().__init__(
-            f"Kafka at {settings.kafka.bootstrap} refused a request on topic {settings.kafka.topic!r}: {cause.str()}",
+            f"Kafka at {settings.kafka.bootstrap} refused a request on topic {settings.topic!r}: {cause.str()}",
             "check the topic's name, the broker's log and the rights of [kafka.security]",
         )
         self.code = cause.code()

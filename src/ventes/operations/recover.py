@@ -48,7 +48,7 @@ def compare(settings: Settings, now: datetime) -> Recovery:
         )
     table = positions.bronze(settings)
     accepted = accepted_gaps.read(settings.lake)
-    seen = checkpoint.seen(checkpoint.newest(settings.checkpoints / "bronze", settings.kafka.topic))
+    seen = checkpoint.seen(checkpoint.newest(settings.checkpoints / "bronze", settings.topic))
     with kafka.Admin(settings) as admin:
         topic = source.confirmed(settings, admin, table, accepted, seen)
     return Recovery(

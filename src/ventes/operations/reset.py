@@ -48,7 +48,7 @@ def what_to_remove(settings: Settings) -> Removal:
     if settings.kafka.managed:
         candidates.append(managed.folder(settings) / "data")
     found = tuple(path for path in candidates if path.exists() or path.is_symlink())
-    topic = "" if settings.kafka.managed else settings.kafka.topic
+    topic = "" if settings.kafka.managed else settings.topic
     if topic and kafka.topic_id(settings) is None:
         topic = ""
     return Removal(found, topic)

@@ -108,7 +108,7 @@ def _wait_for_kafka(settings: Settings, stopper: Stopper, reports: Reports) -> i
 class _Run:
     def __init__(self, settings: Settings, options: Options, stopper: Stopper, reports: Reports, lane: int) -> None:
         self._address = settings.kafka.bootstrap
-        self._topic = settings.kafka.topic
+        self._topic = settings.topic
         self._options = options
         self._stopper = stopper
         self._news = reports

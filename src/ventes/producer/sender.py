@@ -90,7 +90,7 @@ class Sender:
         park_seconds: float = PARK_SECONDS,
     ) -> None:
         self._settings = settings
-        self._topic = settings.kafka.topic
+        self._topic = settings.topic
         self._spool = spool
         self._connect = connect
         self._unreachable = unreachable

@@ -26,7 +26,7 @@ from ventes.producer.sale import Message
 def folder(settings: Settings) -> Path:
     """The spool of this broker and topic: sales for one are never sent to another."""
     address = f"{settings.kafka.host}_{settings.kafka.port}".replace(":", "-").replace("/", "-")
-    return settings.state / "spool" / address / settings.kafka.topic
+    return settings.state / "spool" / address / settings.topic
 
 
 class Spool:

@@ -144,7 +144,7 @@ def _take_away(settings: Settings, table: Table, files: Sequence[Path]) -> Path:
 def _checkpoint(settings: Settings, repair: bool) -> Finding:
     name = "checkpoint of bronze"
     folder = settings.checkpoints / "bronze"
-    found = checkpoint.newest(folder, settings.kafka.topic)
+    found = checkpoint.newest(folder, settings.topic)
     if found is None:
         return ok(name, "none: Spark begins from the table's position")
     if not found.damage:
@@ -160,7 +160,7 @@ def _checkpoint(settings: Settings, repair: bool) -> Finding:
             removed = _cut_tail(found.path)
     except AlreadyRunning as error:
         return warn(name, f"{seen}; not repaired, because {error.message}", "ventes stop, then ventes doctor --repair")
-    again = checkpoint.read(found.path, settings.kafka.topic)
+    again = checkpoint.read(found.path, settings.topic)
     if again.damage:
         shutil.copytree(kept, found.path, dirs_exist_ok=True)
         return warn(name, f"{seen}; more than its tail is damaged, so it was left as it is", harmless)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pyarrow as pa
 import streamlit as st
 
-from ventes.contract.reasons import sentence
 from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.dashboard import charts, figures, file_cache, text
 from ventes.dashboard.figures import Reconciliation, Row, rows_of
 from ventes.dashboard.view import View
+from ventes.stream.reasons import sentence
 
 LABEL = "Rejected Messages"
 SHOWN = 100

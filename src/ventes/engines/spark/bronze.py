@@ -86,7 +86,7 @@ class Comparison:
 
 def compare(settings: Settings, bronze: Log, admin: kafka.Admin) -> Comparison:
     """Topic, checkpoint and table, compared. Raises BrokerUnavailable, or SourceChanged if a user must decide."""
-    newest = checkpoint.newest(settings.checkpoints / "bronze", settings.kafka.topic)
+    newest = checkpoint.newest(settings.checkpoints / "bronze", settings.topic)
     gaps = accepted_gaps.read(settings.lake)
     table, seen = of_bronze(bronze), checkpoint.seen(newest)
     topic = source.confirmed(settings, admin, table, gaps, seen)

@@ -19,10 +19,10 @@ def options(settings: Settings, offsets: Mapping[int, int]) -> dict[str, str]:
 
     The result holds the secrets of [kafka.security]: never log it.
     """
-    starting = {settings.kafka.topic: {str(partition): offset for partition, offset in offsets.items()}}
+    starting = {settings.topic: {str(partition): offset for partition, offset in offsets.items()}}
     return {
         "kafka.bootstrap.servers": settings.kafka.bootstrap,
-        "subscribe": settings.kafka.topic,
+        "subscribe": settings.topic,
         "startingOffsets": json.dumps(starting),
         "failOnDataLoss": "true",
         "includeHeaders": "true",

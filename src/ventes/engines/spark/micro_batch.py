@@ -86,7 +86,7 @@ class MicroBatches:
         self._bronze.require_in_place()
         if self._bronze.edited:
             raise Interrupted(f"another program changed {self._bronze.path}")
-        planned = checkpoint.batch_offsets(self._epoch, self._settings.kafka.topic, batch)
+        planned = checkpoint.batch_offsets(self._epoch, self._settings.topic, batch)
         if planned == self.following:
             return  # Spark begins an epoch with a batch, even an empty one
         self._reporter.begin_work()

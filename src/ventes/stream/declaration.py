@@ -1,0 +1,199 @@
+"""A stream: the events of one topic, the tables made of them, and the page. Declared once; all else is derived."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from ventes.stream.declared import Declared
+from ventes.stream.kinds import Field, Instant, Integer, Money, Quotient, Text
+from ventes.stream.measures import Grain, Mean, Measure, OfField, Sum
+
+
+@dataclass(frozen=True)
+class Event(Declared):
+    """One message of the topic.
+
+    `id`: the field whose value is never used twice (Integer or Text). `at`: the field with the time of the event.
+    `fields`: in the order of the columns; a Quotient among them is a column of the clean events only.
+    """
+
+    id: str
+    at: str
+    fields: tuple[Field | Quotient, ...]
+
+    def check(self) -> None:
+        named = {field.name: field for field in self.read}
+        for what, name, kinds in (("id", self.id, (Integer, Text)), ("at", self.at, (Instant,))):
+            if name not in named:
+                raise self.refuse(f"{what} = {name!r} is not one of the fields: {', '.join(named)}")
+            if not isinstance(named[name], kinds):
+                allowed = " or ".join(kind.__name__ for kind in kinds)
+                raise self.refuse(f"{what} = {name!r} is {_kind(named[name])}; it must be {allowed}")
+            if named[name].optional:
+                raise self.refuse(f"{what} = {name!r} is optional: an event without it could not be placed")
+        _require_once("field", self.fields, self)
+        clean = Counter(field.clean_name.lower() for field in self.read)
+        for name, times in clean.items():
+            if times > 1:
+                raise self.refuse(f"two fields have the column {name!r}")
+        paths = [field.keys for field in self.read]
+        for one in paths:
+            for other in paths:
+                if one is not other and other[: len(one)] == one:
+                    raise self.refuse(f"two fields read the same value: {'.'.join(one)} and {'.'.join(other)}")
+        for quotient in self.quotients:
+            amount, count = named.get(quotient.amount), named.get(quotient.count)
+            if not isinstance(amount, Money):
+                raise quotient.refuse(f"{quotient.name}: amount = {quotient.amount!r} is no Money field")
+            if not isinstance(count, Integer) or count.least < 1:
+                raise quotient.refuse(f"{quotient.name}: count = {quotient.count!r} is no Integer field with least ≥ 1")
+            if amount.optional or count.optional:
+                raise quotient.refuse(f"{quotient.name}: its fields must not be optional")
+
+    @cached_property
+    def read(self) -> tuple[Field, ...]:
+        """The fields that are read from a message."""
+        return tuple(field for field in self.fields if isinstance(field, Field))
+
+    @cached_property
+    def quotients(self) -> tuple[Quotient, ...]:
+        return tuple(field for field in self.fields if isinstance(field, Quotient))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the fields that are read, in order."""
+        return tuple(field.name for field in self.read)
+
+    def field(self, name: str) -> Field:
+        """The field of that name. Raises KeyError."""
+        return {field.name: field for field in self.read}[name]
+
+
+@dataclass(frozen=True)
+class Rule(Declared):
+    """A condition that a valid event must meet, beyond the kinds of its fields.
+
+    `condition`: an SQL expression over the fields by their names; false breaks the rule, NULL does not. `code`: the
+    reason in `motifs`. `severity`: "reject" puts the message into the rejects; "flag" keeps it clean and lists the code
+    in `signalements`. `en`, `fr`: a sentence for people.
+    """
+
+    code: str
+    condition: str
+    en: str
+    fr: str = ""
+    severity: str = "reject"
+
+    def check(self) -> None:
+        self.require_name(self.code, "rule")
+        if self.severity not in ("reject", "flag"):
+            raise self.refuse(f'rule {self.code}: severity {self.severity!r} is not "reject" or "flag"')
+
+
+@dataclass(frozen=True)
+class Aggregate(Declared):
+    """A table with one row for each combination of `by`, kept up to date with each lot.
+
+    `by`: fields by their name, and at most one grain of time. `where`: an SQL condition over the columns of the clean
+    events; only such events count.
+    """
+
+    table: str
+    by: tuple[str | Grain, ...]
+    measures: tuple[Measure, ...]
+    where: str | None = None
+
+    def check(self) -> None:
+        self.require_name(self.table, "table")
+        if not self.by:
+            raise self.refuse(f"{self.table}: by must name at least one field or grain")
+        if sum(isinstance(part, Grain) for part in self.by) > 1:
+            raise self.refuse(f"{self.table}: by has two grains of time; the finer one is enough")
+        if not self.measures:
+            raise self.refuse(f"{self.table}: no measure")
+        names = Counter(name.lower() for name in (*self.key, *(measure.name for measure in self.measures)))
+        for name, times in names.items():
+            if times > 1:
+                raise self.refuse(f"{self.table}: two columns are called {name!r}")
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """The columns of `by`."""
+        return tuple(part.column if isinstance(part, Grain) else part for part in self.by)
+
+    @cached_property
+    def grain(self) -> Grain | None:
+        return next((part for part in self.by if isinstance(part, Grain)), None)
+
+
+@dataclass(frozen=True)
+class Stream(Declared):
+    """Everything the pipeline knows about the events of one topic.
+
+    `name`: of the tables <name>_clean and <name>_rejets, and of the jobs' transactions.
+    """
+
+    name: str
+    topic: str
+    event: Event
+    tables: tuple[Aggregate, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    def check(self) -> None:
+        self.require_name(self.name, "stream")
+        if self.name != self.name.lower():
+            raise self.refuse(f"stream {self.name!r}: use lower case; folders and tables are called like it")
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", self.topic):
+            raise self.refuse(f"topic {self.topic!r} is no name of a Kafka topic")
+        tables = Counter(["bronze", f"{self.name}_clean", f"{self.name}_rejets"])
+        tables.update(table.table.lower() for table in self.tables)
+        for table in self.tables:
+            if tables[table.table.lower()] > 1:
+                raise table.refuse(f"two tables are called {table.table!r}")
+        codes = Counter(rule.code for rule in self.rules)
+        for rule in self.rules:
+            if codes[rule.code] > 1:
+                raise rule.refuse(f"two rules have the code {rule.code!r}")
+        for table in self.tables:
+            self._check_table(table)
+
+    def _check_table(self, table: Aggregate) -> None:
+        fields = {field.name: field for field in self.event.read}
+        for part in table.by:
+            if isinstance(part, Grain):
+                continue
+            if part not in fields:
+                raise table.refuse(
+                    f"{table.table}: by names {part!r}, which is not one of the fields: {', '.join(fields)}"
+                )
+        for measure in table.measures:
+            if not isinstance(measure, OfField):
+                continue
+            if measure.field not in fields:
+                raise measure.refuse(
+                    f"{table.table}.{measure.name}: {measure.field!r} is not one of the fields: {', '.join(fields)}"
+                )
+            if isinstance(measure, Sum | Mean) and not fields[measure.field].is_number:
+                raise measure.refuse(
+                    f"{table.table}.{measure.name}: {measure.field} is {_kind(fields[measure.field])}, not a number"
+                )
+
+    @cached_property
+    def silver_app(self) -> str:
+        """The application id of every commit to a Silver table; its version is the lot."""
+        return f"{self.name}-silver"
+
+
+def _kind(field: Field) -> str:
+    return type(field).__name__
+
+
+def _require_once(what: str, parts: Iterable[Field | Quotient], owner: Declared) -> None:
+    times = Counter(part.name.lower() for part in parts)
+    for part in parts:
+        if times[part.name.lower()] > 1:
+            raise owner.refuse(f"two {what}s are called {part.name!r}")

@@ -1,0 +1,400 @@
+"""The kinds of fields. A kind owns the columns of a field, and the reader that judges its JSON value.
+
+A reader gets a JSON value as `strict_json` gives it (None, bool, str, Number, list, dict), never a missing one: None
+and blank text are absent for every kind. It returns the value that Bronze shows, None if the column cannot hold it,
+and the kinds of reasons why the value is not valid (docs/data-contract.md); no reason means valid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from decimal import ROUND_UP, Context, Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from ventes.stream import event_time
+from ventes.stream.declared import RESERVED, Declared
+from ventes.stream.strict_json import Number, is_unicode, to_text
+
+UTC = pa.timestamp("us", tz="UTC")
+WHOLE = pa.int64()
+
+Read = tuple[Any, tuple[str, ...]]
+"""The value for Bronze, and the kinds of reasons for it."""
+Reader = Callable[[Any], Read]
+
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_INT64 = range(-(2**63), 2**63)
+_NEAREST = Context(prec=60)
+_AWAY = Context(prec=60, rounding=ROUND_UP)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Options(Declared):
+    path: str | None = None
+    """Where the value is in the JSON object: "customer.id" is the member `id` of the object `customer`.
+    Default: the member that is called like the field."""
+    optional: bool = False
+    """Absent, null or blank is valid: the column is NULL."""
+    dimension: bool = False
+    """The page can filter and group by it."""
+    column: str | None = None
+    """The name in the table of clean events. Default: the field's name."""
+
+
+@dataclass(frozen=True)
+class _Named(Declared):
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Field(_Options, _Named):
+    """One field of an event; use one of its kinds. `name` is its column in Bronze."""
+
+    def check(self) -> None:
+        self.require_name(self.name, "field")
+        if self.column is not None:
+            self.require_name(self.column, f"column of {self.name}")
+        for name in (self.name, self.clean_name):
+            if name.lower() in RESERVED:
+                raise self.refuse(
+                    f"field {self.name}: every stream has a column {name!r} of its own; choose another name"
+                )
+        if not all(self.keys):
+            raise self.refuse(f"field {self.name}: path {self.path!r} has an empty part")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The path of the value in the JSON object."""
+        return tuple((self.path or self.name).split("."))
+
+    @property
+    def clean_name(self) -> str:
+        return self.column or self.name
+
+    @property
+    def bronze_type(self) -> pa.DataType:
+        """Of the column in Bronze: wide enough to show invalid values too."""
+        raise NotImplementedError
+
+    @property
+    def clean_type(self) -> pa.DataType:
+        """Of the column in the table of clean events."""
+        return self.bronze_type
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it can be summed."""
+        return isinstance(self, Integer | Decimals)
+
+    def shown_blank(self, _item: Any) -> Any:
+        """What Bronze shows for None or a blank text."""
+        return None
+
+    def reader(self, _source_zone: ZoneInfo) -> Reader:
+        """The judge of this field; `_source_zone` is the zone of times without an offset."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Integer(Field):
+    """A whole number, as a JSON number or its text, from `least` to `most`. Column: BIGINT."""
+
+    least: int = -(2**63)
+    most: int = 2**63 - 1
+
+    def check(self) -> None:
+        super().check()
+        if self.least not in _INT64 or self.most not in _INT64 or self.least > self.most:
+            raise self.refuse(f"field {self.name}: least and most must be in order and fit 64 bits")
+
+    @property
+    def bronze_type(self) -> pa.DataType:
+        return WHOLE
+
+    def reader(self, _source_zone: ZoneInfo) -> Reader:
+        least, most = self.least, self.most
+
+        def read(item: Any) -> Read:
+            if not isinstance(item, str) or not _INTEGER.fullmatch(item):
+                return None, ("type",)
+            if len(item) > 20:  # beyond int64 whatever the digits; int() refuses thousands of them
+                return None, ("range",)
+            number = int(item)
+            return number if number in _INT64 else None, () if least <= number <= most else ("range",)
+
+        return read
+
+
+@dataclass(frozen=True)
+class Decimals(Field):
+    """A decimal number with at most `scale` decimals, exact, as a JSON number or its text. Column: DECIMAL.
+
+    A difference of at most 10^-(scale + 4) is float error and is removed; more decimals are `too_precise`.
+    """
+
+    scale: int = 2
+    least: Decimal = Decimal(-9_999_999_999)
+    most: Decimal = Decimal(9_999_999_999)
+
+    def check(self) -> None:
+        super().check()
+        if not 0 <= self.scale <= 9:
+            raise self.refuse(f"field {self.name}: scale must be 0 to 9")
+        if not isinstance(self.least, Decimal) or not isinstance(self.most, Decimal) or self.least > self.most:
+            raise self.refuse(f'field {self.name}: least and most must be Decimal("…") and in order')
+        if max(abs(self.least), abs(self.most)) >= Decimal(10) ** 16:
+            raise self.refuse(f"field {self.name}: at most 16 digits before the point")
+
+    @property
+    def bronze_type(self) -> pa.DataType:
+        return pa.decimal128(16 + self.scale, self.scale)
+
+    @property
+    def clean_type(self) -> pa.DataType:
+        digits = len(str(int(max(abs(self.least), abs(self.most)))))
+        return pa.decimal128(digits + self.scale, self.scale)
+
+    def reader(self, _source_zone: ZoneInfo) -> Reader:
+        def read(item: Any) -> Read:
+            if not isinstance(item, str) or not _NUMBER.fullmatch(item):
+                return None, ("type",)
+            try:
+                exact = Decimal(item)
+            except InvalidOperation:  # an exponent beyond anything
+                return None, ("range",)
+            rounded = self._rounded(exact)
+            nearest = exact if rounded is None else rounded  # float error is not a reason
+            precise = rounded is not None or exact.copy_abs() >= _BEYOND_COLUMN
+            return rounded, self._problems(nearest, precise)
+
+        return read
+
+    def _problems(self, number: Decimal, precise: bool) -> tuple[str, ...]:
+        broken = {"range": not self.least <= number <= self.most, "too_precise": not precise}
+        return tuple(kind for kind, applies in broken.items() if applies)
+
+    def _rounded(self, exact: Decimal) -> Decimal | None:
+        """The number with `scale` decimals; None if it has more, or does not fit the column."""
+        if exact.copy_abs() >= _BEYOND_COLUMN:
+            return None
+        rounded = _NEAREST.quantize(exact, Decimal(1).scaleb(-self.scale))
+        # rounded away from zero: a difference that is too large in its last digit stays too large
+        if _AWAY.subtract(exact, rounded).copy_abs() > Decimal(1).scaleb(-self.scale - 4):
+            return None
+        return rounded.copy_abs() if rounded.is_zero() else rounded
+
+
+_BEYOND_COLUMN = Decimal(10) ** 16
+
+
+@dataclass(frozen=True)
+class Money(Decimals):
+    """An amount in whole cents, more than zero, at most `most`; as a JSON number or its text. Column: DECIMAL(…, 2).
+
+    `currency`: its sign or code on the page; default: page.currency of ventes.toml.
+    """
+
+    least: Decimal = Decimal("0.01")
+    most: Decimal = Decimal("9999999999.99")
+    currency: str | None = None
+
+    def check(self) -> None:
+        super().check()
+        if self.scale != 2:
+            raise self.refuse(f"field {self.name}: money has 2 decimals; use Decimals for another scale")
+
+    def _problems(self, number: Decimal, precise: bool) -> tuple[str, ...]:
+        broken = {
+            "negative": number < 0,
+            "zero": number.is_zero(),
+            "range": number.copy_abs() > self.most,
+            "not_cents": not precise,
+        }
+        return tuple(kind for kind, applies in broken.items() if applies)
+
+
+@dataclass(frozen=True)
+class Text(Field):
+    """A JSON string of 1 to `most` characters (code points), not only white space. Column: STRING.
+
+    `values`: the only texts allowed. `pattern`: a regular expression that the whole text must match, in the subset that
+    Python and RE2 share.
+    """
+
+    most: int = 200
+    values: tuple[str, ...] = ()
+    pattern: str | None = None
+
+    def check(self) -> None:
+        super().check()
+        if not 1 <= self.most <= 10_000:
+            raise self.refuse(f"field {self.name}: most must be 1 to 10,000 characters")
+        try:
+            re.compile(self.pattern or "")
+        except re.error as error:
+            raise self.refuse(
+                f"field {self.name}: pattern {self.pattern!r} is no regular expression: {error}"
+            ) from None
+
+    @property
+    def bronze_type(self) -> pa.DataType:
+        return pa.string()
+
+    def shown_blank(self, item: Any) -> Any:
+        return item
+
+    def reader(self, _source_zone: ZoneInfo) -> Reader:
+        most, values, pattern = self.most, frozenset(self.values), re.compile(self.pattern) if self.pattern else None
+
+        def read(item: Any) -> Read:
+            if isinstance(item, Number) or not isinstance(item, str):
+                return to_text(item), ("type",)
+            if "\0" in item or not is_unicode(item):
+                return None, ("type",)
+            if len(item) > most:
+                return item, ("too_long",)
+            if values and item not in values:
+                return item, ("not_allowed",)
+            if pattern is not None and not pattern.fullmatch(item):
+                return item, ("pattern",)
+            return item, ()
+
+        return read
+
+
+@dataclass(frozen=True)
+class Boolean(Field):
+    """JSON's true or false, or their text "true" and "false". Column: BOOLEAN."""
+
+    @property
+    def bronze_type(self) -> pa.DataType:
+        return pa.bool_()
+
+    def reader(self, _source_zone: ZoneInfo) -> Reader:
+        def read(item: Any) -> Read:
+            if isinstance(item, bool):
+                return item, ()
+            if isinstance(item, str) and item in ("true", "false") and not isinstance(item, Number):
+                return item == "true", ()
+            return None, ("type",)
+
+        return read
+
+
+@dataclass(frozen=True)
+class Instant(Field):
+    """A point in time. Column: TIMESTAMP, in UTC, cut to microseconds.
+
+    `form`: "iso" (a string; event_time has the exact forms), or "s", "ms", "us", "ns": a whole number of such units
+    since 1970-01-01T00:00:00Z, as a JSON number or its text.
+    """
+
+    form: str = "iso"
+
+    def check(self) -> None:
+        super().check()
+        if self.form not in ("iso", *UNITS):
+            raise self.refuse(f'field {self.name}: form {self.form!r} is not one of "iso", "s", "ms", "us", "ns"')
+
+    @property
+    def bronze_type(self) -> pa.DataType:
+        return UTC
+
+    def reader(self, source_zone: ZoneInfo) -> Reader:
+        return self._epoch if self.form in UNITS else lambda item: self._iso(item, source_zone)
+
+    def _iso(self, item: Any, source_zone: ZoneInfo) -> Read:
+        if isinstance(item, Number) or not isinstance(item, str):
+            return None, ("type",)
+        try:
+            return event_time.read(item, source_zone), ()
+        except OverflowError:
+            return None, ("time_out_of_range",)
+        except ValueError:
+            return None, ("time_unreadable",)
+
+    def _epoch(self, item: Any) -> Read:
+        if not isinstance(item, str) or not _INTEGER.fullmatch(item):
+            return None, ("type",)
+        if len(item) > 20 or int(item) not in _INT64:
+            return None, ("time_out_of_range",)
+        try:
+            return _EPOCH + timedelta(microseconds=UNITS[self.form](int(item))), ()
+        except OverflowError:
+            return None, ("time_out_of_range",)
+
+
+UNITS: dict[str, Callable[[int], int]] = {
+    "s": lambda n: n * 1_000_000,
+    "ms": lambda n: n * 1_000,
+    "us": lambda n: n,
+    "ns": lambda n: n // 1_000,
+}
+"""Unit of a number → microseconds."""
+
+
+@dataclass(frozen=True)
+class Day(Field):
+    """A date without a time, "2026-01-05", from year 1 on. Column: DATE."""
+
+    @property
+    def bronze_type(self) -> pa.DataType:
+        return pa.date32()
+
+    def reader(self, _source_zone: ZoneInfo) -> Reader:
+        def read(item: Any) -> Read:
+            if isinstance(item, Number) or not isinstance(item, str) or not _DAY.fullmatch(item):
+                return None, ("type",)
+            try:
+                return date.fromisoformat(item), ()
+            except ValueError:
+                return None, ("range",)
+
+        return read
+
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@dataclass(frozen=True)
+class Json(Field):
+    """A JSON object or list, kept as its JSON text: keys sorted, numbers as sent. Column: STRING."""
+
+    most: int = 100_000
+    """Characters of the text."""
+
+    @property
+    def bronze_type(self) -> pa.DataType:
+        return pa.string()
+
+    def reader(self, _source_zone: ZoneInfo) -> Reader:
+        def read(item: Any) -> Read:
+            text = to_text(item)
+            if not isinstance(item, dict | list):
+                return text, ("type",)
+            return text, () if len(text) <= self.most else ("too_long",)
+
+        return read
+
+
+@dataclass(frozen=True)
+class Quotient(Declared):
+    """A column of the clean events that is computed: `amount` / `count`, half up to cents. Column: the amount's.
+
+    `amount` is a Money field, `count` an Integer field of at least 1.
+    """
+
+    name: str = ""
+    amount: str = ""
+    count: str = ""
+
+    def check(self) -> None:
+        self.require_name(self.name, "column")
