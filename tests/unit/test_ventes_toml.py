@@ -30,7 +30,7 @@ def keys() -> list[str]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             found += [f"{name}.{field.alias or key}" for key, field in kind.model_fields.items()]
         else:
-            found.append(name)
+            found.append(field.alias or name)
     return found
 
 

@@ -17,7 +17,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TopicPartition
 
 from ventes import kafka
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.contract import tables as contract
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.database import connect
 from ventes.deltalog.snapshot import Snapshot
@@ -88,11 +88,11 @@ def _held_back(settings: Settings, topic: source.Topic, written: Mapping[int, tu
 def of_silver(settings: Settings, now: float) -> Lag:
     """Bronze's rows after Silver's position. Reads the tables only; `now` in Unix seconds."""
     try:
-        table = tables.snapshot(settings, BRONZE)
+        table = tables.snapshot(settings, contract.of(settings).bronze)
     except VentesError as error:
         return Lag(None, None, str(error))
     try:
-        taken = furthest(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
+        taken = furthest(*(positions(path_of(settings, table)) for table in contract.of(settings).outcomes))
     except VentesError as error:
         return Lag(None, None, str(error))
     return _beyond(table, taken, now)

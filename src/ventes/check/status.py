@@ -19,7 +19,7 @@ from ventes.broker import managed
 from ventes.check import lag
 from ventes.check.lag import Lag
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.contract import tables as contract
 from ventes.deltalog.table import Table
 from ventes.errors import VentesError
 from ventes.lake import tables
@@ -54,7 +54,8 @@ def status(settings: Settings) -> Status:
             "bronze": pool.submit(_lag_of_bronze, settings, now, asked["broker"]),
             "silver": pool.submit(lag.of_silver, settings, now),
         }
-        rows = {table.name: pool.submit(_rows, settings, table) for table in (BRONZE, CLEAN, REJETS)}
+        declared = contract.of(settings)
+        rows = {table.name: pool.submit(_rows, settings, table) for table in (declared.bronze, *declared.outcomes)}
         enabled = services.enabled(settings)
         full_disk = disk.full(settings)
         found = tuple(

@@ -129,12 +129,12 @@ def replay(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 def _tables(settings: Settings) -> dict[str, Snapshot]:
     """Every table that is there. Raises LakeDamaged for one that cannot be read."""
-    from ventes.contract.tables import ALL
+    from ventes.contract import tables as contract
     from ventes.deltalog.snapshot import TableMissing
     from ventes.lake import tables
 
     found = {}
-    for table in ALL:
+    for table in contract.of(settings).all:
         try:
             found[table.name] = tables.snapshot(settings, table)
         except TableMissing:
@@ -143,15 +143,16 @@ def _tables(settings: Settings) -> dict[str, Snapshot]:
 
 
 def _rejected(condition: str, values: list[Any], limit: int) -> list[dict[str, Any]]:
-    from ventes.contract.tables import REJETS
+    from ventes.contract import tables as contract
     from ventes.deltalog.database import connect
 
-    tables = _tables(config.load())
-    if REJETS.name not in tables:
+    settings = config.load()
+    rejected = _tables(settings).get(contract.of(settings).rejets.name)
+    if rejected is None:
         return []
     with connect() as con:
         found = con.execute(
-            f"SELECT * FROM ({tables[REJETS.name].select()}) WHERE {condition} "
+            f"SELECT * FROM ({rejected.select()}) WHERE {condition} "
             f'ORDER BY kafka_ts DESC, "offset" DESC LIMIT {limit:d}',
             values,
         ).to_arrow_table()

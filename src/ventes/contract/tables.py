@@ -38,8 +38,13 @@ class Tables:
     rollups: tuple[Table, ...]
 
     @cached_property
+    def outcomes(self) -> tuple[Table, Table]:
+        """The two tables that together hold each message of Bronze once."""
+        return (self.clean, self.rejets)
+
+    @cached_property
     def silver(self) -> tuple[Table, ...]:
-        return (self.clean, self.rejets, *self.rollups)
+        return (*self.outcomes, *self.rollups)
 
     @cached_property
     def all(self) -> tuple[Table, ...]:

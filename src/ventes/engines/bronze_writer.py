@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from ventes import kafka
-from ventes.contract.tables import BRONZE
+from ventes.contract import tables as contract
 from ventes.deltalog import commit, data_files
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
@@ -35,6 +35,7 @@ class BronzeWriter:
         self._job = job
         self._settings = job.settings
         self._bronze = bronze
+        self._table = contract.of(job.settings).bronze
         self._database = database
         self._require_lock = require_lock
 
@@ -58,7 +59,7 @@ class BronzeWriter:
         try:
             self._require_lock()
             self._bronze.require_in_place()
-            written = data_files.write(self._bronze.path, BRONZE, rows)
+            written = data_files.write(self._bronze.path, self._table, rows)
             commit.append_files(self._bronze, written, positions.as_transactions(topic_id, batch.last))
         except OSError as error:
             if not disk.is_full(error):

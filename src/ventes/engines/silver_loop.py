@@ -19,7 +19,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
+from ventes.contract import tables as contract
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.log import FilesGone, Log, TableMissing, TableReplaced
 from ventes.deltalog.maintenance import TableMaintenance
@@ -91,6 +91,7 @@ class SilverLoop:
         """
         self._job = job
         self._settings = job.settings
+        self._contract = contract.of(job.settings)
         self._engine = engine
         self._tables = tables
         self._stopper = job.stopper
@@ -201,14 +202,16 @@ class SilverLoop:
         for line in state.repaired:
             self._log.warning(f"recovered: {line}")
         self._lot, self._position = state.last_used, state.position
-        self._maintenance = self._tables.maintenance((CLEAN, REJETS), kept_small=ROLLUPS)
+        self._maintenance = self._tables.maintenance(
+            (self._contract.clean, self._contract.rejets), kept_small=self._contract.rollups
+        )
         self._log.info(f"{self._engine.name} engine continues after lot {self._lot}")
         return publisher
 
     def _edited(self, publisher: Publisher) -> bool:
         """Whether another program has changed, replaced or deleted a Silver table since the last lot."""
         try:
-            logs = {table.name: self._tables.log(table) for table in (CLEAN, REJETS, *ROLLUPS)}
+            logs = {table.name: self._tables.log(table) for table in self._contract.silver}
         except TableMissing:
             return True
         replaced = any(logs[name] is not log for name, log in publisher.logs.items())
@@ -218,10 +221,10 @@ class SilverLoop:
         """A snapshot of Bronze, or None while there is no such table."""
         before = self._head_version
         try:
-            bronze = self._tables.log(BRONZE)
+            bronze = self._tables.log(self._contract.bronze)
         except TableMissing:
             self._bronze = None
-            path = path_of(self._settings, BRONZE)
+            path = path_of(self._settings, self._contract.bronze)
             self._job.wait_for(f"{path} does not exist yet: the bronze job makes it")
             return None
         if bronze is not self._bronze or bronze.version != before:

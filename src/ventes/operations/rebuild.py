@@ -23,7 +23,7 @@ from pathlib import Path
 
 import ventes
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.contract import tables as contract
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.engines.job import Job, wait_for_predecessor
 from ventes.engines.silver_loop import SilverLoop
@@ -201,7 +201,7 @@ def _judge(staging: Settings, progress: Say, stopper: Stopper) -> bool:
     Later rows of Bronze may be missing: the Silver job processes them afterwards.
     """
     wanted = positions(staging.bronze)
-    reporter = _Progress(staging, tables.snapshot(staging, BRONZE).rows, progress)
+    reporter = _Progress(staging, tables.snapshot(staging, contract.of(staging).bronze).rows, progress)
     while True:
         before = reporter.record.total
         until = _UntilDone(stopper, reporter, max(1, behind(_position(staging), wanted)))
@@ -221,13 +221,13 @@ def _judge(staging: Settings, progress: Say, stopper: Stopper) -> bool:
 
 
 def _position(settings: Settings) -> Position:
-    return furthest(*(positions(path_of(settings, table)) for table in (CLEAN, REJETS)))
+    return furthest(*(positions(path_of(settings, table)) for table in contract.of(settings).outcomes))
 
 
 def _count(settings: Settings) -> tuple[int, int] | None:
     """(clean, rejected) rows of Silver; None if there is none, or it cannot be read."""
     try:
-        clean, rejected = (tables.snapshot(settings, table).rows for table in (CLEAN, REJETS))
+        clean, rejected = (tables.snapshot(settings, table).rows for table in contract.of(settings).outcomes)
     except LakeDamaged:  # also a reason to rebuild
         return None
     return clean, rejected

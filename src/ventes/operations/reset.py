@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from ventes import kafka
 from ventes.broker import managed
 from ventes.config import Settings
-from ventes.contract.tables import ALL, BRONZE
+from ventes.contract import tables as contract
 from ventes.errors import AlreadyRunning, VentesError
 from ventes.lake import accepted_gaps, writer_lock
 from ventes.lake.tables import path_of
@@ -37,11 +37,11 @@ class Removal:
 def what_to_remove(settings: Settings) -> Removal:
     """What there is to remove. Raises AlreadyRunning while any part of the pipeline runs."""
     refuse_while_running(settings)
-    candidates = [path_of(settings, table) for table in ALL]
+    candidates = [path_of(settings, table) for table in contract.of(settings).all]
     candidates += [
         settings.checkpoints,
         accepted_gaps.path_of(settings.lake),
-        writer_lock.lock_path(settings, BRONZE.name).parent,
+        writer_lock.lock_path(settings, contract.of(settings).bronze.name).parent,
     ]
     candidates += [staging_of(settings).lake, settings.silver / MARK]
     candidates.append(spool.folder(settings))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ventes import kafka
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from ventes.contract import tables as contract
 from ventes.deltalog.log import Log, TableMissing
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
@@ -47,14 +47,15 @@ class Visible:
         return all(max(self.position.get(key, -1), gaps.last(*key)) >= offset for key, offset in self._goal.items())
 
     def _look(self) -> None:
-        clean, rejects, bronze = self._log(CLEAN), self._log(REJETS), self._log(BRONZE)
+        declared = contract.of(self._settings)
+        clean, rejects, bronze = map(self._log, (*declared.outcomes, declared.bronze))
         there = [log for log in (clean, rejects) if log is not None]
         versions: list[object] = [(log.path, log.version, log.committed_at) for log in (*there, bronze) if log]
         if versions != self._versions:
             self.position = furthest(*map(of_log, there))
             if bronze is not None:
                 self._pass_over_what_holds_no_message(bronze)
-            self.sales = Snapshot.of_log(clean, CLEAN).rows if clean is not None else 0
+            self.sales = Snapshot.of_log(clean, declared.clean).rows if clean is not None else 0
             self._versions = versions
 
     def _pass_over_what_holds_no_message(self, bronze: Log) -> None:
@@ -85,8 +86,8 @@ def topic_ends(settings: Settings) -> Position | None:
 
 
 def sales(settings: Settings) -> int:
-    """Rows of ventes_clean now."""
+    """Number of clean events now."""
     try:
-        return tables.snapshot(settings, CLEAN).rows
+        return tables.snapshot(settings, contract.of(settings).clean).rows
     except TableMissing:
         return 0

@@ -20,7 +20,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from ventes import kafka
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
+from ventes.contract import tables as contract
 from ventes.deltalog.log import Log
 from ventes.engines import source
 from ventes.engines.bronze_edits import settle
@@ -106,6 +106,7 @@ class Bronze:
         self._reporter = job.reporter
         self._stopper = job.stopper
         self._tables = OpenTables(job.settings)
+        self._table = contract.of(job.settings).bronze
         self._epochs = job.settings.checkpoints / "bronze"
         self._failed_at: Mapping[int, int] | None = None
         """The offsets at which the last failed query would have continued."""
@@ -146,7 +147,7 @@ class Bronze:
         on each attempt. After the commit made here the next query begins after that message.
         """
         try:
-            comparison = compare(self._settings, self._tables.ensure(BRONZE), self._admin)
+            comparison = compare(self._settings, self._tables.ensure(self._table), self._admin)
         except BrokerUnavailable:
             return
         again = comparison.resume.offsets == self._failed_at
@@ -158,11 +159,13 @@ class Bronze:
             end = comparison.newest.end or {number: high for number, (_, high) in comparison.topic.ranges.items()}
             self._log.warning("reading the messages that the query fails at without Spark")
             with contextlib.suppress(BrokerUnavailable, Interrupted):  # the next query reports it
-                read_range(self._job, self._tables.log(BRONZE), comparison.resume, self._admin, end, self._require_lock)
+                read_range(
+                    self._job, self._tables.log(self._table), comparison.resume, self._admin, end, self._require_lock
+                )
 
     def _run_query(self) -> None:
         """Decide where to continue, run the query until it fails or a stop is requested."""
-        bronze = self._tables.ensure(BRONZE)
+        bronze = self._tables.ensure(self._table)
         settle(bronze, self._log)
         comparison = compare(self._settings, bronze, self._admin)
         resume = comparison.resume
@@ -171,7 +174,7 @@ class Bronze:
         if newest is not None and newest.path == self._distrusted:
             newest = replace(newest, damage=(*newest.damage, "Spark fails with it"))
         epoch = self._prepare_epoch(checkpoint.decide(self._epochs, newest, resume))
-        (maintenance,) = self._tables.maintenance([BRONZE])
+        (maintenance,) = self._tables.maintenance([self._table])
         with contextlib.closing(maintenance):
             batches = MicroBatches(self._job, self._admin, self._require_lock, resume, epoch, bronze, maintenance)
             query = self._start(batches, resume, epoch)

@@ -10,7 +10,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 
 from ventes import kafka
-from ventes.contract.tables import BRONZE
+from ventes.contract import tables as contract
 from ventes.deltalog import commit, data_files
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.database import connect
@@ -118,7 +118,7 @@ class MicroBatches:
         if few is None:
             return bronze_files.write(frame, topic_id, self._settings, now)
         rows = judge_batch(self._database, few, self._settings, now)
-        return data_files.write(self._settings.bronze, BRONZE, rows)
+        return data_files.write(self._settings.bronze, contract.of(self._settings).bronze, rows)
 
     def _transaction(self) -> str:
         """The application id of this query's commits: Spark's query id is in the checkpoint once it runs."""
