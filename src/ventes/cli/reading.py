@@ -59,7 +59,7 @@ def query(
 
 
 def export(
-    table: Annotated[str, typer.Argument(help="bronze, ventes_clean, ventes_rejets, ventes_aggreges, …")],
+    table: Annotated[str, typer.Argument(help="bronze, or a table of Silver by its name, such as ventes_clean.")],
     output: Annotated[ExportFormat, typer.Option("--format", "-f", help="csv or parquet.")] = "csv",
     to: Annotated[Path | None, typer.Option("-o", "--output", help="A file; without it, standard output.")] = None,
 ) -> None:

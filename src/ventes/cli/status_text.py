@@ -78,11 +78,8 @@ def lag_words(service: ServiceStatus) -> str:
 
 
 def _tables(status: Status) -> str:
-    def rows(name: str) -> str:
-        count = status.rows.get(name)
-        return "none yet" if count is None else f"{count:,}"
-
-    return f"rows     bronze {rows('bronze')} · clean {rows('ventes_clean')} · rejected {rows('ventes_rejets')}"
+    bronze, clean, rejected = ("none yet" if count is None else f"{count:,}" for count in status.counts)
+    return f"rows     bronze {bronze} · clean {clean} · rejected {rejected}"
 
 
 def clock(moment: float | None, now: float) -> str:

@@ -2,11 +2,11 @@
 
 There is no checkpoint. A lot takes the Bronze rows of a LotRange and is committed in this order:
 
-    ventes_rejets (if any) → ventes_clean (always: its transaction is the lot's commit point) → the five roll-ups
+    <stream>_rejets (if any) → <stream>_clean (always: its transaction is the lot's commit point) → the roll-ups
 
-Each commit has the transaction ("ventes-silver", lot), so an interrupted lot is found and repaired on start
+Each commit has the transaction ("<stream>-silver", lot), so an interrupted lot is found and repaired on start
 (`silver_recovery.recover`): rejects of a lot without its commit point are deleted, roll-ups that lack lots are
-completed from ventes_clean. Silver's position is max(offset) over ventes_clean and ventes_rejets. See
+completed from the clean events. Silver's position is max(offset) over both tables. See
 docs/decisions/0001-silver-without-checkpoint.md.
 """
 
@@ -37,7 +37,7 @@ from ventes.runtime.failpoints import failpoint
 
 @dataclass(frozen=True)
 class LotResult:
-    """The result of a lot: rows written to ventes_clean and ventes_rejets, and the partials of the clean ones.
+    """The result of a lot: rows written to <stream>_clean and <stream>_rejets, and the partials of the clean ones.
 
     `partials`: "clients", "products", "minutes" → the result of lake/sql/partial_<name>.sql.
     """
@@ -58,7 +58,7 @@ class SilverEngine(Protocol):
         """Take <lake>/locks/silver.lock in the process that commits, or raise AlreadyRunning. `close` releases it."""
 
     def take(self, lot_range: LotRange, lot: int) -> LotResult:
-        """Split the rows of `lot_range` and commit them: ventes_rejets if there are any, then ventes_clean, always.
+        """Split the rows of `lot_range` and commit them: rejects if there are any, then clean events, always.
 
         Passes the failpoints silver.before_rejets, silver.after_rejets, silver.after_clean. Repeating a lot that is
         committed changes nothing.
@@ -196,7 +196,7 @@ class SilverLoop:
     # -- state --------------------------------------------------------------------------------
 
     def _recover(self) -> Publisher:
-        """Make the Silver tables consistent with the last lot of ventes_clean, and read the position."""
+        """Make the Silver tables consistent with the last lot of the clean events, and read the position."""
         publisher = Publisher(self._settings, self._tables, self._engine.database)
         state = silver_recovery.recover(self._tables, publisher)
         for line in state.repaired:

@@ -63,7 +63,14 @@ class Status:
     supervisor_since: float | None
     services: tuple[ServiceStatus, ...]
     rows: Mapping[str, int | None]
-    """Rows of bronze, ventes_clean and ventes_rejets; None where the table is not there or cannot be read."""
+    """Rows of bronze, <stream>_clean and <stream>_rejets, in this order; None for a table that is missing or cannot be
+    read."""
+
+    @property
+    def counts(self) -> tuple[int | None, int | None, int | None]:
+        """Messages in Bronze, clean events, rejected messages; None as in `rows`."""
+        bronze, clean, rejected = self.rows.values()
+        return bronze, clean, rejected
 
     @property
     def ok(self) -> bool:

@@ -32,7 +32,7 @@ class Visible:
         self.position: Position = {}
         """Up to which message Silver was when last looked at."""
         self.sales = 0
-        """Rows of ventes_clean when last looked at."""
+        """Number of clean events when last looked at."""
 
     def reached(self) -> bool:
         """Look. Raises LakeDamaged."""
