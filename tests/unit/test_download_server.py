@@ -103,7 +103,9 @@ def played(play: Callable[[], Awaitable[None]]) -> None:
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    """The children of the server; brokers that other tests share are children of this process too."""
+    found = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in found if any(argument.startswith(BEGIN) for argument in child.cmdline())]
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

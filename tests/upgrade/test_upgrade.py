@@ -83,7 +83,11 @@ def test_rebuilt_from_its_raw_bytes_it_is_the_same(release: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("engines", [("embedded", "spark"), ("spark", "embedded")], ids="-then-".join)
+@pytest.mark.parametrize(
+    "engines",
+    [("embedded", "spark"), pytest.param(("spark", "embedded"), marks=pytest.mark.long)],
+    ids="-then-".join,
+)
 def test_both_engines_continue_after_a_recreated_topic(release: str, engines: tuple[str, str], tmp_path: Path) -> None:
     """That broker no longer exists, so the topic is another one: after `recover` the lake continues."""
     unpack(release, tmp_path)

@@ -134,15 +134,16 @@ class DownloadServer:
     async def _child(self, download: Download) -> AsyncIterator[Process]:
         """The process that writes the file; killed at the end of the block."""
         task = await anyio.to_thread.run_sync(lambda: download.task().to_json())
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=PIPE,
-            stdout=PIPE,
-            env=variables({}),
-            cwd="/",
-            start_new_session=True,
-            limit=PIECE,
-        )
+        with anyio.CancelScope(shield=True):  # cancelled in its middle, it would leave a child that nobody waits for
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=PIPE,
+                stdout=PIPE,
+                env=variables({}),
+                cwd="/",
+                start_new_session=True,
+                limit=PIECE,
+            )
         try:
             assert process.stdin is not None
             with suppress(ConnectionError):  # it has ended already, without its first line

@@ -92,7 +92,7 @@ class Admin:
         except KafkaException as error:
             client.poll(0)  # runs the callbacks of the connection
             cause = error.args[0]
-            if cause.code() in _ABSENT:
+            if not is_answer(cause.code()):
                 raise unavailable(self._settings, self._connection.why or cause.str()) from None
             raise _Refused(self._settings, cause) from None
         except TimeoutError:
@@ -226,14 +226,8 @@ class Admin:
 
 _APPEND_TIME = "message.timestamp.type"
 
-_ABSENT = frozenset(
+_LATER = frozenset(
     {
-        KafkaError._TIMED_OUT,
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._RESOLVE,
-        KafkaError._AUTHENTICATION,
-        KafkaError._SSL,
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.BROKER_NOT_AVAILABLE,
         KafkaError.LEADER_NOT_AVAILABLE,
@@ -247,7 +241,29 @@ _ABSENT = frozenset(
         KafkaError.FENCED_LEADER_EPOCH,
     }
 )
-"""Codes that mean: not now, ask again later."""
+"""A broker's codes that mean: not now, ask again later."""
+
+_WRONG_REQUEST = frozenset(
+    {
+        KafkaError._INVALID_ARG,
+        KafkaError._NOT_IMPLEMENTED,
+        KafkaError._UNSUPPORTED_FEATURE,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+    }
+)
+"""The client's own codes that would be the same on each attempt."""
+
+
+def is_answer(code: int) -> bool:
+    """Whether an error code is an answer that stays the same; else no broker has answered, and it is asked again.
+
+    Negative codes below -1 are the client's own. Nearly all of them mean that no answer came: the connection ended, the
+    request timed out, or the client's handle of the broker was replaced while the request waited.
+    """
+    if code < -1:
+        return code in _WRONG_REQUEST
+    return code not in _LATER
 
 
 class _Refused(VentesError):

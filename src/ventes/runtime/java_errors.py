@@ -9,6 +9,7 @@ _NOISE = re.compile(
     r"""NOTE:\ |Picked\ up\ |WARNING:\ |.*\bVM\ warning:                                   # options of the JVM
     | \[[^]]*\]\[(?:info|warning|error)\s*\] | .*Unable\ to\ use\ shared\ archive            # class-data archive
     | Error\ occurred\ during\ initialization | Error:\ (?:Could\ not\ create|A\ (?:fatal|JNI))   # headings
+    | .*/spark-class:\ line\ \d+:                                                          # a JVM that was killed
     | .*\s(?:DEBUG|INFO|WARN)\s                                                            # log""",
     re.VERBOSE,
 )

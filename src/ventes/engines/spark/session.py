@@ -28,6 +28,7 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
 from ventes.config import PROJECT, Settings
+from ventes.engines.job import Crashed
 from ventes.errors import ConfigError, InstallError
 from ventes.install import class_archive, java
 from ventes.install import spark as spark_installation
@@ -239,8 +240,12 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
             return SparkSession(SparkContext(conf=conf, gateway=gateway))
         except Exception as error:  # the JVM's error is in its log; py4j's traceback contains less
             said = java_errors.cause(console.read_text(encoding="utf-8", errors="replace"))
+            if not said:  # a wrong setting has a message; a JVM that is killed has none, and a new one may start
+                raise Crashed(
+                    f"Spark's JVM ended while it started, without a message (was it killed?): {error}"
+                ) from None
             raise ConfigError(
-                f"Spark does not start: {said or str(error).strip().splitlines()[0]}",
+                f"Spark does not start: {said}",
                 f"look into {console}; [spark] master, driver_memory and conf in ventes.toml decide how it starts",
             ) from error
         finally:
