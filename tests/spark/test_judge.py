@@ -14,13 +14,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.functions import lit
 
 from harness.corpus import ARRIVAL, load
-from harness.messages import assert_same_rows, damaged, expected, raw_table, valid
+from harness.messages import VERDICT, assert_same_rows, damaged, expected, raw_table, valid
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE
 from ventes.deltalog.log import Log
 from ventes.engines.spark import bronze_files
 from ventes.judging.judge_batch import judge_batch
-from ventes.judging.judge_rows import VERDICT
 from ventes.lake import tables
 
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)

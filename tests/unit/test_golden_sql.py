@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import sqlglot
 
-from ventes.config import Rules
+from ventes.config import Rules, Settings
 from ventes.contract.dialect import BOTH_ENGINES, Dialect, Value, sql
 from ventes.contract.tables import ROLLUPS
 from ventes.judging import fast_path
+from ventes.judging.verdict import Judging
 from ventes.lake.rollups import PARTIALS, rollup_sql
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -33,8 +33,9 @@ def statements() -> Iterator[tuple[str, str]]:
         yield f"partial_{partial}.duckdb.sql", sql(f"lake/sql/partial_{partial}", "duckdb")
     for table in ROLLUPS:
         yield f"{table.name}.duckdb.sql", rollup_sql(table.name, Rules())
-    utc = ZoneInfo("UTC")
-    yield "fast_path.duckdb.sql", fast_path.query(utc, utc, 2026)
+    typed = fast_path.query(Judging.of(Settings()), 2026)
+    assert typed is not None
+    yield "fast_path.duckdb.sql", typed
 
 
 def pretty(statement: str, name: str) -> str:
