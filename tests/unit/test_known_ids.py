@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from ventes.deltalog.actions import DataFile
 from ventes.engines.embedded.known_ids import KnownIds
+from ventes.engines.event_ids import EventIds
 
 
 def write(folder: Path, name: str, ids: list[int], group: int = 4, stats: bool = True) -> DataFile:
@@ -21,12 +21,12 @@ def write(folder: Path, name: str, ids: list[int], group: int = 4, stats: bool =
 
 
 def find(known: KnownIds, ids: list[int], files: list[DataFile]) -> list[str]:
-    return [file.path for file in known.files_with(np.array(sorted(ids), dtype=np.int64), files)]
+    return [file.path for file in known.files_with(EventIds(pa.array(ids, pa.int64())), files)]
 
 
 def test_only_files_that_hold_an_id(tmp_path: Path) -> None:
     files = [write(tmp_path, "a", [1, 3, 5, 7, 9, 11]), write(tmp_path, "b", [2, 4, 40, 60])]
-    known = KnownIds(tmp_path)
+    known = KnownIds(tmp_path, "vente_id")
     assert find(known, [5], files) == ["a"]
     assert find(known, [6, 8], files) == []
     assert find(known, [4, 11], files) == ["a", "b"]
@@ -36,7 +36,7 @@ def test_only_files_that_hold_an_id(tmp_path: Path) -> None:
 
 def test_files_without_statistics_are_read(tmp_path: Path) -> None:
     files = [write(tmp_path, "a", [9, 1, 5], stats=False)]
-    known = KnownIds(tmp_path)
+    known = KnownIds(tmp_path, "vente_id")
     assert find(known, [5], files) == ["a"]
     assert find(known, [6], files) == []
 
@@ -45,7 +45,7 @@ def test_files_without_statistics_are_read(tmp_path: Path) -> None:
 def test_what_is_kept_is_bounded_and_changes_no_answer(tmp_path: Path, most: int) -> None:
     ids = list(range(0, 80, 2))
     files = [write(tmp_path, "a", ids, group=4)]
-    known = KnownIds(tmp_path, most_ids=most)
+    known = KnownIds(tmp_path, "vente_id", most_ids=most)
     for _ in range(2):
         assert [find(known, [number], files) for number in range(80)] == [
             ["a"] if number % 2 == 0 else [] for number in range(80)
@@ -55,7 +55,7 @@ def test_what_is_kept_is_bounded_and_changes_no_answer(tmp_path: Path, most: int
 
 def test_a_row_group_is_read_once(tmp_path: Path) -> None:
     files = [write(tmp_path, "a", [1, 3, 5])]
-    known = KnownIds(tmp_path)
+    known = KnownIds(tmp_path, "vente_id")
     assert find(known, [3], files) == ["a"]
     (tmp_path / "a").unlink()
     assert find(known, [5], files) == ["a"]
