@@ -10,7 +10,6 @@ lot_range         the Bronze rows of the next lot
 lot_sql           the statements that split a lot, for both engines
 event_ids         the ids of a lot: which files may hold one
 split_in_duckdb   a lot → clean and rejected rows
-sql               the statements of a lot
 embedded          the embedded engine
 spark             the Spark engine
 """
