@@ -59,3 +59,44 @@ def test_a_row_group_is_read_once(tmp_path: Path) -> None:
     assert find(known, [3], files) == ["a"]
     (tmp_path / "a").unlink()
     assert find(known, [5], files) == ["a"]
+
+
+def write_texts(folder: Path, name: str, ids: list[str], bounds: tuple[str, str] | None) -> DataFile:
+    pq.write_table(pa.table({"ref": ids}), folder / name, row_group_size=2)
+    stats = {"minValues": {"ref": bounds[0]}, "maxValues": {"ref": bounds[1]}} if bounds else {}
+    return DataFile(name, 1, {}, 0, json.dumps({"numRecords": len(ids), **stats}))
+
+
+def find_texts(known: KnownIds, ids: list[str], files: list[DataFile]) -> list[str]:
+    return [file.path for file in known.files_with(EventIds(pa.array(ids, pa.string())), files)]
+
+
+def test_texts_are_found_by_their_bounds_and_their_hashes(tmp_path: Path) -> None:
+    files = [
+        write_texts(tmp_path, "a", ["A-1", "A-3", "é", "😀"], ("A-1", "😀")),
+        write_texts(tmp_path, "b", ["B-1", "B-2"], ("B-1", "B-2")),
+        write_texts(tmp_path, "c", ["B-1"], None),
+    ]
+    known = KnownIds(tmp_path, "ref")
+    assert find_texts(known, ["A-3"], files) == ["a"]
+    assert find_texts(known, ["B-1", "😀"], files) == ["a", "b", "c"]
+    assert find_texts(known, ["A-2", "B-3", "z"], files) == []
+    assert find_texts(known, [], files) == []
+
+
+def test_bounds_that_were_cut_off_leave_out_no_text(tmp_path: Path) -> None:
+    """Writers keep the first characters only; some make the upper bound larger, some do not."""
+    long = ["commande-" + "x" * 40 + end for end in ("1", "5", "9")]
+    for upper in (long[-1][:32], long[-1][:32] + "\U0010ffff", long[-1][:31] + "y"):
+        files = [write_texts(tmp_path, "a", long, (long[0][:32], upper))]
+        known = KnownIds(tmp_path, "ref")
+        assert [find_texts(known, [one], files) for one in long] == [["a"]] * 3
+        assert find_texts(known, ["commande-z", "a", "commande-" + "x" * 40 + "4"], files) == []
+
+
+def test_ids_are_different_and_compared_with_bounds() -> None:
+    ids = EventIds(pa.array(["b", "a", "b"]))
+    assert (len(ids), ids.column.to_pylist()) == (2, ["b", "a"])
+    assert ids.may_be_within(("b", "b"))
+    assert not ids.may_be_within(("c", "d"))
+    assert ids.may_be_within(None)

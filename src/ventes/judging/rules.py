@@ -98,8 +98,11 @@ def _condition(rule: Rule) -> str:
 def _require(con: duckdb.DuckDBPyConnection, rule: Rule) -> None:
     """Raise DeclarationError unless the condition is one expression of type BOOLEAN over the fields of one event."""
     try:
-        parsed = sqlglot.parse_one(f"SELECT {_condition(rule)}", read="duckdb")
-        if len(list(parsed.find_all(exp.Query))) > 1:
+        # on its own, so that it cannot close the parentheses that it is put into
+        parsed = sqlglot.parse(rule.condition, read="duckdb")
+        if len(parsed) != 1 or parsed[0] is None:
+            raise rule.refuse(f"rule {rule.code}: {rule.condition!r} is not one condition")
+        if parsed[0].find(exp.Query):
             raise rule.refuse(f"rule {rule.code}: {rule.condition!r} has a query of its own; use the event's fields")
         # in WHERE neither an aggregate nor a window can be used: a verdict does not depend on other messages
         con.execute(f"SELECT 1 FROM _typed WHERE TRY({_condition(rule)})")

@@ -92,9 +92,10 @@ class Event(Declared):
 class Rule(Declared):
     """A condition that a valid event must meet, beyond the kinds of its fields.
 
-    `condition`: an SQL expression over the fields by their names; false breaks the rule, NULL does not. `code`: the
-    reason in `motifs`. `severity`: "reject" puts the message into the rejects; "flag" keeps it clean and lists the code
-    in `signalements`. `en`, `fr`: a sentence for people.
+    `condition`: an expression of DuckDB's SQL over the fields by their names, quoted ("at") where a name is a word of
+    SQL. False breaks the rule; NULL and an error do not. `code`: the reason in `motifs`. `severity`: "reject" puts the
+    message into the rejects; "flag" keeps it clean and lists the code in `signalements`. `en`, `fr`: a sentence for
+    people.
     """
 
     code: str
