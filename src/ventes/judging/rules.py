@@ -65,8 +65,7 @@ def _broken(con: duckdb.DuckDBPyConnection, stream: Stream, columns: Columns, ro
         found = con.execute(_query(stream)).to_arrow_table()
     finally:
         con.unregister("_typed")
-    order = np.argsort(found["_row"].to_numpy())  # the connection may have preserve_insertion_order = false
-    return [found[f"_broken{number}"].to_numpy()[order] for number in range(len(stream.rules))]
+    return [found[f"_broken{number}"].to_numpy() for number in range(len(stream.rules))]
 
 
 def _as_seen(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -88,7 +87,7 @@ def _query(stream: Stream) -> str:
     columns = ", ".join(
         f"NOT coalesce(TRY({_condition(rule)}), true) AS _broken{number}" for number, rule in enumerate(stream.rules)
     )
-    return f"SELECT _row, {columns} FROM _typed"
+    return f"SELECT {columns} FROM _typed ORDER BY _row"  # the connection may not preserve the order of insertion
 
 
 def _condition(rule: Rule) -> str:
