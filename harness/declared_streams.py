@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -21,11 +21,12 @@ Tree: TypeAlias = "dict[str, Tree | str]"
 """Key → the JSON text of its value, or an object."""
 
 KEYS = ("a", "B", "a b", "c-d", "é", 'q"t', "it's", "$x", "a*", "k_1", "0")
-OBJECTS = ("o", "Obj", "p q", "o-1", "ö", 'q"o')
+OBJECTS = ("o", "Obj", "p q", "o-1")
 PATTERNS = (
     r"[A-Z]{2}[0-9]{3}", r"\d{2,4}", r"[a-z_.-]+@[a-z]+\.(fr|com)", r"(?:a|b)*c?", r"\w+ \w+", r".{1,5}", r"x\s?y",
-    r"[^a]+", r"(?i)ab", r"a$", r"\bfoo\b", r"(a)\1", r"é+",
 )  # fmt: skip
+ODD_PATTERNS = (r"[^a]+", r"(?i)ab", r"a$", r"\bfoo\b", r"(a)\1", r"é+")
+"""RE2 refuses them, or takes them for other texts."""
 TEXTS = (
     "FR123", "12", "1234", "٣٤", "a.b@x.fr", "abc", "x\ny", "x\u00a0y", "foo", "aa", "AB", "éé", "Zoé D", "a\n", "a",
 )  # fmt: skip
@@ -90,7 +91,8 @@ def _money(name: str, path: str, optional: bool) -> st.SearchStrategy[Field]:
 @st.composite
 def _texts(draw: Draw, name: str, path: str, optional: bool) -> Field:
     values = draw(st.sampled_from(((), (), ("a", "FR123", "é' \""), ("a\0b", "abc"))))
-    pattern = draw(st.none() | st.sampled_from(PATTERNS))
+    odd = draw(st.integers(0, 15)) == 0
+    pattern = draw(st.sampled_from(ODD_PATTERNS) if odd else st.none() | st.sampled_from(PATTERNS))
     most = draw(st.sampled_from((1, 10, 200, 10_000)))
     return Text(name, path=path, optional=optional, most=most, values=values, pattern=pattern)
 
@@ -109,7 +111,8 @@ def _days(name: str, path: str, optional: bool) -> st.SearchStrategy[Field]:
 
 
 def _jsons(name: str, path: str, optional: bool) -> st.SearchStrategy[Field]:
-    return st.just(Json(name, path=path, optional=optional))
+    rarely = st.integers(0, 7).map(lambda number: optional or number > 0)  # required, it leaves all messages to judge
+    return rarely.map(lambda absent: Json(name, path=path, optional=absent))
 
 
 # -- messages -----------------------------------------------------------------------------------
@@ -191,7 +194,9 @@ def _valid(field: Field) -> st.SearchStrategy[str]:
 def _instant_text(form: str) -> st.SearchStrategy[str]:
     seconds = st.integers(1_700_000_000, 1_767_607_200)
     if form == "iso":
-        zones = st.timezones() | st.none()
+        zones = st.sampled_from(
+            (None, timezone.utc, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-8)))
+        )
         recent = st.datetimes(datetime(2015, 1, 1), datetime(2026, 1, 5), timezones=zones)  # noqa: DTZ001
         return (recent | st.datetimes(timezones=zones)).map(lambda when: json.dumps(when.isoformat()))
     units = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[form]

@@ -127,6 +127,9 @@ def test_keys_that_differ_in_case_only_are_left_to_judge(con: duckdb.DuckDBPyCon
     assert fast_rows(con, raw_table([order(n=1, N=2)]), of, 2026) is None
     (row,) = rows_of(con, [order(n=1, N=2)], of)
     assert (row["one"], row["two"], row["motifs"]) == (1, 2, [])
+    odd = judging(Integer("one", path='a"b.n'))
+    assert fast_rows(con, raw_table([order()]), odd, 2026) is None, "a key that a JSON path would have to escape"
+    assert judge(order(**{'a"b': {"n": 1}}), ARRIVAL, odd).one == 1
 
 
 def test_a_kind_without_fast_form_leaves_every_message_to_judge(con: duckdb.DuckDBPyConnection) -> None:
@@ -158,6 +161,7 @@ def test_a_registry_frame_is_taken_off(con: duckdb.DuckDBPyConnection) -> None:
     ]  # fmt: skip
     assert [row["value"] for row in rows] == values, "the bytes as sent"
     assert rows[0]["ref"] == "A-1"
+    assert proven(con, values, of) == [True, *[False] * 6]
 
 
 AFTER = {"ref": "A-1", "at": AT}

@@ -11,31 +11,15 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from ventes.config import PROJECT
 from ventes.contract import tables
 from ventes.deltalog.database import connect
 from ventes.engines.lot_sql import lot_sql
-from ventes.stream import Boolean, Decimals, Event, Instant, Integer, Money, Quotient, Rule, Stream, Text
+from ventes.stream.loading import load
 
 START = datetime(2026, 3, 1, 9, tzinfo=timezone.utc)
-STREAM = Stream(
-    "commandes",
-    "commandes",
-    Event(
-        id="order",
-        at="select",
-        fields=(
-            Text("order", column="reference"),
-            Instant("select", column="quand"),
-            Quotient("unite", amount="prix", count="nombre"),
-            Integer("nombre", least=1, most=10**6),
-            Money("prix", most=Decimal("999.99"), column="order_prix"),
-            Text("rank", optional=True),
-            Boolean("livre", optional=True, column="rank_livre"),
-            Decimals("taux", scale=4, least=Decimal(-1), most=Decimal(1), optional=True),
-        ),
-    ),
-    rules=(Rule("cher", "prix < 900", "", severity="flag"),),
-)
+COMMANDES = PROJECT / "tests" / "streams" / "commandes.py"
+STREAM = load(COMMANDES)
 TABLES = tables.of_stream(STREAM)
 
 

@@ -44,12 +44,12 @@ _KEY = re.compile(r"[A-Za-z0-9_ -]+")
 def query(judging: Judging, year: int) -> str | None:
     """A query in DuckDB over a relation `_messages` as of the calendar year `year`; None if no message can be proved.
 
-    `_messages` has _row, _message (the value as text, NULL if it is none) and kafka_ts (naive UTC). The result has
-    _row, the typed fields (an Instant as naive UTC), `jour` and `_proven`.
+    `_messages` has _row, _message (the value as text, without its frame; NULL if it is none) and kafka_ts (naive UTC).
+    The result has _row, the typed fields (an Instant as naive UTC), `jour` and `_proven`.
     """
     event = judging.stream.event
-    if event.frame is not None or event.envelope is not None:
-        return None
+    if event.envelope is not None:
+        return None  # a key may be repeated anywhere in the rest of the envelope
     first, last = max(2000, year - YEARS_BACK), year + 1
 
     def offset_of(local: str) -> str:

@@ -18,7 +18,8 @@ from ventes.config import Settings
 from ventes.contract import tables
 from ventes.judging import fast_path, rules
 from ventes.judging.judge_rows import columns_of, judge_rows
-from ventes.judging.verdict import Judging
+from ventes.judging.verdict import FRAME_BYTES, Judging
+from ventes.stream.declaration import Stream
 
 _BATCH = 2048
 """Rows per DuckDB task, DuckDB's own row group size; it never splits an Arrow batch."""
@@ -71,7 +72,7 @@ def _one_by_one(raw: pa.Table, judging: Judging) -> rules.Columns:
 
 
 def _mostly_fast(con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, query: str) -> rules.Columns:
-    typed = _typed(con, raw, query)
+    typed = _typed(con, raw, judging.stream, query)
     columns = {field.name: typed[field.name].cast(field.bronze_type) for field in judging.stream.event.read}
     columns["jour"] = typed["jour"]
     columns["motifs"] = _empty_lists(raw.num_rows)
@@ -89,14 +90,15 @@ def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, y
     If `_proven` is false the other columns are undefined. None if the stream has no fast path.
     """
     query = fast_path.query(judging, year)
-    return None if query is None else _typed(con, raw, query)
+    return None if query is None else _typed(con, raw, judging.stream, query)
 
 
-def _typed(con: duckdb.DuckDBPyConnection, raw: pa.Table, query: str) -> pa.Table:
+def _typed(con: duckdb.DuckDBPyConnection, raw: pa.Table, stream: Stream, query: str) -> pa.Table:
+    values = raw["value"] if stream.event.frame is None else _unframed(raw["value"])
     messages = pa.table(
         {
             "_row": pa.array(np.arange(raw.num_rows)),
-            "_message": _decoded(raw["value"]),
+            "_message": _decoded(values),
             "kafka_ts": raw["kafka_ts"].cast(pa.timestamp("us")),
         }
     )
@@ -110,6 +112,14 @@ def _typed(con: duckdb.DuckDBPyConnection, raw: pa.Table, query: str) -> pa.Tabl
     if not np.array_equal(order, np.arange(len(order))):
         typed = typed.take(np.argsort(order))
     return typed
+
+
+def _unframed(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The messages without the frame of a schema registry; NULL where there is none."""
+    framed = pc.and_(
+        pc.equal(pc.binary_slice(values, 0, 1), b"\0"), pc.greater_equal(pc.binary_length(values), FRAME_BYTES)
+    )
+    return pc.if_else(framed, pc.binary_slice(values, FRAME_BYTES), pa.scalar(None, pa.binary()))
 
 
 def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 OffsetOf = Callable[[str], str]
 """A column with a wall-clock time → SQL for its offset in seconds east of UTC in the source's zone, NULL = unknown."""
@@ -75,19 +75,23 @@ def of_string(field: str, member: str, most: int, further: Iterable[str]) -> Fas
 _LITERAL = r"[A-Za-z0-9_ @:/,;#%=~-]|\\[.+*?()\[\]{}|^$/\\-]"
 _SAFE_PATTERN = re.compile(
     rf"(?:{_LITERAL}|\\[dws]|\.|\[(?:[A-Za-z0-9]-[A-Za-z0-9]|[A-Za-z0-9_ @:/,;#%=.+]|\\[dws.+*?\\-])+-?\]"
-    r"|\((?:\?:)?|\)|\||[*+?](?![*+?])|\{[0-9]{1,3}(?:,(?:[0-9]{1,3})?)?\}(?![*+?]))*"
+    r"|\((?:\?:)?|\)(?!\{)|\||[*+?](?![*+?])|\{[0-9]{1,2}(?:,(?:[0-9]{1,2})?)?\}(?![*+?]))*"
 )
-"""Patterns that RE2 takes for the same texts as Python's `re`, or for fewer: \\d, \\w and \\s are ASCII in RE2."""
+"""Patterns that RE2 takes for the same texts as Python's `re`, or for fewer: \\d, \\w and \\s are ASCII in RE2. Without
+counts that multiply: RE2 refuses what becomes too large."""
+_MOST_PATTERN = 200
 
 
 def matches(text: str, pattern: str) -> str | None:
     """The condition that the whole `text` matches; None for a pattern that DuckDB may understand differently."""
-    if not _SAFE_PATTERN.fullmatch(pattern):
+    if len(pattern) > _MOST_PATTERN or not _SAFE_PATTERN.fullmatch(pattern):
         return None
     return f"regexp_full_match({text}, {literal(pattern)})"
 
 
 # -- numbers ------------------------------------------------------------------------------------
+
+_EXACT = Context(prec=60)
 
 
 def decimal_steps(field: str, digits: int, scale: int) -> tuple[tuple[tuple[str, str], ...], ...]:
@@ -103,7 +107,9 @@ def decimal_proof(field: str, scale: int, least: Decimal, most: Decimal) -> str:
     """
     value, text = name(field), name(text_of(field))
     exact = Decimal(_exact_in_double(scale))
-    low, high = (f"{bound:.{scale}f}" for bound in (max(least, -exact), min(most, exact)))
+    unit = Decimal(1).scaleb(-scale)
+    low = max(least, -exact).quantize(unit, ROUND_CEILING, _EXACT)
+    high = min(most, exact).quantize(unit, ROUND_FLOOR, _EXACT)
     forms = [text, *(f"{text} || '{'0' * zeros}'" for zeros in range(1, scale)), f"{text} || '.{'0' * scale}'"]
     written = f"CAST({value} AS TEXT)"
     same = f"{written} IN ({', '.join(forms)})" if scale else f"{text} IN ({written}, {written} || '.0')"
@@ -112,7 +118,7 @@ def decimal_proof(field: str, scale: int, least: Decimal, most: Decimal) -> str:
     whole = f"(0|[1-9][0-9]{{0,{10 - scale}}})"
     sign = "-?" if least < 0 else ""
     error = f"regexp_matches({text}, '^{sign}{whole}[.][0-9]{{{scale}}}(00000|99999)[0-9]{{0,12}}\\z')"
-    return f"{value} BETWEEN {low} AND {high} AND CASE WHEN {same} THEN true ELSE {error} END"
+    return f"{value} BETWEEN {low:f} AND {high:f} AND CASE WHEN {same} THEN true ELSE {error} END"
 
 
 def _exact_in_double(scale: int) -> int:
