@@ -194,11 +194,10 @@ def _valid(field: Field) -> st.SearchStrategy[str]:
 def _instant_text(form: str) -> st.SearchStrategy[str]:
     seconds = st.integers(1_700_000_000, 1_767_607_200)
     if form == "iso":
-        zones = st.sampled_from(
-            (None, timezone.utc, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-8)))
-        )
-        recent = st.datetimes(datetime(2015, 1, 1), datetime(2026, 1, 5), timezones=zones)  # noqa: DTZ001
-        return (recent | st.datetimes(timezones=zones)).map(lambda when: json.dumps(when.isoformat()))
+        zones = st.sampled_from((timezone.utc, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-8))))
+        recent = st.datetimes(datetime(2015, 1, 1), datetime(2026, 1, 5))  # noqa: DTZ001
+        moments = recent | st.datetimes() | st.builds(lambda when, zone: when.replace(tzinfo=zone), recent, zones)
+        return moments.map(lambda when: json.dumps(when.isoformat()))
     units = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[form]
     return _number_or_text(seconds.map(lambda number: str(number * units + number % units)))
 
