@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,9 +20,12 @@ import pytest
 from harness.corpus import ARRIVAL
 from harness.messages import raw_table
 from harness.verdicts import judge
+from ventes.config import PROJECT
 from ventes.contract import tables
 from ventes.judging.judge_batch import fast_rows, judge_messages
 from ventes.judging.verdict import Judging
+from ventes.runtime import heartbeat
+from ventes.runtime.exit_codes import NEEDS_A_PERSON
 from ventes.stream import DeclarationError, Event, Instant, Integer, Json, Money, Rule, Stream, Text
 from ventes.stream.kinds import Field
 from ventes.stream.reasons import sentence
@@ -266,6 +273,40 @@ def test_a_condition_that_cannot_be_used_is_refused_with_its_line(
     of = judging(Money("price"), rules=(rule,))
     with pytest.raises(DeclarationError, match=f"line {rule.line}: rule r"):
         judge_messages(con, raw_table([order(price=1)]), of, INGESTED)
+
+
+BAD_RULE = """
+from ventes.stream import *
+STREAM = Stream("essai", "essai", Event("n", "t", (Integer("n"), Instant("t"))), rules=(
+    Rule("r", "m > 0", "None."),
+))
+"""
+STARTED = """
+import sys
+from pathlib import Path
+from ventes.config import Settings
+from ventes.engines import job
+folder = Path(sys.argv[1])
+places = {"lake": folder, "state": folder / "state", "logs": folder}
+settings = Settings(stream=folder / "essai.py", paths=places)
+sys.exit(job.run(settings, "bronze", "embedded", lambda _: print("the job runs")))
+"""
+
+
+def test_a_job_with_a_rule_that_cannot_be_used_does_not_begin(tmp_path: Path) -> None:
+    (tmp_path / "essai.py").write_text(BAD_RULE, encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-c", STARTED, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(PROJECT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (NEEDS_A_PERSON, ""), ended.stderr
+    record = heartbeat.read(tmp_path / "state", "bronze")
+    assert record is not None
+    assert "line 4: rule r: 'm > 0' cannot be used" in record.reason
 
 
 def test_a_rules_code_has_its_own_sentence_and_no_reason_of_ours() -> None:

@@ -24,10 +24,16 @@ Rows = npt.NDArray[np.bool_]
 """Which rows of a batch."""
 
 
+def require_usable(stream: Stream) -> None:
+    """Raise DeclarationError, with the rule's line, for a condition that DuckDB cannot use."""
+    if stream.rules:
+        _query(stream)
+
+
 def apply(con: duckdb.DuckDBPyConnection, stream: Stream, columns: Columns) -> Columns:
     """`columns` of Bronze with the codes of the broken rules; only messages without another reason are looked at.
 
-    Raises DeclarationError, with the rule's line, for a condition that DuckDB cannot use.
+    Raises DeclarationError like `require_usable`.
     """
     if not stream.rules:
         return columns
