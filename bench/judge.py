@@ -27,6 +27,7 @@ from harness.messages import raw_table
 from ventes.config import Rules, Settings, Source
 from ventes.judging.judge_batch import judge_batch as embedded_judged
 from ventes.judging.judge_rows import judge_rows
+from ventes.judging.verdict import Judging
 
 NOW = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
 UTC = Settings()
@@ -77,7 +78,7 @@ def with_duckdb(inputs: dict[str, pa.Table], repeat: int) -> None:
 
 def with_python(raw: pa.Table, repeat: int) -> None:
     some = raw.slice(0, 20_000)
-    run = lambda: judge_rows(some["value"], some["kafka_ts"], UTC.source_zone, UTC.business_zone)  # noqa: E731
+    run = lambda: judge_rows(some["value"], some["kafka_ts"], Judging.of(UTC))  # noqa: E731
     measure("judge itself, one process", some.num_rows, repeat, run)
 
 

@@ -11,7 +11,11 @@ import pyarrow as pa
 from harness.corpus import ARRIVAL
 from ventes.config import Settings
 from ventes.contract.tables import BRONZE, EVENT_FIELDS, HEADERS
-from ventes.judging.judge_rows import VERDICT, judge_rows
+from ventes.judging.judge_rows import columns_of, judge_rows
+from ventes.judging.verdict import Judging
+
+VERDICT = columns_of(Settings().stream)
+"""The columns of the shipped stream's Bronze table that come from the verdict."""
 
 NAMES = ("client_nom", "produit_nom", "categorie", "pays", "segment")
 NUMBERS = ("vente_id", "client_id", "produit_id", "quantite", "montant")
@@ -163,7 +167,7 @@ def raw_table(values: list[bytes | None], kafka_ts: datetime = ARRIVAL) -> pa.Ta
 
 def expected(raw: pa.Table, settings: Settings) -> pa.Table:
     """The result of `judge` for each row: the VERDICT columns."""
-    batch = judge_rows(raw["value"], raw["kafka_ts"], settings.source_zone, settings.business_zone)
+    batch = judge_rows(raw["value"], raw["kafka_ts"], Judging.of(settings))
     return pa.Table.from_batches([batch], VERDICT)
 
 

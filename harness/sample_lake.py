@@ -16,11 +16,11 @@ import pyarrow as pa
 
 from harness.silver_run import publisher_of
 from ventes.config import Settings
-from ventes.contract.dialect import sql
 from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, SILVER_APP
 from ventes.deltalog.commit import append
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
+from ventes.engines.lot_sql import lot_sql
 from ventes.lake import tables
 from ventes.lake.rollups import partials_of
 
@@ -179,8 +179,12 @@ def _take(settings: Settings, bronze: pa.Table) -> None:
     taken: dict[str, Any] = {"processed_at": datetime.now(timezone.utc), "lot": version}
     with connect(1500) as con:
         con.register("judged_rows", bronze)
-        rejets = con.execute(sql("engines/sql/rejected", "duckdb", **taken)).to_arrow_table().cast(REJETS.schema)
-        clean = con.execute(sql("engines/sql/clean", "duckdb", watermark_us=600_000_000, **taken)).to_arrow_table()
+        rejets = (
+            con.execute(lot_sql(settings.stream, "rejected", "duckdb", **taken)).to_arrow_table().cast(REJETS.schema)
+        )
+        clean = con.execute(
+            lot_sql(settings.stream, "clean", "duckdb", watermark_us=600_000_000, **taken)
+        ).to_arrow_table()
     clean = _treated(clean.cast(CLEAN.schema))
     append(Log.open(tables.path_of(settings, REJETS)), REJETS, _treated(rejets), APP, version)
     append(Log.open(tables.path_of(settings, CLEAN)), CLEAN, clean, SILVER_APP, version)

@@ -11,12 +11,13 @@ from typing import Any
 import pyarrow as pa
 
 from ventes.config import Settings
-from ventes.contract.dialect import fragment, sql
+from ventes.contract.dialect import fragment
 from ventes.contract.tables import BRONZE, CLEAN, REJETS, SILVER_APP
 from ventes.deltalog import commit
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.lot_range import LotRange
+from ventes.engines.lot_sql import lot_sql
 from ventes.engines.silver_loop import LotResult
 from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
@@ -52,11 +53,13 @@ class PlainEngine:
         con.execute(
             "CREATE OR REPLACE TEMP TABLE known_rows AS SELECT * FROM all_clean SEMI JOIN lot_rows USING (vente_id)"
         )
-        con.execute(f"CREATE OR REPLACE TEMP TABLE judged_rows AS {sql('engines/sql/judged', 'duckdb')}")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE judged_rows AS {lot_sql(settings.stream, 'judged', 'duckdb')}")
         params: dict[str, Any] = {"processed_at": START, "lot": lot}
         late = settings.rules.watermark_minutes * 60_000_000
-        clean = con.execute(sql("engines/sql/clean", "duckdb", watermark_us=late, **params)).to_arrow_table()
-        rejets = con.execute(sql("engines/sql/rejected", "duckdb", **params)).to_arrow_table().cast(REJETS.schema)
+        clean = con.execute(lot_sql(settings.stream, "clean", "duckdb", watermark_us=late, **params)).to_arrow_table()
+        rejets = (
+            con.execute(lot_sql(settings.stream, "rejected", "duckdb", **params)).to_arrow_table().cast(REJETS.schema)
+        )
         failpoint("silver.before_rejets")
         if rejets.num_rows:
             commit.append(self._tables.log(REJETS), REJETS, rejets, SILVER_APP, lot)

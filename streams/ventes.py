@@ -29,6 +29,7 @@ EXACT_IN_JSON = 2**53 - 1
 STREAM = Stream(
     "ventes",
     topic="ventes_stream",
+    noun="sale",
     event=Event(
         id="vente_id",
         at="timestamp",

@@ -1,96 +1,227 @@
-WITH typed_texts AS (
+WITH _objects AS (
+  SELECT
+    _row,
+    kafka_ts,
+    CASE
+      WHEN STRLEN(_message) <= 16384
+      AND STARTS_WITH(_message, '{')
+      AND SUFFIX(_message, '}')
+      AND NOT (
+        SUFFIX(_message, ',}')
+        OR SUFFIX(_message, ' }')
+        OR SUFFIX(_message, CHR(9) || '}')
+        OR SUFFIX(_message, CHR(10) || '}')
+        OR SUFFIX(_message, CHR(13) || '}')
+      )
+      AND NOT CONTAINS(_message, '\u0000')
+      THEN _message
+    END AS _message
+  FROM _messages
+), _read AS (
+  SELECT
+    _row,
+    kafka_ts,
+    TRY(
+      FROM_JSON(
+        _message,
+        '{"vente_id": "VARCHAR", "client_id": "VARCHAR", "produit_id": "VARCHAR", "timestamp": "VARCHAR", "quantite": "VARCHAR", "montant": "VARCHAR", "client_nom": "JSON", "produit_nom": "JSON", "categorie": "JSON", "pays": "JSON", "segment": "JSON"}'
+      )
+    ) AS _f,
+    TRY(JSON_KEYS(_message)) AS _keys
+  FROM _objects
+), _parsed AS (
+  SELECT
+    _row,
+    kafka_ts,
+    _f,
+    LENGTH(_keys) = 11 AS _exact
+  FROM _read
+), _step0 AS (
+  SELECT
+    _row,
+    kafka_ts,
+    _f."vente_id" AS "_t_vente_id",
+    _f."client_id" AS "_t_client_id",
+    _f."produit_id" AS "_t_produit_id",
+    _f."timestamp" AS "_t_timestamp",
+    _f."quantite" AS "_t_quantite",
+    _f."montant" AS "_t_montant",
+    _f."client_nom" AS "_j_client_nom",
+    CASE
+      WHEN STARTS_WITH(_f."client_nom", '"')
+      THEN TRY(FROM_JSON(_f."client_nom", '"VARCHAR"'))
+    END AS "_n_client_nom",
+    _f."produit_nom" AS "_j_produit_nom",
+    CASE
+      WHEN STARTS_WITH(_f."produit_nom", '"')
+      THEN TRY(FROM_JSON(_f."produit_nom", '"VARCHAR"'))
+    END AS "_n_produit_nom",
+    _f."categorie" AS "_j_categorie",
+    CASE
+      WHEN STARTS_WITH(_f."categorie", '"')
+      THEN TRY(FROM_JSON(_f."categorie", '"VARCHAR"'))
+    END AS "_n_categorie",
+    _f."pays" AS "_j_pays",
+    CASE
+      WHEN STARTS_WITH(_f."pays", '"')
+      THEN TRY(FROM_JSON(_f."pays", '"VARCHAR"'))
+    END AS "_n_pays",
+    _f."segment" AS "_j_segment",
+    CASE
+      WHEN STARTS_WITH(_f."segment", '"')
+      THEN TRY(FROM_JSON(_f."segment", '"VARCHAR"'))
+    END AS "_n_segment",
+    _exact AS "_exact"
+  FROM _parsed
+), _step1 AS (
   SELECT
     *,
-    TRY_CAST(t_vente_id AS BIGINT) AS vente_id,
-    TRY_CAST(t_client_id AS BIGINT) AS client_id,
-    TRY_CAST(t_produit_id AS BIGINT) AS produit_id,
-    TRY_CAST(t_quantite AS BIGINT) AS quantite,
-    TRY_CAST(t_montant AS DECIMAL(18, 2)) AS montant,
+    TRY_CAST("_t_vente_id" AS BIGINT) AS "vente_id",
+    TRY_CAST("_t_client_id" AS BIGINT) AS "client_id",
+    TRY_CAST("_t_produit_id" AS BIGINT) AS "produit_id",
     REGEXP_MATCHES(
-      t_timestamp,
+      "_t_timestamp",
       '^2[0-9]{3}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?\z'
-    ) AS iso,
+    ) AS "_iso_timestamp",
     CASE
-      WHEN ENDS_WITH(t_timestamp, 'Z')
+      WHEN ENDS_WITH("_t_timestamp", 'Z')
       THEN 1
-      WHEN SUBSTRING(t_timestamp, -6, 1) IN ('+', '-')
+      WHEN SUBSTRING("_t_timestamp", -6, 1) IN ('+', '-')
       THEN 6
       ELSE 0
-    END AS zone_length
-  FROM texts
-), local_times AS (
-  SELECT
-    *,
+    END AS "_zone_length_timestamp",
+    TRY_CAST("_t_quantite" AS BIGINT) AS "quantite",
+    TRY_CAST("_t_montant" AS DECIMAL(18, 2)) AS "montant",
     CASE
-      WHEN iso
-      THEN TRY_CAST(LEFT(t_timestamp, LEAST(26, LENGTH(t_timestamp) - zone_length)) AS TIMESTAMP)
-    END AS local_time
-  FROM typed_texts
-), offsets AS (
-  SELECT
-    *,
-    CASE
-      WHEN zone_length = 1 OR RIGHT(t_timestamp, 6) = '+00:00'
-      THEN 0
-      WHEN zone_length = 6 AND iso
-      THEN (
-        CASE WHEN SUBSTRING(t_timestamp, -6, 1) = '-' THEN -60 ELSE 60 END
-      ) * (
-        60 * TRY_CAST(SUBSTRING(t_timestamp, -5, 2) AS INT) + TRY_CAST(RIGHT(t_timestamp, 2) AS INT)
+      WHEN (
+        "_n_client_nom" >= '!' AND "_n_client_nom" < CHR(133)
       )
-      WHEN zone_length = 0
-      THEN 0
-    END AS offset_seconds
-  FROM local_times
-), instants AS (
+      OR (
+        "_n_client_nom" >= '¡' AND "_n_client_nom" < 'ᙿ'
+      )
+      OR "_n_client_nom" >= '、'
+      THEN "_n_client_nom"
+    END AS "client_nom",
+    CASE
+      WHEN (
+        "_n_produit_nom" >= '!' AND "_n_produit_nom" < CHR(133)
+      )
+      OR (
+        "_n_produit_nom" >= '¡' AND "_n_produit_nom" < 'ᙿ'
+      )
+      OR "_n_produit_nom" >= '、'
+      THEN "_n_produit_nom"
+    END AS "produit_nom",
+    CASE
+      WHEN (
+        "_n_categorie" >= '!' AND "_n_categorie" < CHR(133)
+      )
+      OR (
+        "_n_categorie" >= '¡' AND "_n_categorie" < 'ᙿ'
+      )
+      OR "_n_categorie" >= '、'
+      THEN "_n_categorie"
+    END AS "categorie",
+    CASE
+      WHEN (
+        "_n_pays" >= '!' AND "_n_pays" < CHR(133)
+      )
+      OR (
+        "_n_pays" >= '¡' AND "_n_pays" < 'ᙿ'
+      )
+      OR "_n_pays" >= '、'
+      THEN "_n_pays"
+    END AS "pays",
+    CASE
+      WHEN (
+        "_n_segment" >= '!' AND "_n_segment" < CHR(133)
+      )
+      OR (
+        "_n_segment" >= '¡' AND "_n_segment" < 'ᙿ'
+      )
+      OR "_n_segment" >= '、'
+      THEN "_n_segment"
+    END AS "segment"
+  FROM _step0
+), _step2 AS (
   SELECT
     *,
     CASE
-      WHEN offset_seconds = 0
-      THEN local_time
-      ELSE local_time + INTERVAL (
-        -offset_seconds
-      ) SECOND
-    END AS horodatage
-  FROM offsets
-), dated AS (
+      WHEN "_iso_timestamp"
+      THEN TRY_CAST(LEFT("_t_timestamp", LEAST(26, LENGTH("_t_timestamp") - "_zone_length_timestamp")) AS TIMESTAMP)
+    END AS "_local_timestamp"
+  FROM _step1
+), _step3 AS (
   SELECT
     *,
-    CAST(horodatage AS DATE) AS jour
-  FROM instants
+    CASE
+      WHEN "_zone_length_timestamp" = 1 OR RIGHT("_t_timestamp", 6) = '+00:00'
+      THEN 0
+      WHEN "_zone_length_timestamp" = 6 AND "_iso_timestamp"
+      THEN (
+        CASE WHEN SUBSTRING("_t_timestamp", -6, 1) = '-' THEN -60 ELSE 60 END
+      ) * (
+        60 * TRY_CAST(SUBSTRING("_t_timestamp", -5, 2) AS INT) + TRY_CAST(RIGHT("_t_timestamp", 2) AS INT)
+      )
+      WHEN "_zone_length_timestamp" = 0
+      THEN 0
+    END AS "_offset_timestamp"
+  FROM _step2
+), _step4 AS (
+  SELECT
+    *,
+    CASE
+      WHEN "_offset_timestamp" = 0
+      THEN "_local_timestamp"
+      ELSE "_local_timestamp" + INTERVAL (
+        -"_offset_timestamp"
+      ) SECOND
+    END AS "timestamp"
+  FROM _step3
+), _step5 AS (
+  SELECT
+    *,
+    CAST("timestamp" AS DATE) AS "jour"
+  FROM _step4
 )
 SELECT
-  *,
-  t_client_nom AS client_nom,
-  t_produit_nom AS produit_nom,
-  t_categorie AS categorie,
-  t_pays AS pays,
-  t_segment AS segment,
+  _row,
+  "vente_id",
+  "client_id",
+  "produit_id",
+  "timestamp",
+  "quantite",
+  "montant",
+  "client_nom",
+  "produit_nom",
+  "categorie",
+  "pays",
+  "segment",
+  jour,
   COALESCE(
-    exact_object
-    AND vente_id BETWEEN 1 AND 9007199254740991
-    AND CAST(vente_id AS TEXT) = t_vente_id
-    AND client_id BETWEEN 1 AND 2147483647
-    AND CAST(client_id AS TEXT) = t_client_id
-    AND produit_id BETWEEN 1 AND 2147483647
-    AND CAST(produit_id AS TEXT) = t_produit_id
-    AND quantite BETWEEN 1 AND 1000000
-    AND CAST(quantite AS TEXT) = t_quantite
-    AND montant > 0
-    AND montant <= 9999999999.99
+    _exact
+    AND "vente_id" BETWEEN 1 AND 9007199254740991
+    AND CAST("vente_id" AS TEXT) = "_t_vente_id"
+    AND "client_id" BETWEEN 1 AND 2147483647
+    AND CAST("client_id" AS TEXT) = "_t_client_id"
+    AND "produit_id" BETWEEN 1 AND 2147483647
+    AND CAST("produit_id" AS TEXT) = "_t_produit_id"
+    AND NOT "timestamp" IS NULL
+    AND "quantite" BETWEEN 1 AND 1000000
+    AND CAST("quantite" AS TEXT) = "_t_quantite"
+    AND "montant" BETWEEN 0.01 AND 8589934591.00
     AND CASE
-      WHEN CAST(montant AS TEXT) IN (t_montant, t_montant || '0', t_montant || '.00')
+      WHEN CAST("montant" AS TEXT) IN ("_t_montant", "_t_montant" || '0', "_t_montant" || '.00')
       THEN TRUE
-      ELSE REGEXP_MATCHES(t_montant, '^(0|[1-9][0-9]{0,8})[.][0-9]{2}(00000|99999)[0-9]{0,12}\z')
+      ELSE REGEXP_MATCHES("_t_montant", '^(0|[1-9][0-9]{0,8})[.][0-9]{2}(00000|99999)[0-9]{0,12}\z')
     END
-    AND horodatage >= CAST('2000-01-03 00:00:00' AS TIMESTAMP)
-    AND horodatage <= kafka_ts + INTERVAL '12' HOUR
-    AND NOT jour IS NULL
-    AND BIT_LENGTH(t_client_nom) <= 1600
-    AND BIT_LENGTH(t_produit_nom) <= 1600
-    AND BIT_LENGTH(t_categorie) <= 1600
-    AND BIT_LENGTH(t_pays) <= 1600
-    AND BIT_LENGTH(t_segment) <= 1600,
+    AND BIT_LENGTH("client_nom") <= 1600
+    AND BIT_LENGTH("produit_nom") <= 1600
+    AND BIT_LENGTH("categorie") <= 1600
+    AND BIT_LENGTH("pays") <= 1600
+    AND BIT_LENGTH("segment") <= 1600
+    AND "timestamp" BETWEEN CAST('2000-01-03 00:00:00' AS TIMESTAMP) AND kafka_ts + INTERVAL '12' HOUR
+    AND NOT jour IS NULL,
     FALSE
-  ) AS proven
-FROM dated
+  ) AS _proven
+FROM _step5

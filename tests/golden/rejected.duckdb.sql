@@ -1,6 +1,6 @@
 SELECT
   LIST_SORT(motifs) AS motifs,
-  vente_id,
+  "vente_id",
   value,
   topic_id,
   "partition",

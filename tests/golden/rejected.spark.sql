@@ -1,6 +1,6 @@
 SELECT
   ARRAY_SORT(motifs) AS motifs,
-  vente_id,
+  `vente_id`,
   value,
   topic_id,
   `partition`,

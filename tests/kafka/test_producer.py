@@ -9,21 +9,18 @@ from collections import Counter
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from confluent_kafka.admin import AdminClient
 
 from harness.broker import Broker
 from harness.pipeline import wait_for
 from harness.producing import Producers, Topic
+from harness.verdicts import judge
 from ventes import kafka
 from ventes.config import Settings
-from ventes.judging.verdict import judge
 from ventes.producer.ids import LANES
 from ventes.producer.sender import MAX_UNACKED
 from ventes.runtime import heartbeat
-
-UTC = ZoneInfo("UTC")
 
 
 def spooled(settings: Settings) -> list[int]:
@@ -61,14 +58,14 @@ def test_count_is_exact(producers: Producers, topic: Topic, settings: Settings) 
 def test_each_message_is_keyed_and_valid(producers: Producers, topic: Topic) -> None:
     producers.run("--rate", "max", "--count", "300")
     now = datetime.now(timezone.utc)
-    assert {judge(value, now, UTC, UTC).motifs for value in topic.values()} == {()}
+    assert {judge(value, now).motifs for value in topic.values()} == {()}
 
 
 def test_bad_share_arrives_as_reported(producers: Producers, topic: Topic) -> None:
     said = producers.run("--rate", "max", "--count", "2010", "--bad", "5", "--duplicates", "1", "--late", "2")
     now = datetime.now(timezone.utc)
     values = topic.values()
-    judged = [judge(value, now, UTC, UTC) for value in values]
+    judged = [judge(value, now) for value in values]
     reasons = Counter(reason for each in judged for reason in each.motifs)
     assert reasons.total() == sum(bool(each.motifs) for each in judged) == 100
     assert len(values) == 2030

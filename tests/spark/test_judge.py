@@ -14,13 +14,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.functions import lit
 
 from harness.corpus import ARRIVAL, load
-from harness.messages import assert_same_rows, damaged, expected, raw_table, valid
+from harness.messages import VERDICT, assert_same_rows, damaged, expected, raw_table, valid
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
+from ventes.contract.tables import of
 from ventes.deltalog.log import Log
 from ventes.engines.spark import bronze_files
 from ventes.judging.judge_batch import judge_batch
-from ventes.judging.judge_rows import VERDICT
 from ventes.lake import tables
 
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
@@ -43,10 +42,11 @@ def kafka_rows(spark: SparkSession, raw: pa.Table) -> DataFrame:
 
 def written(frame: DataFrame, settings: Settings) -> pa.Table:
     """The rows of Bronze after the frame's files are committed."""
-    tables.ensure(settings, BRONZE)
+    bronze = of(settings).bronze
+    tables.ensure(settings, bronze)
     log = Log.open(settings.bronze)
     log.commit([file.add(True) for file in bronze_files.write(frame, "topic-1", settings, INGESTED)], "WRITE")
-    return tables.snapshot(settings, BRONZE).arrow().select(BRONZE.schema.names).cast(BRONZE.schema).sort_by("offset")
+    return tables.snapshot(settings, bronze).arrow().select(bronze.schema.names).cast(bronze.schema).sort_by("offset")
 
 
 def test_corpus_and_seeded_damage(spark: SparkSession, config: Settings) -> None:
@@ -86,3 +86,23 @@ def test_large_messages_go_to_several_files_and_none_is_lost(
 
     assert rows["value"].to_pylist() == values
     assert len(Log.open(settings.bronze).files) == 2, "of 64 MB at most"
+
+
+def test_tasks_need_no_file_that_declares_the_stream(spark: SparkSession, tmp_path: Path) -> None:
+    file = tmp_path / "essai.py"
+    file.write_text(
+        "from ventes.stream import *\n"
+        'fields = (Text("ref"), Instant("at"), Integer("n", path="o.n", optional=True))\n'
+        'rules = (Rule("odd", "n % 2 = 0", "It is odd."),)\n'
+        'STREAM = Stream("essai", "essai", Event("ref", "at", fields), rules=rules)\n'
+    )
+    settings = Settings(stream=file, paths={"lake": tmp_path / "lake"})
+    assert settings.stream.name == "essai"
+    file.unlink()
+    values: list[bytes | None] = [
+        b'{"ref": "a", "at": "2026-01-05T09:00:00Z", "o": {"n": 2}}',
+        b'{"ref": "b", "at": "2026-01-05T09:00:00Z", "o": {"n": 3}}',
+        b'{"ref": "c", "at": "2026-01-05T09:00:00Z"}',
+    ]
+    rows = written(kafka_rows(spark, raw_table(values)).repartition(2), settings).to_pylist()
+    assert [(row["ref"], row["n"], row["motifs"]) for row in rows] == [("a", 2, []), ("b", 3, ["odd"]), ("c", None, [])]

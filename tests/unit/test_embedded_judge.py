@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from harness.corpus import ARRIVAL, load
 from harness.messages import (
+    VERDICT,
     as_producers_write,
     assert_same_rows,
     damaged,
@@ -29,7 +30,7 @@ from ventes.config import Rules, Settings, Source
 from ventes.contract.tables import BRONZE, EVENT_FIELDS
 from ventes.judging.judge_batch import fast_rows
 from ventes.judging.judge_batch import judge_batch as judge_any_number
-from ventes.judging.judge_rows import VERDICT
+from ventes.judging.verdict import Judging
 
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
 UTC = Settings()
@@ -62,7 +63,13 @@ def verdicts(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config:
 
 
 def sure(con: duckdb.DuckDBPyConnection, values: Sequence[bytes | None], config: Settings = UTC) -> list[bool]:
-    return fast_rows(con, raw_table(list(values)), config, INGESTED.year)["proven"].to_pylist()
+    return _fast(con, raw_table(list(values)), config)["_proven"].to_pylist()
+
+
+def _fast(con: duckdb.DuckDBPyConnection, raw: pa.Table, config: Settings) -> pa.Table:
+    rows = fast_rows(con, raw, Judging.of(config), INGESTED.year)
+    assert rows is not None
+    return rows
 
 
 def test_corpus(con: duckdb.DuckDBPyConnection) -> None:

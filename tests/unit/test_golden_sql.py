@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import sqlglot
 
-from ventes.config import Rules
-from ventes.contract.dialect import BOTH_ENGINES, Dialect, Value, sql
+from ventes.config import Rules, Settings
+from ventes.contract.dialect import Dialect, Value, sql
 from ventes.contract.tables import ROLLUPS
+from ventes.engines.lot_sql import CLEAN, JUDGED, REJECTED, lot_sql
 from ventes.judging import fast_path
+from ventes.judging.verdict import Judging
 from ventes.lake.rollups import PARTIALS, rollup_sql
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -26,15 +27,16 @@ PARAMETERS: dict[str, Value] = {
 def statements() -> Iterator[tuple[str, str]]:
     """(file name, SQL) of every statement, for the default rules, as each engine runs it."""
     dialects: tuple[Dialect, ...] = ("duckdb", "spark")
-    for name in BOTH_ENGINES:
+    for name in (JUDGED, CLEAN, REJECTED):
         for dialect in dialects:
-            yield f"{Path(name).name}.{dialect}.sql", sql(name, dialect, **PARAMETERS)
+            yield f"{name}.{dialect}.sql", lot_sql(Settings().stream, name, dialect, **PARAMETERS)
     for partial in PARTIALS:
         yield f"partial_{partial}.duckdb.sql", sql(f"lake/sql/partial_{partial}", "duckdb")
     for table in ROLLUPS:
         yield f"{table.name}.duckdb.sql", rollup_sql(table.name, Rules())
-    utc = ZoneInfo("UTC")
-    yield "fast_path.duckdb.sql", fast_path.query(utc, utc, 2026)
+    typed = fast_path.query(Judging.of(Settings()), 2026)
+    assert typed is not None
+    yield "fast_path.duckdb.sql", typed
 
 
 def pretty(statement: str, name: str) -> str:

@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 
 from harness.corpus import load
-from ventes.config import PROJECT
-from ventes.stream.reasons import OF_A_FIELD, OF_A_MESSAGE, sentence
+from ventes.config import PROJECT, Settings
+from ventes.stream.reasons import OF_A_FIELD, OF_A_MESSAGE
+from ventes.stream.reasons import sentence as of_stream
+
+STREAM = Settings().stream
+
+
+def sentence(code: str) -> str:
+    return of_stream(code, STREAM)
 
 
 def test_each_code_of_the_corpus_has_a_sentence() -> None:

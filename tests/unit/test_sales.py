@@ -8,12 +8,11 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from random import Random
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
+from harness.verdicts import judge
 from ventes.contract.tables import EVENT_FIELDS
-from ventes.judging.verdict import judge
 from ventes.producer.catalogue import BASKET_WEIGHTS, BASKETS, PRODUCTS, client
 from ventes.producer.events import BAD, Events
 from ventes.producer.options import Options
@@ -21,7 +20,6 @@ from ventes.producer.sale import make_sale, message, moment
 from ventes.producer.visits import Visits
 
 NOW = datetime(2026, 1, 5, 10, 0, 0, 123_456, tzinfo=timezone.utc)
-UTC = ZoneInfo("UTC")
 
 GROWTH = {
     # sales: (clients, revenue), the guide's "Expected data growth"
@@ -109,7 +107,7 @@ def test_an_event_is_the_contracts() -> None:
 def test_every_client_and_basket_is_judged_valid() -> None:
     rng = Random(1)
     for number in range(1, 1_000):
-        judged = judge(message(make_sale(rng, number, client(number), moment(NOW))).value, NOW, UTC, UTC)
+        judged = judge(message(make_sale(rng, number, client(number), moment(NOW))).value, NOW)
         assert judged.motifs == ()
         assert judged.extra is None
 
@@ -136,7 +134,7 @@ def test_each_bad_message_is_rejected_for_its_reason_alone(reason: str) -> None:
     rng = Random(9)
     for number in range(1, 60):
         value = BAD[reason](make_sale(rng, number, client(number), moment(NOW)))
-        assert judge(value, NOW, UTC, UTC).motifs == (reason,)
+        assert judge(value, NOW).motifs == (reason,)
         assert b"\n" not in value, "a line break would tear the spool's lines"
 
 
@@ -148,14 +146,14 @@ def test_shares_are_exact() -> None:
     assert made.made.late == pytest.approx(400, abs=1)
     assert made.made.duplicates == pytest.approx(40, abs=1)
     assert len(sent) == made.made.messages == made.made.sales + made.made.duplicates
-    judged = [judge(value, NOW, UTC, UTC) for value in sent]
+    judged = [judge(value, NOW) for value in sent]
     assert Counter(reason for each in judged for reason in each.motifs) == made.made.bad
 
 
 def test_all_bad_and_all_late_are_possible() -> None:
-    assert all(judge(value, NOW, UTC, UTC).motifs for value in values(events(bad=100), 50))
+    assert all(judge(value, NOW).motifs for value in values(events(bad=100), 50))
     for value in values(events(late=100), 50):
-        when = judge(value, NOW, UTC, UTC).timestamp
+        when = judge(value, NOW).timestamp
         assert when is not None
         assert NOW - when > timedelta(minutes=10)
 

@@ -7,15 +7,18 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from harness.corpus import Event, load
-from ventes.contract.tables import EVENT_FIELDS
-from ventes.judging.verdict import judge
+from harness.verdicts import judge
+from ventes.config import Settings
+from ventes.judging.verdict import Judging
 
 CORPUS = load()
+STREAM = Settings().stream
 
 
 @pytest.mark.parametrize("event", CORPUS, ids=[event.name for event in CORPUS])
 def test_corpus(event: Event) -> None:
-    verdict = judge(event.value, event.kafka_ts, ZoneInfo(event.source_zone), ZoneInfo(event.business_zone))
+    judging = Judging(STREAM, ZoneInfo(event.source_zone), ZoneInfo(event.business_zone))
+    verdict = judge(event.value, event.kafka_ts, judging)
 
     assert verdict.motifs == event.motifs, event.why
     assert {field: getattr(verdict, field) for field in event.shown} == event.shown, event.why
@@ -26,7 +29,7 @@ def test_corpus(event: Event) -> None:
 
 
 def test_corpus_has_every_reason() -> None:
-    fields = set(EVENT_FIELDS)
+    fields = set(STREAM.event.names)
     names = {"client_nom", "produit_nom", "categorie", "pays", "segment"}
     codes = {"not_utf8", "empty", "not_json", "not_object", "trailing_data", "duplicate_key"}
     codes |= {"time_unreadable", "time_out_of_range"}

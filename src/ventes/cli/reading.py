@@ -85,13 +85,14 @@ def list_rejects(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """The newest rejected messages: position, reasons, beginning of the text."""
+    stream = config.load().stream
     rows = _rejected("list_contains(motifs, ?)" if reason else "true", [reason] if reason else [], limit)
     for row in rows:
         if as_json:
             print(json.dumps(row, ensure_ascii=False, default=str))
         else:
             print(f"{row['partition']}:{row['offset']}  {row['kafka_ts']}  {','.join(row['motifs'])}")
-            print(f"    {' '.join(map(sentence, row['motifs']))}")
+            print(f"    {' '.join(sentence(code, stream) for code in row['motifs'])}")
             print(f"    {_short(row['value'], 100)}")
     if not rows:
         print("no rejected message" + (f" with the reason {reason}" if reason else ""), file=sys.stderr)
@@ -108,12 +109,13 @@ def show_reject(
     rows = _rejected('"partition" = ? AND "offset" = ?', [int(partition), int(offset)], 10)
     if not rows:
         raise UsageError(f"no rejected message at {position}", "`ventes rejects list` shows positions")
+    stream = config.load().stream
     for row in rows:
         for name, value in row.items():
             print(f"{name:16} {_printable(', '.join(value) if isinstance(value, list) else str(value))}")
             if name == "motifs":
                 for code in value:
-                    print(f"{'':16} {sentence(code)}")
+                    print(f"{'':16} {sentence(code, stream)}")
 
 
 @rejects.command()

@@ -1,9 +1,8 @@
-"""The pipeline's SQL files: written in Spark's dialect, translated for DuckDB by sqlglot.
+"""The pipeline's SQL: written in Spark's dialect, translated for DuckDB by sqlglot.
 
-A file is in the package of the code that runs it and is named by its path: "engines/sql/clean". The statements in
-BOTH_ENGINES are run by Spark and by DuckDB; a test compares their rows. All others are run by DuckDB only, with either
-engine. `:name` in a file is a parameter; its value becomes a literal, or, if it was made with `fragment`, that SQL
-expression.
+Most statements are composed from the stream's declaration (`statement`); a fixed one is a file in the package of the
+code that runs it, named by its path (`sql`). `:name` is a parameter; its value becomes a literal, or, if it was made
+with `fragment`, that SQL expression.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Literal
 
@@ -20,8 +19,6 @@ from sqlglot import exp
 
 PACKAGE = resources.files("ventes")
 """Also in a zip, as workers of a Spark cluster get this package."""
-BOTH_ENGINES = ("engines/sql/judged", "engines/sql/clean", "engines/sql/rejected")
-"""Statements that Spark runs too, for lots that do not fit in memory."""
 Dialect = Literal["spark", "duckdb"]
 Value = str | int | Decimal | datetime | exp.Expr
 
@@ -35,7 +32,15 @@ def sql(name: str, dialect: Dialect, **params: Value) -> str:
 
     Raises KeyError for a parameter that has no value.
     """
-    return _SLOT.sub(lambda slot: _literal(params[slot[1]]).sql(dialect), _translated(name, dialect))
+    return statement(_file(name), dialect, **params)
+
+
+def statement(text: str, dialect: Dialect, **params: Value) -> str:
+    """A statement in Spark's dialect for `dialect`, with every `:param` as a literal or fragment.
+
+    Raises KeyError for a parameter that has no value.
+    """
+    return _SLOT.sub(lambda slot: _literal(params[slot[1]]).sql(dialect), _translated(text, dialect))
 
 
 def fragment(expression: str) -> exp.Expr:
@@ -44,12 +49,17 @@ def fragment(expression: str) -> exp.Expr:
 
 
 @cache
-def _translated(name: str, dialect: Dialect) -> str:
+def _file(name: str) -> str:
+    return (PACKAGE / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=256)
+def _translated(text: str, dialect: Dialect) -> str:
     """The statement with a placeholder for each parameter, cached: translating takes 1–4 ms, too much for each lot."""
-    statement = sqlglot.parse_one((PACKAGE / f"{name}.sql").read_text(encoding="utf-8"), read=_SOURCE)
-    for placeholder in list(statement.find_all(exp.Placeholder)):
+    parsed = sqlglot.parse_one(text, read=_SOURCE)
+    for placeholder in list(parsed.find_all(exp.Placeholder)):
         placeholder.replace(exp.Var(this=f"__slot_{placeholder.name}__"))
-    return statement.sql(dialect, comments=False)
+    return parsed.sql(dialect, comments=False)
 
 
 def _literal(value: Value) -> exp.Expr:

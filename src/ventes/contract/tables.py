@@ -103,7 +103,7 @@ def of_stream(stream: Stream) -> Tables:
     at = event.field(event.at).clean_name
     clean = Table(
         name=f"{stream.name}_clean",
-        key=(event.id,),
+        key=(event.field(event.id).clean_name,),
         partition_by=("jour",),
         stats=(event.field(event.id).clean_name, *POSITION, "lot", at, "kafka_ts"),
         schema=pa.schema(

@@ -7,8 +7,9 @@ bronze_writer     messages → judged rows in Bronze
 bronze_edits      handling a Bronze table that another program changed
 silver_loop       the loop of the Silver job, for both engines
 lot_range         the Bronze rows of the next lot
+lot_sql           the statements that split a lot, for both engines
+event_ids         the ids of a lot: which files may hold one
 split_in_duckdb   a lot → clean and rejected rows
-sql               the statements of a lot
 embedded          the embedded engine
 spark             the Spark engine
 """

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ventes.config import Settings
 from ventes.deltalog.log import TableReplaced
 from ventes.errors import AlreadyRunning, BrokerUnavailable, LockLost, VentesError
+from ventes.judging import rules
 from ventes.lake import damage, writer_lock
 from ventes.runtime import heartbeat, logs
 from ventes.runtime.durations import in_words
@@ -79,6 +80,7 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
     reporter.update(phase="starting", reason="")
     log.info("%s starts, engine %s, lake %s", service, engine, settings.lake)
     try:
+        rules.require_usable(settings.stream)
         code = body(Job(settings, log, reporter, stopper))
     except AlreadyRunning as error:
         return _refused(log, service, error)

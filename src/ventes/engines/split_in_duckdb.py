@@ -10,14 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ventes.config import Settings
-from ventes.contract.dialect import Value, sql
-from ventes.contract.tables import CLEAN, REJETS
+from ventes.contract import tables
+from ventes.contract.dialect import Value
+from ventes.engines.lot_sql import CLEAN, JUDGED, REJECTED, lot_sql
 from ventes.lake.rollups import partials_of
+from ventes.stream.declaration import Stream
 
 
 @dataclass(frozen=True)
 class LotSplit:
-    """The result of a lot: rows of ventes_clean and ventes_rejets, and the partials of the clean ones."""
+    """The result of a lot: clean and rejected rows, and the partials of the clean ones."""
 
     clean: pa.Table
     rejets: pa.Table
@@ -34,17 +36,19 @@ def split_in_duckdb(
 ) -> LotSplit:
     """Split the Bronze rows of lot number `lot`. `con` must be in UTC and have no views of the names used here.
 
-    `known_rows`: at least the rows of ventes_clean whose vente_id occurs in `lot_rows`. `now` becomes date_traitement.
+    `known_rows`: at least the clean rows whose id occurs in `lot_rows`. `now` becomes date_traitement.
     """
-    judged_rows = lot_rows if _new_ids_only(lot_rows, known_rows) else _judged(con, lot_rows, known_rows)
+    stream = settings.stream
+    own = tables.of_stream(stream)
+    unchanged = _new_ids_only(stream, lot_rows, known_rows)
+    judged_rows = lot_rows if unchanged else _judged(con, stream, lot_rows, known_rows)
     con.register("judged_rows", judged_rows)
     taken: dict[str, Value] = {"processed_at": now, "lot": lot}
-    clean = _arrow(con, sql("engines/sql/clean", "duckdb", watermark_us=watermark_us(settings), **taken)).cast(
-        CLEAN.schema
-    )
-    rejets = REJETS.schema.empty_table()
+    clean = _arrow(con, lot_sql(stream, CLEAN, "duckdb", watermark_us=watermark_us(settings), **taken))
+    clean = clean.cast(own.clean.schema)
+    rejets = own.rejets.schema.empty_table()
     if clean.num_rows < judged_rows.num_rows:
-        rejets = _arrow(con, sql("engines/sql/rejected", "duckdb", **taken)).cast(REJETS.schema)
+        rejets = _arrow(con, lot_sql(stream, REJECTED, "duckdb", **taken)).cast(own.rejets.schema)
     con.register("clean", clean)
     partials = partials_of(con)
     for name in ("judged_rows", "clean"):
@@ -52,25 +56,30 @@ def split_in_duckdb(
     return LotSplit(clean, rejets, partials)
 
 
-def _new_ids_only(lot_rows: pa.Table, known_rows: pa.Table) -> bool:
-    """Whether all ids of valid rows are unique: then engines/sql/judged.sql would change no verdict."""
+def _new_ids_only(stream: Stream, lot_rows: pa.Table, known_rows: pa.Table) -> bool:
+    """Whether all ids of valid rows are unique: then the statement JUDGED would change no verdict."""
     if known_rows.num_rows:
         return False
-    ids = lot_rows["vente_id"].filter(pc.equal(pc.list_value_length(lot_rows["motifs"]), 0))
+    ids = valid_ids(stream, lot_rows)
     return bool(pc.count_distinct(ids).as_py() == len(ids))
 
 
-def _judged(con: duckdb.DuckDBPyConnection, lot_rows: pa.Table, known_rows: pa.Table) -> pa.Table:
+def valid_ids(stream: Stream, lot_rows: pa.Table) -> pa.ChunkedArray:
+    """The id of each valid row."""
+    return lot_rows[stream.event.id].filter(pc.equal(pc.list_value_length(lot_rows["motifs"]), 0))
+
+
+def _judged(con: duckdb.DuckDBPyConnection, stream: Stream, lot_rows: pa.Table, known_rows: pa.Table) -> pa.Table:
     con.register("lot_rows", lot_rows)
     con.register("known_rows", known_rows)
-    judged_rows = _arrow(con, sql("engines/sql/judged", "duckdb"))
+    judged_rows = _arrow(con, lot_sql(stream, JUDGED, "duckdb"))
     con.unregister("lot_rows")
     con.unregister("known_rows")
     return judged_rows
 
 
 def watermark_us(settings: Settings) -> int:
-    """The parameter of engines/sql/clean.sql."""
+    """The parameter of the statement CLEAN."""
     return settings.rules.watermark_minutes * 60_000_000
 
 

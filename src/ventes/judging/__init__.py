@@ -4,8 +4,6 @@ messages      the columns of a Kafka message, the input of a verdict
 judge_batch   messages → Bronze rows
 fast_path     the SQL that converts messages it can prove valid
 judge_rows    all other messages, one by one
-verdict       the definition of a valid sale: fields and limits
-strict_json   bytes → one JSON object, or a reason code
-event_time    text → time, and its allowed range
-zones         the offsets of a time zone as SQL for DuckDB
+verdict       the definition of a valid event, composed from the kinds of its fields
+rules         a stream's own rules, applied to whole batches
 """

@@ -1,13 +1,11 @@
 """Kafka messages → Bronze rows, in DuckDB: computes the verdict of each message.
 
-Messages that SQL proves to be valid sales are converted there (judging/fast_path.sql); every other message goes
-through `judging.verdict.judge`. This file contains the SQL that reads JSON in DuckDB, and the checks that a message is
-one object with the eleven fields and nothing else.
+Messages that SQL proves to be valid events are converted there (judging/fast_path.py); every other message goes
+through `judging.verdict.Judge`. The stream's own rules come last, for all messages alike (judging/rules.py).
 """
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -17,48 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, EVENT_FIELDS
-from ventes.judging import fast_path
-from ventes.judging.judge_rows import VERDICT, judge_rows
+from ventes.contract import tables
+from ventes.judging import fast_path, rules
+from ventes.judging.judge_rows import columns_of, judge_rows
+from ventes.judging.verdict import FRAME_BYTES, Judging
+from ventes.stream.declaration import Stream
 
-_NAMES = ("client_nom", "produit_nom", "categorie", "pays", "segment")
-_OTHERS = tuple(field for field in EVENT_FIELDS if field not in _NAMES)
-
-_STRUCTURE = json.dumps({field: "JSON" if field in _NAMES else "VARCHAR" for field in EVENT_FIELDS})
-_STRING = """CASE WHEN starts_with(f.{0}, '"') THEN TRY(from_json(f.{0}, '"VARCHAR"')) END AS n_{0}"""
-_NOT_BLANK = """CASE WHEN (n_{0} >= '!' AND n_{0} < chr(133)) OR (n_{0} >= '¡' AND n_{0} < 'ᙿ') OR n_{0} >= '、'
-  THEN n_{0} END AS t_{0}"""
-
-# TRY, because one malformed message would otherwise fail the query for all. DuckDB's parser (yyjson) refuses
-# trailing data, raw control characters and half surrogate pairs, as `judge` does, but takes a comma before the
-# closing brace, NaN, and keys more than once. So: the object ends in `}` after a value, has eleven members, and
-# all eleven fields are there (NULLs end in `proven = false`), hence each once and none else. A name is asked for
-# as JSON, whose quote proves that it was a string; then the quotes come off. The bounds in _NOT_BLANK leave out
-# every first character that Unicode calls white space, and some that are none.
-_TEXTS = f"""
-WITH objects AS (
-  SELECT row_number, kafka_ts,
-    CASE WHEN strlen(message) <= 16384 AND starts_with(message, '{{')
-          AND suffix(message, '}}')
-          AND NOT (suffix(message, ',}}') OR suffix(message, ' }}') OR suffix(message, chr(9) || '}}')
-                   OR suffix(message, chr(10) || '}}') OR suffix(message, chr(13) || '}}'))
-          AND NOT contains(message, '\\u0000')
-         THEN message END AS message
-  FROM _messages
-),
-parsed AS (
-  SELECT row_number, kafka_ts, TRY(from_json(message, '{_STRUCTURE}')) AS f,
-    TRY(len(json_keys(message))) = 11 AS exact_object
-  FROM objects
-),
-members AS (
-  SELECT row_number, kafka_ts, exact_object,
-    {", ".join(f"f.{field} AS t_{field}" for field in _OTHERS)},
-    {", ".join(_STRING.format(field) for field in _NAMES)}
-  FROM parsed
-)
-SELECT *, {", ".join(_NOT_BLANK.format(field) for field in _NAMES)} FROM members
-"""
 _BATCH = 2048
 """Rows per DuckDB task, DuckDB's own row group size; it never splits an Arrow batch."""
 _MANY = 5_000
@@ -66,26 +28,34 @@ _MANY = 5_000
 instead of 190. Below it the result is a stream (`execute`): one thread, but planned only once, which saves 2 ms."""
 FEW = 100
 """Up to this many messages, judging one by one (24 µs each) is faster than planning the DuckDB query (8 ms)."""
-_TYPED = ", ".join("horodatage AS timestamp" if field == "timestamp" else field for field in EVENT_FIELDS)
 
 
 def judge_batch(
     con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, ingested_at: datetime, few: int = FEW
 ) -> pa.Table:
-    """Messages as Bronze rows, in the same order, with exactly BRONZE's schema.
+    """`judge_messages` for the stream and the zones of the settings."""
+    return judge_messages(con, raw, Judging.of(settings), ingested_at, few)
 
-    `raw` has key, value, headers, topic_id, partition, offset and kafka_ts, typed as in BRONZE. Where kafka_ts is NULL
-    the message arrived at `ingested_at`: the sender sets the time of a record unless the topic has LogAppendTime.
-    `con` must not be used elsewhere meanwhile; `ingested_at` (aware) becomes date_ingestion. Up to `few` messages are
-    judged without SQL.
+
+def judge_messages(
+    con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, ingested_at: datetime, few: int = FEW
+) -> pa.Table:
+    """Messages as Bronze rows, in the same order, with exactly the schema of the stream's Bronze table.
+
+    `raw` has the columns of judging.messages.RAW. Where kafka_ts is NULL the message arrived at `ingested_at`: the
+    sender sets the time of a record unless the topic has LogAppendTime. `con` must not be used elsewhere meanwhile;
+    `ingested_at` (aware) becomes date_ingestion. Up to `few` messages are judged without the fast path.
     """
     raw = _arrived(raw, ingested_at)
-    columns = _one_by_one(raw, settings) if raw.num_rows <= few else _mostly_fast(con, raw, settings, ingested_at.year)
-    stamped = pa.array([ingested_at], BRONZE.schema.field("date_ingestion").type)
+    bronze = tables.of_stream(judging.stream).bronze
+    query = fast_path.query(judging, ingested_at.year) if raw.num_rows > few else None
+    columns = _one_by_one(raw, judging) if query is None else _mostly_fast(con, raw, judging, query)
+    columns = rules.apply(con, judging.stream, columns)
+    stamped = pa.array([ingested_at], bronze.schema.field("date_ingestion").type)
     columns["date_ingestion"] = stamped.take(pa.array(np.zeros(raw.num_rows, dtype=np.int8)))
     for name in ("topic_id", "partition", "offset", "kafka_ts", "key", "value", "headers"):
         columns[name] = raw[name]
-    return pa.table([columns[field.name] for field in BRONZE.schema], schema=BRONZE.schema)
+    return pa.table([columns[field.name] for field in bronze.schema], schema=bronze.schema)
 
 
 def _arrived(raw: pa.Table, ingested_at: datetime) -> pa.Table:
@@ -96,53 +66,60 @@ def _arrived(raw: pa.Table, ingested_at: datetime) -> pa.Table:
     return raw.set_column(place, raw.schema.field(place), pc.fill_null(times, pa.scalar(ingested_at, times.type)))
 
 
-def _one_by_one(raw: pa.Table, settings: Settings) -> dict[str, pa.Array | pa.ChunkedArray]:
-    judged_rows = judge_rows(raw["value"], raw["kafka_ts"], settings.source_zone, settings.business_zone)
-    return {name: judged_rows[name] for name in VERDICT.names}
+def _one_by_one(raw: pa.Table, judging: Judging) -> rules.Columns:
+    judged = judge_rows(raw["value"], raw["kafka_ts"], judging)
+    return {name: judged[name] for name in judged.schema.names}
 
 
-def _mostly_fast(
-    con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, year: int
-) -> dict[str, pa.Array | pa.ChunkedArray]:
-    typed = fast_rows(con, raw, settings, year)
-    columns = {name: typed[name] for name in (*EVENT_FIELDS, "jour")}
+def _mostly_fast(con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, query: str) -> rules.Columns:
+    typed = _typed(con, raw, judging.stream, query)
+    columns = {field.name: typed[field.name].cast(field.bronze_type) for field in judging.stream.event.read}
+    columns["jour"] = typed["jour"]
     columns["motifs"] = _empty_lists(raw.num_rows)
     columns["_extra"] = pa.nulls(raw.num_rows, pa.string())
-    unproven = np.flatnonzero(~typed["proven"].to_numpy())
+    unproven = np.flatnonzero(~typed["_proven"].to_numpy())
     if not len(unproven):
         return columns
-    slow = judge_rows(
-        raw["value"].take(unproven), raw["kafka_ts"].take(unproven), settings.source_zone, settings.business_zone
-    )
-    return {name: _replaced(columns[name], unproven, slow[name]) for name in VERDICT.names}
+    slow = judge_rows(raw["value"].take(unproven), raw["kafka_ts"].take(unproven), judging)
+    return {name: _replaced(columns[name], unproven, slow[name]) for name in columns_of(judging.stream).names}
 
 
-def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, year: int) -> pa.Table:
-    """The fast path's result for `raw` (value, kafka_ts), row by row: the eleven fields, `jour`, and `proven`.
+def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, year: int) -> pa.Table | None:
+    """The fast path's result for `raw` (value, kafka_ts), row by row: the fields, `jour`, and `_proven`.
 
-    If `proven` is false the other columns are undefined.
+    If `_proven` is false the other columns are undefined. None if the stream has no fast path.
     """
-    query = fast_path.query(settings.source_zone, settings.business_zone, year)
+    query = fast_path.query(judging, year)
+    return None if query is None else _typed(con, raw, judging.stream, query)
+
+
+def _typed(con: duckdb.DuckDBPyConnection, raw: pa.Table, stream: Stream, query: str) -> pa.Table:
+    values = raw["value"] if stream.event.frame is None else _unframed(raw["value"])
     messages = pa.table(
         {
-            "row_number": pa.array(np.arange(raw.num_rows)),
-            "message": _decoded(raw["value"]),
+            "_row": pa.array(np.arange(raw.num_rows)),
+            "_message": _decoded(values),
             "kafka_ts": raw["kafka_ts"].cast(pa.timestamp("us")),
         }
     )
     con.register("_messages", pa.Table.from_batches(messages.to_batches(_BATCH), messages.schema))
     run = con.sql if raw.num_rows >= _MANY else con.execute
     try:
-        typed = run(
-            f"WITH texts AS ({_TEXTS}) SELECT row_number, {_TYPED}, jour, proven FROM ({query})"
-        ).to_arrow_table()
+        typed = run(query).to_arrow_table()
     finally:
         con.unregister("_messages")
-    order = typed["row_number"].to_numpy()  # the connection may have preserve_insertion_order = false
+    order = typed["_row"].to_numpy()  # the connection may have preserve_insertion_order = false
     if not np.array_equal(order, np.arange(len(order))):
         typed = typed.take(np.argsort(order))
-    stamps = pc.assume_timezone(typed["timestamp"], "UTC")
-    return typed.set_column(typed.schema.get_field_index("timestamp"), "timestamp", stamps)
+    return typed
+
+
+def _unframed(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The messages without the frame of a schema registry; NULL where there is none."""
+    framed = pc.and_(
+        pc.equal(pc.binary_slice(values, 0, 1), b"\0"), pc.greater_equal(pc.binary_length(values), FRAME_BYTES)
+    )
+    return pc.if_else(framed, pc.binary_slice(values, FRAME_BYTES), pa.scalar(None, pa.binary()))
 
 
 def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:

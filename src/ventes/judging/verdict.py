@@ -1,196 +1,227 @@
-"""The verdict on a message: bytes → the sale's fields, and every reason why it is not a valid sale. Pure.
+"""The verdict on a message: bytes → the event's fields, and every reason why it is not a valid event. Pure.
 
-This is the definition. The SQL in `fast_path.sql` handles only messages that it can prove to be valid here, with the
-same values; all others come here. The rules, each with its reason, are in docs/data-contract.md.
+This is the definition, composed from the declared kinds. The SQL of `fast_path` handles only messages that it can
+prove to be valid here, with the same values; all others come here. The rules, each with its reason, are in
+docs/data-contract.md. A stream's own rules (`Stream.rules`) are applied afterwards, to whole batches: judging/rules.py.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import ROUND_UP, Context, Decimal, InvalidOperation
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
-from ventes.contract.tables import EVENT_FIELDS
+from ventes.config import Settings
 from ventes.stream import event_time
-from ventes.stream.strict_json import Number, Refused, Repeated, has_repeated_key, is_unicode, parse_object, to_text
+from ventes.stream.declaration import Stream
+from ventes.stream.kinds import Field
+from ventes.stream.strict_json import Refused, Repeated, has_repeated_key, parse_object, to_text
 
-MAX_VENTE_ID = 2**53 - 1
-"""The largest integer that JavaScript, and every program that reads JSON numbers as doubles, keeps exact."""
-MAX_ID = 2**31 - 1
-MAX_QUANTITE = 1_000_000
-MAX_MONTANT = Decimal("9999999999.99")
-MAX_NAME = 200
-"""Characters, that is code points."""
+FRAME_BYTES = 5
+"""A schema registry's frame: a zero byte, then the number of the schema in four bytes."""
 
-NOISE = Decimal("0.000001")
-"""Largest difference from a whole cent that is taken as float error: 59.97 computed in floats is 59.96999999999999."""
+
+@dataclass(frozen=True)
+class Judging:
+    """All that a verdict depends on, beside the message and its arrival.
+
+    `source_zone` applies to times without an offset; `business_zone` is the zone whose midnight begins a `jour`.
+    """
+
+    stream: Stream
+    source_zone: ZoneInfo
+    business_zone: ZoneInfo
+
+    @classmethod
+    def of(cls, settings: Settings) -> Judging:
+        return cls(settings.stream, settings.source_zone, settings.business_zone)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A message as Bronze shows it. `motifs` is sorted, each code once; () means a valid sale.
+    """A message as Bronze shows it. `motifs` is sorted, each code once; () means a valid event.
 
-    The eleven fields are shown as far as their text fits the column, valid or not: integers as int64,
-    `montant` as DECIMAL(18,2), `timestamp` aware in UTC. `extra` is a JSON object of the unknown
-    members, None if there are none. `jour` is the Bronze partition.
+    `values` are the fields in the order of `event.names`, shown as far as they fit the column, valid or not. `extra` is
+    a JSON object of the members that no field reads, None if there are none. `jour` is the Bronze partition.
     """
 
-    vente_id: int | None
-    client_id: int | None
-    produit_id: int | None
-    timestamp: datetime | None
-    quantite: int | None
-    montant: Decimal | None
-    client_nom: str | None
-    produit_nom: str | None
-    categorie: str | None
-    pays: str | None
-    segment: str | None
+    values: tuple[Any, ...]
     motifs: tuple[str, ...]
     extra: str | None
     jour: date
 
 
-def judge(value: bytes | None, kafka_ts: datetime, source_zone: ZoneInfo, business_zone: ZoneInfo) -> Verdict:
-    """Judge one message. Any bytes give a verdict, never an exception.
+@lru_cache(maxsize=8)
+def judge_of(judging: Judging) -> Judge:
+    """The judge of a stream in its zones; made once per process."""
+    return Judge(judging)
 
-    `kafka_ts` (aware) is the arrival of the message; `source_zone` applies to times without an offset;
-    `business_zone` is the zone whose midnight begins a `jour`.
-    """
-    try:
-        members = parse_object(value)
-    except Refused as refusal:
-        nothing = dict.fromkeys(EVENT_FIELDS)
-        return Verdict(**nothing, motifs=(refusal.reason,), extra=None, jour=_day(None, kafka_ts, business_zone))
 
-    reasons: list[str] = []
-    repeated: frozenset[str] = members.keys_repeated if isinstance(members, Repeated) else frozenset()
-    if has_repeated_key(members):
-        reasons.append("duplicate_key")
+class Judge:
+    """Judges the messages of one stream. Any bytes give a verdict, never an exception."""
 
-    shown: dict[str, Any] = {}
-    for field, read in _READERS.items():
-        item = members.get(field)
-        if field in repeated:
-            shown[field] = None  # the value is ambiguous; duplicate_key reports it
-        elif item is None or (isinstance(item, str) and not item.strip()):
-            reasons.append(f"missing:{field}")
-            shown[field] = item if field in _NAMES else None
+    def __init__(self, judging: Judging) -> None:
+        event = judging.stream.event
+        self._zone = judging.business_zone
+        self._framed = event.frame is not None
+        self._enveloped = event.envelope is not None
+        self._fields = tuple(_Prepared(field, judging.source_zone, field.name == event.at) for field in event.read)
+        self._at = event.names.index(event.at)
+        self._tree = _tree(field.keys for field in event.read)
+        self._nested = any(len(field.keys) > 1 for field in event.read)
+        self._nothing = (None,) * len(self._fields)
+
+    def __call__(self, value: bytes | None, kafka_ts: datetime) -> Verdict:
+        """Judge one message that arrived at `kafka_ts` (aware)."""
+        try:
+            members = parse_object(self._unframed(value))
+        except Refused as refusal:
+            return self._without_event((refusal.reason,), kafka_ts)
+        repeated = ["duplicate_key"] if has_repeated_key(members) else []
+        if not self._enveloped:
+            return self._event(members, repeated, kafka_ts)
+        found, ambiguous = _after(members)
+        if found is None:
+            return self._without_event(tuple(repeated if ambiguous else [*repeated, "no_event"]), kafka_ts)
+        return self._event(found, repeated, kafka_ts)
+
+    def _event(self, members: dict[str, Any], reasons: list[str], kafka_ts: datetime) -> Verdict:
+        keys_repeated = members.keys_repeated if isinstance(members, Repeated) else ()
+        shown: list[Any] = []
+        for field in self._fields:
+            if field.first in keys_repeated:
+                shown.append(None)  # the value is ambiguous; duplicate_key reports it
+                continue
+            item = members.get(field.first)
+            if field.further:
+                item, problem = _below(item, field.further)
+                if problem is not None:
+                    reasons += [field.codes[problem]] if problem else []
+                    shown.append(None)
+                    continue
+            if item is None or (isinstance(item, str) and not item.strip()):
+                if field.optional:
+                    shown.append(None)
+                else:
+                    reasons.append(field.codes["missing"])
+                    shown.append(field.shown_blank(item))
+                continue
+            value, problems = field.read(item)
+            shown.append(value)
+            if problems:
+                reasons += [field.codes[problem] for problem in problems]
+        when = shown[self._at]
+        if when is not None and not event_time.in_range(when, kafka_ts):
+            reasons.append("time_out_of_range")
+        if self._nested:
+            extra = _unread(members, self._tree)
         else:
-            shown[field], problems = read(item)
-            reasons += [f"{problem}:{field}" for problem in problems]
+            extra = {key: item for key, item in members.items() if key not in self._tree}
+        return Verdict(
+            values=tuple(shown),
+            motifs=tuple(sorted(reasons)),
+            extra=to_text(extra) if extra else None,
+            jour=event_time.day_of(when, kafka_ts, self._zone),
+        )
 
-    when = None
-    if isinstance(shown["timestamp"], str):
-        when, problem = _event_time(shown["timestamp"], kafka_ts, source_zone)
-        if problem:
-            reasons.append(problem)
-    shown["timestamp"] = when
+    def _unframed(self, value: bytes | None) -> bytes | None:
+        if not self._framed or not value:
+            return value
+        if len(value) < FRAME_BYTES or value[0] != 0:
+            raise Refused("bad_frame")
+        return value[FRAME_BYTES:]
 
-    extra = {key: item for key, item in members.items() if key not in _READERS}
-    return Verdict(
-        **shown,
-        motifs=tuple(sorted(reasons)),
-        extra=to_text(extra) if extra else None,
-        jour=_day(when, kafka_ts, business_zone),
-    )
-
-
-_Read = tuple[Any, tuple[str, ...]]
-"""The value for Bronze, and the kinds of reasons for it."""
-
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_INT64 = range(-(2**63), 2**63)
-_CENT = Decimal("0.01")
-_BEYOND_COLUMN = Decimal(10) ** 16
-_NEAREST = Context(prec=40)
-_AWAY = Context(prec=40, rounding=ROUND_UP)
+    def _without_event(self, reasons: tuple[str, ...], kafka_ts: datetime) -> Verdict:
+        return Verdict(self._nothing, reasons, None, event_time.day_of(None, kafka_ts, self._zone))
 
 
-def _integer(largest: int) -> Callable[[Any], _Read]:
-    def read(item: Any) -> _Read:
-        if not isinstance(item, str) or not _INTEGER.fullmatch(item):
-            return None, ("type",)
-        if len(item) > 20:  # beyond int64 whatever the digits; int() refuses thousands of them
-            return None, ("range",)
-        number = int(item)
-        return number if number in _INT64 else None, () if 1 <= number <= largest else ("range",)
+class _Codes(dict[str, str]):
+    """A kind of reason → its code for one field."""
 
-    return read
+    def __init__(self, field: str, bare: Iterable[str]) -> None:
+        super().__init__((kind, kind) for kind in bare)
+        self._field = field
 
-
-def _amount(item: Any) -> _Read:
-    if not isinstance(item, str) or not _NUMBER.fullmatch(item):
-        return None, ("type",)
-    try:
-        exact = Decimal(item)
-    except InvalidOperation:  # an exponent beyond anything
-        return None, ("range",)
-    amount = _cents(exact)
-    nearest = exact if amount is None else amount  # float error is not a reason
-    broken = {
-        "negative": nearest < 0,
-        "zero": nearest.is_zero(),
-        "range": nearest.copy_abs() > MAX_MONTANT,
-        "not_cents": amount is None and exact.copy_abs() < _BEYOND_COLUMN,
-    }
-    return amount, tuple(kind for kind, applies in broken.items() if applies)
+    def __missing__(self, kind: str) -> str:
+        self[kind] = f"{kind}:{self._field}"
+        return self[kind]
 
 
-def _cents(exact: Decimal) -> Decimal | None:
-    """The number as whole cents; None if it is none, or does not fit DECIMAL(18,2)."""
-    if exact.copy_abs() >= _BEYOND_COLUMN:
-        return None
-    cents = _NEAREST.quantize(exact, _CENT)
-    # rounded away from zero: a difference that is too large in its thousandth digit stays too large
-    if _AWAY.subtract(exact, cents).copy_abs() > NOISE:
-        return None
-    return cents.copy_abs() if cents.is_zero() else cents
+class _Prepared:
+    """A field and what the judge needs of it for each message."""
+
+    __slots__ = ("codes", "first", "further", "optional", "read", "shown_blank")
+
+    def __init__(self, field: Field, source_zone: ZoneInfo, is_at: bool) -> None:
+        self.first, *further = field.keys
+        self.further = tuple(further)
+        self.optional = field.optional
+        self.read = field.reader(source_zone)
+        self.shown_blank = field.shown_blank
+        # the time of the event has these two reasons to itself
+        self.codes = _Codes(field.name, ("time_unreadable", "time_out_of_range") if is_at else ())
 
 
-def _name(item: Any) -> _Read:
-    if isinstance(item, Number) or not isinstance(item, str):
-        return to_text(item), ("type",)
-    if "\0" in item or not is_unicode(item):
-        return None, ("type",)
-    return item, ("too_long",) if len(item) > MAX_NAME else ()
+def _below(item: Any, keys: tuple[str, ...]) -> tuple[Any, str | None]:
+    """The value at the end of a path that goes on in `item`, and what is wrong on the way.
+
+    None: nothing. "": a key on the way occurs twice, which duplicate_key reports. "type": no object where one must be.
+    """
+    for key in keys:
+        if item is None:
+            return None, None
+        if not isinstance(item, dict):
+            return None, "type"
+        if isinstance(item, Repeated) and key in item.keys_repeated:
+            return None, ""
+        item = item.get(key)
+    return item, None
 
 
-def _time_text(item: Any) -> _Read:
-    if isinstance(item, Number) or not isinstance(item, str):
-        return None, ("type",)
-    return item, ()
+def _after(members: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
+    """The event in Debezium's envelope, with or without a schema beside it; and whether a repeated key hides it."""
+    if "payload" in members and "after" not in members:
+        way: tuple[str, ...] = ("payload", "after")
+    else:
+        way = ("after",)
+    here: Any = members
+    for key in way:
+        if not isinstance(here, dict) or here.get("op") == "d":
+            return None, False
+        if isinstance(here, Repeated) and key in here.keys_repeated:
+            return None, True
+        here = here.get(key)
+    return (here, False) if isinstance(here, dict) else (None, False)
 
 
-def _event_time(text: str, kafka_ts: datetime, source_zone: ZoneInfo) -> tuple[datetime | None, str | None]:
-    try:
-        when = event_time.read(text, source_zone)
-    except OverflowError:
-        return None, "time_out_of_range"
-    except ValueError:
-        return None, "time_unreadable"
-    return when, None if event_time.in_range(when, kafka_ts) else "time_out_of_range"
+_Tree: TypeAlias = "dict[str, _Tree | None]"
+"""The keys that the fields read; None where a value is read, a tree where the path goes on."""
 
 
-_day = event_time.day_of
+def _tree(paths: Iterable[tuple[str, ...]]) -> _Tree:
+    tree: _Tree = {}
+    for *way, last in paths:
+        here = tree
+        for key in way:
+            here = here.setdefault(key, {})  # type: ignore[assignment]  # no path ends where another goes on
+        here[last] = None
+    return tree
 
-_NAMES = frozenset({"client_nom", "produit_nom", "categorie", "pays", "segment"})
 
-_READERS: dict[str, Callable[[Any], _Read]] = {
-    "vente_id": _integer(MAX_VENTE_ID),
-    "client_id": _integer(MAX_ID),
-    "produit_id": _integer(MAX_ID),
-    "timestamp": _time_text,
-    "quantite": _integer(MAX_QUANTITE),
-    "montant": _amount,
-    "client_nom": _name,
-    "produit_nom": _name,
-    "categorie": _name,
-    "pays": _name,
-    "segment": _name,
-}
+def _unread(members: dict[str, Any], tree: _Tree) -> dict[str, Any]:
+    """The members that no field reads, those of a nested object inside their object."""
+    unread = {}
+    for key, item in members.items():
+        if key not in tree:
+            unread[key] = item
+            continue
+        below = tree[key]
+        if below is None or item is None:
+            continue
+        left = _unread(item, below) if isinstance(item, dict) else item
+        if left or not isinstance(item, dict):
+            unread[key] = left
+    return unread

@@ -2,6 +2,7 @@
 
 declaration   Stream, Event, Aggregate, Rule
 kinds         the kinds of fields: column, and reader of a JSON value
+fast_form     what the kinds share of the SQL that types their values
 measures      what an aggregate counts and sums; grains of time
 declared      the line of a declaration, its names
 loading       a declaration's file → Stream

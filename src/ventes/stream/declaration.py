@@ -11,6 +11,10 @@ from functools import cached_property
 from ventes.stream.declared import Declared
 from ventes.stream.kinds import Field, Instant, Integer, Money, Quotient, Text
 from ventes.stream.measures import Grain, Mean, Measure, OfField, Sum
+from ventes.stream.reasons import OF_A_MESSAGE
+
+MOST_COUNT = 4 * 10**18
+"""Of a Quotient's divisor: twice the largest amount in cents (10^18) and the divisor together fit 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +23,22 @@ class Event(Declared):
 
     `id`: the field whose value is never used twice (Integer or Text). `at`: the field with the time of the event.
     `fields`: in the order of the columns; a Quotient among them is a column of the clean events only.
+    `frame`: "registry" if five bytes of a schema registry (a zero byte, the schema's number) precede the JSON.
+    `envelope`: "debezium" if the event is `after` in a change event {"before", "after", "op", ...}, with or without
+    {"schema", "payload"} around it. A delete, and a change without `after`, is a message without an event.
     """
 
     id: str
     at: str
     fields: tuple[Field | Quotient, ...]
+    frame: str | None = None
+    envelope: str | None = None
 
     def check(self) -> None:
+        if self.frame not in (None, "registry"):
+            raise self.refuse(f'frame {self.frame!r} is not "registry"')
+        if self.envelope not in (None, "debezium"):
+            raise self.refuse(f'envelope {self.envelope!r} is not "debezium"')
         named = {field.name: field for field in self.read}
         for what, name, kinds in (("id", self.id, (Integer, Text)), ("at", self.at, (Instant,))):
             if name not in named:
@@ -51,6 +64,8 @@ class Event(Declared):
                 raise quotient.refuse(f"{quotient.name}: amount = {quotient.amount!r} is no Money field")
             if not isinstance(count, Integer) or count.least < 1:
                 raise quotient.refuse(f"{quotient.name}: count = {quotient.count!r} is no Integer field with least ≥ 1")
+            if count.most > MOST_COUNT:
+                raise quotient.refuse(f"{quotient.name}: {quotient.count} must have most = {MOST_COUNT} or less")
             if amount.optional or count.optional:
                 raise quotient.refuse(f"{quotient.name}: its fields must not be optional")
 
@@ -77,9 +92,10 @@ class Event(Declared):
 class Rule(Declared):
     """A condition that a valid event must meet, beyond the kinds of its fields.
 
-    `condition`: an SQL expression over the fields by their names; false breaks the rule, NULL does not. `code`: the
-    reason in `motifs`. `severity`: "reject" puts the message into the rejects; "flag" keeps it clean and lists the code
-    in `signalements`. `en`, `fr`: a sentence for people.
+    `condition`: an expression of DuckDB's SQL over the fields by their names, quoted ("at") where a name is a word of
+    SQL. False breaks the rule; NULL and an error do not. `code`: the reason in `motifs`. `severity`: "reject" puts the
+    message into the rejects; "flag" keeps it clean and lists the code in `signalements`. `en`, `fr`: a sentence for
+    people.
     """
 
     code: str
@@ -90,6 +106,8 @@ class Rule(Declared):
 
     def check(self) -> None:
         self.require_name(self.code, "rule")
+        if self.code in OF_A_MESSAGE:
+            raise self.refuse(f"rule {self.code}: this is a reason of the pipeline's own; choose another code")
         if self.severity not in ("reject", "flag"):
             raise self.refuse(f'rule {self.code}: severity {self.severity!r} is not "reject" or "flag"')
 
@@ -134,7 +152,8 @@ class Aggregate(Declared):
 class Stream(Declared):
     """Everything the pipeline knows about the events of one topic.
 
-    `name`: of the tables <name>_clean and <name>_rejets, and of the jobs' transactions.
+    `name`: of the tables <name>_clean and <name>_rejets, and of the jobs' transactions. `noun`: what one event is
+    called in sentences for people.
     """
 
     name: str
@@ -142,6 +161,7 @@ class Stream(Declared):
     event: Event
     tables: tuple[Aggregate, ...] = ()
     rules: tuple[Rule, ...] = ()
+    noun: str = "event"
 
     def check(self) -> None:
         self.require_name(self.name, "stream")

@@ -1,4 +1,4 @@
-"""When a sale happened: ISO 8601 text → an instant. Pure.
+"""When an event happened: ISO 8601 text → an instant. Pure.
 
 Parsed with our own pattern and arithmetic: `datetime.fromisoformat` accepts different texts in different Python
 versions, and the fast path must accept only what is accepted here.
@@ -11,10 +11,10 @@ from datetime import date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
-"""No sale is older; an earlier time is a typing error or a clock that was not set."""
+"""No event is older; an earlier time is a typing error or a clock that was not set."""
 
 LATEST_AHEAD = timedelta(hours=24)
-"""How far after its arrival the time of a sale may be: tolerance for a wrong clock or zone."""
+"""How far after its arrival the time of an event may be: tolerance for a wrong clock or zone."""
 
 _ISO = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
@@ -45,7 +45,7 @@ def read(text: str, source_zone: ZoneInfo) -> datetime:
 
 
 def in_range(moment: datetime, kafka_ts: datetime) -> bool:
-    """Whether `moment` is an allowed time for a sale that arrived at `kafka_ts`."""
+    """Whether `moment` is an allowed time for an event that arrived at `kafka_ts`."""
     return EARLIEST <= moment <= kafka_ts + LATEST_AHEAD
 
 

@@ -1,8 +1,10 @@
-"""The kinds of fields. A kind owns the columns of a field, and the reader that judges its JSON value.
+"""The kinds of fields. A kind owns the columns of a field, and how its JSON value is read.
 
 A reader gets a JSON value as `strict_json` gives it (None, bool, str, Number, list, dict), never a missing one: None
 and blank text are absent for every kind. It returns the value that Bronze shows, None if the column cannot hold it,
 and the kinds of reasons why the value is not valid (docs/data-contract.md); no reason means valid.
+
+The reader is the definition. `fast` gives the SQL that types the values which it can prove to be valid (fast_form.py).
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from ventes.stream import event_time
+from ventes.stream import event_time, fast_form
 from ventes.stream.declared import RESERVED, Declared
+from ventes.stream.fast_form import FastForm, OffsetOf
 from ventes.stream.strict_json import Number, is_unicode, to_text
 
 UTC = pa.timestamp("us", tz="UTC")
@@ -102,6 +105,10 @@ class Field(_Options, _Named):
         """The judge of this field; `_source_zone` is the zone of times without an offset."""
         raise NotImplementedError
 
+    def fast(self, _member: str, _offset_of: OffsetOf) -> FastForm | None:
+        """The SQL for the value that the expression `_member` has; None if only the reader can judge it."""
+        return None
+
 
 @dataclass(frozen=True)
 class Integer(Field):
@@ -131,6 +138,12 @@ class Integer(Field):
             return number if number in _INT64 else None, () if least <= number <= most else ("range",)
 
         return read
+
+    def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
+        value, text = fast_form.name(self.name), fast_form.name(fast_form.text_of(self.name))
+        steps = (((self.name, f"TRY_CAST({text} AS BIGINT)"),),)
+        proof = f"{value} BETWEEN {self.least} AND {self.most} AND CAST({value} AS TEXT) = {text}"
+        return fast_form.of_text(self.name, member, steps, proof)
 
 
 @dataclass(frozen=True)
@@ -191,13 +204,18 @@ class Decimals(Field):
             return None
         return rounded.copy_abs() if rounded.is_zero() else rounded
 
+    def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
+        steps = fast_form.decimal_steps(self.name, self.bronze_type.precision, self.scale)
+        proof = fast_form.decimal_proof(self.name, self.scale, self.least, self.most)
+        return fast_form.of_text(self.name, member, steps, proof)
+
 
 _BEYOND_COLUMN = Decimal(10) ** 16
 
 
 @dataclass(frozen=True)
 class Money(Decimals):
-    """An amount in whole cents, more than zero, at most `most`; as a JSON number or its text. Column: DECIMAL(…, 2).
+    """An amount in whole cents from `least`, more than zero, to `most`; as a JSON number or its text. Column: DECIMAL.
 
     `currency`: its sign or code on the page; default: page.currency of ventes.toml.
     """
@@ -210,12 +228,14 @@ class Money(Decimals):
         super().check()
         if self.scale != 2:
             raise self.refuse(f"field {self.name}: money has 2 decimals; use Decimals for another scale")
+        if self.least <= 0:
+            raise self.refuse(f"field {self.name}: money is more than zero; use Decimals for other numbers")
 
     def _problems(self, number: Decimal, precise: bool) -> tuple[str, ...]:
         broken = {
             "negative": number < 0,
             "zero": number.is_zero(),
-            "range": number.copy_abs() > self.most,
+            "range": number.copy_abs() > self.most or (precise and 0 < number < self.least),
             "not_cents": not precise,
         }
         return tuple(kind for kind, applies in broken.items() if applies)
@@ -269,6 +289,18 @@ class Text(Field):
 
         return read
 
+    def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
+        further = []
+        if self.values:
+            texts = [fast_form.literal(text) for text in self.values if is_unicode(text) and "\0" not in text]
+            further.append(f"{fast_form.name(self.name)} IN ({', '.join(texts) or 'NULL'})")
+        if self.pattern is not None:
+            matches = fast_form.matches(fast_form.name(self.name), self.pattern)
+            if matches is None:
+                return None
+            further.append(matches)
+        return fast_form.of_string(self.name, member, self.most, further)
+
 
 @dataclass(frozen=True)
 class Boolean(Field):
@@ -287,6 +319,11 @@ class Boolean(Field):
             return None, ("type",)
 
         return read
+
+    def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
+        text = fast_form.name(fast_form.text_of(self.name))
+        steps = (((self.name, f"{text} = 'true'"),),)
+        return fast_form.of_text(self.name, member, steps, f"{text} IN ('true', 'false')")
 
 
 @dataclass(frozen=True)
@@ -331,6 +368,15 @@ class Instant(Field):
         except OverflowError:
             return None, ("time_out_of_range",)
 
+    def fast(self, member: str, offset_of: OffsetOf) -> FastForm | None:
+        """Its column is a naive TIMESTAMP in UTC."""
+        if self.form == "iso":
+            steps, proof = fast_form.iso_steps(self.name, offset_of), f"{fast_form.name(self.name)} IS NOT NULL"
+        else:
+            steps = fast_form.epoch_steps(self.name, _MICROSECONDS_SQL[self.form])
+            proof = fast_form.epoch_proof(self.name, 10 ** {"s": 0, "ms": 3, "us": 6, "ns": 9}[self.form])
+        return fast_form.of_text(self.name, member, steps, proof)
+
 
 UNITS: dict[str, Callable[[int], int]] = {
     "s": lambda n: n * 1_000_000,
@@ -339,6 +385,8 @@ UNITS: dict[str, Callable[[int], int]] = {
     "ns": lambda n: n // 1_000,
 }
 """Unit of a number → microseconds."""
+_MICROSECONDS_SQL = {"s": "{} * 1000000", "ms": "{} * 1000", "us": "{}", "ns": "{} // 1000"}
+"""The same in DuckDB's SQL, for numbers that are not negative."""
 
 
 @dataclass(frozen=True)
@@ -359,6 +407,13 @@ class Day(Field):
                 return None, ("range",)
 
         return read
+
+    def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
+        value, text = fast_form.name(self.name), fast_form.name(fast_form.text_of(self.name))
+        steps = (((self.name, f"TRY_CAST({text} AS DATE)"),),)
+        # ten characters: DuckDB also has the dates infinity, and years of more digits
+        proof = f"length({text}) = 10 AND CAST({value} AS TEXT) = {text}"
+        return fast_form.of_text(self.name, member, steps, proof)
 
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -383,6 +438,14 @@ class Json(Field):
             return text, () if len(text) <= self.most else ("too_long",)
 
         return read
+
+    def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
+        """Only for messages without the value: DuckDB does not keep numbers as they were sent."""
+        if not self.optional:
+            return None
+        asked = f"_j_{self.name}"
+        steps = (((asked, member), (self.name, "CAST(NULL AS TEXT)")),)
+        return FastForm("JSON", steps, "false", f"{fast_form.name(asked)} IS NULL")
 
 
 @dataclass(frozen=True)

@@ -70,4 +70,4 @@ def _change(seconds: Callable[[datetime], int], before: datetime, after: datetim
 
 
 def _literal(when: datetime) -> str:
-    return f"TIMESTAMP_NTZ '{when:%Y-%m-%d %H:%M:%S}'"
+    return f"TIMESTAMP '{when:%Y-%m-%d %H:%M:%S}'"

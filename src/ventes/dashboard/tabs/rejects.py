@@ -82,7 +82,7 @@ def _messages(view: View, reason: str | None) -> list[Row]:
         {
             "received": view.local(row["kafka_ts"]),
             "reasons": ", ".join(row["motifs"]),
-            "why": " ".join(map(sentence, row["motifs"])),
+            "why": " ".join(sentence(code, view.settings.stream) for code in row["motifs"]),
             "message": text.raw(row["value"]),
             "vente_id": row["vente_id"],
             "partition": row["partition"],

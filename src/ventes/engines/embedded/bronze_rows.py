@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ventes.contract.tables import BRONZE, POSITION
+from ventes.contract.tables import POSITION
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.data_files import with_columns
 from ventes.deltalog.snapshot import Snapshot
@@ -29,7 +29,8 @@ MOST_ROWS = 65_536
 def pieces(bronze: Snapshot, lot_range: LotRange, columns: Sequence[str]) -> Iterator[pa.Table]:
     """The range's rows with topic_id, partition, offset and `columns`, about PIECE_BYTES at a time."""
     names = [*POSITION, *columns]
-    stored = [name for name in names if name not in BRONZE.partition_by]
+    schema = pa.schema([bronze.table.schema.field(name) for name in names])
+    stored = [name for name in names if name not in bronze.table.partition_by]
     for data_file in filter(lot_range.holds, bronze.files):
         jour = pa.scalar(_day(data_file), pa.date32())
         with pq.ParquetFile(bronze.path / data_file.path) as file:
@@ -39,7 +40,7 @@ def pieces(bronze: Snapshot, lot_range: LotRange, columns: Sequence[str]) -> Ite
                     continue
                 for batch in file.iter_batches(_rows_a_piece(group, stored), row_groups=[number], columns=stored):
                     read = pa.Table.from_batches([batch]).append_column("jour", pa.repeat(jour, batch.num_rows))
-                    rows = with_columns(read, pa.schema([BRONZE.schema.field(name) for name in names]))
+                    rows = with_columns(read, schema)
                     mask = _inside(lot_range, rows)
                     if mask.any():
                         yield rows if mask.all() else rows.filter(pa.array(mask))

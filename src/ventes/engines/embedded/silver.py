@@ -1,7 +1,7 @@
 """The embedded Silver job: engines.silver_loop, with DuckDB processing the lots.
 
-A lot reads only the Bronze files and columns it needs, and of ventes_clean only files that contain one of its ids, so
-its cost depends on the lot and not on the size of the tables.
+A lot reads only the Bronze files and columns it needs, and of the clean events only files that contain one of its ids,
+so its cost depends on the lot and not on the size of the tables.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timezone
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, POSITION, REJETS, SILVER_APP
+from ventes.contract.tables import POSITION
+from ventes.contract.tables import of as tables_of
 from ventes.deltalog import commit, data_files
 from ventes.deltalog.data_files import with_columns
 from ventes.deltalog.database import RecycledDatabase
@@ -22,11 +22,12 @@ from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.embedded.bronze_rows import pieces, with_values
 from ventes.engines.embedded.known_ids import KnownIds
+from ventes.engines.event_ids import EventIds
 from ventes.engines.job import Job
 from ventes.engines.job import run as run_job
 from ventes.engines.lot_range import LotRange
 from ventes.engines.silver_loop import LotResult, SilverLoop
-from ventes.engines.split_in_duckdb import split_in_duckdb
+from ventes.engines.split_in_duckdb import split_in_duckdb, valid_ids
 from ventes.errors import LakeDamaged
 from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
@@ -66,7 +67,10 @@ class EmbeddedSilver:
         self._rejudge = rejudge
         self._lock = WriterLock(lock_path(settings, "silver"))
         self.database = RecycledDatabase(settings.embedded.memory_mb)
-        self._known = KnownIds(path_of(settings, CLEAN))
+        self._own = tables_of(settings)
+        self._app_id = settings.stream.silver_app
+        self._id = settings.stream.event.field(settings.stream.event.id)
+        self._known = KnownIds(path_of(settings, self._own.clean), self._id.clean_name)
 
     def lock(self) -> None:
         self._lock.acquire()
@@ -82,15 +86,16 @@ class EmbeddedSilver:
         """See SilverEngine."""
         now = datetime.now(timezone.utc)
         self.database.begin()
-        bronze = self._tables.snapshot(BRONZE)
-        clean = self._tables.log(CLEAN)
+        bronze = self._tables.snapshot(self._own.bronze)
+        clean = self._tables.log(self._own.clean)
         rows = self._rows_rejudged(bronze, lot_range) if self._rejudge else self._rows(bronze, lot_range)
         parts = split_in_duckdb(self.database.con, rows, self._known_rows(rows, clean), self._settings, lot, now)
         failpoint("silver.before_rejets")
         if parts.rejets.num_rows:
             self._commit_rejects(parts.rejets, bronze, lot_range, lot)
         failpoint("silver.after_rejets")
-        commit.append(clean, CLEAN, parts.clean, SILVER_APP, lot, silver_recovery.rejects_of(self._tables))
+        rejects = silver_recovery.rejects_of(self._tables)
+        commit.append(clean, self._own.clean, parts.clean, self._app_id, lot, rejects)
         failpoint("silver.after_clean")
         return LotResult(parts.clean.num_rows, parts.rejets.num_rows, parts.partials)
 
@@ -98,13 +103,13 @@ class EmbeddedSilver:
 
     def _rows(self, bronze: Snapshot, lot_range: LotRange) -> pa.Table:
         """Bronze's rows of the range, without columns that may be large and are not needed yet."""
-        needed = [name for name in BRONZE.schema.names if name not in (*POSITION, *_RAW_COLUMNS)]
-        return _together(_lighter(piece) for piece in pieces(bronze, lot_range, needed))
+        needed = [name for name in self._own.bronze.schema.names if name not in (*POSITION, *_RAW_COLUMNS)]
+        return self._together(self._lighter(piece) for piece in pieces(bronze, lot_range, needed))
 
     def _rows_rejudged(self, bronze: Snapshot, lot_range: LotRange) -> pa.Table:
         """The same with a new verdict; date_ingestion is unchanged."""
-        return _together(
-            _lighter(_replaced(self._judged(piece), "date_ingestion", piece["date_ingestion"]))
+        return self._together(
+            self._lighter(_replaced(self._judged(piece), "date_ingestion", piece["date_ingestion"]))
             for piece in pieces(bronze, lot_range, ("value", "kafka_ts", "date_ingestion"))
         )
 
@@ -113,48 +118,48 @@ class EmbeddedSilver:
         return judge_batch(self.database.con, raw, self._settings, datetime.now(timezone.utc))
 
     def _known_rows(self, rows: pa.Table, clean: Log) -> pa.Table:
-        """The rows of ventes_clean that have an id of the lot."""
-        valid = pc.equal(pc.list_value_length(rows["motifs"]), 0)
-        ids = np.unique(rows["vente_id"].filter(valid).to_numpy())
+        """The clean rows that have an id of the lot."""
+        ids = EventIds(valid_ids(self._settings.stream, rows))
         holding = {file.path for file in self._known.files_with(ids, clean.files.values())}
         if not holding:
-            return CLEAN.schema.empty_table()
-        source = Snapshot.of_log(clean, CLEAN).select(lambda file: file.path in holding)
-        self.database.con.register("lot_ids", pa.table({"vente_id": ids}))
+            return self._own.clean.schema.empty_table()
+        source = Snapshot.of_log(clean, self._own.clean).select(lambda file: file.path in holding)
+        name = self._id.clean_name
+        self.database.con.register("lot_ids", pa.table({name: ids.column}))
         try:
             return self.database.con.execute(
-                f"SELECT * FROM ({source}) SEMI JOIN lot_ids USING (vente_id)"
+                f'SELECT * FROM ({source}) SEMI JOIN lot_ids USING ("{name}")'
             ).to_arrow_table()
         finally:
             self.database.con.unregister("lot_ids")
 
     def _commit_rejects(self, rows: pa.Table, bronze: Snapshot, lot_range: LotRange, lot: int) -> None:
         """Append the rejected rows with their raw bytes, which are read from Bronze in pieces."""
-        log = self._tables.log(REJETS)
-        if commit.has(log, SILVER_APP, lot):
+        log = self._tables.log(self._own.rejets)
+        if commit.has(log, self._app_id, lot):
             return
-        file = data_files.write_stream(log.path, REJETS, REJETS.schema, with_values(rows, bronze, lot_range), {})
+        table = self._own.rejets
+        file = data_files.write_stream(log.path, table, table.schema, with_values(rows, bronze, lot_range), {})
         if file.rows != rows.num_rows:
             raise LakeDamaged(
                 f"Bronze gave the raw bytes of {file.rows} rejected rows of {rows.num_rows}", "ventes verify says which"
             )
-        commit.append_files(log, [file], {SILVER_APP: lot})
+        commit.append_files(log, [file], {self._app_id: lot})
 
+    def _together(self, parts: Iterable[pa.Table]) -> pa.Table:
+        return pa.concat_tables([self._own.bronze.schema.empty_table(), *parts])
 
-def _together(parts: Iterable[pa.Table]) -> pa.Table:
-    return pa.concat_tables([BRONZE.schema.empty_table(), *parts])
-
-
-def _lighter(rows: pa.Table) -> pa.Table:
-    """Bronze rows without the raw message, which few rows need, and without unknown fields if the row is rejected."""
-    rows = with_columns(rows.drop([name for name in _RAW_COLUMNS if name in rows.column_names]), BRONZE.schema)
-    extra = rows["_extra"]
-    if extra.null_count == len(extra):
-        return rows
-    valid = pc.equal(pc.list_value_length(rows["motifs"]), 0).to_pylist()
-    # in Python, because take and if_else would allocate as much memory as all texts together
-    kept = [text if wanted else None for text, wanted in zip(extra.to_pylist(), valid, strict=True)]
-    return _replaced(rows, "_extra", pa.array(kept, pa.string()))
+    def _lighter(self, rows: pa.Table) -> pa.Table:
+        """Bronze rows without the raw message, which few need, and without unknown fields if the row is rejected."""
+        rows = rows.drop([name for name in _RAW_COLUMNS if name in rows.column_names])
+        rows = with_columns(rows, self._own.bronze.schema)
+        extra = rows["_extra"]
+        if extra.null_count == len(extra):
+            return rows
+        valid = pc.equal(pc.list_value_length(rows["motifs"]), 0).to_pylist()
+        # in Python, because take and if_else would allocate as much memory as all texts together
+        kept = [text if wanted else None for text, wanted in zip(extra.to_pylist(), valid, strict=True)]
+        return _replaced(rows, "_extra", pa.array(kept, pa.string()))
 
 
 def _replaced(rows: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:

@@ -5,6 +5,8 @@ engine (judging/judge_batch.py, DuckDB) and writes them; the driver commits the 
 500,000 sales on 2 cores, including Kafka's source: 11 µs of CPU per message; with the verdict in Spark SQL and Delta's
 own writer 26 µs, and 40 µs in a new JVM, which must compile that code first.
 
+A task gets the stream from the driver, pickled: the file that declares it need not be where the task runs.
+
 A task that fails or runs twice leaves at most files that no commit names; they are vacuumed later.
 """
 
@@ -13,20 +15,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
+from ventes.contract.tables import of_stream
 from ventes.deltalog import data_files
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.database import connect
 from ventes.engines.spark import write_files
 from ventes.engines.spark.write_files import FILE_BYTES, gathered
-from ventes.judging.judge_batch import judge_batch
+from ventes.judging.judge_batch import judge_messages
 from ventes.judging.messages import RAW
+from ventes.judging.verdict import Judging
 
 JUDGE_ROWS, JUDGE_BYTES = 16_384, 8_000_000
 """Messages judged at a time; larger values were not faster."""
@@ -40,7 +44,7 @@ def write(messages: DataFrame, topic_id: str, settings: Settings, ingested_at: d
     `messages` has the columns of Spark's Kafka source: key, value, partition, offset, timestamp, and headers if they
     were asked for. `ingested_at` (aware) becomes date_ingestion. Workers must have the lake at the same path.
     """
-    task = partial(_write_part, settings, ingested_at)
+    task = partial(_write_part, Judging.of(settings), settings.bronze, settings.embedded.memory_mb, ingested_at)
     return write_files.named(as_raw(messages, topic_id).mapInArrow(task, write_files.NAMED).collect())
 
 
@@ -53,10 +57,10 @@ def as_raw(messages: DataFrame, topic_id: str) -> DataFrame:
 
 
 def _write_part(
-    settings: Settings, ingested_at: datetime, batches: Iterator[pa.RecordBatch]
+    judging: Judging, bronze: Path, memory_mb: int, ingested_at: datetime, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """One task: writes its messages, returns the names and statistics of its files."""
-    with connect(settings.embedded.memory_mb, threads=1) as con:  # one thread: each other core runs its own task
+    with connect(memory_mb, threads=1) as con:  # one thread: each other core runs its own task
         messages = gathered((pa.Table.from_batches([batch]) for batch in batches), JUDGE_BYTES, JUDGE_ROWS)
-        rows = gathered((judge_batch(con, raw.cast(RAW), settings, ingested_at) for raw in messages), FILE_BYTES)
-        yield write_files.written(data_files.write(settings.bronze, BRONZE, some) for some in rows)
+        rows = gathered((judge_messages(con, raw.cast(RAW), judging, ingested_at) for raw in messages), FILE_BYTES)
+        yield write_files.written(data_files.write(bronze, of_stream(judging.stream).bronze, some) for some in rows)

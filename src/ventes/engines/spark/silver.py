@@ -2,7 +2,7 @@
 
 Spark reads the rows of every lot, and splits and writes a large lot (split_in_spark.py). A lot that fits in one Arrow
 table is processed by the driver in DuckDB, with the same SQL: for ten rows a Spark query of two joins and a window
-takes half a second, DuckDB ten milliseconds. Both commit with the transaction ("ventes-silver", lot).
+takes half a second, DuckDB ten milliseconds. Both commit with the transaction (Stream.silver_app, lot).
 
 Spark reads exactly the files that the log lists for a lot. Its own Delta reader would run a job to reconstruct the
 table's state after each commit, which for a small lot is most of the time.
@@ -10,12 +10,10 @@ table's state after each commit, which for a small lot is most of the time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
@@ -23,13 +21,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS, SILVER_APP
+from ventes.contract.tables import of as tables_of
 from ventes.deltalog import commit
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
+from ventes.engines.event_ids import EventIds
 from ventes.engines.job import Crashed, Job
 from ventes.engines.job import run as run_job
 from ventes.engines.lot_range import LotRange
@@ -38,8 +37,8 @@ from ventes.engines.spark import write_files
 from ventes.engines.spark.frames import FEW, collect
 from ventes.engines.spark.jvm_lock import JvmLock
 from ventes.engines.spark.session import Session, open_session
-from ventes.engines.spark.split_in_spark import LotIds, may_hold, split_in_spark
-from ventes.engines.split_in_duckdb import split_in_duckdb
+from ventes.engines.spark.split_in_spark import LotIds, split_in_spark
+from ventes.engines.split_in_duckdb import split_in_duckdb, valid_ids
 from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.rollups import partials_of
@@ -85,6 +84,9 @@ class SparkSilver:
         self._tables = tables
         self._session = session
         self._spark = session.spark
+        self._own = tables_of(settings)
+        self._app_id = settings.stream.silver_app
+        self._id = settings.stream.event.field(settings.stream.event.id)
         self._lock = JvmLock(session.jvm, lock_path(settings, "silver"))
         self.database = RecycledDatabase(settings.embedded.memory_mb)
 
@@ -110,11 +112,11 @@ class SparkSilver:
 
     def _take(self, lot_range: LotRange, lot: int) -> LotResult:
         self.database.begin()
-        bronze = self._tables.log(BRONZE)
-        rows = self._read(BRONZE, filter(lot_range.holds, bronze.files.values())).where(lot_range.predicate())
+        bronze = self._tables.log(self._own.bronze)
+        rows = self._read(self._own.bronze, filter(lot_range.holds, bronze.files.values())).where(lot_range.predicate())
         now = datetime.now(timezone.utc)
         if lot_range.messages <= FEW:
-            few = collect(rows, BRONZE.schema)
+            few = collect(rows, self._own.bronze.schema)
             if few is not None:
                 return self._take_few(few, lot, now)
         return self._take_many(rows, lot, now)
@@ -122,32 +124,33 @@ class SparkSilver:
     # -- a lot that fits one Arrow table ------------------------------------------------------------------------------
 
     def _take_few(self, rows: pa.Table, lot: int, now: datetime) -> LotResult:
-        clean = self._tables.log(CLEAN)
-        valid = rows.filter(pc.equal(pc.list_value_length(rows["motifs"]), 0))
-        ids = np.unique(valid["vente_id"].to_numpy())
-        self.database.con.register("ids", pa.table({"vente_id": ids}))
-        candidates = Snapshot.of_log(clean, CLEAN).select(lambda file: may_hold(file, ids))
+        clean = self._tables.log(self._own.clean)
+        ids = EventIds(valid_ids(self._settings.stream, rows))
+        name = self._id.clean_name
+        self.database.con.register("ids", pa.table({name: ids.column}))
+        candidates = Snapshot.of_log(clean, self._own.clean).select(self._may_hold(ids))
         known_rows = self.database.con.execute(
-            f"SELECT * FROM ({candidates}) SEMI JOIN ids USING (vente_id)"
+            f'SELECT * FROM ({candidates}) SEMI JOIN ids USING ("{name}")'
         ).to_arrow_table()
         self.database.con.unregister("ids")
         split = split_in_duckdb(self.database.con, rows, known_rows, self._settings, lot, now)
         failpoint("silver.before_rejets")
         if split.rejets.num_rows:
-            commit.append(self._tables.log(REJETS), REJETS, split.rejets, SILVER_APP, lot)
+            self._append_rejects(split.rejets, lot)
         failpoint("silver.after_rejets")
-        commit.append(clean, CLEAN, split.clean, SILVER_APP, lot, silver_recovery.rejects_of(self._tables))
+        rejects = silver_recovery.rejects_of(self._tables)
+        commit.append(clean, self._own.clean, split.clean, self._app_id, lot, rejects)
         failpoint("silver.after_clean")
         return LotResult(split.clean.num_rows, split.rejets.num_rows, split.partials)
 
     # -- a large lot --------------------------------------------------------------------------------------------------
 
     def _take_many(self, rows: DataFrame, lot: int, now: datetime) -> LotResult:
-        clean = self._tables.log(CLEAN)
-        lot_ids = LotIds.of(rows)
-        candidates = self._read(CLEAN, (file for file in clean.files.values() if may_hold(file, lot_ids.ids)))
-        wanted = self._spark.createDataFrame(pa.table({"vente_id": lot_ids.ids}))
-        known_rows = candidates.join(F.broadcast(wanted), "vente_id", "left_semi")
+        clean = self._tables.log(self._own.clean)
+        lot_ids = LotIds.of(rows, self._id.name)
+        candidates = self._read(self._own.clean, filter(self._may_hold(lot_ids.ids), clean.files.values()))
+        wanted = self._spark.createDataFrame(pa.table({self._id.clean_name: lot_ids.ids.column}))
+        known_rows = candidates.join(F.broadcast(wanted), self._id.clean_name, "left_semi")
         try:
             split = split_in_spark(self._spark, self.database.con, rows, lot_ids, known_rows, self._settings, lot, now)
             failpoint("silver.before_rejets")
@@ -155,23 +158,28 @@ class SparkSilver:
                 self._append_rejects(split.rejets, lot)
             failpoint("silver.after_rejets")
             rejects = silver_recovery.rejects_of(self._tables)
-            added = write_files.append(clean, CLEAN, split.clean, SILVER_APP, lot, rejects)
+            added = write_files.append(clean, self._own.clean, split.clean, self._app_id, lot, rejects)
             failpoint("silver.after_clean")
         finally:
             self._spark.catalog.clearCache()
         return LotResult(split.clean_rows, split.rejected_rows, self._partials(clean, added))
 
     def _append_rejects(self, rows: DataFrame | pa.Table, lot: int) -> None:
-        log = self._tables.log(REJETS)
+        table = self._own.rejets
+        log = self._tables.log(table)
         if isinstance(rows, pa.Table):
-            commit.append(log, REJETS, rows, SILVER_APP, lot)
+            commit.append(log, table, rows, self._app_id, lot)
         else:
-            write_files.append(log, REJETS, rows, SILVER_APP, lot)
+            write_files.append(log, table, rows, self._app_id, lot)
+
+    def _may_hold(self, ids: EventIds) -> Callable[[DataFile], bool]:
+        """Whether the range of ids of a file of clean events includes one of `ids`."""
+        return lambda file: ids.may_be_within(file.bounds(self._id.clean_name))
 
     def _partials(self, clean: Log, added: Iterable[DataFile]) -> dict[str, pa.Table]:
         """The partials of the files just written, computed by DuckDB: 400,000 rows in 0.1 s."""
         paths = {file.path for file in added}
-        Snapshot.of_log(clean, CLEAN).view(self.database.con, "clean", lambda file: file.path in paths)
+        Snapshot.of_log(clean, self._own.clean).view(self.database.con, "clean", lambda file: file.path in paths)
         found = partials_of(self.database.con)
         self.database.con.execute("DROP VIEW clean")
         return found

@@ -1,0 +1,112 @@
+"""The statements of a lot for a stream that is declared otherwise: text ids, other column names, optional fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from ventes.config import PROJECT
+from ventes.contract import tables
+from ventes.deltalog.database import connect
+from ventes.engines.lot_sql import lot_sql
+from ventes.stream.loading import load
+
+START = datetime(2026, 3, 1, 9, tzinfo=timezone.utc)
+COMMANDES = PROJECT / "tests" / "streams" / "commandes.py"
+STREAM = load(COMMANDES)
+TABLES = tables.of_stream(STREAM)
+
+
+@pytest.fixture
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with connect() as con:
+        yield con
+
+
+def bronze(*changes: dict[str, Any]) -> pa.Table:
+    """Bronze rows at offsets from 0, each a plain valid order with the changes."""
+    rows = [
+        {
+            "order": "A",
+            "select": START,
+            "nombre": 3,
+            "prix": Decimal("10.00"),
+            "rank": "x",
+            "livre": True,
+            "taux": Decimal("0.5000"),
+            "motifs": [],
+            "signalements": [],
+            "topic_id": "T",
+            "partition": 0,
+            "offset": offset,
+            "kafka_ts": START + timedelta(seconds=offset),
+            "date_ingestion": START,
+            "value": b"{}",
+            "jour": START.date(),
+        }
+        | change
+        for offset, change in enumerate(changes)
+    ]
+    return pa.Table.from_pylist(rows, schema=TABLES.bronze.schema)
+
+
+def split(con: duckdb.DuckDBPyConnection, rows: pa.Table, known: pa.Table | None = None) -> tuple[pa.Table, pa.Table]:
+    """The clean and the rejected rows of a lot."""
+    con.register("lot_rows", rows)
+    con.register("known_rows", TABLES.clean.schema.empty_table() if known is None else known)
+    con.register("judged_rows", con.execute(lot_sql(STREAM, "judged", "duckdb")).to_arrow_table())
+    params: dict[str, Any] = {"processed_at": START, "lot": 4}
+    clean = con.execute(lot_sql(STREAM, "clean", "duckdb", watermark_us=60_000_000, **params)).to_arrow_table()
+    rejected = con.execute(lot_sql(STREAM, "rejected", "duckdb", **params)).to_arrow_table()
+    return clean.cast(TABLES.clean.schema), rejected.cast(TABLES.rejets.schema).sort_by("offset")
+
+
+def test_columns_have_the_names_types_and_values_of_the_declaration(con: duckdb.DuckDBPyConnection) -> None:
+    late = {"order": "B", "kafka_ts": START + timedelta(seconds=61), "rank": None, "livre": None, "taux": None}
+    clean, rejected = split(con, bronze({"prix": Decimal("0.05"), "signalements": ["cher"]}, late))
+    first, second = clean.sort_by("reference").to_pylist()
+    assert rejected.num_rows == 0
+    assert list(first)[:8] == ["reference", "quand", "unite", "nombre", "order_prix", "rank", "rank_livre", "taux"]
+    assert (first["unite"], first["order_prix"], first["taux"]) == (Decimal("0.02"), Decimal("0.05"), Decimal("0.5000"))
+    assert (first["signalements"], first["en_retard"], second["en_retard"]) == (["cher"], False, True)
+    assert (second["unite"], second["rank"], second["rank_livre"], second["taux"]) == (
+        Decimal("3.33"),
+        None,
+        None,
+        None,
+    )
+    assert {row["lot"] for row in (first, second)} == {4}
+
+
+@pytest.mark.parametrize(
+    ("change", "motif"),
+    [
+        ({}, "duplicate"),
+        ({"rank": None}, "conflict"),
+        ({"livre": None}, "conflict"),
+        ({"taux": Decimal("0.5001")}, "conflict"),
+        ({"select": START + timedelta(microseconds=1)}, "conflict"),
+        ({"_extra": '{"a":1}'}, "conflict"),
+        ({"signalements": ["cher"]}, "duplicate"),
+    ],
+)
+def test_the_first_of_an_id_counts_in_a_lot_and_over_lots(
+    con: duckdb.DuckDBPyConnection, change: dict[str, Any], motif: str
+) -> None:
+    clean, rejected = split(con, bronze({}, change))
+    assert (clean["reference"].to_pylist(), rejected["motifs"].to_pylist()) == (["A"], [[motif]])
+    assert rejected["order"].to_pylist() == ["A"]
+    clean, rejected = split(con, bronze(change), known=clean)
+    assert (clean.num_rows, rejected["motifs"].to_pylist()) == (0, [[motif]])
+
+
+def test_two_orders_without_the_optional_fields_are_duplicates(con: duckdb.DuckDBPyConnection) -> None:
+    without = {"rank": None, "livre": None, "taux": None}
+    clean, rejected = split(con, bronze(without, without, {**without, "motifs": ["zero:prix"]}))
+    assert (clean.num_rows, rejected["motifs"].to_pylist()) == (1, [["duplicate"], ["zero:prix"]])
