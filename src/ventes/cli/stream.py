@@ -127,7 +127,8 @@ def _print_proposal(target: Path, proposal: Proposal, sample: Sample, found: Rej
         print(f"  {reason.messages:>6,} {reason.code:<28} first: {reason.first:<12} {sentence(reason.code)}")
     print("next:")
     print(f"  ventes stream check {shown}")
-    print(f'  ventes start          # after `stream = "{FOLDER}/{target.name}"` in {_from_here(config.config_path())}')
+    setting = f'stream = "{FOLDER}/{target.name}"'
+    print(f"  ventes start          # in {_from_here(config.config_path())}: {setting}, and producer.enabled = false")
 
 
 def _from_here(path: Path) -> Path:
