@@ -314,6 +314,36 @@ def test_texts_of_digits_stay_texts_and_long_texts_get_room() -> None:
     assert event.field("body") == Text("body", most=500)
 
 
+def test_a_value_where_an_object_is_expected_is_counted() -> None:
+    made: list[dict[str, Any]] = [{"id": n, "at": at(n), "shop": {"city": "Lyon"}} for n in range(100)]
+    made[7]["shop"] = "Lyon"
+    proposal = proposed("x", events(*made))
+    assert proposal.stream.event.field("shop_city") == Text("shop_city", path="shop.city", optional=True)
+    assert "shop: 1 values are no objects" in remarks(proposal)
+    found = rejected(proposal.stream.event, proposal.wrapping, events(*made), UTC)
+    assert [(reason.code, reason.first) for reason in found.reasons] == [("type:shop_city", "line 8")]
+
+
+def test_rare_and_very_many_members_stay_in_extra() -> None:
+    made: list[dict[str, Any]] = [
+        {"id": n, "at": at(n), **{f"m{member}": 1 for member in range(110)}} for n in range(500)
+    ]
+    made[3]["once"] = 1
+    proposal = proposed("x", events(*made))
+    assert len(proposal.stream.event.fields) == 100
+    said = remarks(proposal)
+    assert "once: left in _extra: only 1 of 500 events have it" in said
+    assert "12 more members stay in _extra" in said
+
+
+def test_a_repeated_key_is_rejected_and_no_value_is_guessed() -> None:
+    messages = [*events(*({"id": n, "at": at(n)} for n in range(50))), Message(b'{"id":1,"id":2}', NOW, "line 51")]
+    proposal = proposed("x", messages)
+    assert remarks(proposal) == ""
+    found = rejected(proposal.stream.event, proposal.wrapping, messages, UTC)
+    assert [(reason.code, reason.messages) for reason in found.reasons] == [("duplicate_key", 1), ("missing:at", 1)]
+
+
 def test_hostile_names_cannot_leave_their_comment_or_string(tmp_path: Path) -> None:
     hostile = 'x"\n), exit() #\u202e'
     made = [{"id": n, "at": at(n), hostile: n, f"{hostile}.": n, "": n} for n in range(20)]

@@ -5,7 +5,9 @@ wrapping      what is around the event in a message: a registry frame, a Debeziu
 paths         which values occur at which path of the events
 names         names of columns for members of the events; what the words of a name hint at
 kinds         the values of a path → the kind of a field
-proposal      fields, id, time, dimensions, aggregates → a Stream, with a remark for each doubt
+fields        the members of the events that become fields
+roles         which of them are the id, the time and the dimensions
+proposal      the messages → a Stream with its aggregates, and a remark for each doubt
 rejected      the messages that a declaration rejects, and why
 source_text   a Stream → the text of its file
 

@@ -53,9 +53,11 @@ def _codes(event: Event, readers: dict[str, Reader], wrapping: Wrapping, message
         return {refusal.reason}
     codes = {"duplicate_key"} if has_repeated_key(members) else set()
     for field in event.read:
-        item, repeated = _item(members, field.keys)
-        if repeated:
-            continue  # duplicate_key reports it
+        try:
+            item = _item(members, field.keys)
+        except _NoValue as none:
+            codes |= {f"{kind}:{field.name}" for kind in none.kinds}
+            continue
         if item is None or (isinstance(item, str) and not isinstance(item, Number) and not item.strip()):
             codes |= set() if field.optional else {f"missing:{field.name}"}
             continue
@@ -67,13 +69,23 @@ def _codes(event: Event, readers: dict[str, Reader], wrapping: Wrapping, message
     return codes
 
 
-def _item(members: dict[str, Any], keys: tuple[str, ...]) -> tuple[Any, bool]:
-    """The value at a path, None if there is none; and whether a key on the way occurs twice."""
+class _NoValue(Exception):
+    """There is no value at a path. `kinds`: the reasons that the field itself gets."""
+
+    def __init__(self, *kinds: str) -> None:
+        super().__init__(*kinds)
+        self.kinds = kinds
+
+
+def _item(members: dict[str, Any], keys: tuple[str, ...]) -> Any:
+    """The value at a path, None if it is missing. Raises _NoValue."""
     item: Any = members
     for key in keys:
+        if item is None:
+            return None
         if not isinstance(item, dict):
-            return None, False
+            raise _NoValue("type")
         if isinstance(item, Repeated) and key in item.keys_repeated:
-            return None, True
+            raise _NoValue  # duplicate_key reports it
         item = item.get(key)
-    return item, False
+    return item

@@ -22,14 +22,15 @@ class Wrapping:
     def open(self, value: bytes | None) -> dict[str, Any]:
         """The event in a message, as strict_json gives an object. Raises Refused with the reason."""
         if self.frame is not None and value:
-            if not _framed(value):
+            if len(value) < FRAME_BYTES or value[0] != 0:
                 raise Refused("bad_frame")
             value = value[FRAME_BYTES:]
         members = parse_object(value)
         if self.envelope is None:
             return members
-        event = _payload(members).get("after")
-        if not isinstance(event, dict):
+        change = _payload(members)
+        event = change.get("after")
+        if not isinstance(event, dict) or change.get("op") == "d":
             raise Refused("no_event")
         return event
 
@@ -61,4 +62,4 @@ def _is_envelope(members: dict[str, Any]) -> bool:
 def _payload(members: dict[str, Any]) -> dict[str, Any]:
     """The change itself: with schemas in the messages it is the member `payload`."""
     payload = members.get("payload")
-    return payload if "schema" in members and isinstance(payload, dict) else members
+    return payload if "after" not in members and isinstance(payload, dict) else members
