@@ -325,12 +325,13 @@ def test_a_value_where_an_object_is_expected_is_counted() -> None:
 
 
 def test_rare_and_very_many_members_stay_in_extra() -> None:
-    made: list[dict[str, Any]] = [
-        {"id": n, "at": at(n), **{f"m{member}": 1 for member in range(110)}} for n in range(500)
+    made: list[dict[str, Any]] = [  # m0 … m11 are in every fifth event only
+        {"id": n, "at": at(n), **{f"m{member}": 1 for member in range(110) if n % 5 == 0 or member > 11}}
+        for n in range(500)
     ]
     made[3]["once"] = 1
     proposal = proposed("x", events(*made))
-    assert len(proposal.stream.event.fields) == 100
+    assert proposal.stream.event.names == ("id", "at", *(f"m{member}" for member in range(12, 110)))
     said = remarks(proposal)
     assert "once: left in _extra: only 1 of 500 events have it" in said
     assert "12 more members stay in _extra" in said
@@ -342,6 +343,16 @@ def test_a_repeated_key_is_rejected_and_no_value_is_guessed() -> None:
     assert remarks(proposal) == ""
     found = rejected(proposal.stream.event, proposal.wrapping, messages, UTC)
     assert [(reason.code, reason.messages) for reason in found.reasons] == [("duplicate_key", 1), ("missing:at", 1)]
+
+
+def test_times_out_of_range_are_counted() -> None:
+    made = [{"id": n, "at": at(n)} for n in range(98)]
+    made += [{"id": 98, "at": "1999-12-31T23:59:59Z"}, {"id": 99, "at": at(25 * 3_600)}]
+    proposal = proposed("x", events(*made))
+    found = rejected(proposal.stream.event, proposal.wrapping, events(*made), UTC)
+    assert [(reason.code, reason.messages, reason.first) for reason in found.reasons] == [
+        ("time_out_of_range", 2, "line 99")
+    ]
 
 
 def test_hostile_names_cannot_leave_their_comment_or_string(tmp_path: Path) -> None:
@@ -370,6 +381,13 @@ def test_a_file_gives_its_oldest_lines_and_some_of_its_newest(tmp_path: Path) ->
     file.write_bytes(b"\n".join(lines(500_000)) + b"\n\n")
     taken = [json.loads(message.value or b"")["n"] for message in from_file(file, 100).messages]
     assert taken == [*range(1, 81), *range(499_981, 500_001)]
+
+
+def test_a_line_that_began_before_the_end_that_is_read_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"\n".join([*lines(80), b'{"n":"%s"}' % (b"x" * 5_000_000), *lines(3)]))
+    taken = [json.loads(message.value or b"")["n"] for message in from_file(file, 100).messages]
+    assert taken == [*range(1, 81), 1, 2, 3]
 
 
 def test_a_short_file_gives_every_line_once(tmp_path: Path) -> None:
