@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,11 +13,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import psutil
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness.broker import Broker
+from harness.pipeline import wait_for
 from harness.producing import MakeSettings, Producers, Topic
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
 from ventes.errors import BrokerUnavailable, VentesError
@@ -45,6 +48,19 @@ def silent(_: str) -> None:
     """No progress is shown."""
 
 
+def init(settings: Settings, folder: Path) -> subprocess.Popen[str]:
+    """`ventes stream init bookings` from the topic of the settings, in `folder`."""
+    (folder / "ventes.toml").write_text(
+        f'[kafka]\nport = {settings.kafka.port}\ncontroller_port = 1\n[paths]\nlake = "lake"\nstate = "state"\n'
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", "import sys; from ventes.cli import main; sys.exit(main())", "stream", "init",
+         "bookings", "--from-topic", settings.topic],
+        env={**os.environ, CONFIG_VARIABLE: str(folder / "ventes.toml"), "PYTHONPATH": str(PROJECT / "src")},
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
 def test_a_topic_of_odd_messages_becomes_a_declaration_that_loads(
     settings: Settings, topic: Topic, tmp_path: Path
 ) -> None:
@@ -66,19 +82,12 @@ def test_a_topic_of_odd_messages_becomes_a_declaration_that_loads(
     values = [json.dumps(each).encode() for each in made]
     values[500:500] = [b"\xff", b"{", b""]
     send(settings, values)
-    (tmp_path / "ventes.toml").write_text(
-        f'[kafka]\nport = {settings.kafka.port}\ncontroller_port = 1\n[paths]\nlake = "lake"\nstate = "state"\n'
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", "import sys; from ventes.cli import main; sys.exit(main())", "stream", "init",
-         "bookings", "--from-topic", settings.topic],
-        env={**os.environ, CONFIG_VARIABLE: str(tmp_path / "ventes.toml"), "PYTHONPATH": str(PROJECT / "src")},
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "it takes 996 of 1,000 messages and rejects 4\n" in done.stdout
+    process = init(settings, tmp_path)
+    said, wrong = process.communicate(timeout=60)
+    assert (process.returncode, wrong) == (0, "")
+    assert "it takes 996 of 1,000 messages and rejects 4\n" in said
     for reason, place in (("type:price", "0:20"), ("not_utf8", "0:500"), ("not_json", "0:501"), ("empty", "0:502")):
-        (line,) = [line for line in done.stdout.splitlines() if f"1 {reason} " in line]
+        (line,) = [line for line in said.splitlines() if f"1 {reason} " in line]
         assert f"first: {place} " in line
     stream = load(tmp_path / "streams" / "bookings.py")
     assert stream.topic == settings.topic
@@ -125,6 +134,20 @@ def test_a_silent_broker_ends_it_in_time(settings: Settings, broker: Broker) -> 
         assert time.monotonic() - began < 20
     finally:
         broker.resume()
+
+
+def test_ctrl_c_ends_it_and_writes_nothing(settings: Settings, broker: Broker, tmp_path: Path) -> None:
+    send(settings, numbered(100))
+    broker.pause()
+    try:
+        process = init(settings, tmp_path)
+        wait_for(lambda: psutil.Process(process.pid).net_connections(), "a connection to the broker", 20)
+        process.send_signal(signal.SIGINT)
+        said, wrong = process.communicate(timeout=30)
+    finally:
+        broker.resume()
+    assert (process.returncode, said, wrong) == (130, "", "")
+    assert not (tmp_path / "streams").exists()
 
 
 def test_flights_are_replayed_each_once_and_a_second_run_goes_on(

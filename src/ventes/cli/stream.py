@@ -54,7 +54,9 @@ def init(
     if target.exists() and not force:
         raise UsageError(f"{target} is already there", "--force replaces it")
     sample = _sample(settings, file, messages)
+    terminal.progress(f"looking at {len(sample.messages):,} messages")  # a second for 10,000
     proposal = propose(name, topic or name, sample.messages)
+    terminal.progress("")
     if proposal is None:
         raise VentesError(
             f"none of the {len(sample.messages):,} messages has an event: {_codes_of(sample)}",
