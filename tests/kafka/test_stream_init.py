@@ -31,9 +31,8 @@ from ventes.stream.loading import load
 
 def send(settings: Settings, values: list[bytes], partitions: int = 1) -> None:
     """Create the topic of the settings and send the values, in turn to each partition."""
-    AdminClient({"bootstrap.servers": settings.kafka.bootstrap}).create_topics([NewTopic(settings.topic, partitions)])[
-        settings.topic
-    ].result(30)
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
+    admin.create_topics([NewTopic(settings.topic, partitions)])[settings.topic].result(30)
     client = Producer({"bootstrap.servers": settings.kafka.bootstrap})
     for number, value in enumerate(values):
         client.produce(settings.topic, value, partition=number % partitions)
