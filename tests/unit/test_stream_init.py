@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields as arguments
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -14,10 +15,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
+from ventes.config import Kafka, Settings
+from ventes.kafka import Connection
 from ventes.propose.proposal import Proposal, propose
 from ventes.propose.rejected import rejected
-from ventes.propose.sample import Message, from_file
+from ventes.propose.sample import Message, Reading, from_file
 from ventes.propose.source_text import source_text
 from ventes.propose.wrapping import Wrapping
 from ventes.stream import (
@@ -369,6 +373,62 @@ def test_messages_without_an_event_give_no_proposal() -> None:
     assert propose("x", "x", broken()) is None
 
 
+# -- a topic that falls silent ----------------------------------------------------------------
+
+
+class Record:
+    """A message as the Kafka client gives it."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+    def error(self) -> None:
+        return None
+
+    def value(self) -> bytes:
+        return b"x" * 1_000
+
+    def timestamp(self) -> tuple[int, int]:
+        return TIMESTAMP_LOG_APPEND_TIME, 1_700_000_000_000
+
+
+class Silent:
+    """An open consumer that gives some messages, and then nothing any more."""
+
+    def __init__(self, messages: int) -> None:
+        self.client = self
+        self.connection = Connection()
+        self._left = [Record(offset) for offset in range(messages)]
+
+    def assign(self, topic: str, offsets: Mapping[int, int]) -> None:
+        assert (topic, dict(offsets)) == ("orders", {0: 0})
+
+    def consume(self, _most: int, _seconds: float) -> list[Record]:
+        given, self._left = self._left[:1], self._left[1:]
+        return given
+
+
+def test_a_topic_that_falls_silent_ends_at_the_deadline_with_what_it_gave() -> None:
+    reading = Reading(Settings(kafka=Kafka(topic="orders")), 10, time.monotonic() + 0.2, lambda _: None)
+    reading.read(Silent(3), {0: (0, 10)})
+    assert [message.place for message in reading.messages] == ["0:0", "0:1", "0:2"]
+    assert reading.messages[0].arrival == datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone.utc)
+    assert reading.remarks == ["the broker fell silent after 3 messages"]
+
+
+def test_a_topic_of_large_messages_ends_at_the_limit_of_bytes() -> None:
+    reading = Reading(Settings(kafka=Kafka(topic="orders")), 10, time.monotonic() + 60, lambda _: None, 5_500)
+    reading.read(Silent(10), {0: (0, 10)})
+    assert len(reading.messages) == 5
+    assert reading.remarks == ["only 5 messages were read: more would exceed 0.0055 MB"]
+
+
 # -- files ------------------------------------------------------------------------------------
 
 
@@ -393,6 +453,6 @@ def test_a_line_that_began_before_the_end_that_is_read_is_left_out(tmp_path: Pat
 def test_a_short_file_gives_every_line_once(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"\r\n".join(lines(90)))
-    sample = from_file(file, 100)
-    assert [json.loads(message.value or b"")["n"] for message in sample.messages] == list(range(1, 91))
-    assert [message.place for message in sample.messages] == [f"line {number}" for number in range(1, 91)]
+    taken = from_file(file, 100)
+    assert [json.loads(message.value or b"")["n"] for message in taken.messages] == list(range(1, 91))
+    assert [message.place for message in taken.messages] == [f"line {number}" for number in range(1, 91)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any, Protocol
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
 from confluent_kafka import Message as KafkaMessage
@@ -115,7 +116,7 @@ def from_topic(settings: Settings, count: int, progress: Progress, seconds: floa
         ends = {number: span for number, span in admin.end_offsets().items() if span[0] < span[1]}
     if not ends:
         raise VentesError(f"topic {settings.topic!r} has no message", "send some, or give a file: --from FILE.jsonl")
-    reading = _Reading(settings, count, deadline, progress)
+    reading = Reading(settings, count, deadline, progress)
     oldest, newest = _shares(max(1, count // len(ends)))
     with kafka.consuming(settings, "ventes-stream-init", **{"enable.partition.eof": True}) as consumer:
         middle = {number: min(high, low + oldest) for number, (low, high) in ends.items()}
@@ -127,20 +128,32 @@ def from_topic(settings: Settings, count: int, progress: Progress, seconds: floa
     return Sample(tuple(sorted(reading.messages, key=lambda each: each.partition)), tuple(reading.remarks))
 
 
-class _Reading:
-    """The messages read so far."""
+class Opened(Protocol):
+    """What reading needs of kafka.OpenConsumer."""
 
-    def __init__(self, settings: Settings, count: int, deadline: float, progress: Progress) -> None:
+    client: Any
+    connection: kafka.Connection
+
+    def assign(self, topic: str, offsets: Mapping[int, int]) -> None: ...
+
+
+class Reading:
+    """The messages read so far. `deadline`: of time.monotonic()."""
+
+    def __init__(
+        self, settings: Settings, count: int, deadline: float, progress: Progress, most_bytes: int = MOST_BYTES
+    ) -> None:
         self._settings = settings
         self._count = count
         self._deadline = deadline
         self._progress = progress
+        self._most_bytes = most_bytes
         self._bytes = 0
         self.messages: list[Message] = []
         self.remarks: list[str] = []
         self.trouble = ""
 
-    def read(self, consumer: kafka.OpenConsumer, spans: dict[int, tuple[int, int]]) -> None:
+    def read(self, consumer: Opened, spans: dict[int, tuple[int, int]]) -> None:
         """Read the offsets low … high - 1 of each partition, until the sample must end."""
         unread = set(spans)
         consumer.assign(self._settings.topic, {number: low for number, (low, _) in spans.items()})
@@ -169,8 +182,9 @@ class _Reading:
     def _take(self, message: KafkaMessage, partition: int, offset: int) -> None:
         value = message.value()
         self._bytes += len(value or b"")
-        if self._bytes > MOST_BYTES and self.messages:
-            self.remarks.append(f"only {len(self.messages):,} messages were read: together they have 64 MB")
+        if self._bytes > self._most_bytes and self.messages:
+            limit = f"{self._most_bytes / 1e6:g} MB"
+            self.remarks.append(f"only {len(self.messages):,} messages were read: more would exceed {limit}")
             return
         kind, milliseconds = message.timestamp()
         known = kind != TIMESTAMP_NOT_AVAILABLE
