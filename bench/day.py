@@ -68,8 +68,8 @@ from ventes.lake.open_tables import OpenTables  # noqa: E402
 from ventes.lake.positions import furthest, of_log  # noqa: E402
 from ventes.lake.rollups import Publisher  # noqa: E402
 from ventes.producer.events import Events  # noqa: E402
+from ventes.producer.message import Message  # noqa: E402
 from ventes.producer.options import Options  # noqa: E402
-from ventes.producer.sale import Message  # noqa: E402
 
 TOPIC_ID = "bench"
 EVERY_SECONDS = 2.0

@@ -3,6 +3,7 @@
     VentesError              something is wrong; the message names the value and the next step (exit 1)
     ├── UsageError           the request itself cannot be carried out as written            (exit 2)
     ├── ConfigError          ventes.toml, VENTES_* or a flag holds a wrong value            (exit 2)
+    │   └── DeclarationError a declaration in streams/ holds a mistake (ventes.stream.declared)
     ├── InstallError         Java, a jar or a package is missing or is not the expected one
     ├── UnsafePlace          a folder or a log belongs to another user, or others may write it
     ├── AlreadyRunning       another process holds the lock

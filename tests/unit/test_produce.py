@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+import threading
+from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from harness.pipeline import wait_for
 from ventes.cli.produce import produce
+from ventes.config import Kafka, Paths, Settings
 from ventes.errors import UsageError, VentesError
+from ventes.producer import loop
 from ventes.producer.loop import BATCH, Pace, Progress
 from ventes.producer.options import Options, read_rate
+from ventes.runtime import heartbeat
+from ventes.runtime.heartbeat import Reporter
+from ventes.runtime.stop import Stopper
 
 app = typer.Typer()
 app.command()(produce)
@@ -37,6 +45,8 @@ def test_rates(text: str, rate: float) -> None:
         (["--bootstrap", "localhost"], "'localhost'"),
         (["--bootstrap", "localhost:99999"], "99999"),
         (["--topic", "no spaces"], "no spaces"),
+        (["--stream", "none"], "streams/none.py"),
+        (["--stream", "vols", "--bad", "1"], "--bad makes other sales"),
     ],
 )
 def test_wrong_usage_is_named(arguments: list[str], named: str) -> None:
@@ -53,6 +63,46 @@ def test_unknown_options_are_usage_errors() -> None:
 def test_options_are_checked() -> None:
     with pytest.raises(UsageError, match=r"--bad 100\.5 is no percentage"):
         Options(rate=1, bad=100.5)
+
+
+FOREIGN = """from ventes.stream import Event, Instant, Stream, Text
+STREAM = Stream("orders", "orders_topic", Event("id", "at", (Text("id"), Instant("at"))))
+"""
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """The declaration of a stream whose events only other programs send."""
+    file = tmp_path / "orders.py"
+    file.write_text(FOREIGN)
+    return file
+
+
+def test_nothing_is_sent_to_the_topic_of_a_foreign_stream(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENTES_STREAM", str(foreign))
+    result = CliRunner().invoke(app, ["--count", "1"])
+    assert isinstance(result.exception, UsageError)
+    assert "no events of the stream 'orders' are made here" in str(result.exception)
+    assert "'orders_topic'" in str(result.exception)
+
+
+def test_the_service_of_a_foreign_stream_runs_and_sends_nothing(foreign: Path, tmp_path: Path) -> None:
+    """There is no broker: a run that wanted to send would wait for it."""
+    settings = Settings(stream=foreign, kafka=Kafka(port=19496), paths=Paths(state=tmp_path / "state"))
+    stopper = Stopper()
+    report = Reporter(settings.state, "producer")
+    done: list[int] = []
+    running = threading.Thread(target=lambda: done.append(loop.run(settings, Options(rate=1), stopper, report)))
+    running.start()
+    try:
+        wait_for(lambda: (beat := heartbeat.read(settings.state, "producer")) and beat.phase == "running", "running", 5)
+        beat = heartbeat.read(settings.state, "producer")
+        assert beat is not None
+        assert beat.reason == "other programs send the events of orders to orders_topic"
+    finally:
+        stopper.stop()
+        running.join(5)
+    assert done == [0]
 
 
 class Clock:

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from ventes.config import Settings
-from ventes.producer.sale import Message
+from ventes.producer.message import Message
 from ventes.producer.sender import Sender
 from ventes.producer.spool import Spool
 

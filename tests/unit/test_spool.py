@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ventes.config import PROJECT, Settings
-from ventes.producer.sale import Message
+from ventes.producer.message import Message
 from ventes.producer.spool import Spool, folder
 
 SALES = [Message(b"1", '{"client_nom":"Zoé\\t"}'.encode()), Message(b"22", b"\xff\x00 \t binary"), Message(b"3", b"")]
@@ -54,7 +54,7 @@ def test_the_next_run_takes_over_the_spool_of_an_ended_run(tmp_path: Path) -> No
 def test_a_live_run_keeps_its_own(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from ventes.producer.spool import Spool\n"
-        "from ventes.producer.sale import Message\n"
+        "from ventes.producer.message import Message\n"
         "spool = Spool(Path(sys.argv[1])); spool.keep([Message(b'1', b'{}')]); print('kept', flush=True); input()"
     )
     other = subprocess.Popen(

@@ -50,7 +50,7 @@ def mount() -> None:
     if app.registered_commands:
         return
     # here: the root scripts need `run`, not every command
-    from ventes.cli import doctor, lifecycle, produce, reading, rebuild, recover, verify
+    from ventes.cli import doctor, lifecycle, produce, reading, rebuild, recover, stream, verify
 
     for command in (lifecycle.start, lifecycle.stop, lifecycle.restart, lifecycle.status, lifecycle.logs):
         app.command()(command)
@@ -59,6 +59,7 @@ def mount() -> None:
     app.command()(reading.query)
     app.command()(reading.export)
     app.add_typer(reading.rejects, name="rejects")
+    app.add_typer(stream.stream, name="stream")
     app.command()(doctor.doctor)
     app.command()(recover.recover)
     app.command()(rebuild.rebuild)

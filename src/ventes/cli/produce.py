@@ -7,25 +7,35 @@ from typing import Annotated, Any
 
 import typer
 
+from ventes.errors import UsageError
+
 
 def produce(
-    rate: Annotated[str | None, typer.Option(help="Sales per second, or `max`. Default: producer.rate.")] = None,
-    count: Annotated[int | None, typer.Option(help="End after this many sales. Default: no limit.")] = None,
+    stream: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Events of another stream: `vols` replays flights.")
+    ] = None,
+    rate: Annotated[str | None, typer.Option(help="Events per second, or `max`. Default: producer.rate.")] = None,
+    count: Annotated[int | None, typer.Option(help="End after this many. Default: no limit.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed makes the same sales (except ids and times).")] = None,
     bad: Annotated[float, typer.Option(metavar="PERCENT", help="Share of malformed sales.")] = 0.0,
     late: Annotated[float, typer.Option(metavar="PERCENT", help="Share of sales older than the watermark.")] = 0.0,
     duplicates: Annotated[float, typer.Option(metavar="PERCENT", help="Share of sales followed by a repeat.")] = 0.0,
     bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Another broker.")] = None,
-    topic: Annotated[str | None, typer.Option(help="Another topic. Default: kafka.topic.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Another topic. Default: the stream's.")] = None,
 ) -> None:
-    """Send sales to Kafka until Ctrl-C. None is lost: the next run sends sales that Kafka has not acknowledged."""
+    """Send sales to Kafka until Ctrl-C. None is lost: the next run sends what Kafka has not acknowledged.
+
+    With another stream its recorded events, each once: a run goes on where the one before it ended.
+    """
     from ventes import config
-    from ventes.producer import loop
+    from ventes.producer import loop, sources
     from ventes.producer.options import Options, read_rate
     from ventes.runtime.heartbeat import Reporter
     from ventes.runtime.stop import Stopper
 
-    settings = config.load(**_flags(bootstrap, topic))
+    settings = config.load(**_flags(bootstrap, topic, stream))
+    if stream is not None and not settings.declaration.is_file():
+        raise UsageError(f"there is no declaration {settings.declaration}", "`ventes stream list` shows them")
     options = Options(
         rate=settings.producer.rate if rate is None else read_rate(rate),
         count=count,
@@ -34,8 +44,10 @@ def produce(
         late=late,
         duplicates=duplicates,
     )
-    elsewhere = bootstrap is not None or topic is not None
+    elsewhere = bootstrap is not None or topic is not None or stream is not None
     service = not elsewhere and loop.is_the_service(settings, options)
+    if not service:  # the service says it in its heartbeat
+        sources.require(settings, options)
     _log_to(settings, service)
     report = Reporter(settings.state, "producer") if service else None
     stopper = Stopper().install(report.stopping if report is not None else None)
@@ -49,12 +61,13 @@ def main() -> int:
     return run_alone(produce, "producer.py")
 
 
-def _flags(bootstrap: str | None, topic: str | None) -> dict[str, Any]:
+def _flags(bootstrap: str | None, topic: str | None, stream: str | None) -> dict[str, Any]:
     """The flags as settings; they override file and environment."""
-    from ventes.errors import UsageError
     from ventes.setting_types import shown
 
     kafka: dict[str, Any] = {}
+    if stream is not None:
+        kafka["topic"] = ""  # that of its declaration: another stream's topic may be set in ventes.toml
     if topic is not None:
         kafka["topic"] = topic
     if bootstrap is not None:
@@ -64,7 +77,8 @@ def _flags(bootstrap: str | None, topic: str | None) -> dict[str, Any]:
                 f"--bootstrap {shown(bootstrap)} is not HOST:PORT", "for example --bootstrap 127.0.0.1:9092"
             )
         kafka.update(host=host, port=int(port), managed=False)  # not the one that we may configure
-    return {"kafka": kafka} if kafka else {}
+    flags: dict[str, Any] = {} if stream is None else {"stream": f"streams/{stream}.py"}
+    return {**flags, "kafka": kafka} if kafka else flags
 
 
 def _log_to(settings: Any, service: bool) -> None:

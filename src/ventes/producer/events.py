@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from random import Random
 
 from ventes.producer.catalogue import client
+from ventes.producer.message import Message
 from ventes.producer.options import Options
-from ventes.producer.sale import Message, Sale, make_sale, message, moment
+from ventes.producer.sale import Sale, make_sale, message, moment
 from ventes.producer.visits import Visits
 
 REMEMBERED = 1000

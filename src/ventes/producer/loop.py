@@ -1,4 +1,4 @@
-"""A run of the producer: wait for the broker, send what an earlier run left, then make sales until told to stop."""
+"""A run of the producer: wait for the broker, send what an earlier run left, then its source's events until stopped."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import math
 import os
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from ventes import kafka
 from ventes.config import Settings
 from ventes.errors import BrokerUnavailable, VentesError
-from ventes.producer import spool
-from ventes.producer.events import Events
-from ventes.producer.ids import Ids, lane_from_kafka
+from ventes.producer import sources, spool
+from ventes.producer.message import Message
 from ventes.producer.options import Options
-from ventes.producer.sale import Message
 from ventes.producer.sender import MAX_UNACKED, Sender
+from ventes.producer.sources import Kind, Source
 from ventes.producer.spool import Spool
 from ventes.runtime import heartbeat
 from ventes.runtime.exit_codes import NEEDS_A_PERSON
@@ -25,17 +24,17 @@ from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
 BATCH = 1000
-"""Sales that are made, spooled and sent together, at most."""
+"""Events that are made, spooled and sent together, at most."""
 FLUSH_SECONDS = 7.0
-"""Seconds to wait for acknowledgements at the end; sales without one stay in the spool."""
-LINES_EACH_SALE = 2.0
-"""Up to this rate (sales per second) each sale has a log line."""
+"""Seconds to wait for acknowledgements at the end; messages without one stay in the spool."""
+LINES_EACH = 2.0
+"""Up to this rate (events per second) each event has a log line."""
 SUMMARY_SECONDS = 10.0
 SILENT_SECONDS = 3.0
-"""If sales are unacknowledged for longer than this, the broker counts as unavailable."""
+"""If messages are unacknowledged for longer than this, the broker counts as unavailable."""
 IDLE_POLL_SECONDS = 0.5
 QUANTUM_SECONDS = 0.01
-"""Sales due within this time are made together: one spool file per sale would cost more than the sale."""
+"""Events due within this time are made together: one spool file per event would cost more than the event."""
 LOST_SECONDS = 1.0
 """If the producer is late by more than this, the pace starts again from now."""
 
@@ -46,15 +45,27 @@ def run(settings: Settings, options: Options, stopper: Stopper, report: Reporter
     """Produce until `options.count` is reached or `stopper` is set; returns the exit code."""
     reports = Reports(report)
     try:
-        lane = _wait_for_kafka(settings, stopper, reports)
-        if lane is not None:
-            _Run(settings, options, stopper, reports, lane).sell()
-        reports.phase("stopped", stopper.signal or "all sales made")
+        kind = sources.kind_for(settings)
+        if kind is None:
+            return _leave_it_to_others(settings, stopper, reports)
+        source = _wait_for_kafka(settings, options, kind, stopper, reports)
+        if source is not None:
+            _Run(settings, options, stopper, reports, source).send()
+        reports.phase("stopped", stopper.signal or "all sent")
         return 0
     except VentesError as error:
         _log.error("%s", error)
         reports.phase("failed", str(error))
         return NEEDS_A_PERSON
+
+
+def _leave_it_to_others(settings: Settings, stopper: Stopper, reports: Reports) -> int:
+    """The service of a stream whose events only other programs send: it must not send any to their topic."""
+    reports.phase("running", f"other programs send the events of {settings.stream.name} to {settings.topic}")
+    while not stopper.wait(1.0):
+        reports.beat()
+    reports.phase("stopped", stopper.signal or "")
+    return 0
 
 
 def is_the_service(settings: Settings, options: Options) -> bool:
@@ -73,6 +84,7 @@ class Reports:
 
     def __init__(self, report: Reporter | None) -> None:
         self._report = report
+        self.of_a_service = report is not None
         self._phase = ("starting", "")
 
     def phase(self, phase: str, reason: str = "") -> None:
@@ -84,6 +96,8 @@ class Reports:
             _log.info("%s again", phase)
         self._phase = (phase, reason)
         self.beat(phase=phase, reason=reason)
+        if phase == "running" and reason:
+            _log.info("%s", reason)
         if self._report is not None and phase in {"waiting", "failed"}:
             self._report.error(reason)
 
@@ -92,13 +106,14 @@ class Reports:
             self._report.update(**changes)
 
 
-def _wait_for_kafka(settings: Settings, stopper: Stopper, reports: Reports) -> int | None:
-    """Wait until broker and topic are available; returns the lane for the ids, or None if stopped first."""
+def _wait_for_kafka(
+    settings: Settings, options: Options, kind: Kind, stopper: Stopper, reports: Reports
+) -> Source | None:
+    """Wait until broker and topic are available; returns the source of the run, or None if stopped first."""
     while not stopper.stopping:
         try:
             if kafka.wait_until_ready(settings, 5.0, stopper):
-                kafka.ensure_topic(settings)
-                return lane_from_kafka(settings)
+                return kind.open(settings, options, kafka.ensure_topic(settings))
         except BrokerUnavailable as error:
             reports.phase("waiting", str(error))
             reports.beat()
@@ -106,15 +121,15 @@ def _wait_for_kafka(settings: Settings, stopper: Stopper, reports: Reports) -> i
 
 
 class _Run:
-    def __init__(self, settings: Settings, options: Options, stopper: Stopper, reports: Reports, lane: int) -> None:
+    def __init__(
+        self, settings: Settings, options: Options, stopper: Stopper, reports: Reports, source: Source
+    ) -> None:
         self._address = settings.kafka.bootstrap
         self._topic = settings.topic
         self._options = options
         self._stopper = stopper
         self._news = reports
-        self._ids = Ids(settings.state / "spool" / "ids", lane)
-        watermark = timedelta(minutes=settings.rules.watermark_minutes)
-        self._events = Events(options, settings.producer.clients, watermark)
+        self._source = source
         self._spool = Spool(spool.folder(settings))
         self._sender = Sender(settings, self._spool)
         self._pace = Pace(options.rate)
@@ -123,8 +138,9 @@ class _Run:
         self._batches = 0
         self._last: dict[str, object] = {}
 
-    def sell(self) -> None:
-        rate = "as many sales as it can" if math.isinf(self._pace.rate) else f"{self._pace.rate:g} sales per second"
+    def send(self) -> None:
+        noun = self._source.noun
+        rate = f"as many {noun} as it can" if math.isinf(self._pace.rate) else f"{self._pace.rate:g} {noun} per second"
         _log.info("the producer runs, pid %d: %s to %s at %s", os.getpid(), rate, self._topic, self._address)
         try:
             self._resume()
@@ -134,7 +150,7 @@ class _Run:
                 self._poll(IDLE_POLL_SECONDS)
         finally:
             self._sender.close(FLUSH_SECONDS)
-            self._ids.close()
+            self._source.close()
             self._summarise()
 
     def _resume(self) -> None:
@@ -147,10 +163,12 @@ class _Run:
             while (self._sender.parked or self._sender.unacked > MAX_UNACKED) and not self._stopper.stopping:
                 self._poll(IDLE_POLL_SECONDS)
         if count:
-            _log.info("sending %d sales that an earlier run left unacknowledged", count)
+            _log.info("sending %d %s that an earlier run left unacknowledged", count, self._source.noun)
 
     def _done(self) -> bool:
-        return self._options.count is not None and self._events.made.sales >= self._options.count
+        if self._options.count is not None and self._source.made >= self._options.count:
+            return True
+        return self._source.exhausted and not self._news.of_a_service  # a service would be started again
 
     def _step(self) -> None:
         room = 0 if self._sender.parked else MAX_UNACKED - self._sender.unacked
@@ -160,28 +178,31 @@ class _Run:
             return
         due = min(self._pace.due(), BATCH, room)
         if self._options.count is not None:
-            due = min(due, self._options.count - self._events.made.sales)
-        if due:
+            due = min(due, self._options.count - self._source.made)
+        if due and not self._source.exhausted:
             self._make(due)
         self._poll(min(self._pace.idle(), IDLE_POLL_SECONDS))
 
     def _make(self, count: int) -> None:
-        messages = self._events.batch(self._ids.take(count), datetime.now(timezone.utc))
+        messages = self._source.batch(count, datetime.now(timezone.utc))
+        if self._source.exhausted:
+            _log.info("no more %s: all are on their way", self._source.noun)
         while not self._kept(messages):
             if self._stopper.stopping:
-                _log.error("%d sales could not be kept and were not sent", len(messages))
+                _log.error("%d %s could not be kept and were not sent", len(messages), self._source.noun)
                 return
+        self._source.kept()
         self._pace.made(count)
         self._batches += 1
         self._last = {"batch": self._batches, "batch_at": time.time(), "rows": count}
-        if self._pace.rate <= LINES_EACH_SALE:
-            self._log_sale()
+        if self._pace.rate <= LINES_EACH:
+            self._log_last()
 
     def _kept(self, messages: list[Message]) -> bool:
         try:
             self._sender.send(messages)
         except OSError as error:  # most likely a full disk: acknowledgements still free some space
-            what = f"cannot keep sales in {error.filename or 'the spool'}: {error.strerror}"
+            what = f"cannot keep messages in {error.filename or 'the spool'}: {error.strerror}"
             self._news.phase("waiting", f"{what} → free that disk; nothing is sent until then")
             self._sender.poll(IDLE_POLL_SECONDS)
             return False
@@ -194,47 +215,30 @@ class _Run:
         if self._progress.silent(now, sender.acked, sender.unacked) > SILENT_SECONDS:
             why = sender.trouble or "no answer"
             self._news.phase(
-                "waiting", f"Kafka at {self._address} acknowledges nothing: {why}; sales are kept until then"
+                "waiting",
+                f"Kafka at {self._address} acknowledges nothing: {why}; {self._source.noun} are kept until then",
             )
         else:
             self._news.phase("running")
         if self._progress.beat_due(now):
             self._news.beat(**self._last, total=sender.acked, lag=sender.unacked)
-        if self._progress.summary_due(now) and self._pace.rate > LINES_EACH_SALE:
+        if self._progress.summary_due(now) and self._pace.rate > LINES_EACH:
             self._summarise()
 
     # -- log lines -------------------------------------------------------------------------------
 
-    def _log_sale(self) -> None:
-        sale = self._events.last
-        if sale is None:
-            return
-        _log.info(
-            "sale %d: %d × %s = %s, client %d %s (%s); %s",
-            sale.vente_id,
-            sale.basket.quantite,
-            sale.basket.product.nom,
-            sale.basket.montant,
-            sale.client.client_id,
-            sale.client.nom,
-            sale.client.pays,
-            self._counts(),
-        )
+    def _log_last(self) -> None:
+        if line := self._source.last_line():
+            _log.info("%s; %s", line, self._counts())
 
     def _summarise(self) -> None:
-        made = self._events.made
-        odd = [f"{made.late:,} late"] if made.late else []
-        odd += [f"{made.duplicates:,} sent twice"] if made.duplicates else []
-        odd += (
-            [f"{made.bad.total():,} bad ({', '.join(f'{k} {n}' for k, n in sorted(made.bad.items()))})"]
-            if made.bad
-            else []
-        )
+        odd = self._source.irregular()
         seconds = time.monotonic() - self._began
         _log.info(
-            "%s sales, %.1f/s; %s%s",
-            f"{made.sales:,}",
-            made.sales / seconds if seconds else math.nan,
+            "%s %s, %.1f/s; %s%s",
+            f"{self._source.made:,}",
+            self._source.noun,
+            self._source.made / seconds if seconds else math.nan,
             self._counts(),
             "; of these " + ", ".join(odd) if odd else "",
         )
@@ -245,7 +249,7 @@ class _Run:
 
 
 class Pace:
-    """How many sales are due when. After a pause (broker down, machine suspended) there is no burst of late sales."""
+    """How many events are due when. After a pause (broker down, machine suspended) there is no burst of late events."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.rate = rate
@@ -253,12 +257,12 @@ class Pace:
         self.restart()
 
     def restart(self) -> None:
-        """Count from now: one sale is due at once."""
+        """Count from now: one event is due at once."""
         self._start = self._next = self._clock()
         self._made = 0
 
     def due(self) -> int:
-        """How many sales are due now."""
+        """How many events are due now."""
         if math.isinf(self.rate):
             return BATCH
         now = self._clock()
@@ -285,7 +289,7 @@ class Progress:
         self._heard = self._told = self._beaten = now
 
     def silent(self, now: float, acked: int, unacked: int) -> float:
-        """Seconds since the last acknowledgement while sales are unacknowledged."""
+        """Seconds since the last acknowledgement while messages are unacknowledged."""
         if acked != self._acked or not unacked:
             self._acked, self._heard = acked, now
         return now - self._heard

@@ -8,15 +8,9 @@ from random import Random
 from typing import NamedTuple
 
 from ventes.producer.catalogue import BASKET_WEIGHTS, BASKETS, Basket, Client
+from ventes.producer.message import Message
 
 _ALL_WEIGHTS = BASKET_WEIGHTS[-1]
-
-
-class Message(NamedTuple):
-    """The Kafka record."""
-
-    key: bytes
-    value: bytes
 
 
 class Sale(NamedTuple):

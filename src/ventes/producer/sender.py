@@ -17,12 +17,12 @@ from confluent_kafka import KafkaError, Producer
 from ventes import kafka
 from ventes.config import Settings
 from ventes.errors import BrokerUnavailable
-from ventes.producer.sale import Message
+from ventes.producer.message import Message
 from ventes.producer.spool import Spool
 from ventes.runtime.failpoints import failpoint
 
 MAX_UNACKED = 50_000
-"""Unacknowledged sales at most; at the limit no more are made, so that memory and spool stay small."""
+"""Unacknowledged messages at most; at the limit no more are made, so that memory and spool stay small."""
 PARK_SECONDS = 30.0
 """After this long without any acknowledgement the client is closed if no broker accepts a TCP connection, until one
 does. A client that retries for hours may connect to itself, and the broker can then not bind its port."""
@@ -143,7 +143,7 @@ class Sender:
             return
         self._client.poll(seconds)
         if self._dead:
-            _log.error("the Kafka client gave up (%s); a new one sends %d sales again", self._dead, self.unacked)
+            _log.error("the Kafka client gave up (%s); a new one sends %d messages again", self._dead, self.unacked)
             self._start_again()
         elif self._silent_for() >= self._park_seconds and (why := self._unreachable(self._settings)):
             self._park(why)
@@ -171,7 +171,7 @@ class Sender:
             batch.refused += 1
             self.failed += 1
             self.unacked -= 1
-            _log.error("Kafka refuses a sale for good (%s): %s", error.str(), message.value()[:300])
+            _log.error("Kafka refuses a message for good (%s): %s", error.str(), message.value()[:300])
             return
         batch.again.append(Message(message.key(), message.value()))
         self._topic_missing |= error.code() in kafka.NOT_THERE
@@ -224,7 +224,7 @@ class Sender:
 
     def _later(self, error: KafkaError) -> None:
         if self._retry_at is None:
-            _log.warning("sales came back (%s); sent again in %g s", error.str(), self._retry_seconds)
+            _log.warning("messages came back (%s); sent again in %g s", error.str(), self._retry_seconds)
             self._retry_at = time.monotonic() + self._retry_seconds
 
     def _send_again(self) -> None:
@@ -242,7 +242,7 @@ class Sender:
                 self._queue(batch, again)
 
     def _silent_for(self) -> float:
-        """Seconds since the last acknowledgement while sales are unacknowledged."""
+        """Seconds since the last acknowledgement while messages are unacknowledged."""
         if self.acked != self._acked_before or not self.unacked:
             self._acked_before, self._heard_at = self.acked, time.monotonic()
         return time.monotonic() - self._heard_at
@@ -250,7 +250,7 @@ class Sender:
     def _park(self, why: str) -> None:
         self.trouble = why
         _log.warning(
-            "no broker for %.0f s (%s); %d sales are kept until there is one", self._park_seconds, why, self.unacked
+            "no broker for %.0f s (%s); %d messages are kept until there is one", self._park_seconds, why, self.unacked
         )
         assert self._client is not None
         _end(self._client)

@@ -1,4 +1,4 @@
-"""Unacknowledged sales on disk: no sale is lost before Kafka has it.
+"""Unacknowledged messages on disk: none is lost before Kafka has it.
 
 A batch is written here before its first message is given to librdkafka and deleted when the last one is
 acknowledged. After a crash in between, the next run sends it again with the same ids. (A message that Kafka had
@@ -6,6 +6,7 @@ already received then arrives twice, and Silver rejects the second one as a dupl
 
     <state>/spool/<host>_<port>/<topic>/<run>/<number>     a batch: key TAB value NL, one line per message
     …/<run>/lock                                           held as long as the run exists
+    …/<topic>/replayed-<topic id>                          see replay.py
 
 Writes are not synced: like the broker's own, they survive kill -9 but not a power cut.
 """
@@ -20,11 +21,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ventes.config import Settings
-from ventes.producer.sale import Message
+from ventes.producer.message import Message
 
 
 def folder(settings: Settings) -> Path:
-    """The spool of this broker and topic: sales for one are never sent to another."""
+    """The spool of this broker and topic: messages for one are never sent to another."""
     address = f"{settings.kafka.host}_{settings.kafka.port}".replace(":", "-").replace("/", "-")
     return settings.state / "spool" / address / settings.topic
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ventes.errors import VentesError
+from ventes.errors import ConfigError
 
 _HERE = str(Path(__file__).parent)
 
@@ -23,7 +23,7 @@ RESERVED = frozenset(
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
 
-class DeclarationError(VentesError):
+class DeclarationError(ConfigError):
     """A declaration that cannot be used. Its message names the file, the line and the mistake."""
 
     def __init__(self, what: str, line: int = 0, hint: str = "correct the declaration") -> None:

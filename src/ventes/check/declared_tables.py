@@ -1,0 +1,160 @@
+"""Compares a declaration with the tables on disk: what a start would create, add and fill, and what it would refuse.
+
+Read-only: it opens the logs and writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from deltalake import Schema
+
+from ventes.config import Settings
+from ventes.contract import tables
+from ventes.contract.tables import Tables
+from ventes.deltalog.log import Log, TableMissing
+from ventes.deltalog.table import Table
+from ventes.lake.tables import path_of
+
+REBUILD = "ventes rebuild silver"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One table, or one difference. `rows`: that a start must read for it. `refused`: nothing starts with it."""
+
+    text: str
+    next_step: str = ""
+    rows: int = 0
+    refused: bool = False
+
+
+def compare(settings: Settings) -> list[Finding]:
+    """The findings, table by table. Raises DeclarationError, and LakeDamaged for a table that cannot be read."""
+    ours = tables.of(settings)
+    logs = {table.name: _log(settings, table) for table in ours.all}
+    findings = [finding for table in ours.all for finding in _of_table(settings, ours, table, logs)]
+    return [*findings, *_undeclared(settings, ours)]
+
+
+def _log(settings: Settings, table: Table) -> Log | None:
+    try:
+        return Log.open(path_of(settings, table))
+    except TableMissing:
+        return None
+
+
+def _of_table(settings: Settings, ours: Tables, table: Table, logs: dict[str, Log | None]) -> Iterator[Finding]:
+    log = logs[table.name]
+    if log is None:
+        yield _new(ours, table, logs)
+        return
+    wanted, found = _columns(table), _columns_of(log)
+    added = [name for name in wanted if name not in found]
+    other = [name for name in wanted if name in found and wanted[name] != found[name]]
+    dropped = [name for name in found if name not in wanted]
+    rollup = table in ours.rollups
+    for name in other:
+        yield Finding(
+            f"{table.name}.{name} is {_shown(found[name])} on disk, declared {_shown(wanted[name])}",
+            _way_out(settings, ours, table),
+            refused=True,
+        )
+    if dropped and not rollup:
+        yield Finding(
+            f"{table.name} has columns that are not declared: {', '.join(dropped)}",
+            f"declare {'it' if len(dropped) == 1 else 'them'} again, or: {_way_out(settings, ours, table)}",
+            refused=True,
+        )
+    if rollup and (added or dropped):
+        yield _built_again(ours, table, added, dropped, logs)
+    elif added:
+        yield Finding(f"{table.name} ({log.rows:,} rows) gets {', '.join(added)}: NULL in the rows that are there")
+        yield from _of_required(ours, table, added)
+    elif not other and not dropped:
+        yield Finding(f"{table.name} fits: {log.rows:,} rows")
+
+
+def _new(ours: Tables, table: Table, logs: dict[str, Log | None]) -> Finding:
+    clean = logs[ours.clean.name]
+    if table in ours.rollups and clean is not None:
+        return Finding(
+            f"{table.name} is created and filled from {clean.rows:,} rows of {clean.path.name}", rows=clean.rows
+        )
+    bronze = logs[ours.bronze.name]
+    if table is ours.clean and bronze is not None:
+        return Finding(f"{table.name} is created and filled from {bronze.rows:,} rows of Bronze", rows=bronze.rows)
+    return Finding(f"{table.name} is created")
+
+
+def _built_again(
+    ours: Tables, table: Table, added: list[str], dropped: list[str], logs: dict[str, Log | None]
+) -> Finding:
+    clean = logs[ours.clean.name]
+    rows = 0 if clean is None else clean.rows
+    what = [f"gets {', '.join(added)}"] if added else []
+    what += [f"loses {', '.join(dropped)}"] if dropped else []
+    return Finding(f"{table.name} {' and '.join(what)}: built again from {rows:,} rows of {ours.clean.name}", rows=rows)
+
+
+def _of_required(ours: Tables, table: Table, added: list[str]) -> Iterator[Finding]:
+    """A new field that is not optional: what it means for messages without it."""
+    required = [
+        name for name in added if name in ours.stream.event.names and not ours.stream.event.field(name).optional
+    ]
+    if table is ours.bronze and required:
+        yield Finding(
+            f"{', '.join(required)}: not optional, so messages without it are rejected from now on",
+            f"optional=True takes them; `{REBUILD}` judges the older ones again too",
+        )
+
+
+def _way_out(settings: Settings, ours: Tables, table: Table) -> str:
+    if table is not ours.bronze:
+        return REBUILD
+    return f"Bronze keeps what was read: set another paths.lake in {settings.config_file}, and the topic is read again"
+
+
+def _undeclared(settings: Settings, ours: Tables) -> Iterator[Finding]:
+    """Tables of Silver that the declaration does not name."""
+    if not settings.silver.is_dir():
+        return
+    for folder in sorted(settings.silver.iterdir()):
+        if (folder / "_delta_log").is_dir() and folder.name not in ours.by_name:
+            yield Finding(f"{folder.name} is on disk and not declared: left as it is")
+
+
+# -- columns ----------------------------------------------------------------------------------
+
+
+def _columns(table: Table) -> dict[str, Any]:
+    return _types(json.loads(Schema.from_arrow(table.schema).to_json()))
+
+
+def _columns_of(log: Log) -> dict[str, Any]:
+    return _types(json.loads(log.metadata["schemaString"]))
+
+
+def _types(schema: dict[str, Any]) -> dict[str, Any]:
+    """Column → type, without what differs between writers: whether elements may be NULL, metadata."""
+    return {field["name"]: _plain(field["type"]) for field in schema["fields"]}
+
+
+def _plain(kind: Any) -> Any:
+    if isinstance(kind, dict):
+        return {key: _plain(kind[key]) for key in ("type", "elementType", "fields", "name") if key in kind}
+    if isinstance(kind, list):
+        return [_plain(item) for item in kind]
+    return kind
+
+
+def _shown(kind: Any) -> str:
+    """long, decimal(18,2), array<string>."""
+    if not isinstance(kind, dict):
+        return str(kind)
+    if kind.get("type") == "array":
+        return f"array<{_shown(kind['elementType'])}>"
+    return f"struct<{', '.join(_shown(field['type']) for field in kind.get('fields', ()))}>"
