@@ -11,6 +11,7 @@ from functools import cached_property
 from ventes.stream.declared import Declared
 from ventes.stream.kinds import Field, Instant, Integer, Money, Quotient, Text
 from ventes.stream.measures import Grain, Mean, Measure, OfField, Sum
+from ventes.stream.page import Page, completed
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ class Aggregate(Declared):
 class Stream(Declared):
     """Everything the pipeline knows about the events of one topic.
 
-    `name`: of the tables <name>_clean and <name>_rejets, and of the jobs' transactions.
+    `name`: of the tables <name>_clean and <name>_rejets, and of the jobs' transactions. `page`: what the page shows;
+    by default derived from the event.
     """
 
     name: str
@@ -142,6 +144,7 @@ class Stream(Declared):
     event: Event
     tables: tuple[Aggregate, ...] = ()
     rules: tuple[Rule, ...] = ()
+    page: Page | None = None
 
     def check(self) -> None:
         self.require_name(self.name, "stream")
@@ -160,6 +163,8 @@ class Stream(Declared):
                 raise rule.refuse(f"two rules have the code {rule.code!r}")
         for table in self.tables:
             self._check_table(table)
+        if self.page is not None:
+            self.page.check_event(self.event)
 
     def _check_table(self, table: Aggregate) -> None:
         fields = {field.name: field for field in self.event.read}
@@ -181,6 +186,11 @@ class Stream(Declared):
                 raise measure.refuse(
                     f"{table.table}.{measure.name}: {measure.field} is {_kind(fields[measure.field])}, not a number"
                 )
+
+    @cached_property
+    def shown(self) -> Page:
+        """The page, its undeclared parts derived from the event."""
+        return completed(self)
 
     @cached_property
     def silver_app(self) -> str:
