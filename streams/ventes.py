@@ -205,8 +205,8 @@ STREAM = Stream(
             ),
             Example(
                 "Why messages were rejected",
-                "SELECT explode(motifs) AS reason, COUNT(*) AS messages\nFROM ventes_rejets\nGROUP BY 1\n"
-                "ORDER BY messages DESC",
+                "SELECT reason, COUNT(*) AS messages\nFROM (SELECT explode(motifs) AS reason FROM ventes_rejets)\n"
+                "GROUP BY reason\nORDER BY messages DESC",
             ),
             Example(
                 "Late sales",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from datetime import date
@@ -14,6 +15,7 @@ from ventes.dashboard.filters import Filters
 from ventes.dashboard.questions import Question
 from ventes.dashboard.source import TableSnapshots
 from ventes.deltalog.actions import DataFile
+from ventes.stream.declaration import Aggregate
 
 VALUE_BYTES = 2000
 """Bytes of a raw message that are read to show it: it may have megabytes."""
@@ -23,7 +25,23 @@ LARGE_BYTES = 4 << 20
 
 def tables_for(snapshots: TableSnapshots, filters: Filters, *questions: Question) -> tuple[str, ...]:
     """The tables that answer the questions."""
-    return tuple(snapshots.tables.sources.table(asked, filters).name for asked in questions)
+    clean = snapshots.tables.contract.clean.name
+    found = (_aggregate(snapshots, filters, asked) for asked in questions)
+    return tuple(clean if declared is None else declared.table for declared in found)
+
+
+def _aggregate(snapshots: TableSnapshots, filters: Filters, asked: Question) -> Aggregate | None:
+    """The smallest declared aggregate that answers the question; None if only the clean table does.
+
+    One without rows beside clean events is new and not filled yet.
+    """
+    clean = snapshots.tables.contract.clean.name
+    events = snapshots.has(clean) and snapshots[clean].rows > 0
+    rows = {
+        declared: snapshots[declared.table].rows if snapshots.has(declared.table) else math.inf
+        for declared in snapshots.tables.sources.aggregates(asked, filters)
+    }
+    return min((declared for declared in rows if rows[declared] or not events), key=rows.__getitem__, default=None)
 
 
 @contextmanager
@@ -38,7 +56,7 @@ def narrowed(snapshots: TableSnapshots, filters: Filters, *questions: Question) 
 def answer(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters: Filters, asked: Question) -> None:
     """Make the view of the question in `con`. Raises NotReadable."""
     sources = snapshots.tables.sources
-    declared = sources.aggregate(asked, filters)
+    declared = _aggregate(snapshots, filters, asked)
     if declared is None:
         con.register(asked.view, _summed(con, snapshots, filters, asked))
         return

@@ -21,7 +21,6 @@ from ventes.contract.tables import Tables
 from ventes.dashboard.file_cache import GroupedSums
 from ventes.dashboard.filters import DAY, Filters
 from ventes.deltalog.snapshot import sql_type
-from ventes.deltalog.table import Table
 from ventes.stream.declaration import Aggregate, Event
 from ventes.stream.measures import (
     ByDay,
@@ -103,15 +102,9 @@ class Sources:
         self._event = tables.stream.event
         self._zone = zone.replace("'", "''")
 
-    def aggregate(self, asked: Question, filters: Filters) -> Aggregate | None:
-        """The declared aggregate with the fewest keys that answers it; None if only the clean table does."""
-        usable = [table for table in self.tables.stream.tables if self._answers(table, asked, filters.used)]
-        return min(usable, key=lambda table: len(table.by), default=None)
-
-    def table(self, asked: Question, filters: Filters) -> Table:
-        """The table that answers it."""
-        found = self.aggregate(asked, filters)
-        return self.tables.clean if found is None else self.tables.by_name[found.table]
+    def aggregates(self, asked: Question, filters: Filters) -> tuple[Aggregate, ...]:
+        """The declared aggregates that answer it."""
+        return tuple(table for table in self.tables.stream.tables if self._answers(table, asked, filters.used))
 
     def _answers(self, table: Aggregate, asked: Question, narrowed_by: Collection[str]) -> bool:
         grain = table.grain

@@ -322,8 +322,8 @@ class _Derived:
             ),
             Example(
                 "Why messages were rejected",
-                f"SELECT explode(motifs) AS reason, COUNT(*) AS messages\nFROM {name}_rejets\nGROUP BY 1\n"
-                "ORDER BY messages DESC",
+                "SELECT reason, COUNT(*) AS messages\n"
+                f"FROM (SELECT explode(motifs) AS reason FROM {name}_rejets)\nGROUP BY reason\nORDER BY messages DESC",
             ),
             Example(
                 f"Late {self.page.many}",
