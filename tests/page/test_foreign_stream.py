@@ -42,7 +42,7 @@ AGGREGATES = (
     Aggregate(
         "courses_par_zone",
         by=("zone", "express", ByDay()),
-        measures=(Count("courses"), Sum("poids", "weight"), Max("plus_lourd", "weight")),
+        measures=(Count("courses"), Sum("poids", "weight"), Max("plus_lourd", "weight"), Sum("retard", "delay")),
     ),
     Aggregate("courses_lourdes", by=("zone",), measures=(Count("courses"),), where="weight > 500"),
     Aggregate("courses_par_minute", by=("zone", ByMinute()), measures=(Count("courses"), Sum("poids", "weight"))),
@@ -62,8 +62,10 @@ PAGE = Page(
     ),
     tabs=(
         Bars("Zones", by="zone", measures=(Sum("kilos", "weight"), Count("rides"), Max("heaviest", "weight"))),
+        Bars("Delays", by="zone", measures=(Count("rides"), Sum("delay", "delay"), Mean("delay_mean", "delay"))),
         Bars("Modes", by="mode", measures=(Count("rides"), Mean("delay_mean", "delay"), Min("delay_min", "delay"))),
         Ranking("Couriers", by=("courier_id", "mode"), measures=(Count("rides"), Mean("average", "delay")), most=5),
+        Ranking("Zones by weight", by=("zone",), measures=(Sum("kilos", "weight"), Max("heaviest", "weight"))),
         Timeline("Over time", measures=(Sum("kilos", "weight"), Mean("delay_mean", "delay"))),
         Raw("Newest"),
         TabFile("By hand", "hand.py"),
@@ -92,7 +94,6 @@ def render(view):
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 ROWS = 400
 REJECTED = 30
-TABS = ("Zones", "Modes", "Couriers", "Over time", "Newest", "By hand", "Rejected Messages", "Freshness", "SQL")
 
 Run = Callable[..., AppTest]
 
@@ -152,12 +153,14 @@ def write_lake(folder: Path, rides: pd.DataFrame) -> None:
         [clean.rename(columns={"heure": "taken"}).astype(object), bad.assign(jour=NOW.date()).astype(object)]
     )
     bronze["motifs"] = [[]] * ROWS + [["missing:ref", "missing:zone"]] * REJECTED
-    by_zone = rides.assign(jour=rides["taken"].dt.date).groupby(["zone", "express", "jour"])["weight"]
+    by_zone = rides.assign(jour=rides["taken"].dt.date).groupby(["zone", "express", "jour"])
     by_minute = rides.assign(minute=rides["taken"].dt.floor("min")).groupby(["zone", "minute"])["weight"]
     written = {
         contract.clean.name: clean,
         contract.rejets.name: bad,
-        "courses_par_zone": by_zone.agg(courses="count", poids="sum", plus_lourd="max").reset_index(),
+        "courses_par_zone": by_zone.agg(
+            courses=("weight", "count"), poids=("weight", "sum"), plus_lourd=("weight", "max"), retard=("delay", "sum")
+        ).reset_index(),
         "courses_lourdes": pd.DataFrame({"zone": ["Nord"], "courses": [1]}),
         "courses_par_minute": by_minute.agg(courses="count", poids="sum").reset_index(),
     }
@@ -263,6 +266,17 @@ def test_bars_are_sums_of_each_value(run: Run, rides: pd.DataFrame) -> None:
     assert [(row.Zone, Decimal(row.Kilos), row.Rides, Decimal(row.Heaviest)) for row in rows.itertuples()] == wanted
 
 
+@pytest.mark.parametrize("folder", ["page declared", "no roll-up"], indirect=True)
+def test_a_mean_counts_only_events_that_have_the_field(run: Run, rides: pd.DataFrame) -> None:
+    """The roll-up has the sum, and the number of all events."""
+    wanted = {}
+    for zone, group in rides.groupby("zone"):
+        known = [int(delay) for delay in group["delay"].dropna()]
+        wanted[zone] = (len(group), sum(known), half_up(Decimal(sum(known)), len(known), "0.01"))
+    rows = run("Delays").dataframe[0].value
+    assert {row[1]: (row[2], row[3], Decimal(row[4])) for row in rows.itertuples()} == wanted
+
+
 @pytest.mark.parametrize("folder", ["page declared"], indirect=True)
 def test_an_absent_value_has_a_bar_of_its_own(run: Run, rides: pd.DataFrame) -> None:
     rows = run("Modes").dataframe[0].value
@@ -298,12 +312,24 @@ def test_the_ranking(run: Run, rides: pd.DataFrame) -> None:
     assert by_mean["x"] == pytest.approx(sorted(means["delay"].mean(), reverse=True)[:5], abs=0.005)
 
 
+@pytest.mark.parametrize("folder", ["page declared"], indirect=True)
+def test_two_rankings_have_their_own_choice(run: Run, rides: pd.DataFrame) -> None:
+    query = {"rank": "Average", "rank2": "Heaviest"}
+    (trace,) = chart(run("Zones by weight", **query))["data"]
+    assert trace["x"] == pytest.approx(sorted(map(float, rides.groupby("zone")["weight"].max()), reverse=True))
+    page = run("Couriers", **query)
+    assert page.subheader[0].value == "Largest courier ids by average"
+
+
 @pytest.mark.parametrize("folder", ["page declared", "no roll-up"], indirect=True)
 def test_the_timeline_counts_every_ride_once(run: Run, rides: pd.DataFrame) -> None:
     page = run("Over time", show="Rides")
     assert page.subheader[0].value.startswith("Rides per ")
     assert sum(chart(page)["data"][0]["y"]) == ROWS
     assert chart(run("Over time"))["data"][0]["y"][-1] == ROWS
+    days = rides["taken"].dt.date.between(*DAYS)
+    narrowed = run("Over time", show="Rides", period="Custom", days=[str(day) for day in DAYS])
+    assert sum(chart(narrowed)["data"][0]["y"]) == days.sum() < ROWS
     kilos = chart(run("Over time", show="Kilos"))["data"][0]["y"]
     assert sum(kilos) == pytest.approx(float(sum(rides["weight"])))
 

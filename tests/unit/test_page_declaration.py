@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ventes.config import PROJECT
 from ventes.stream import (
     Bars,
     Count,
@@ -20,7 +22,9 @@ from ventes.stream import (
     Instant,
     Integer,
     Label,
+    Max,
     Mean,
+    Min,
     Money,
     Page,
     Rank,
@@ -69,6 +73,14 @@ def stream(page: Page | None = None, fields: tuple[Any, ...] = FIELDS) -> Stream
         (lambda: stream(Page(labels=(Label("zone", "Zone"), Label("zone", "Area")))), "two labels of one field"),
         (lambda: stream(Page(labels=(Label("zone", "Zone"), Label("mode", "zone")))), "two dimensions are called"),
         (lambda: stream(Page(examples=(Example("a", "SELECT 1"), Example("a", "SELECT 2")))), "two examples"),
+        (
+            lambda: stream(Page(tabs=(RAW, Bars("B", by="zone", measures=(Max("last", "moment"),))))),
+            "a bar shows numbers",
+        ),
+        (lambda: stream(Page(tabs=(RAW, Ranking("B", by=("zone",), measures=(Min("a", "mode"),))))), "mode is Text"),
+        (lambda: stream(Page(tabs=(RAW, Timeline("T", measures=(Min("first", "moment"),))))), "a bar shows numbers"),
+        (lambda: Page(many="rides", tabs=(RAW, Timeline("T", (Sum("rides", "weight"),)))), "two choices of 'T'"),
+        (lambda: Bars("By zone", by="zone", measures=()), "no measure"),
         (lambda: Bars("By zone", by="zone", measures=(Count("zone"),)), "two columns are called 'zone'"),
         (lambda: Bars("By zone", by="zone", hover="{zone} {price}"), "hover names 'price'"),
         (lambda: Bars("By zone", by="zone", hover="{zone"), "hover: "),
@@ -134,6 +146,23 @@ def test_a_part_that_is_declared_replaces_only_that_part() -> None:
     page = stream(Page(title="Parcels", figures=(Records("All"),), tabs=(RAW, TabFile("Mine", "mine.py")))).shown
     assert (page.title, [figure.label for figure in page.figures]) == ("Parcels", ["All"])
     assert page.examples == stream().shown.examples
+
+
+def test_the_page_of_the_documentation_can_be_declared(tmp_path: Path) -> None:
+    document = (PROJECT / "docs" / "dashboard.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(page=Page\(.*?)```", document, re.DOTALL)
+    file = tmp_path / "vols.py"
+    file.write_text(
+        "from ventes.stream import *\n"
+        'NAMES = ("carrier", "origin", "dest")\n'
+        'FIELDS = (Text("ref"), Instant("at"), *(Text(name, dimension=True) for name in NAMES),\n'
+        '          Text("tail"), Integer("arrival_delay", optional=True))\n'
+        f'STREAM = Stream("vols", "vols", Event("ref", "at", FIELDS), {block})\n',
+        encoding="utf-8",
+    )
+    page = load(file).shown
+    assert [tab.label for tab in page.tabs] == ["By carrier", "Routes", "Over time", "Raw Data", "Weather"]
+    assert [label.one for label in page.dimensions(load(file).event)] == ["Carrier", "Destination", "Origin"]
 
 
 def test_filters_stand_in_the_order_of_their_labels() -> None:

@@ -109,11 +109,14 @@ class Bars(Tab):
     hover: str = ""
 
     def check(self) -> None:
+        if not self.measures:
+            raise self.refuse(f"{self.label!r}: no measure, so the bars have no length")
         _check_measures(self, self.label, (self.by,), self.measures, ON_THE_PAGE)
         _check_hover(self, self.hover, {self.by, *(measure.name for measure in self.measures)})
 
     def check_event(self, fields: dict[str, Field]) -> None:
         _check_fields(self, self.label, (self.by,), self.measures, fields)
+        _check_lengths(self, self.label, self.measures[:1], fields)
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,8 @@ class Ranking(Tab):
 
     def check_event(self, fields: dict[str, Field]) -> None:
         _check_fields(self, self.label, self.by, self.measures, fields)
+        ranked = {rank.measure for rank in self.ranked}
+        _check_lengths(self, self.label, [measure for measure in self.measures if measure.name in ranked], fields)
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,7 @@ class Timeline(Tab):
 
     def check_event(self, fields: dict[str, Field]) -> None:
         _check_fields(self, self.label, (), self.measures, fields)
+        _check_lengths(self, self.label, self.measures, fields)
 
 
 @dataclass(frozen=True)
@@ -231,6 +237,10 @@ class Page(Declared):
         _require_once(self, "figures", [figure.label for figure in self.figures])
         _require_once(self, "examples", [example.label for example in self.examples])
         _require_once(self, "labels of one field", [label.field for label in self.labels])
+        for tab in self.tabs:
+            if isinstance(tab, Timeline):
+                names = [measure.name for measure in tab.measures]
+                _require_once(tab, f"choices of {tab.label!r}", ["cumulative", self.many, *names])
 
     def check_event(self, event: Event) -> None:
         """Raise DeclarationError for a field that the event does not have, or that a measure cannot take."""
@@ -250,6 +260,10 @@ class Page(Declared):
         fields = [field.name for field in event.read if field.dimension]
         labelled = [label.field for label in self.labels if label.field in fields]
         return tuple(self.label(name) for name in dict.fromkeys((*labelled, *fields)))
+
+    def number(self, tab: Tab) -> int:
+        """Which of the tabs of its kind it is, from 0."""
+        return [other for other in self.tabs if type(other) is type(tab)].index(tab)
 
     def label(self, field: str) -> Label:
         """What people call the field."""
@@ -398,6 +412,14 @@ def _check_fields(
         field = fields[measure.field]
         if isinstance(measure, Sum | Mean) and not field.is_number:
             raise owner.refuse(f"{label!r}, {measure.name}: {field.name} is {type(field).__name__}, not a number")
+
+
+def _check_lengths(owner: Declared, label: str, measures: Iterable[Measure], fields: dict[str, Field]) -> None:
+    """Each measure is a number, to be drawn. An earliest time is none."""
+    for measure in measures:
+        if isinstance(measure, Min | Max) and not fields[measure.field].is_number:
+            kind = type(fields[measure.field]).__name__
+            raise owner.refuse(f"{label!r}, {measure.name}: {measure.field} is {kind}; a bar shows numbers")
 
 
 def _check_hover(owner: Declared, hover: str, names: set[str]) -> None:

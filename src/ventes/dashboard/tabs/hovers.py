@@ -8,7 +8,7 @@ from ventes.dashboard import charts, text
 from ventes.dashboard.questions import Row
 from ventes.dashboard.view import View
 from ventes.stream.measures import Measure
-from ventes.stream.page import in_words
+from ventes.stream.page import Tab, in_words
 
 LONG = 60
 """Characters of the name of a bar; other texts are shorter."""
@@ -16,7 +16,15 @@ LONG = 60
 
 def key_of(value: object) -> str:
     """The value of a field as a name; a dash where an optional field has none."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return "–" if value is None else str(value)
+
+
+def choice_key(view: View, tab: Tab, name: str) -> str:
+    """The name of a tab's choice in the address: `name` for the first tab of its kind, then with a number."""
+    number = view.page.number(tab)
+    return f"{name}{number + 1}" if number else name
 
 
 def hover(view: View, template: str, by: Sequence[str], named: str, measures: Sequence[Measure], row: Row) -> str:

@@ -6,14 +6,14 @@ import streamlit as st
 
 from ventes.dashboard import charts, figures
 from ventes.dashboard.questions import Grouped, Row
-from ventes.dashboard.tabs.hovers import axis_of, hover, key_of, title_of
+from ventes.dashboard.tabs.hovers import axis_of, choice_key, hover, key_of, title_of
 from ventes.dashboard.view import View
 from ventes.stream.page import Ranking, in_words
 
 
 def render(tab: Ranking, view: View) -> None:
     ranks = {rank.measure: rank for rank in tab.ranked}
-    by = view.choice("Ranked by", tuple(ranks), "rank") if len(ranks) > 1 else next(iter(ranks))
+    by = view.choice("Ranked by", tuple(ranks), choice_key(view, tab, "rank")) if len(ranks) > 1 else next(iter(ranks))
     rank = ranks.get(by, tab.ranked[0])
     measure = next(measure for measure in tab.measures if measure.name == rank.measure)
     asked = Grouped(tab.by, tab.measures)

@@ -7,7 +7,7 @@ import streamlit as st
 from ventes.dashboard import charts, figures, text
 from ventes.dashboard.figures import Timeline as Points
 from ventes.dashboard.questions import Row
-from ventes.dashboard.tabs.hovers import axis_of, title_of
+from ventes.dashboard.tabs.hovers import axis_of, choice_key, title_of
 from ventes.dashboard.view import View
 from ventes.stream.page import Timeline, in_words
 
@@ -17,7 +17,7 @@ SPAN = {1: "minute", 5: "5 minutes", 15: "15 minutes", 60: "hour", 360: "6 hours
 def render(tab: Timeline, view: View) -> None:
     many = view.page.many
     measures = {measure.name: measure for measure in tab.measures}
-    show = view.choice("Show", ("cumulative", many, *measures), "show")
+    show = view.choice("Show", ("cumulative", many, *measures), choice_key(view, tab, "show"))
     asked = figures.timeline_question(tab.measures)
     points = view.shared(tab, view.answered_by(asked), lambda: _points(view, tab))
     rows = points.points
