@@ -63,6 +63,7 @@ PAGE = Page(
     tabs=(
         Bars("Zones", by="zone", measures=(Sum("kilos", "weight"), Count("rides"), Max("heaviest", "weight"))),
         Bars("Delays", by="zone", measures=(Count("rides"), Sum("delay", "delay"), Mean("delay_mean", "delay"))),
+        Bars("Weights", by="zone", measures=(Sum("weight", "weight"), Distinct("weights", "weight"))),
         Bars("Modes", by="mode", measures=(Count("rides"), Mean("delay_mean", "delay"), Min("delay_min", "delay"))),
         Ranking("Couriers", by=("courier_id", "mode"), measures=(Count("rides"), Mean("average", "delay")), most=5),
         Ranking("Zones by weight", by=("zone",), measures=(Sum("kilos", "weight"), Max("heaviest", "weight"))),
@@ -275,6 +276,14 @@ def test_a_mean_counts_only_events_that_have_the_field(run: Run, rides: pd.DataF
         wanted[zone] = (len(group), sum(known), half_up(Decimal(sum(known)), len(known), "0.01"))
     rows = run("Delays").dataframe[0].value
     assert {row[1]: (row[2], row[3], Decimal(row[4])) for row in rows.itertuples()} == wanted
+
+
+@pytest.mark.parametrize("folder", ["page declared"], indirect=True)
+def test_a_measure_may_be_called_like_its_field(run: Run, rides: pd.DataFrame) -> None:
+    rows = run("Weights").dataframe[0].value
+    by_zone = rides.groupby("zone")["weight"]
+    wanted = dict(zip(by_zone.groups, zip(by_zone.sum(), by_zone.nunique(), strict=True), strict=True))
+    assert {row.Zone: (Decimal(row.Weight), row.Weights) for row in rows.itertuples()} == wanted
 
 
 @pytest.mark.parametrize("folder", ["page declared"], indirect=True)

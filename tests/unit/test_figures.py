@@ -429,6 +429,11 @@ def test_the_table_that_answers(live: LiveTables, asked: Question, filters: Filt
     assert query_sources.tables_for(live.read(), filters, asked) == (table,)
 
 
+def test_what_cannot_be_added_up_is_no_question() -> None:
+    with pytest.raises(ValueError, match="a Mean cannot be added up"):
+        question("v", ("pays",), Mean("average", "montant"))
+
+
 def test_the_values_of_a_dimension_are_an_attribute_of_the_filters() -> None:
     """Own tabs use them."""
     filters = chosen(countries=("France",))

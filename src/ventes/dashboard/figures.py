@@ -115,7 +115,7 @@ def _together(figures: tuple[Figure, ...]) -> list[list[int]]:
 
 def _numbered(figure: Figure, number: int) -> Measure:
     """The measure under a name of its own: two figures may have measures of one name."""
-    return replace(figure.measure, name=f"figure_{number}")
+    return replace(figure.measure, name=f"figure_{number}_")
 
 
 def _totals(measure: Measure, event: Event, only: str = "") -> dict[str, str]:
@@ -128,8 +128,8 @@ def _totals(measure: Measure, event: Event, only: str = "") -> dict[str, str]:
 
 def _value(row: Row, figure: Figure, number: int, before: str) -> Any:
     measure = _numbered(figure, number)
-    names = [column.name for column in columns_of(measure)] or [measure.name]
-    return finished({name: row[before + name] for name in names}, [measure])[measure.name]
+    found = {name.removeprefix(before): value for name, value in row.items() if name.startswith(before + measure.name)}
+    return finished(found, [measure])[measure.name]
 
 
 def grouped(
@@ -149,8 +149,8 @@ class Timeline:
 
 
 def timeline_question(measures: tuple[Measure, ...]) -> Question:
-    columns = [column for measure in measures for column in columns_of(measure)]
-    return Question("minutes", (ByMinute(),), (Column(EVENTS.name, "count"), *columns))
+    columns = [column for measure in (EVENTS, *measures) for column in columns_of(measure)]
+    return Question("minutes", (ByMinute(),), tuple(columns))
 
 
 def timeline(

@@ -7,7 +7,7 @@ from datetime import date, datetime, timezone
 
 import streamlit as st
 
-from ventes.dashboard import figures, text
+from ventes.dashboard import figures
 from ventes.dashboard.figures import Headline, HeadlineQuery
 from ventes.dashboard.query_sources import narrowed, recent_events, tables_for
 from ventes.dashboard.view import View
@@ -31,12 +31,13 @@ def show(view: View) -> None:
 
 
 def _figure(view: View, figure: Figure, total: object, day: object, line: Sequence[float]) -> None:
+    of_day = view.written(figure.measure, day)
     if isinstance(figure, Records):
-        records = int(str(total)) if view.filters.used else view.snapshots[view.contract.bronze.name].rows
-        note = f"{view.written(figure.measure, day)} {view.page.many} today"
-        _card(figure.label, text.count(records), note, line, _about(view))
+        records = total if view.filters.used else view.snapshots[view.contract.bronze.name].rows
+        note = f"{of_day} {view.page.many} today" if figure.note is None else figure.note
+        _card(figure.label, view.written(figure.measure, records), note, line, _about(view))
     else:
-        note = f"{view.written(figure.measure, day)} today" if figure.note is None else figure.note
+        note = f"{of_day} today" if figure.note is None else figure.note
         _card(figure.label, view.written(figure.measure, total), note, line)
 
 

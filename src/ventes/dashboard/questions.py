@@ -11,7 +11,7 @@ A `Grouped` is what a chart shows: measures for each value of some fields, compu
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
@@ -86,9 +86,18 @@ class Question:
 
 
 def question(view: str, by: Iterable[str | Grain], *measures: Measure) -> Question:
-    """A Question whose columns are Count, Sum, Min and Max, under their names. A Mean is a Sum and a Count."""
-    columns = [Column(m.name, _KINDS[type(m)], m.field if isinstance(m, OfField) else "") for m in measures]
-    return Question(view, tuple(by), tuple(columns))
+    """A Question whose columns are the measures Count, Sum, Min and Max, under their names.
+
+    Raises ValueError for other measures: a mean is computed from a Sum and a Count, and a field to be counted belongs
+    to `by`.
+    """
+    return Question(view, tuple(by), tuple(map(_column, measures)))
+
+
+def _column(measure: Measure) -> Column:
+    if type(measure) not in _KINDS:
+        raise ValueError(f"{measure.name}: a {type(measure).__name__} cannot be added up")
+    return Column(measure.name, _KINDS[type(measure)], measure.field if isinstance(measure, OfField) else "")
 
 
 # -- which table -------------------------------------------------------------------------------
@@ -131,8 +140,10 @@ class Sources:
         inner = [quoted(name) for name in names]
         if table.grain is not None:
             inner += self._times(table.grain)
-        stored = [(self._stored(table, column), column.name) for column in asked.columns]
-        inner += [f"{quoted(name or '')} AS {quoted(f'{_OF}{ours}')}" for name, ours in stored]
+        for column in asked.columns:
+            stored = self._stored(table, column)
+            assert stored is not None  # as `aggregates` found
+            inner.append(f"{quoted(stored)} AS {quoted(f'{_OF}{column.name}')}")
         outer = [quoted(key) for key in asked.keys]
         outer += [f"{quoted(f'{_OF}{column.name}')} AS {quoted(column.name)}" for column in asked.columns]
         return f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM ({rows})) WHERE {condition}"
@@ -201,12 +212,24 @@ def quoted(name: str) -> str:
 
 
 def columns_of(measure: Measure) -> tuple[Column, ...]:
-    """The columns that the measure is computed from. A Distinct needs its field among the keys instead."""
+    """The columns that the measure is computed from. A Distinct needs its field among the keys instead.
+
+    Their names have a blank, so that none is that of a key: a measure may be called like its field.
+    """
+    return tuple(_columns_by_name(measure).values())
+
+
+def _columns_by_name(measure: Measure) -> dict[str, Column]:
+    """Column of the result → the column of the question that it is computed from."""
     if isinstance(measure, Mean):
-        return Column(f"{measure.name} sum", "sum", measure.field), Column(f"{measure.name} of", "known", measure.field)
+        total, known = f"{measure.name} sum", f"{measure.name} known"
+        return {
+            total: Column(f"of {total}", "sum", measure.field),
+            known: Column(f"of {known}", "known", measure.field),
+        }
     if isinstance(measure, Distinct):
-        return ()
-    return question("", (), measure).columns
+        return {}
+    return {measure.name: replace(_column(measure), name=f"of {measure.name}")}
 
 
 def expressions(measure: Measure, event: Event, only: str = "") -> dict[str, str]:
@@ -218,10 +241,10 @@ def expressions(measure: Measure, event: Event, only: str = "") -> dict[str, str
     if isinstance(measure, Distinct):
         return {measure.name: f"count(DISTINCT {quoted(measure.field)}){where}"}
     return {
-        column.name: f"CAST({column.merge}({quoted(column.name)}){where} AS BIGINT)"
+        name: f"CAST({column.merge}({quoted(column.name)}){where} AS BIGINT)"
         if _is_whole(column, event)
         else f"{column.merge}({quoted(column.name)}){where}"
-        for column in columns_of(measure)
+        for name, column in _columns_by_name(measure).items()
     }
 
 
@@ -236,7 +259,7 @@ def finished(row: Row, measures: Iterable[Measure]) -> Row:
     """The row with each Mean computed from its sum and its count, half up; None of no event."""
     for measure in measures:
         if isinstance(measure, Mean):
-            total, count = row.pop(f"{measure.name} sum"), row.pop(f"{measure.name} of")
+            total, count = (row.pop(name) for name in _columns_by_name(measure))
             row[measure.name] = mean(Decimal(total), count, measure.scale) if count else None
     return row
 
@@ -262,7 +285,7 @@ class Grouped:
         measure = next(measure for measure in self.measures if measure.name == order_by)
         largest = quoted(order_by)
         if isinstance(measure, Mean):  # a float is exact enough for an order
-            total, count = (quoted(column.name) for column in columns_of(measure))
+            total, count = map(quoted, _columns_by_name(measure))
             largest = f"CAST({total} AS DOUBLE) / nullif({count}, 0)"
         first = f" LIMIT {limit:d}" if limit is not None else ""
         return (
