@@ -133,7 +133,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path, rides: pd.DataFrame) 
     declared = f'STREAM = Stream("courses", "rides.v1", EVENT{aggregates}{page})\n'
     (tmp_path / "courses.py").write_text(f"{FIELDS}{PAGE}{declared}", encoding="utf-8")
     (tmp_path / "hand.py").write_text(BY_HAND, encoding="utf-8")
-    path = toml(tmp_path)
+    path = toml(tmp_path, "[page]\nsql_seconds = 30\n")
     path.write_text(f'stream = "courses.py"\n{path.read_text()}', encoding="utf-8")
     write_lake(tmp_path, rides)
     return tmp_path
@@ -375,6 +375,19 @@ def test_the_delays(run: Run) -> None:
 def test_a_tab_by_hand_asks_the_same_rows(run: Run, rides: pd.DataFrame, table: str) -> None:
     card = run("By hand", zone="Nord").metric[5]
     assert (card.value, card.help) == (f"{(rides['zone'] == 'Nord').sum()}", table)
+
+
+@pytest.mark.parametrize("folder", ["page declared"], indirect=True)
+def test_a_tab_file_that_is_not_there_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "hand.py").unlink()
+    monkeypatch.setenv("VENTES_CONFIG", str(folder / "ventes.toml"))
+    page = AppTest.from_file(str(SCRIPT), default_timeout=60)
+    page.query_params["tab"] = "By hand"
+    page.run()
+    assert not page.exception
+    (said,) = [one.value.replace("\\", "") for one in page.error]
+    assert str(folder / "hand.py") in said
+    assert "No such file" in said
 
 
 @pytest.mark.parametrize("folder", ["page derived"], indirect=True)
