@@ -1,25 +1,39 @@
-"""A sale: its fields, its tables. The only file that knows what a sale is (the producer's catalogue aside)."""
+"""A sale: its fields, its tables, its page.
+
+With tabs/ventes_loyalty.py the only file that knows what a sale is, beside the producer's catalogue.
+"""
 
 from ventes.stream import (
     BOOLEAN,
     TEXT,
     Aggregate,
+    Bars,
     ByDay,
     ByMinute,
     Count,
     Distinct,
     Event,
+    Example,
     Expression,
+    Figure,
     Instant,
     Integer,
+    Label,
     Max,
     Mean,
     Min,
     Money,
+    Page,
     Quotient,
+    Rank,
+    Ranking,
+    Raw,
+    Records,
     Stream,
     Sum,
+    TabFile,
     Text,
+    Timeline,
     Values,
 )
 
@@ -116,6 +130,88 @@ STREAM = Stream(
                 Count("total_transactions"),
                 Sum("revenue_total", "montant"),
                 Sum("items_sold", "quantite"),
+            ),
+        ),
+    ),
+    page=Page(
+        title="Sales, live",
+        one="sale",
+        many="sales",
+        figures=(
+            Records("Total Records"),
+            Figure("Unique Clients", Distinct("clients", "client_id")),
+            Figure("Unique Products", Distinct("products", "produit_id"), note="sold so far"),
+            Figure("Total Revenue", Sum("revenue", "montant")),
+            Figure("Avg Transaction", Mean("average", "montant")),
+        ),
+        tabs=(
+            Bars(
+                "Sales by Country",
+                by="pays",
+                measures=(
+                    Sum("revenue", "montant"),
+                    Count("sales"),
+                    Sum("items", "quantite"),
+                    Distinct("clients", "client_id"),
+                    Mean("average", "montant"),
+                ),
+                axis="Total revenue",
+                hover="<b>{pays}</b><br>Revenue {revenue}<br>{sales} sales · {items} items<br>{clients} clients"
+                "<br>Average {average}",
+            ),
+            Ranking(
+                "Top 10 Products",
+                by=("produit_id", "produit_nom", "categorie"),
+                measures=(Sum("quantity", "quantite"), Sum("revenue", "montant"), Count("sales")),
+                ranks=(
+                    Rank("quantity", "Best-selling products by volume", "Items sold"),
+                    Rank("revenue", "Best-selling products by revenue", "Total revenue"),
+                ),
+                name="produit_nom",
+                hover="<b>{produit_nom}</b> (product {produit_id})<br>{categorie}"
+                "<br>{quantity} items in {sales} sales<br>Revenue {revenue}",
+                alt="Bar chart of the ten best-selling products",
+            ),
+            Timeline("Sales Timeline", measures=(Sum("revenue", "montant"),)),
+            Raw(
+                "Raw Data",
+                columns=(
+                    *("vente_id", "client_id", "produit_id", "montant", "quantite", "timestamp"),
+                    *("client_nom", "produit_nom", "categorie", "pays", "segment"),
+                ),
+                hint="a name, an id, a country …",
+            ),
+            TabFile("Segments & Loyalty", "tabs/ventes_loyalty.py"),
+        ),
+        labels=(
+            Label("pays", "Country", "countries"),
+            Label("segment", "Segment", "segments"),
+            Label("categorie", "Category", "categories"),
+        ),
+        examples=(
+            Example(
+                "Revenue by category",
+                "SELECT categorie, COUNT(*) AS count, SUM(montant) AS revenue\nFROM bronze_data\nGROUP BY categorie\n"
+                "ORDER BY revenue DESC",
+            ),
+            Example(
+                "Sales per hour of the day",
+                "SELECT hour(horodatage) AS hour, COUNT(*) AS sales\nFROM ventes_clean\nGROUP BY hour(horodatage)\n"
+                "ORDER BY hour",
+            ),
+            Example(
+                "Best days of each country",
+                "SELECT pays, jour, SUM(total_depense) AS revenue\nFROM ventes_aggreges\nGROUP BY pays, jour\n"
+                "ORDER BY revenue DESC\nLIMIT 20",
+            ),
+            Example(
+                "Why messages were rejected",
+                "SELECT reason, COUNT(*) AS messages\nFROM (SELECT explode(motifs) AS reason FROM ventes_rejets)\n"
+                "GROUP BY reason\nORDER BY messages DESC",
+            ),
+            Example(
+                "Late sales",
+                "SELECT jour, COUNT(*) AS late\nFROM ventes_clean\nWHERE en_retard\nGROUP BY jour\nORDER BY jour",
             ),
         ),
     ),

@@ -22,7 +22,8 @@ from playwright.sync_api import Page, expect
 from harness import sample_lake
 from harness.page_site import SCRIPT, Site, serve, toml
 from harness.sample_lake import HOSTILE
-from ventes.contract.tables import ALL, BRONZE, CLEAN
+from ventes.config import Settings
+from ventes.contract.tables import of
 from ventes.dashboard import text
 from ventes.deltalog.database import connect
 from ventes.deltalog.snapshot import Snapshot
@@ -30,6 +31,7 @@ from ventes.lake import tables
 from ventes.lake.tables import path_of
 from ventes.supervise.services import PAGE
 
+TABLES = of(Settings())
 Open = Callable[..., Page]
 REFRESHED = 25_000
 """Milliseconds within which a page that refreshes every 5 s must have changed, on a busy machine."""
@@ -38,7 +40,7 @@ REFRESHED = 25_000
 def ask(site: Site, query: str) -> list[tuple[object, ...]]:
     """SQL over the tables as they are now."""
     with connect() as con:
-        for table in ALL:
+        for table in TABLES.all:
             tables.snapshot(site.settings, table).view(con, table.name)
         return con.execute(query).fetchall()
 
@@ -52,7 +54,7 @@ def expected(site: Site, where: str = "true") -> list[str]:
     )[0]
     assert isinstance(sales, int)
     assert isinstance(revenue, Decimal)
-    records = sales if where != "true" else tables.snapshot(site.settings, BRONZE).rows
+    records = sales if where != "true" else tables.snapshot(site.settings, TABLES.bronze).rows
     average = (revenue / sales).quantize(Decimal("0.01"), "ROUND_HALF_UP")
     return [f"{records:,}", f"{clients:,}", f"{products:,}", f"${revenue:,.2f}", f"${average:,.2f}"]
 
@@ -210,10 +212,10 @@ def test_as_of_a_version_and_a_time(site: Site, opened: Open) -> None:
     """A chosen version is in the address, and the link shows the same page; then back to now."""
     page = opened(site.url)
     shows_figures(page, expected(site))
-    clean = path_of(site.settings, CLEAN)
-    version = Snapshot.open(clean, CLEAN).version - 1
+    clean = path_of(site.settings, TABLES.clean)
+    version = Snapshot.open(clean, TABLES.clean).version - 1
     with connect() as con:
-        Snapshot.open(clean, CLEAN, version).view(con, "clean")
+        Snapshot.open(clean, TABLES.clean, version).view(con, "clean")
         ((revenue,),) = con.execute("SELECT sum(montant) FROM clean").fetchall()
     page.get_by_text("Exact time or version").click()
     page.get_by_label("Version", exact=True).fill(str(version))

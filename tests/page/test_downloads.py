@@ -21,12 +21,13 @@ from harness import sample_lake
 from harness.page_site import SCRIPT, Site, serve, toml
 from harness.pipeline import wait_for
 from tests.page.test_browser import REFRESHED
-from ventes.config import PROJECT
-from ventes.contract.tables import BRONZE
+from ventes.config import PROJECT, Settings
+from ventes.contract.tables import of
 from ventes.dashboard.server import HEADERS
 from ventes.lake import tables
 
 Open = Callable[..., Page]
+BRONZE = of(Settings()).bronze
 LARGE = "SELECT repeat('x', 1000) AS x FROM bronze_data CROSS JOIN range(1000)"
 """2 GB as CSV."""
 SILENT = "import sys, time; sys.stdin.read(); time.sleep(600)"

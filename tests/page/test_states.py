@@ -16,11 +16,14 @@ from streamlit.testing.v1 import AppTest
 from harness import sample_lake
 from harness.maintaining import maintenance_of
 from harness.page_site import SCRIPT, toml
-from ventes.contract.tables import BRONZE, CLEAN, PAR_PAYS
+from ventes.config import Settings
+from ventes.contract.tables import of
 from ventes.deltalog.log import Log
 from ventes.deltalog.vacuum import Vacuum
-from ventes.lake.tables import path_of
+from ventes.lake.tables import ensure, path_of
 
+TABLES = of(Settings())
+BRONZE, CLEAN = TABLES.bronze, TABLES.clean
 TABS = ("Sales by Country", "Top 10 Products", "Sales Timeline", "Raw Data", "Segments & Loyalty", "Rejected Messages",
         "Freshness", "SQL")  # fmt: skip
 GUIDE_SNIPPET = '''
@@ -106,10 +109,7 @@ def test_before_there_is_data(run: Run, tab: str) -> None:
 
 
 def test_empty_tables(run: Run, tmp_path: Path) -> None:
-    from ventes.contract.tables import ALL
-    from ventes.lake.tables import ensure
-
-    for table in ALL:
+    for table in TABLES.all:
         ensure(sample_lake.settings_at(tmp_path), table)
     for tab in TABS:
         page = run(tab)
@@ -126,7 +126,7 @@ def test_one_table_missing_leaves_the_rest(run: Run, lake: Path) -> None:
 
 
 def test_a_damaged_log_is_reported_with_the_next_step(run: Run, lake: Path) -> None:
-    path = path_of(sample_lake.settings_at(lake), PAR_PAYS).parent / CLEAN.name
+    path = path_of(sample_lake.settings_at(lake), CLEAN)
     version = Log.open(path).version
     (path / "_delta_log" / f"{version + 1:020d}.json").write_text("")
     page = run()

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Context, Decimal
 
-CENT = Decimal("0.01")
 PERMILLE = Decimal("0.001")
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 """A quotient of a sum below 10^38 by a count below 10^19 that is no tie differs from one by more than 10^-60: rounding
 it to 60 digits first changes nothing."""
 
 
-def mean(total: Decimal, count: int) -> Decimal | None:
-    """`total` / `count`, half up to cents; None for no row. `total` has at most 2 decimals."""
-    return _EXACT.quantize(_EXACT.divide(total, Decimal(count)), CENT) if count else None
+def mean(total: Decimal, count: int, scale: int = 2) -> Decimal | None:
+    """`total` / `count`, half up to `scale` decimals (cents); None for no row. `total` has at most 9 decimals."""
+    return _EXACT.quantize(_EXACT.divide(total, Decimal(count)), Decimal(1).scaleb(-scale)) if count else None
 
 
 def share(part: Decimal | int, whole: Decimal | int) -> Decimal | None:

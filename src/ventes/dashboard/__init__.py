@@ -1,13 +1,15 @@
 """The page. It reads the tables without Spark, and writes only its heartbeat and its log.
 
+What it shows is declared (stream/page.py): no field of an event is named in this package.
+
 The page
     page             draws the page: one run of the script for one session
     page_state       objects shared by all sessions; the settings in force
-    style            title, icon, style sheet
+    style            icon, style sheet
     sidebar          refresh, filters, an earlier time; downloads, diagram, commands, help
-    freshness        the line at the top: time of the newest sale, lag, problems
-    headline         the five figures
-    tabs             one module for each tab
+    freshness        the line at the top: time of the newest event, lag, problems
+    headline         the figures
+    tabs             one module for each kind of tab
     own_tabs         tabs from users' own files
     board            the objects for code in streamlit_dashboard.py: `spark`, tabs
     spark            `spark.sql(...)` for snippets, answered by DuckDB in a child process
@@ -16,8 +18,9 @@ The page
 Data
     source           consistent snapshots of all tables, refreshed at new commits
     as_of            an earlier time or version, in the address
-    filters          period, country, segment, category
-    query_sources    the source of a figure: a roll-up or ventes_clean
+    filters          the period, and the dimensions of the stream
+    questions        what is asked of the events, which table answers it, the SQL
+    query_sources    the rows behind a figure: of a roll-up, or sums of the clean table
     figures          the numbers: functions over DuckDB relations, no Streamlit
     file_cache       sums of each data file, computed once
     newest_rows      a cache of the newest rows of a table

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-
-from ventes.contract.tables import ALL
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -25,16 +24,16 @@ AsOf = datetime | Version
 
 
 def to_address(as_of: AsOf) -> str:
-    """`2026-03-01T12:00:00Z` or `ventes_clean@400`."""
+    """`2026-03-01T12:00:00Z` or `<table>@400`."""
     if isinstance(as_of, Version):
         return f"{as_of.table}@{as_of.number}"
     return as_of.astimezone(timezone.utc).strftime(_TIME)
 
 
-def from_address(text: str | None) -> AsOf | None:
-    """The inverse of `to_address`; None for any other text."""
+def from_address(text: str | None, tables: Collection[str]) -> AsOf | None:
+    """The inverse of `to_address`; None for any other text. `tables`: the names of those that there are."""
     table, at, number = (text or "").partition("@")
-    if at and table in {known.name for known in ALL} and number.isdecimal() and len(number) < 19:
+    if at and table in tables and number.isdecimal() and len(number) < 19:
         return Version(table, int(number))
     try:
         return datetime.strptime(text or "", _TIME).replace(tzinfo=timezone.utc)

@@ -17,8 +17,9 @@ def svg(settings: Settings, dark: bool) -> str:
     fill = "#1c2430" if dark else "#f8fafc"
     page = f"http://{settings.page.address}:{settings.page.port}"
     ingest = "spark_streaming_delta.py" if settings.engine == "spark" else "ingestion (embedded)"
+    stream = settings.stream
     steps = [
-        ("producer.py", "sales as JSON", "#e08a2c"),
+        ("producer.py", f"{stream.shown.many} as JSON", "#e08a2c"),
         (
             f"Kafka :{settings.kafka.port}",
             f"topic {settings.topic}, {settings.kafka.partitions} partition(s)",
@@ -26,7 +27,7 @@ def svg(settings: Settings, dark: bool) -> str:
         ),
         (ingest, "every message, 1:1", "#2f6fde"),
         ("Bronze", str(settings.bronze), "#a9713a"),
-        ("streaming_silver.py", "clean, rejected, five roll-ups", "#2f6fde"),
+        ("streaming_silver.py", f"clean, rejected, {_number(len(stream.tables))}", "#2f6fde"),
         ("Silver", str(settings.silver), "#8b98a8"),
         ("streamlit_dashboard.py", page, "#2a9d8f"),
     ]
@@ -51,6 +52,11 @@ def svg(settings: Settings, dark: bool) -> str:
             f'<text x="18" y="{top + 44}" font-size="11.5" fill="{quiet}">{escape(_fit(note))}</text>'
         )
     return "".join([*parts, "</svg>"])
+
+
+def _number(rollups: int) -> str:
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return f"{words[rollups] if rollups < len(words) else rollups} roll-up{'' if rollups == 1 else 's'}"
 
 
 def _fit(note: str, limit: int = 42) -> str:

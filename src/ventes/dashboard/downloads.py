@@ -8,7 +8,6 @@ from collections.abc import Hashable
 
 import streamlit as st
 
-from ventes.contract.tables import ALL
 from ventes.dashboard.download_links import LINKS, Download, Viewer
 from ventes.dashboard.source import TableSnapshots
 from ventes.query.csv_child import CsvTask
@@ -17,7 +16,7 @@ from ventes.query.readable import TableToRead
 
 def show(snapshots: TableSnapshots) -> None:
     """A choice of table, its link and its command."""
-    names = [table.name for table in ALL if snapshots.has(table.name)]
+    names = [table.name for table in snapshots.tables.contract.all if snapshots.has(table.name)]
     if not names:
         st.caption("There is no table yet.")
         return

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 
 import duckdb
 import pyarrow as pa
 
-from ventes.contract.tables import CLEAN, REJETS
-from ventes.dashboard.filters import Filters
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.snapshot import Snapshot
 
-KEPT = 32
-"""Questions whose answers are cached; the least recently used one is dropped."""
+KEPT = 96
+"""Answers that are cached, about three for a viewer's filters; the least recently used one is dropped."""
 PIECES = 40
 """Answers of single files that are kept separately before they are added up."""
 
@@ -31,67 +28,37 @@ class GroupedSums:
     """A SELECT over the view `narrowed`: sums for each key. Keys may repeat in an answer: its reader adds them up."""
 
     sql: str
-    sums: tuple[str, ...]
-    """The columns to add up; all others are the key."""
+    merges: Mapping[str, str]
+    """The columns to add up, and the SQL function that does it; all others are the key."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """Grouped sums over the rows of `table` that meet `condition` (SQL with parameters `values`)."""
+class FileSums:
+    """Grouped sums over the rows of a table that meet `condition` (SQL with parameters `values`)."""
 
     name: Hashable
-    table: str
-    parts: dict[str, GroupedSums]
+    parts: Mapping[str, GroupedSums]
+    rows: Callable[[str], str] = "SELECT * FROM ({})".format
+    """A SELECT of the table's files → the rows that the condition and the parts are about."""
     condition: str = "true"
     values: tuple[object, ...] = ()
     keep: Callable[[DataFile], bool] | None = None
     """Whether a file may contain such rows; None: all files may."""
 
 
-_SALES = {
-    "clients": GroupedSums(
-        "SELECT client_id, client_nom, pays, segment, jour, CAST(sum(quantite) AS BIGINT) AS total_quantite, "
-        "CAST(sum(montant) AS DECIMAL(28, 2)) AS total_depense, count(*) AS nb_achats FROM narrowed GROUP BY ALL",
-        ("total_quantite", "total_depense", "nb_achats"),
-    ),
-    "products": GroupedSums(
-        "SELECT produit_id, produit_nom, categorie, CAST(sum(quantite) AS BIGINT) AS quantite_totale, "
-        "CAST(sum(montant) AS DECIMAL(28, 2)) AS revenue_total, count(*) AS total_transactions "
-        "FROM narrowed GROUP BY ALL",
-        ("quantite_totale", "revenue_total", "total_transactions"),
-    ),
-    "minutes": GroupedSums(
-        "SELECT date_trunc('minute', horodatage) AS minute, count(*) AS total_transactions, "
-        "CAST(sum(montant) AS DECIMAL(28, 2)) AS revenue_total, CAST(sum(quantite) AS BIGINT) AS items_sold "
-        "FROM narrowed GROUP BY ALL",
-        ("total_transactions", "revenue_total", "items_sold"),
-    ),
-}
-"""With the columns of the roll-ups of the same nouns."""
-
-
-def sales(filters: Filters) -> Question:
-    """Clients, products and minutes of the sales that pass `filters`."""
-    condition, values = filters.condition()
-    return Question(
-        filters, CLEAN.name, _SALES, condition, tuple(values), lambda file: filters.takes_day(_partition_day(file))
-    )
-
-
-REASONS = Question(
+REASONS = FileSums(
     "reasons",
-    REJETS.name,
     {
         "kinds": GroupedSums(
             "SELECT CASE WHEN list_contains(motifs, 'duplicate') THEN 'duplicate' "
             "WHEN list_contains(motifs, 'conflict') THEN 'conflict' ELSE 'invalid' END AS kind, count(*) AS messages "
             "FROM narrowed GROUP BY ALL",
-            ("messages",),
+            {"messages": "sum"},
         ),
         "motifs": GroupedSums(
             "SELECT motif, date_trunc('minute', kafka_ts) AS minute, count(*) AS messages "
             "FROM (SELECT unnest(motifs) AS motif, kafka_ts FROM narrowed) GROUP BY ALL",
-            ("messages",),
+            {"messages": "sum"},
         ),
     },
 )
@@ -112,7 +79,7 @@ class FileCache:
         self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
         self._guard = threading.Lock()
 
-    def answer(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, question: Question) -> dict[str, pa.Table]:
+    def answer(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, question: FileSums) -> dict[str, pa.Table]:
         """Part of the question → its rows. Reads only files that this question has not seen."""
         live = {file.path for file in snapshot.files if question.keep is None or question.keep(file)}
         with self._guard:
@@ -133,10 +100,10 @@ class FileCache:
 
 
 def _read(
-    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, question: Question, paths: set[str]
+    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, question: FileSums, paths: set[str]
 ) -> dict[str, list[pa.Table]]:
     source = snapshot.select(lambda file: file.path in paths)
-    narrowed = f"WITH narrowed AS (SELECT * FROM ({source}) WHERE {question.condition}) "
+    narrowed = f"WITH narrowed AS (SELECT * FROM ({question.rows(source)}) WHERE {question.condition}) "
     return {
         name: [con.execute(narrowed + part.sql, list(question.values)).to_arrow_table()]
         for name, part in question.parts.items()
@@ -147,12 +114,10 @@ def _summed(con: duckdb.DuckDBPyConnection, part: GroupedSums, pieces: list[pa.T
     """One table with each key once; columns and types unchanged."""
     rows = pa.concat_tables(pieces)
     con.register("pieces", rows)
-    listed = ", ".join(f"sum({name}) AS {name}" if name in part.sums else name for name in rows.column_names)
+    listed = ", ".join(
+        f'{part.merges[name]}("{name}") AS "{name}"' if name in part.merges else f'"{name}"'
+        for name in rows.column_names
+    )
     summed = con.execute(f"SELECT {listed} FROM pieces GROUP BY ALL").to_arrow_table().cast(rows.schema)
     con.unregister("pieces")
     return summed
-
-
-def _partition_day(file: DataFile) -> date | None:
-    value = file.partition.get("jour")
-    return date.fromisoformat(value) if value else None

@@ -1,4 +1,4 @@
-"""The viewer's filters: period, country, segment, category. Pure; the widgets are in sidebar.py."""
+"""The viewer's filters: the period and the dimensions of the stream. Pure; the widgets are in sidebar.py."""
 
 from __future__ import annotations
 
@@ -14,43 +14,57 @@ PERIODS = {
     "Custom": -1,
 }
 """Choice → days back, today included."""
+DAY = "jour"
+"""The column with the business day; in `Filters.used` it stands for the period."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The values of a dimension that pass, as texts; none means all. `many`: what people call them ("countries")."""
+
+    field: str
+    many: str
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Empty means everything. Days are business days (`jour`), both ends included."""
+    """Empty means everything. Days are business days (`jour`), both ends included.
+
+    The values of a dimension are also an attribute, by the plural of its label: `filters.countries`.
+    """
 
     since: date | None = None
     until: date | None = None
-    countries: tuple[str, ...] = ()
-    segments: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
+    chosen: tuple[Chosen, ...] = ()
+
+    def __getattr__(self, name: str) -> tuple[str, ...]:
+        if not name.startswith("_") and name != "chosen":
+            for dimension in self.chosen:
+                if dimension.many.replace(" ", "_") == name:
+                    return dimension.values
+        raise AttributeError(name)
 
     @property
     def used(self) -> frozenset[str]:
-        """The dimensions that are narrowed: of period, country, segment, category."""
-        named = {
-            "period": self.since or self.until,
-            "country": self.countries,
-            "segment": self.segments,
-            "category": self.categories,
-        }
-        return frozenset(name for name, value in named.items() if value)
+        """The fields that are narrowed; DAY if the period is."""
+        fields = {dimension.field for dimension in self.chosen if dimension.values}
+        return frozenset(fields | ({DAY} if self.since or self.until else set()))
 
     def condition(self) -> tuple[str, list[object]]:
-        """SQL over jour, pays, segment, categorie (those that are used) and its parameters."""
+        """SQL over jour and the fields (those that are used), and its parameters."""
         parts: list[str] = []
         values: list[object] = []
         if self.since:
-            parts.append("jour >= ?")
+            parts.append(f"{DAY} >= ?")
             values.append(self.since)
         if self.until:
-            parts.append("jour <= ?")
+            parts.append(f"{DAY} <= ?")
             values.append(self.until)
-        for column, chosen in (("pays", self.countries), ("segment", self.segments), ("categorie", self.categories)):
-            if chosen:
-                parts.append(f"list_contains(?::VARCHAR[], {column})")
-                values.append(list(chosen))
+        for dimension in self.chosen:
+            if dimension.values:
+                parts.append(f'list_contains(?::VARCHAR[], CAST("{dimension.field}" AS VARCHAR))')
+                values.append(list(dimension.values))
         return " AND ".join(parts) or "true", values
 
     def takes_day(self, day: date | None) -> bool:

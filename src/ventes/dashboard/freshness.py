@@ -1,4 +1,4 @@
-"""The line at the top: time of the newest sale, lag of each job, and problems with the next step.
+"""The line at the top: time of the newest event, lag of each job, and problems with the next step.
 
 It is green only with an answer of the last seconds (status_poller.py).
 """
@@ -11,7 +11,6 @@ from typing import Literal
 
 import streamlit as st
 
-from ventes.contract.tables import BRONZE, CLEAN
 from ventes.dashboard import text
 from ventes.dashboard.as_of import Version
 from ventes.dashboard.sidebar import Choices
@@ -61,7 +60,7 @@ def _problem(service: ServiceStatus) -> tuple[Level, str] | None:
         reason = service.reason or "no reason is known; `ventes doctor` looks for one"
         level: Level = "warn" if service.state in ("starting", "waiting", "restarting", "stopping") else "bad"
         if service.name == "producer":
-            level = "warn"  # the figures stay correct without it; there are only no new sales
+            level = "warn"  # the figures stay correct without it; there are only no new events
         return level, f" – {service.state}: {reason}"
     if service.lag_seconds is not None and service.lag_seconds > BEHIND_SECONDS and service.lag_messages:
         return "warn", (
@@ -119,19 +118,20 @@ def _with_code(sentence: str) -> str:
 
 
 def _newest(view: View, now: datetime) -> str:
-    """When the newest sale arrived, and how long ago: from the statistics of the files, without reading them."""
-    if not view.snapshots.has(CLEAN.name):
+    """When the newest event arrived, and how long ago: from the statistics of the files, without reading them."""
+    clean = view.contract.clean.name
+    if not view.snapshots.has(clean):
         return ""
-    tops = [bounds[1] for file in view.snapshots[CLEAN.name].files if (bounds := file.bounds("kafka_ts"))]
+    tops = [bounds[1] for file in view.snapshots[clean].files if (bounds := file.bounds("kafka_ts"))]
     if not tops:
-        return "No sale yet"
+        return f"No {view.page.one} yet"
     newest = datetime.fromisoformat(str(max(tops)).replace("Z", "+00:00"))
     if newest.tzinfo is None:
         newest = newest.replace(tzinfo=timezone.utc)
     local = newest.astimezone(view.settings.business_zone)
     age = (now - newest).total_seconds()
     ago = f"{in_words(age)} ago" if age > -1 else f"{in_words(-age)} ahead of this machine's clock"
-    return f"Newest sale **{local:%Y-%m-%d %H:%M:%S}**, {ago}"
+    return f"Newest {view.page.one} **{local:%Y-%m-%d %H:%M:%S}**, {ago}"
 
 
 def _lag(name: str, service: ServiceStatus) -> str:
@@ -144,8 +144,7 @@ def _lag(name: str, service: ServiceStatus) -> str:
 
 
 def _versions(view: View) -> str:
-    known = [
-        (label, name) for label, name in (("Bronze", BRONZE.name), ("Silver", CLEAN.name)) if view.snapshots.has(name)
-    ]
+    tables = (("Bronze", view.contract.bronze.name), ("Silver", view.contract.clean.name))
+    known = [(label, name) for label, name in tables if view.snapshots.has(name)]
     listed = " · ".join(f"{label} v{view.snapshots[name].version:,}" for label, name in known)
     return f":gray[{listed}]" if listed else ""

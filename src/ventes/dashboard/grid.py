@@ -21,7 +21,7 @@ WHOLE = 2**53
 DIGITS = 15
 LONG = 9
 """From this length of its numbers a column gets an explicit width."""
-IDENTIFIERS = ("Client", "partition", "offset")
+IDENTIFIERS = ("partition", "offset")
 """Integer columns that are identifiers, besides those that end in `_id`: without thousands separators."""
 
 
@@ -31,16 +31,20 @@ def arrow_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table({name: _array([row.get(name) for row in rows]) for name in names})
 
 
-def shown(table: pa.Table, currency: str, money: Sequence[str], formats: Mapping[str, str]) -> tuple[pa.Table, Any]:
+def shown(
+    table: pa.Table, currency: str, money: Sequence[str] | Mapping[str, str], formats: Mapping[str, str]
+) -> tuple[pa.Table, Any]:
     """The table as it is sent to the browser, and Streamlit's configuration of its columns.
 
-    `money` columns are in `currency`; `formats` are Streamlit's, by column, where the usual one is not meant.
+    `money` columns are in `currency`, or each in its own; `formats` are Streamlit's, by column, where the usual one is
+    not meant.
     """
+    currencies = money if isinstance(money, Mapping) else dict.fromkeys(money, currency)
     columns, configuration = {}, {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         kind = column.type
         if _is_number(kind):
-            unit = currency if name in money else None
+            unit = currencies.get(name)
             pattern = formats.get(name) or _pattern(name, kind, unit)
             bounds = _bounds(column)
             width = _width([_written(bound, pattern, unit) for bound in bounds])

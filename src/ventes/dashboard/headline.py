@@ -1,4 +1,4 @@
-"""The five figures, each with a small line of recent activity."""
+"""The figures at the top, each with a small line of recent activity."""
 
 from __future__ import annotations
 
@@ -7,39 +7,44 @@ from datetime import date, datetime, timezone
 
 import streamlit as st
 
-from ventes.contract.tables import BRONZE, CLEAN
-from ventes.dashboard import figures, text
-from ventes.dashboard.figures import Headline, Trend
-from ventes.dashboard.query_sources import narrowed, recent_sales, tables_for
+from ventes.dashboard import figures
+from ventes.dashboard.figures import Headline, HeadlineQuery
+from ventes.dashboard.query_sources import narrowed, recent_events, tables_for
 from ventes.dashboard.view import View
+from ventes.stream.page import Figure, Records
 
 RECENT = 2000
-"""Sales behind the small lines."""
+"""Events behind the small lines."""
 
 
 def show(view: View) -> None:
-    used = tables_for(view.filters, "clients", "products")
+    query = figures.headline_query(view.page.figures, view.stream.event)
+    used = tables_for(view.snapshots, view.filters, *query.questions)
     today = (view.snapshots.as_of or datetime.now(timezone.utc)).astimezone(view.settings.business_zone).date()
-    total, day = view.shared(("headline", today), used, lambda: _headline(view, today))
-    trend = view.shared("trend", (CLEAN.name,), lambda: _trend(view))
-    records = total.sales if view.filters.used else view.snapshots[BRONZE.name].rows
-    about = (
-        "Sales that match the filters."
-        if view.filters.used
-        else "Messages in Bronze: every one that Kafka delivered, rejected ones included."
-    )
+    found = view.shared(("headline", today), used, lambda: _headline(view, query, today))
+    lines = view.shared("trend", (view.contract.clean.name,), lambda: _trend(view))
     with st.container(key="figures"):
-        cards = st.columns(5, gap="small")
-    with cards[0]:
-        _card("Total Records", text.count(records), f"{day.sales:,} sales today", trend.sales, about)
-    with cards[1]:
-        _card("Unique Clients", text.count(total.clients), f"{day.clients:,} today", trend.clients)
-    with cards[2]:
-        _card("Unique Products", text.count(total.products), "sold so far", trend.products)
-    with cards[3]:
-        _card("Total Revenue", view.money(total.revenue), f"{view.money(day.revenue)} today", trend.revenue)
-    with cards[4]:
-        _card("Avg Transaction", view.money(total.average), f"{view.money(day.average)} today", trend.average)
+        cards = st.columns(len(query.figures), gap="small")
+    for card, figure, total, day, line in zip(cards, query.figures, found.total, found.day, lines, strict=True):
+        with card:
+            _figure(view, figure, total, day, line)
+
+
+def _figure(view: View, figure: Figure, total: object, day: object, line: Sequence[float]) -> None:
+    of_day = view.written(figure.measure, day)
+    if isinstance(figure, Records):
+        records = total if view.filters.used else view.snapshots[view.contract.bronze.name].rows
+        note = f"{of_day} {view.page.many} today" if figure.note is None else figure.note
+        _card(figure.label, view.written(figure.measure, records), note, line, _about(view))
+    else:
+        note = f"{of_day} today" if figure.note is None else figure.note
+        _card(figure.label, view.written(figure.measure, total), note, line)
+
+
+def _about(view: View) -> str:
+    if view.filters.used:
+        return f"{view.page.many.capitalize()} that match the filters."
+    return "Messages in Bronze: every one that Kafka delivered, rejected ones included."
 
 
 def _card(label: str, value: str, note: str, line: Sequence[float], about: str | None = None) -> None:
@@ -56,10 +61,10 @@ def _card(label: str, value: str, note: str, line: Sequence[float], about: str |
     )
 
 
-def _headline(view: View, day: date) -> tuple[Headline, Headline]:
-    with narrowed(view.snapshots, view.filters, "clients", "products") as con:
-        return figures.headline(con, day)
+def _headline(view: View, query: HeadlineQuery, day: date) -> Headline:
+    with narrowed(view.snapshots, view.filters, *query.questions) as con:
+        return query.of(con, day)
 
 
-def _trend(view: View) -> Trend:
-    return figures.trend(recent_sales(view.snapshots, view.filters, RECENT))
+def _trend(view: View) -> list[list[float]]:
+    return figures.trend(recent_events(view.snapshots, view.filters, RECENT), view.page.figures)

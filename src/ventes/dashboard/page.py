@@ -1,4 +1,4 @@
-"""The page, in order: line at the top, five figures, tabs. `render()` is one run of the script for one session.
+"""The page, in order: line at the top, figures, tabs. `render()` is one run of the script for one session.
 
 The parts that refresh automatically are Streamlit fragments: they run on a timer and cache their results by table
 version, so they compute nothing while nothing was committed.
@@ -7,9 +7,11 @@ version, so they compute nothing while nothing was committed.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -17,14 +19,15 @@ import streamlit as st
 from ventes.config import Settings
 from ventes.dashboard import COMPOSED_BY, downloads, freshness, headline, page_state, sidebar, style, text
 from ventes.dashboard.board import Board, OwnTab, tabs_to_show
-from ventes.dashboard.own_tabs import tabs_of
+from ventes.dashboard.own_tabs import tab_of, tabs_of
 from ventes.dashboard.page_state import AskStatus, PageState
 from ventes.dashboard.source import NotReadable
 from ventes.dashboard.spark import Spark
-from ventes.dashboard.tabs import Tab, country, delays, loyalty, products, raw, rejects, sql, timeline
+from ventes.dashboard.tabs import Tab, bars, delays, ranking, raw, rejects, sql, timeline
 from ventes.dashboard.view import View
 from ventes.errors import VentesError
 from ventes.runtime.umask import keep_private
+from ventes.stream import page as declared
 
 GUIDE = 4
 """The first built-in tabs are tab1 … tab4 of streamlit_dashboard.py."""
@@ -41,16 +44,18 @@ def render(own_tabs: Sequence[str] = (), ask_status: AskStatus | None = None) ->
     pipeline's services; without it (a script of an earlier release calls this function itself) COMPOSED_BY has it.
     """
     keep_private()
-    st.set_page_config(page_title=style.TITLE, page_icon=style.ICON, layout="wide")
     try:
         settings = page_state.settings_in_force()
+        title = settings.stream.shown.title
     except VentesError as error:
+        st.set_page_config(page_icon=style.ICON, layout="wide")
         st.error(text.markdown(f"{error.message}. Next step: {error.hint}.", 900), icon=":material/settings_alert:")
         st.stop()
+    st.set_page_config(page_title=title, page_icon=style.ICON, layout="wide")
     state = page_state.state_of(settings, ask_status or _composed_ask_status())
     state.heartbeat.beat()
     st.html(style.SHEET)
-    st.title(style.TITLE, anchor=False)
+    st.title(title, anchor=False)
     choices = sidebar.show(settings, state.tables)
     every = None if choices.as_of else choices.refresh_seconds
 
@@ -71,10 +76,27 @@ def render(own_tabs: Sequence[str] = (), ask_status: AskStatus | None = None) ->
 
 
 def built_in(settings: Settings) -> list[Tab]:
-    modules: list[Any] = [country, products, timeline, raw, loyalty, rejects, delays]
-    if settings.page.sql:
-        modules.append(sql)
-    return [Tab(module.LABEL, module.render, getattr(module, "LIVE", True)) for module in modules]
+    """The declared tabs, then those of every page."""
+    folder = settings.declaration.parent
+    modules: list[Any] = [rejects, delays, *([sql] if settings.page.sql else [])]
+    return [
+        *(_declared(tab, folder) for tab in settings.stream.shown.tabs),
+        *(Tab(module.LABEL, module.render, getattr(module, "LIVE", True)) for module in modules),
+    ]
+
+
+_RENDERED: Mapping[type[declared.Tab], Callable[[Any, View], None]] = {
+    declared.Bars: bars.render,
+    declared.Ranking: ranking.render,
+    declared.Timeline: timeline.render,
+    declared.Raw: raw.render,
+}
+
+
+def _declared(tab: declared.Tab, folder: Path) -> Tab:
+    if isinstance(tab, declared.TabFile):
+        return replace(tab_of(folder / tab.file), label=tab.label)
+    return Tab(tab.label, partial(_RENDERED[type(tab)], tab))
 
 
 def _composed_ask_status() -> AskStatus:

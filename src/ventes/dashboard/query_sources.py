@@ -1,24 +1,21 @@
-"""The source of a figure: a roll-up if it has the columns, else ventes_clean; and the newest rows."""
+"""The rows behind a figure: a roll-up if it has the columns, else sums of the clean table; and the newest rows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
+from datetime import date
 
 import duckdb
 import pyarrow as pa
 
-from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_MINUTE, PAR_PRODUIT
-from ventes.dashboard import file_cache
+from ventes.dashboard.file_cache import FileSums
 from ventes.dashboard.filters import Filters
+from ventes.dashboard.questions import Question
 from ventes.dashboard.source import TableSnapshots
-
-ROLLUPS = {
-    "clients": (AGGREGES.name, frozenset({"period", "country", "segment"})),
-    "products": (PAR_PRODUIT.name, frozenset({"category"})),
-    "minutes": (PAR_MINUTE.name, frozenset({"period"})),
-}
-"""View → the roll-up with its rows, and the filters that this roll-up supports."""
+from ventes.deltalog.actions import DataFile
+from ventes.stream.declaration import Aggregate
 
 VALUE_BYTES = 2000
 """Bytes of a raw message that are read to show it: it may have megabytes."""
@@ -26,54 +23,83 @@ LARGE_BYTES = 4 << 20
 """Of files larger than this together, the narrow columns are read first, to find the rows that are needed."""
 
 
-def tables_for(filters: Filters, *views: str) -> tuple[str, ...]:
-    """The tables that the `views` are computed from."""
-    return tuple(ROLLUPS[view][0] if filters.used <= ROLLUPS[view][1] else CLEAN.name for view in views)
+def tables_for(snapshots: TableSnapshots, filters: Filters, *questions: Question) -> tuple[str, ...]:
+    """The tables that answer the questions."""
+    clean = snapshots.tables.contract.clean.name
+    found = (_aggregate(snapshots, filters, asked) for asked in questions)
+    return tuple(clean if declared is None else declared.table for declared in found)
+
+
+def _aggregate(snapshots: TableSnapshots, filters: Filters, asked: Question) -> Aggregate | None:
+    """The smallest declared aggregate that answers the question; None if only the clean table does.
+
+    One without rows beside clean events is new and not filled yet.
+    """
+    clean = snapshots.tables.contract.clean.name
+    events = snapshots.has(clean) and snapshots[clean].rows > 0
+    rows = {
+        declared: snapshots[declared.table].rows if snapshots.has(declared.table) else math.inf
+        for declared in snapshots.tables.sources.aggregates(asked, filters)
+    }
+    return min((declared for declared in rows if rows[declared] or not events), key=rows.__getitem__, default=None)
 
 
 @contextmanager
-def narrowed(snapshots: TableSnapshots, filters: Filters, *views: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with `views` (keys of ROLLUPS) narrowed to `filters`. Raises NotReadable."""
+def narrowed(snapshots: TableSnapshots, filters: Filters, *questions: Question) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the view of each question, narrowed to `filters`. Raises NotReadable."""
     with snapshots.tables.connection() as con:
-        answer: dict[str, pa.Table] | None = None
-        for view, table in zip(views, tables_for(filters, *views), strict=True):
-            if table == CLEAN.name:
-                if answer is None:
-                    answer = snapshots.tables.file_cache.answer(con, snapshots[CLEAN.name], file_cache.sales(filters))
-                con.register(view, answer[view])
-            else:
-                _rollup_view(con, snapshots, filters, view)
+        for asked in questions:
+            answer(con, snapshots, filters, asked)
         yield con
 
 
-def _rollup_view(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters: Filters, view: str) -> None:
-    table = snapshots[ROLLUPS[view][0]]
-    if not filters.used:
-        table.view(con, view)
+def answer(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters: Filters, asked: Question) -> None:
+    """Make the view of the question in `con`. Raises NotReadable."""
+    sources = snapshots.tables.sources
+    declared = _aggregate(snapshots, filters, asked)
+    if declared is None:
+        con.register(asked.view, _summed(con, snapshots, filters, asked))
         return
-    table.view(con, f"all_{view}")
-    day = f"CAST(timezone('{snapshots.tables.settings.rules.time_zone}', minute) AS DATE)"
-    columns = f"*, {day} AS jour" if view == "minutes" else "*"
     condition, values = filters.condition()
-    con.execute(
-        f"CREATE TEMP TABLE {view} AS SELECT * FROM (SELECT {columns} FROM all_{view}) WHERE {condition}", values
+    select = sources.from_aggregate(asked, declared, snapshots[declared.table].select(), condition)
+    # a view takes no parameters
+    con.execute(f'CREATE OR REPLACE TEMP {"TABLE" if values else "VIEW"} "{asked.view}" AS {select}', values)
+
+
+def _summed(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters: Filters, asked: Question) -> pa.Table:
+    """The answer from the clean table: sums of each data file, computed once."""
+    sources = snapshots.tables.sources
+    condition, values = filters.condition()
+    sums = FileSums(
+        (filters, asked),
+        {asked.view: sources.from_clean(asked)},
+        sources.fields_of_clean,
+        condition,
+        tuple(values),
+        lambda file: filters.takes_day(_partition_day(file)),
     )
+    return snapshots.tables.file_cache.answer(con, snapshots[sources.tables.clean.name], sums)[asked.view]
 
 
-_TIMES = ("horodatage", "kafka_ts", "date_ingestion", "date_traitement")
-_RECENT = (*_TIMES, "client_id", "produit_id", "montant", "jour", "pays", "segment", "categorie")
-"""Columns of `recent_sales`."""
+def _partition_day(file: DataFile) -> date | None:
+    value = file.partition.get("jour")
+    return date.fromisoformat(value) if value else None
 
 
-def recent_sales(snapshots: TableSnapshots, filters: Filters, rows: int) -> pa.Table:
-    """Of the `rows` newest sales (by arrival) those that pass `filters`; columns of _RECENT, newest first."""
-    snapshot = snapshots[CLEAN.name]
+def recent_events(snapshots: TableSnapshots, filters: Filters, rows: int) -> pa.Table:
+    """Of the `rows` newest clean events (by arrival) those that pass `filters`, newest first.
+
+    Columns: `Sources.recent`.
+    """
+    sources = snapshots.tables.sources
+    snapshot = snapshots[sources.tables.clean.name]
 
     def read(paths: Set[str]) -> pa.Table:
         source = snapshot.select(lambda file: file.path in paths)
         with snapshots.tables.connection() as con:
             return con.execute(
-                f"SELECT {', '.join(_RECENT)} FROM ({source}) ORDER BY kafka_ts DESC LIMIT {rows:d}"
+                f"SELECT {sources.recent} FROM ({sources.fields_of_clean(source)}) "
+                f"ORDER BY kafka_ts DESC LIMIT {rows:d}"
             ).to_arrow_table()
 
     found = snapshots.tables.newest_rows.rows(snapshot, rows, [("kafka_ts", "descending")], read)
@@ -90,7 +116,7 @@ def last_messages(snapshots: TableSnapshots, rows: int = 100) -> pa.Table:
 
     Reads the files that hold them, never the table.
     """
-    snapshot = snapshots[BRONZE.name]
+    snapshot = snapshots[snapshots.tables.contract.bronze.name]
 
     def read(paths: Set[str]) -> pa.Table:
         source = snapshot.select(lambda file: file.path in paths)

@@ -6,14 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
+import duckdb
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.contract.tables import ALL, CLEAN, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT
 from ventes.dashboard import commands, diagram, downloads, text
 from ventes.dashboard.as_of import AsOf, Version, committed_at, from_address, kept_versions, to_address
-from ventes.dashboard.filters import PERIODS, Filters, period
+from ventes.dashboard.filters import PERIODS, Chosen, Filters, period
+from ventes.dashboard.query_sources import narrowed, tables_for
+from ventes.dashboard.questions import Question, quoted
 from ventes.dashboard.source import LiveTables, NotReadable
+from ventes.stream.page import Label
 
 
 @dataclass(frozen=True)
@@ -89,44 +92,50 @@ def _filters(settings: Settings, tables: LiveTables) -> Filters:
             "Days", (today - timedelta(days=6), today), key="days", bind="query-params", format="YYYY-MM-DD"
         )
         custom = picked if isinstance(picked, tuple) else (picked,)
-    countries, segments, categories = _choices_of_filters(tables)
     since, until = period(str(choice), today, custom)
-    return Filters(
-        since,
-        until,
-        tuple(st.multiselect("Country", countries, key="country", bind="query-params", placeholder="All countries")),
-        tuple(st.multiselect("Segment", segments, key="segment", bind="query-params", placeholder="All segments")),
-        tuple(
-            st.multiselect("Category", categories, key="category", bind="query-params", placeholder="All categories")
-        ),
-    )
+    dimensions = tables.contract.stream.shown.dimensions(tables.contract.stream.event)
+    values = _choices_of_filters(tables, tuple(label.field for label in dimensions))
+    return Filters(since, until, tuple(_dimension(label, values[label.field]) for label in dimensions))
 
 
-def _choices_of_filters(tables: LiveTables) -> tuple[list[str], list[str], list[str]]:
-    """The countries, segments and categories there are; empty lists before there is data."""
+KEYS = frozenset({"refresh", "pause", "period", "days", "tab", "at", "rank", "show", "search", "reason", "q", "chart"})
+"""Names that the page itself uses in the address."""
+
+
+def _dimension(label: Label, values: list[str]) -> Chosen:
+    key = f"by_{label.slug}" if label.slug in KEYS else label.slug
+    placeholder = f"All {label.plural}"
+    chosen = st.multiselect(label.one, values, key=key, bind="query-params", placeholder=placeholder)
+    return Chosen(label.field, label.plural, tuple(chosen))
+
+
+def _choices_of_filters(tables: LiveTables, fields: tuple[str, ...]) -> dict[str, list[str]]:
+    """Field → the values there are, as texts; none before there is data."""
     snapshots = tables.read_shared()
-    columns = {"pays": PAR_PAYS.name, "segment": PAR_SEGMENT.name, "categorie": PAR_PRODUIT.name}
+    questions = [Question(f"values {number}", (field,)) for number, field in enumerate(fields)]
 
-    def ask() -> tuple[list[str], list[str], list[str]]:
-        lists = (
-            f"(SELECT list(DISTINCT {column}) FROM ({snapshots[table].select()}))" for column, table in columns.items()
-        )
-        with tables.connection() as con:
-            row = con.execute(f"SELECT {', '.join(lists)}").fetchone()
-        assert row is not None
-        countries, segments, categories = (sorted(names or []) for names in row)
-        return countries, segments, categories
+    def ask() -> dict[str, list[str]]:
+        with narrowed(snapshots, Filters(), *questions) as con:
+            return {field: _values(con, asked) for field, asked in zip(fields, questions, strict=True)}
 
     try:
-        return snapshots.shared("choices of the filters", tuple(columns.values()), ask)
+        return snapshots.shared("choices of the filters", tables_for(snapshots, Filters(), *questions), ask)
     except NotReadable:
-        return [], [], []
+        return {field: [] for field in fields}
+
+
+def _values(con: duckdb.DuckDBPyConnection, asked: Question) -> list[str]:
+    (field,) = asked.fields
+    found = con.execute(
+        f"SELECT DISTINCT CAST({quoted(field)} AS VARCHAR) FROM {quoted(asked.view)} WHERE {quoted(field)} IS NOT NULL"
+    )
+    return sorted(value for (value,) in found.fetchall())
 
 
 def _as_of(settings: Settings, tables: LiveTables) -> AsOf | None:
     """An earlier time, absolute, so that a link to it stays the same; or a version."""
     hours = settings.maintenance.history_hours
-    chosen = from_address(st.query_params.get("at"))
+    chosen = from_address(st.query_params.get("at"), tables.contract.by_name)
 
     def move() -> None:
         minutes = int(st.session_state["_back"])
@@ -167,13 +176,12 @@ def _exact(settings: Settings, tables: LiveTables, chosen: AsOf | None) -> None:
     kept.setdefault("_at_time", chosen.astimezone(zone).replace(tzinfo=None) if isinstance(chosen, datetime) else None)
     zone_name = settings.rules.time_zone
     st.datetime_input(f"Time ({zone_name})", None, key="_at_time", step=60, on_change=to_time, format="YYYY-MM-DD")
-    names = [table.name for table in ALL if tables.read_shared().has(table.name)]
+    names = [table.name for table in tables.contract.all if tables.read_shared().has(table.name)]
     if not names:
         return
     at = chosen if isinstance(chosen, Version) else None
-    kept.setdefault(
-        "_at_table", at.table if at and at.table in names else CLEAN.name if CLEAN.name in names else names[0]
-    )
+    clean = tables.contract.clean.name
+    kept.setdefault("_at_table", at.table if at and at.table in names else clean if clean in names else names[0])
     kept.setdefault("_at_version", at.number if at else None)
     table = str(st.selectbox("Versions of", names, key="_at_table"))
     st.number_input("Version", min_value=0, value=None, step=1, key="_at_version", on_change=to_version)

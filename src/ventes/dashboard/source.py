@@ -20,14 +20,14 @@ from typing import TypeVar
 import duckdb
 
 from ventes.config import Settings
-from ventes.contract.tables import ALL
+from ventes.contract import tables
 from ventes.dashboard.as_of import AsOf, Version, committed_at, kept_versions
 from ventes.dashboard.file_cache import FileCache
 from ventes.dashboard.newest_rows import NewestRows
+from ventes.dashboard.questions import Sources
 from ventes.dashboard.result_cache import ResultCache
 from ventes.deltalog.database import connect
 from ventes.deltalog.snapshot import Snapshot, TableMissing, VersionGone, Watcher, version_at
-from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
 from ventes.lake.tables import path_of
 
@@ -42,8 +42,6 @@ SHARED_SECONDS = 0.05
 """Maximum age of snapshots that `read_shared` returns again."""
 SHARED_WHILE_READING_SECONDS = 1.0
 """The same, while another thread is reading."""
-
-BY_NAME: Mapping[str, Table] = {table.name: table for table in ALL}
 
 
 class NotReadable(Exception):
@@ -93,19 +91,22 @@ class TableSnapshots:
 
 
 class LiveTables:
-    """All tables of a pipeline, followed for as long as the page runs. Threads may share it.
+    """All tables of a pipeline, followed for as long as the page runs. Threads may share it. Raises DeclarationError.
 
-    `results`, `file_cache` and `newest_rows` are what was computed from them, for all sessions together.
+    `contract`: the tables as the stream declares them; `sources`: which of them answers what. `results`, `file_cache`
+    and `newest_rows`: what was computed from them, for all sessions together.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.contract = tables.of(settings)
+        self.sources = Sources(self.contract, settings.rules.time_zone)
         self.results = ResultCache()
         self.file_cache = FileCache()
         self.newest_rows = NewestRows()
         self._earlier = ResultCache(64)
         """Snapshots of earlier versions."""
-        self._watchers = {table.name: Watcher(path_of(settings, table), table) for table in ALL}
+        self._watchers = {table.name: Watcher(path_of(settings, table), table) for table in self.contract.all}
         self._database = connect(MEMORY_MB, rereads=True)
         self._reading = threading.Lock()
         self._last: tuple[float, TableSnapshots] | None = None
@@ -164,6 +165,7 @@ class LiveTables:
         """All tables as of `as_of` (None is now), but for those that are `given`."""
         snapshots: dict[str, Snapshot] = {}
         absent: dict[str, str] = {}
+        many = self.contract.stream.shown.many
         for name, watcher in self._watchers.items():
             try:
                 if given and name in given:
@@ -171,7 +173,7 @@ class LiveTables:
                 else:
                     snapshots[name] = watcher.latest() if as_of is None else self._table_at(name, watcher, as_of)
             except TableMissing:
-                absent[name] = f"The table {name} is not there yet: it appears with the first sales."
+                absent[name] = f"The table {name} is not there yet: it appears with the first {many}."
             except VersionGone:
                 absent[name] = f"The table {name} is not kept for as long ago as that: choose a later time."
             except LakeDamaged as error:
@@ -190,7 +192,7 @@ class LiveTables:
             if after is None:
                 raise VersionGone(f"no version after {at.number}", "choose another")
         except VersionGone:
-            return TableSnapshots(self, {}, dict.fromkeys(BY_NAME, self._why_gone(at)))
+            return TableSnapshots(self, {}, dict.fromkeys(self._watchers, self._why_gone(at)))
         except LakeDamaged:
             return self._at_time(None)  # its messages name the problem of the table
         return self._at_time(after - timedelta(milliseconds=1), {at.table: snapshot})

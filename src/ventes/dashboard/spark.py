@@ -11,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
-from ventes.contract.tables import BRONZE
 from ventes.dashboard.source import TableSnapshots
 from ventes.deltalog.snapshot import Snapshot
 from ventes.errors import VentesError
@@ -27,7 +26,8 @@ _turns = threading.BoundedSemaphore(AT_ONCE)
 
 def offered(snapshots: TableSnapshots) -> dict[str, Snapshot]:
     """Name in SQL → table: bronze_data and the Silver tables that can be read."""
-    return {BRONZE_VIEW if name == BRONZE.name else name: table for name, table in snapshots.by_name.items()}
+    bronze = snapshots.tables.contract.bronze.name
+    return {BRONZE_VIEW if name == bronze else name: table for name, table in snapshots.by_name.items()}
 
 
 def tables_read(query: str, snapshots: TableSnapshots) -> dict[str, Snapshot]:

@@ -1,8 +1,7 @@
-"""How the page looks beyond Streamlit's theme (.streamlit/config.toml): title, icon, style sheet."""
+"""How the page looks beyond Streamlit's theme (.streamlit/config.toml): icon, style sheet."""
 
 from __future__ import annotations
 
-TITLE = "Sales, live"
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#2f6fde"/>'
     '<path d="M7 22l6-7 5 4 7-9" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round" '

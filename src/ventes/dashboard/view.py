@@ -6,19 +6,27 @@ text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import duckdb
 import pyarrow as pa
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.dashboard import grid, plot, text
+from ventes.contract.tables import Tables
+from ventes.dashboard import grid, plot, query_sources, text
 from ventes.dashboard.filters import Filters
+from ventes.dashboard.questions import Question
 from ventes.dashboard.source import TableSnapshots
+from ventes.stream.declaration import Stream
+from ventes.stream.kinds import Money
+from ventes.stream.measures import Distinct, Measure, OfField
+from ventes.stream.page import Page
 
 if TYPE_CHECKING:
     from ventes.dashboard.spark import Spark
@@ -41,6 +49,31 @@ class View:
         """The same as `snapshots`, under the name that tabs of earlier releases use."""
         return self.snapshots
 
+    @property
+    def contract(self) -> Tables:
+        """The tables as the stream declares them."""
+        return self.snapshots.tables.contract
+
+    @property
+    def stream(self) -> Stream:
+        return self.contract.stream
+
+    @property
+    def page(self) -> Page:
+        """What the page of this stream shows."""
+        return self.stream.shown
+
+    @contextmanager
+    def sums(self, *questions: Question) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection with the view of each question (`ventes.dashboard.questions.question`): sums of the events that
+        pass the filters. A key may have several rows. Raises NotReadable."""
+        with query_sources.narrowed(self.snapshots, self.filters, *questions) as con:
+            yield con
+
+    def answered_by(self, *questions: Question) -> tuple[str, ...]:
+        """The tables that `sums` reads, for `shared`."""
+        return query_sources.tables_for(self.snapshots, self.filters, *questions)
+
     def shared(self, what: Hashable, tables: tuple[str, ...], make: Callable[[], T]) -> T:
         """`make()`, computed once for these filters and this state of `tables`. Raises NotReadable."""
         return self.snapshots.shared((what, self.filters), tables, make)
@@ -48,6 +81,27 @@ class View:
     def money(self, amount: Decimal | int | float | None) -> str:
         """An amount in the currency of ventes.toml, with cents."""
         return "–" if amount is None else text.money(Decimal(amount), self.settings.page.currency)
+
+    def currency(self, measure: Measure) -> str | None:
+        """The currency of a measure's values; None if they are no money."""
+        if isinstance(measure, OfField) and not isinstance(measure, Distinct):
+            return self.currency_of(measure.field)
+        return None
+
+    def currency_of(self, field: str) -> str | None:
+        """The currency of a field; None if it is no money."""
+        kind = self.stream.event.field(field)
+        return (kind.currency or self.settings.page.currency) if isinstance(kind, Money) else None
+
+    def written(self, measure: Measure, value: Any) -> str:
+        """A value of a measure as people read it: money with its currency, every digit of other numbers."""
+        if value is None:
+            return "–"
+        if (currency := self.currency(measure)) is not None:
+            return text.money(Decimal(value), currency)
+        if isinstance(value, datetime):
+            return f"{self.local(value):%Y-%m-%d %H:%M:%S}"
+        return str(value) if isinstance(value, str | bool | date) else f"{value:,}"
 
     def local(self, moment: datetime | None) -> datetime | None:
         """A time of the tables (UTC) in the business zone, naive, for tables and axes that name the zone."""
@@ -60,10 +114,11 @@ class View:
     def nothing(self) -> None:
         """Say that there is nothing to show, and why."""
         if self.filters.used:
-            st.info("No sale matches these filters.", icon=":material/filter_alt:")
+            st.info(f"No {self.page.one} matches these filters.", icon=":material/filter_alt:")
         else:
+            many = self.page.many
             st.info(
-                "No sales yet. They appear here by themselves as soon as the first ones arrive.",
+                f"No {many} yet. They appear here by themselves as soon as the first ones arrive.",
                 icon=":material/hourglass_empty:",
             )
 
@@ -83,13 +138,14 @@ class View:
         self,
         rows: Sequence[Mapping[str, Any]] | pa.Table,
         key: str,
-        money: Sequence[str] = (),
+        money: Sequence[str] | Mapping[str, str] = (),
         height: int | Literal["auto"] = "auto",
         formats: Mapping[str, str] | None = None,
     ) -> None:
         """Rows as a sortable, searchable table, every number exact. Text must have gone through text.cell.
 
-        `money` columns are in the currency; `formats` are Streamlit's, by column, where the usual one is not meant.
+        `money` columns are in the currency, or each in the one given; `formats` are Streamlit's, by column, where the
+        usual one is not meant.
         """
         arrow = rows if isinstance(rows, pa.Table) else grid.arrow_of(rows)
         table, columns = grid.shown(arrow, self.settings.page.currency, money, formats or {})

@@ -4,6 +4,7 @@ declaration   Stream, Event, Aggregate, Rule
 kinds         the kinds of fields: column, and reader of a JSON value
 fast_form     what the kinds share of the SQL that types their values
 measures      what an aggregate counts and sums; grains of time
+page          what the page shows: figures, tabs, labels
 declared      the line of a declaration, its names
 loading       a declaration's file → Stream
 reasons       reason codes as sentences
@@ -36,11 +37,13 @@ from ventes.stream.measures import (
     Top,
     Values,
 )
+from ventes.stream.page import Bars, Example, Figure, Label, Page, Rank, Ranking, Raw, Records, TabFile, Timeline
 
 __all__ = [
     "BOOLEAN",
     "TEXT",
     "Aggregate",
+    "Bars",
     "Boolean",
     "ByDay",
     "ByHour",
@@ -53,22 +56,32 @@ __all__ = [
     "DeclarationError",
     "Distinct",
     "Event",
+    "Example",
     "Expression",
+    "Figure",
     "First",
     "Instant",
     "Integer",
     "Json",
+    "Label",
     "Last",
     "Max",
     "Mean",
     "Min",
     "Money",
+    "Page",
     "Quotient",
+    "Rank",
+    "Ranking",
+    "Raw",
+    "Records",
     "Rule",
     "Share",
     "Stream",
     "Sum",
+    "TabFile",
     "Text",
+    "Timeline",
     "Top",
     "Values",
 ]

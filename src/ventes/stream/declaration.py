@@ -11,6 +11,7 @@ from functools import cached_property
 from ventes.stream.declared import Declared
 from ventes.stream.kinds import Field, Instant, Integer, Money, Quotient, Text
 from ventes.stream.measures import Grain, Mean, Measure, OfField, Sum
+from ventes.stream.page import Page, completed
 from ventes.stream.reasons import OF_A_MESSAGE
 
 MOST_COUNT = 4 * 10**18
@@ -153,7 +154,7 @@ class Stream(Declared):
     """Everything the pipeline knows about the events of one topic.
 
     `name`: of the tables <name>_clean and <name>_rejets, and of the jobs' transactions. `noun`: what one event is
-    called in sentences for people.
+    called in sentences for people. `page`: what the page shows; by default derived from the event.
     """
 
     name: str
@@ -162,6 +163,7 @@ class Stream(Declared):
     tables: tuple[Aggregate, ...] = ()
     rules: tuple[Rule, ...] = ()
     noun: str = "event"
+    page: Page | None = None
 
     def check(self) -> None:
         self.require_name(self.name, "stream")
@@ -180,6 +182,8 @@ class Stream(Declared):
                 raise rule.refuse(f"two rules have the code {rule.code!r}")
         for table in self.tables:
             self._check_table(table)
+        if self.page is not None:
+            self.page.check_event(self.event)
 
     def _check_table(self, table: Aggregate) -> None:
         fields = {field.name: field for field in self.event.read}
@@ -201,6 +205,11 @@ class Stream(Declared):
                 raise measure.refuse(
                     f"{table.table}.{measure.name}: {measure.field} is {_kind(fields[measure.field])}, not a number"
                 )
+
+    @cached_property
+    def shown(self) -> Page:
+        """The page, its undeclared parts derived from the event."""
+        return completed(self)
 
     @cached_property
     def silver_app(self) -> str:

@@ -1,4 +1,5 @@
-"""One module per tab: LABEL, `render(view)`, and LIVE = False if an automatic refresh must not draw it again."""
+"""The tabs. bars, ranking, timeline and raw draw what a declaration describes: `render(tab, view)`. rejects, delays and
+sql are on every page: LABEL, `render(view)`, and LIVE = False if an automatic refresh must not draw it again."""
 
 from __future__ import annotations
 

@@ -1,19 +1,19 @@
-"""How long a sale takes: event → Kafka → Bronze → Silver."""
+"""How long an event takes: event → Kafka → Bronze → Silver."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from ventes.contract.tables import CLEAN
 from ventes.dashboard import charts, figures, text
-from ventes.dashboard.figures import Row, rows_of
+from ventes.dashboard.figures import rows_of
 from ventes.dashboard.filters import Filters
-from ventes.dashboard.query_sources import recent_sales
+from ventes.dashboard.query_sources import recent_events
+from ventes.dashboard.questions import Row
 from ventes.dashboard.view import View
 
 LABEL = "Freshness"
 RECENT = 20_000
-"""Number of newest sales that are read: the cost does not grow with the table."""
+"""Number of newest events that are read: the cost does not grow with the table."""
 WAYS = {
     "total": "Kafka → Silver",
     "event": "Event → Kafka",
@@ -23,12 +23,12 @@ WAYS = {
 
 
 def render(view: View) -> None:
-    rows = view.shared("delays", (CLEAN.name,), lambda: _rows(view))
+    rows = view.shared("delays", (view.contract.clean.name,), lambda: _rows(view))
     if not rows:
         view.nothing()
         return
     last = rows[-1]
-    st.subheader("How long a sale takes")
+    st.subheader(f"How long {view.page.a_one} takes")
     for card, (name, label) in zip(st.columns(4, gap="small"), WAYS.items(), strict=True):
         card.metric(
             label,
@@ -49,8 +49,9 @@ def render(view: View) -> None:
         alt="Median and 95th percentile of the delays over time",
         zoom=True,
     )
+    newest = min(RECENT, view.snapshots[view.contract.clean.name].rows)
     st.caption(
-        f"Over the newest {min(RECENT, view.snapshots[CLEAN.name].rows):,} sales; above: the last point. "
+        f"Over the newest {newest:,} {view.page.many}; above: the last point. "
         "Filters do not apply. A producer whose clock is wrong shows in Event → Kafka."
     )
 
@@ -60,7 +61,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _rows(view: View) -> list[Row]:
-    recent = recent_sales(view.snapshots, Filters(), RECENT)
+    recent = recent_events(view.snapshots, Filters(), RECENT)
     with view.snapshots.tables.connection() as con:
         con.register("recent", recent)
-        return rows_of(figures.delays(con, view.settings.rules.time_zone))
+        return rows_of(figures.delays(con, view.stream.event.at, view.settings.rules.time_zone))

@@ -1,13 +1,13 @@
-"""Rejected messages: all messages counted, the reasons why some are not sales, and the messages themselves."""
+"""Rejected messages: all messages counted, the reasons why some are no events, and the messages themselves."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import streamlit as st
 
-from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.dashboard import charts, figures, file_cache, text
-from ventes.dashboard.figures import Reconciliation, Row, rows_of
+from ventes.dashboard.figures import Reconciliation, rows_of
+from ventes.dashboard.questions import Row
 from ventes.dashboard.view import View
 from ventes.stream.reasons import sentence
 
@@ -17,9 +17,11 @@ EVERY = "every reason"
 
 
 def render(view: View) -> None:
-    book, reasons, over_time = view.shared("rejects", (BRONZE.name, CLEAN.name, REJETS.name), lambda: _all(view))
+    contract = view.contract
+    read = (contract.bronze.name, contract.clean.name, contract.rejets.name)
+    book, reasons, over_time = view.shared("rejects", read, lambda: _all(view))
     st.subheader("Every message is accounted for")
-    _reconciled(book)
+    _reconciled(view, book)
     if not reasons:
         st.success("No message was rejected.", icon=":material/task_alt:")
         return
@@ -41,38 +43,43 @@ def render(view: View) -> None:
         format_func=lambda name: name if name == EVERY else f"{name} ({counts.get(name, 0):,})",
     )
     reason = None if chosen in (None, EVERY) else str(chosen)
-    rows = view.shared(("rejected", reason), (REJETS.name,), lambda: _messages(view, reason))
+    rows = view.shared(("rejected", reason), (contract.rejets.name,), lambda: _messages(view, reason))
     st.caption(
         f"The {len(rows)} newest. A message with several reasons counts under each of them. Filters do not apply."
     )
-    view.table(rows, "rejects", height=380)
-    st.caption("After a rule in ventes.toml changed, judge them again; those that are valid now become sales, once:")
+    view.table(rows, "rejects", height=380, formats={view.stream.event.id: "%d"})
+    many = view.page.many
+    st.caption(f"After a rule in ventes.toml changed, judge them again; those that are valid now become {many}, once:")
     st.code("ventes rejects replay", language="bash")
 
 
-def _reconciled(book: Reconciliation) -> None:
+def _reconciled(view: View, book: Reconciliation) -> None:
+    again = f"Same {view.page.one}, same content, again."
+    other = f"Same {view.stream.event.id}, other content."
     cards = st.columns(5, gap="small")
     cards[0].metric("Messages", text.count(book.messages), border=True, help="Rows of Bronze.")
-    cards[1].metric("= clean sales", text.count(book.clean), border=True)
+    cards[1].metric(f"= clean {view.page.many}", text.count(book.clean), border=True)
     cards[2].metric("+ invalid", text.count(book.invalid), border=True)
-    cards[3].metric("+ duplicates", text.count(book.duplicates), border=True, help="Same sale, same content, again.")
-    cards[4].metric("+ conflicts", text.count(book.conflicts), border=True, help="Same vente_id, other content.")
+    cards[3].metric("+ duplicates", text.count(book.duplicates), border=True, help=again)
+    cards[4].metric("+ conflicts", text.count(book.conflicts), border=True, help=other)
     if book.waiting > 0:
         st.caption(f"{book.waiting:,} more are in Bronze and on their way to Silver.")
 
 
 def _all(view: View) -> tuple[Reconciliation, list[Row], pa.Table]:
-    snapshots = view.snapshots
+    snapshots, contract = view.snapshots, view.contract
     with snapshots.tables.connection() as con:
-        answer = snapshots.tables.file_cache.answer(con, snapshots[REJETS.name], file_cache.REASONS)
+        answer = snapshots.tables.file_cache.answer(con, snapshots[contract.rejets.name], file_cache.REASONS)
         con.register("motifs", answer["motifs"])
-        book = figures.reconciliation(snapshots[BRONZE.name].rows, snapshots[CLEAN.name].rows, answer["kinds"])
+        book = figures.reconciliation(
+            snapshots[contract.bronze.name].rows, snapshots[contract.clean.name].rows, answer["kinds"]
+        )
         over_time = figures.reasons_over_time(con, view.settings.rules.time_zone)
         return book, rows_of(figures.reasons(con)), over_time
 
 
 def _messages(view: View, reason: str | None) -> list[Row]:
-    rejects = view.snapshots[REJETS.name]
+    rejects = view.snapshots[view.contract.rejets.name]
     where, values = ("WHERE list_contains(motifs, ?)", [reason]) if reason else ("", [])
     with view.snapshots.tables.connection() as con:
         found = con.execute(
@@ -84,9 +91,13 @@ def _messages(view: View, reason: str | None) -> list[Row]:
             "reasons": ", ".join(row["motifs"]),
             "why": " ".join(sentence(code, view.settings.stream) for code in row["motifs"]),
             "message": text.raw(row["value"]),
-            "vente_id": row["vente_id"],
+            view.stream.event.id: _shown(row[view.stream.event.id]),
             "partition": row["partition"],
             "offset": row["offset"],
         }
         for row in rows_of(found)
     ]
+
+
+def _shown(identifier: int | str | None) -> int | str | None:
+    return text.cell(identifier) if isinstance(identifier, str) else identifier

@@ -23,18 +23,6 @@ LABEL = "SQL"
 LIVE = False
 """Runs on request, not at each refresh."""
 
-EXAMPLES = {
-    "Revenue by category": "SELECT categorie, COUNT(*) AS count, SUM(montant) AS revenue\n"
-    "FROM bronze_data\nGROUP BY categorie\nORDER BY revenue DESC",
-    "Sales per hour of the day": "SELECT hour(horodatage) AS hour, COUNT(*) AS sales\n"
-    "FROM ventes_clean\nGROUP BY hour(horodatage)\nORDER BY hour",
-    "Best days of each country": "SELECT pays, jour, SUM(total_depense) AS revenue\nFROM ventes_aggreges\n"
-    "GROUP BY pays, jour\nORDER BY revenue DESC\nLIMIT 20",
-    "Why messages were rejected": "SELECT explode(motifs) AS reason, COUNT(*) AS messages\n"
-    "FROM ventes_rejets\nGROUP BY 1\nORDER BY messages DESC",
-    "Late sales": "SELECT jour, COUNT(*) AS late\nFROM ventes_clean\nWHERE en_retard\nGROUP BY jour\nORDER BY jour",
-}
-
 
 def render(view: View) -> None:
     page = view.settings.page
@@ -42,13 +30,15 @@ def render(view: View) -> None:
         st.info("SQL is switched off in ventes.toml (page.sql).", icon=":material/block:")
         return
     st.subheader("Ask the tables")
+    examples = {example.label: example.sql for example in view.page.examples}
     st.selectbox(
         "Examples",
-        list(EXAMPLES),
+        list(examples),
         index=None,
         key="_example",
         placeholder="Choose one to start from",
         on_change=_take_example,
+        args=(examples,),
     )
     query = st.text_area(
         "One SELECT, in Spark's dialect",
@@ -87,10 +77,10 @@ def _run() -> None:
     st.session_state[_TO_RUN] = st.session_state.get("q")
 
 
-def _take_example() -> None:
+def _take_example(examples: dict[str, str]) -> None:
     chosen = st.session_state.get("_example")
-    if chosen in EXAMPLES:
-        st.session_state["q"] = EXAMPLES[chosen]
+    if chosen in examples:
+        st.session_state["q"] = examples[chosen]
         _run()
 
 
@@ -120,7 +110,7 @@ def _offer_file(view: View, query: str, rows: int, truncated: bool) -> None:
     linked = downloads.offer(
         "CSV, all rows" if truncated else f"CSV, all {rows:,} rows",
         ("sql", query, view.snapshots.key(*(table.table.name for table in tables.values()))),
-        Download("ventes.csv", task),
+        Download(f"{view.stream.name}.csv", task),
     )
     if truncated or not linked:
         if linked:

@@ -1,0 +1,294 @@
+"""What the page asks of the events, and the tables whose rows answer it. SQL is composed, nothing is read.
+
+A `Question` is sums of the clean events for each combination of some fields. A declared aggregate answers it if its
+`by` includes the fields asked for and filtered by, and its measures what is summed. Otherwise the clean table does: its
+data files are summed one by one and cached (file_cache.py). Either way the answer has the same columns, and a key may
+have several rows: its reader adds them up.
+
+A `Grouped` is what a chart shows: measures for each value of some fields, computed from the rows of a Question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Literal
+
+from ventes.contract.arithmetic import mean
+from ventes.contract.tables import Tables
+from ventes.dashboard.file_cache import GroupedSums
+from ventes.dashboard.filters import DAY, Filters
+from ventes.deltalog.snapshot import sql_type
+from ventes.stream.declaration import Aggregate, Event
+from ventes.stream.measures import (
+    ByDay,
+    ByHour,
+    ByMinute,
+    Count,
+    Distinct,
+    Grain,
+    Max,
+    Mean,
+    Measure,
+    Min,
+    OfField,
+    Sum,
+)
+
+Kind = Literal["count", "known", "sum", "min", "max"]
+Row = dict[str, Any]
+
+MINUTE = "minute"
+"""The column of ByMinute in an answer; that of ByDay is DAY."""
+_MERGE: Mapping[Kind, str] = {"count": "sum", "known": "sum", "sum": "sum", "min": "min", "max": "max"}
+"""The SQL function that adds up two rows of one key."""
+_KINDS: Mapping[type[Measure], Kind] = {Count: "count", Sum: "sum", Min: "min", Max: "max"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column to add up: the number of events, of those that have `field`, or the sum, minimum or maximum of it."""
+
+    name: str
+    kind: Kind
+    field: str = ""
+
+    @property
+    def merge(self) -> str:
+        """The SQL function that adds up two rows of one key."""
+        return _MERGE[self.kind]
+
+
+@dataclass(frozen=True)
+class Question:
+    """`columns` of the clean events for each combination of `by`, as the view `view`.
+
+    `by`: fields by name, and ByDay() (column `jour`) or ByMinute() (column `minute`, UTC).
+    """
+
+    view: str
+    by: tuple[str | Grain, ...]
+    columns: tuple[Column, ...] = ()
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(part for part in self.by if isinstance(part, str))
+
+    def has(self, kind: type[Grain]) -> bool:
+        return any(isinstance(part, kind) for part in self.by)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The columns of `by`."""
+        return (*self.fields, *([DAY] if self.has(ByDay) else []), *([MINUTE] if self.has(ByMinute) else []))
+
+
+def question(view: str, by: Iterable[str | Grain], *measures: Measure) -> Question:
+    """A Question whose columns are the measures Count, Sum, Min and Max, under their names.
+
+    Raises ValueError for other measures: a mean is computed from a Sum and a Count, and a field to be counted belongs
+    to `by`.
+    """
+    return Question(view, tuple(by), tuple(map(_column, measures)))
+
+
+def _column(measure: Measure) -> Column:
+    if type(measure) not in _KINDS:
+        raise ValueError(f"{measure.name}: a {type(measure).__name__} cannot be added up")
+    return Column(measure.name, _KINDS[type(measure)], measure.field if isinstance(measure, OfField) else "")
+
+
+# -- which table -------------------------------------------------------------------------------
+
+
+class Sources:
+    """The tables of a stream as answers to questions. `zone`: the business zone, whose midnight begins a day."""
+
+    def __init__(self, tables: Tables, zone: str) -> None:
+        self.tables = tables
+        self._event = tables.stream.event
+        self._zone = zone.replace("'", "''")
+
+    def aggregates(self, asked: Question, filters: Filters) -> tuple[Aggregate, ...]:
+        """The declared aggregates that answer it."""
+        return tuple(table for table in self.tables.stream.tables if self._answers(table, asked, filters.used))
+
+    def _answers(self, table: Aggregate, asked: Question, narrowed_by: Collection[str]) -> bool:
+        grain = table.grain
+        if table.where is not None or not {*asked.fields, *narrowed_by} - {DAY} <= set(table.by):
+            return False
+        if (DAY in narrowed_by or asked.has(ByDay)) and not isinstance(grain, ByDay | ByHour | ByMinute):
+            return False
+        if asked.has(ByMinute) and not isinstance(grain, ByMinute):
+            return False
+        return all(self._stored(table, column) is not None for column in asked.columns)
+
+    def _stored(self, table: Aggregate, column: Column) -> str | None:
+        """The column of the aggregate that has the values of `column`."""
+        if column.kind == "count" or (column.kind == "known" and not self._event.field(column.field).optional):
+            return next((m.name for m in table.measures if isinstance(m, Count)), None)
+        of_field = [measure for measure in table.measures if isinstance(measure, OfField)]
+        return next((m.name for m in of_field if (_KINDS.get(type(m)), m.field) == (column.kind, column.field)), None)
+
+    # -- SQL -----------------------------------------------------------------------------------
+
+    def from_aggregate(self, asked: Question, table: Aggregate, rows: str, condition: str) -> str:
+        """The answer from the rows (a SELECT) of a declared aggregate."""
+        names = [part for part in table.by if isinstance(part, str)]
+        inner = [quoted(name) for name in names]
+        if table.grain is not None:
+            inner += self._times(table.grain)
+        for column in asked.columns:
+            stored = self._stored(table, column)
+            assert stored is not None  # as `aggregates` found
+            inner.append(f"{quoted(stored)} AS {quoted(f'{_OF}{column.name}')}")
+        outer = [quoted(key) for key in asked.keys]
+        outer += [f"{quoted(f'{_OF}{column.name}')} AS {quoted(column.name)}" for column in asked.columns]
+        return f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM ({rows})) WHERE {condition}"
+
+    def _times(self, grain: Grain) -> list[str]:
+        """The columns `jour`, and `minute` where the grain has it."""
+        column = quoted(grain.column)
+        if isinstance(grain, ByDay):
+            return [f"{column} AS {DAY}"]
+        if isinstance(grain, ByHour | ByMinute):
+            day = f"CAST(timezone('{self._zone}', {column}) AS DATE) AS {DAY}"
+            return [day, f"{column} AS {MINUTE}"] if isinstance(grain, ByMinute) else [day]
+        return []
+
+    def fields_of_clean(self, rows: str) -> str:
+        """The rows (a SELECT) of the clean table with the fields under their own names, the times and `jour`."""
+        event = self._event
+        fields = [f"{quoted(field.clean_name)} AS {quoted(field.name)}" for field in event.read]
+        return f"SELECT {', '.join(fields)}, kafka_ts, date_ingestion, date_traitement, {DAY} FROM ({rows})"
+
+    @cached_property
+    def recent(self) -> str:
+        """The columns of the newest events: times, and the fields of the figures and the filters, by their names."""
+        event, page = self._event, self.tables.stream.shown
+        of_figures = [f.measure.field for f in page.figures if isinstance(f.measure, OfField)]
+        fields = dict.fromkeys((event.at, *of_figures, *(label.field for label in page.dimensions(event))))
+        return f"{', '.join(map(quoted, fields))}, kafka_ts, date_ingestion, date_traitement, {DAY}"
+
+    def from_clean(self, asked: Question) -> GroupedSums:
+        """The answer from the view `narrowed`, rows of `fields_of_clean`."""
+        event = self._event
+        at = quoted(event.at)
+        keys = [quoted(name) for name in asked.fields]
+        keys += [DAY] if asked.has(ByDay) else []
+        keys += [f"date_trunc('minute', {at}) AS {MINUTE}"] if asked.has(ByMinute) else []
+        sums = [f"{_summed(column, event)} AS {quoted(column.name)}" for column in asked.columns]
+        distinct = "" if sums else "DISTINCT "
+        grouped = "GROUP BY ALL" if sums else ""
+        return GroupedSums(
+            f"SELECT {distinct}{', '.join([*keys, *sums])} FROM narrowed {grouped}",
+            {column.name: column.merge for column in asked.columns},
+        )
+
+
+_OF = "of "
+"""Before the names of an answer's columns while they stand beside a table's own: no field's name has a blank."""
+
+
+def _summed(column: Column, event: Event) -> str:
+    field = quoted(column.field)
+    if column.kind == "count":
+        return "count(*)"
+    if column.kind == "known":
+        return f"count({field})"
+    if column.kind == "sum":
+        return f"CAST(sum({field}) AS {sql_type(Sum('total', column.field).type_in(event))})"
+    return f"{column.kind}({field})"
+
+
+def quoted(name: str) -> str:
+    """An identifier in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+# -- measures ----------------------------------------------------------------------------------
+
+
+def columns_of(measure: Measure) -> tuple[Column, ...]:
+    """The columns that the measure is computed from. A Distinct needs its field among the keys instead.
+
+    Their names have a blank, so that none is that of a key: a measure may be called like its field.
+    """
+    return tuple(_columns_by_name(measure).values())
+
+
+def _columns_by_name(measure: Measure) -> dict[str, Column]:
+    """Column of the result → the column of the question that it is computed from."""
+    if isinstance(measure, Mean):
+        total, known = f"{measure.name} sum", f"{measure.name} known"
+        return {
+            total: Column(f"of {total}", "sum", measure.field),
+            known: Column(f"of {known}", "known", measure.field),
+        }
+    if isinstance(measure, Distinct):
+        return {}
+    return {measure.name: replace(_column(measure), name=f"of {measure.name}")}
+
+
+def expressions(measure: Measure, event: Event, only: str = "") -> dict[str, str]:
+    """Column → SQL that computes the measure from rows of an answer; of a Mean its sum and its count, see `finished`.
+
+    `only`: a condition on the rows.
+    """
+    where = f" FILTER ({only})" if only else ""
+    if isinstance(measure, Distinct):
+        return {measure.name: f"count(DISTINCT {quoted(measure.field)}){where}"}
+    return {
+        name: f"CAST({column.merge}({quoted(column.name)}){where} AS BIGINT)"
+        if _is_whole(column, event)
+        else f"{column.merge}({quoted(column.name)}){where}"
+        for name, column in _columns_by_name(measure).items()
+    }
+
+
+def _is_whole(column: Column, event: Event) -> bool:
+    """Whether its sum is a whole number: DuckDB would make a HUGEINT of it."""
+    if column.kind in ("count", "known"):
+        return True
+    return column.kind == "sum" and sql_type(event.field(column.field).clean_type) == "BIGINT"
+
+
+def finished(row: Row, measures: Iterable[Measure]) -> Row:
+    """The row with each Mean computed from its sum and its count, half up; None of no event."""
+    for measure in measures:
+        if isinstance(measure, Mean):
+            total, count = (row.pop(name) for name in _columns_by_name(measure))
+            row[measure.name] = mean(Decimal(total), count, measure.scale) if count else None
+    return row
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Measures of the events for each combination of the fields `by`."""
+
+    by: tuple[str, ...]
+    measures: tuple[Measure, ...]
+
+    @cached_property
+    def question(self) -> Question:
+        distinct = [measure.field for measure in self.measures if isinstance(measure, Distinct)]
+        columns = [column for measure in self.measures for column in columns_of(measure)]
+        return Question("grouped", tuple(dict.fromkeys((*self.by, *distinct))), tuple(columns))
+
+    def sql(self, event: Event, order_by: str, limit: int | None = None) -> str:
+        """Rows of the view `grouped`, the largest of the measure called `order_by` first; see `finished`."""
+        keys = ", ".join(map(quoted, self.by))
+        found = {name: sql for measure in self.measures for name, sql in expressions(measure, event).items()}
+        listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in found.items())
+        measure = next(measure for measure in self.measures if measure.name == order_by)
+        largest = quoted(order_by)
+        if isinstance(measure, Mean):  # a float is exact enough for an order
+            total, count = map(quoted, _columns_by_name(measure))
+            largest = f"CAST({total} AS DOUBLE) / nullif({count}, 0)"
+        first = f" LIMIT {limit:d}" if limit is not None else ""
+        return (
+            f"SELECT * FROM (SELECT {keys}, {listed} FROM grouped GROUP BY {keys}) "
+            f"ORDER BY {largest} DESC NULLS LAST, {keys}{first}"
+        )

@@ -1,0 +1,54 @@
+"""A bar for each value of a field, and all values as a table."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ventes.dashboard import charts, figures, text
+from ventes.dashboard.questions import Grouped, Row
+from ventes.dashboard.tabs.hovers import axis_of, hover, key_of, title_of
+from ventes.dashboard.view import View
+from ventes.stream.page import Bars, in_words
+
+SHOWN = 25
+
+
+def render(tab: Bars, view: View) -> None:
+    asked = Grouped((tab.by,), tab.measures)
+    rows = view.shared(tab, view.answered_by(asked.question), lambda: _rows(view, tab, asked))
+    if not rows:
+        view.nothing()
+        return
+    first, label = tab.measures[0], view.page.label(tab.by)
+    axis = tab.axis or in_words(first.name)
+    figure = charts.bars(
+        [key_of(row[tab.by]) for row in rows[:SHOWN]],
+        [float(row[first.name] or 0) for row in rows[:SHOWN]],
+        [hover(view, tab.hover, (tab.by,), tab.by, tab.measures, row) for row in rows[:SHOWN]],
+        title_of(view, axis, first),
+        axis_of(view, first),
+    )
+    heading = f"{axis} by {label.one.lower()}"
+    st.subheader(heading)
+    view.chart(figure, label.slug, alt=f"Bar chart of {heading[:1].lower()}{heading[1:]}")
+    if len(rows) > SHOWN:
+        many = label.plural
+        st.caption(f"The {SHOWN} largest of {len(rows)} {many}; all of them in the table.")
+    with st.expander("As a table"):
+        columns = {in_words(measure.name): measure for measure in tab.measures}
+        view.table(
+            [
+                {
+                    label.one: text.cell(key_of(row[tab.by])),
+                    **{name: row[measure.name] for name, measure in columns.items()},
+                }
+                for row in rows
+            ],
+            f"{label.slug}-table",
+            money={name: unit for name, measure in columns.items() if (unit := view.currency(measure)) is not None},
+        )
+
+
+def _rows(view: View, tab: Bars, asked: Grouped) -> list[Row]:
+    with view.sums(asked.question) as con:
+        return figures.grouped(con, asked, view.stream.event, tab.measures[0].name)

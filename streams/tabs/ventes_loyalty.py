@@ -1,0 +1,173 @@
+"""Segments, and how loyal clients are: a tab of the page of ventes.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import streamlit as st
+
+from ventes.contract.arithmetic import mean, share
+from ventes.dashboard import charts, text
+from ventes.dashboard.questions import Row, question
+from ventes.dashboard.view import View
+from ventes.stream import ByDay, Count, Sum
+
+LABEL = "Segments & Loyalty"
+
+CLIENTS = question(
+    "clients",
+    ("client_id", "client_nom", "pays", "segment", ByDay()),
+    Sum("revenue", "montant"),
+    Count("sales"),
+)
+"""What every figure of this tab is computed from."""
+
+
+def render(view: View) -> None:
+    segments, spending, loyalty, best = view.shared("loyalty", view.answered_by(CLIENTS), lambda: _all(view))
+    if not segments:
+        view.nothing()
+        return
+    rules = view.settings.rules
+    first, second, third = st.columns(3, gap="small")
+    first.metric("Loyal clients", text.count(loyalty.loyal), border=True, help=f"{rules.loyal_from} purchases or more.")
+    second.metric("Share of all clients", text.percent(loyalty.share_of_clients), border=True)
+    third.metric("Share of revenue", text.percent(loyalty.share_of_revenue), border=True)
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Revenue by segment")
+        view.chart(_bars(view, segments, "segment"), "segments", alt="Bar chart of revenue by segment")
+    with right:
+        st.subheader("Revenue by level of spending")
+        view.chart(_bars(view, spending, "segment_depense"), "spending", alt="Bar chart of spending levels")
+        st.caption(
+            f"Premium from {text.markdown(view.money(rules.premium_from))}, "
+            f"Standard from {text.markdown(view.money(rules.standard_from))} spent in all, else Economy."
+        )
+    st.subheader("Best clients")
+    view.table(
+        [
+            {
+                "Client": row["client_id"],
+                "Name": text.cell(row["client_nom"]),
+                "Country": text.cell(row["pays"]),
+                "Segment": text.cell(row["segment"]),
+                "Purchases": row["sales"],
+                "Revenue": row["revenue"],
+                "Average": row["average"],
+                "Last day": row["last_day"],
+            }
+            for row in best
+        ],
+        "best-clients",
+        money=("Revenue", "Average"),
+        formats={"Client": "%d"},
+    )
+
+
+def _bars(view: View, rows: list[Row], name: str) -> charts.Figure:
+    currency = view.settings.page.currency
+    hover = [
+        f"<b>{text.plotly(row[name], 60)}</b><br>Revenue {text.plotly(view.money(row['revenue']), 60)}"
+        f"<br>{row['sales']:,} sales<br>{row['clients']:,} clients"
+        for row in rows
+    ]
+    return charts.bars(
+        [row[name] for row in rows],
+        [float(row["revenue"]) for row in rows],
+        hover,
+        f"Revenue ({text.plotly(currency)})",
+        charts.money_axis(currency),
+    )
+
+
+def _all(view: View) -> tuple[list[Row], list[Row], Loyalty, list[Row]]:
+    rules = view.settings.rules
+    with view.sums(CLIENTS) as con:
+        return (
+            segments_of(con),
+            spending_of(con, rules.standard_from, rules.premium_from),
+            loyalty_of(con, rules.loyal_from),
+            best_clients(con),
+        )
+
+
+# -- figures, from the view `clients` -----------------------------------------------------------
+
+
+def segments_of(con: duckdb.DuckDBPyConnection) -> list[Row]:
+    """segment, revenue, sales, clients; by revenue, largest first."""
+    return _rows(
+        con,
+        "SELECT segment, sum(revenue) AS revenue, sum(sales)::BIGINT AS sales, count(DISTINCT client_id) AS clients "
+        "FROM clients GROUP BY segment ORDER BY revenue DESC, segment",
+    )
+
+
+def spending_of(con: duckdb.DuckDBPyConnection, standard_from: Decimal, premium_from: Decimal) -> list[Row]:
+    """Clients by their total spending: segment_depense, clients, revenue, sales. Always three rows, Premium first.
+
+    The two thresholds have at most 6 decimals.
+    """
+    return _rows(
+        con,
+        "WITH each AS (SELECT client_id, sum(revenue) AS spent, sum(sales) AS bought FROM clients GROUP BY 1), "
+        "named AS (SELECT *, CASE WHEN spent >= CAST(? AS DECIMAL(34, 6)) THEN 'Premium' "
+        "WHEN spent >= CAST(? AS DECIMAL(34, 6)) THEN 'Standard' ELSE 'Economy' END AS segment_depense FROM each) "
+        "SELECT s.segment_depense, count(client_id) AS clients, coalesce(sum(spent), 0) AS revenue, "
+        "coalesce(sum(bought), 0)::BIGINT AS sales "
+        "FROM (VALUES ('Premium', 1), ('Standard', 2), ('Economy', 3)) AS s(segment_depense, rank) "
+        "LEFT JOIN named USING (segment_depense) GROUP BY s.segment_depense, rank ORDER BY rank",
+        f"{premium_from:f}",  # as text: DuckDB reads Decimal("5E+2") as 5.00
+        f"{standard_from:f}",
+    )
+
+
+@dataclass(frozen=True)
+class Loyalty:
+    """Clients with at least `loyal_from` purchases, and their revenue."""
+
+    clients: int
+    loyal: int
+    revenue: Decimal
+    loyal_revenue: Decimal
+
+    @property
+    def share_of_clients(self) -> Decimal | None:
+        """A fraction; None without clients."""
+        return share(self.loyal, self.clients)
+
+    @property
+    def share_of_revenue(self) -> Decimal | None:
+        """A fraction; None without revenue."""
+        return share(self.loyal_revenue, self.revenue)
+
+
+def loyalty_of(con: duckdb.DuckDBPyConnection, loyal_from: int) -> Loyalty:
+    (row,) = _rows(
+        con,
+        "WITH each AS (SELECT sum(sales) AS bought, sum(revenue) AS spent FROM clients GROUP BY client_id) "
+        "SELECT count(*) AS clients, count(*) FILTER (bought >= ?) AS loyal, coalesce(sum(spent), 0) AS revenue, "
+        "coalesce(sum(spent) FILTER (bought >= ?), 0) AS loyal_revenue FROM each",
+        loyal_from,
+        loyal_from,
+    )
+    return Loyalty(row["clients"], row["loyal"], Decimal(row["revenue"]), Decimal(row["loyal_revenue"]))
+
+
+def best_clients(con: duckdb.DuckDBPyConnection, limit: int = 20) -> list[Row]:
+    """client_id, client_nom, pays, segment, sales, revenue, last_day, average; by revenue."""
+    rows = _rows(
+        con,
+        "SELECT client_id, client_nom, pays, segment, sum(sales)::BIGINT AS sales, sum(revenue) AS revenue, "
+        f"max(jour) AS last_day FROM clients GROUP BY ALL ORDER BY revenue DESC, client_id LIMIT {limit:d}",
+    )
+    return [{**row, "average": mean(row["revenue"], row["sales"])} for row in rows]
+
+
+def _rows(con: duckdb.DuckDBPyConnection, query: str, *values: Any) -> list[Row]:
+    rows: list[Row] = con.execute(query, list(values)).to_arrow_table().to_pylist()
+    return rows
