@@ -9,11 +9,10 @@ from zoneinfo import ZoneInfo
 
 import sqlglot
 
-from ventes.config import Rules
+from ventes.config import Settings
 from ventes.contract.dialect import BOTH_ENGINES, Dialect, Value, sql
-from ventes.contract.tables import ROLLUPS
 from ventes.judging import fast_path
-from ventes.lake.rollups import PARTIALS, rollup_sql
+from ventes.lake.rollup_plan import plan_of
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 PARAMETERS: dict[str, Value] = {
@@ -29,10 +28,11 @@ def statements() -> Iterator[tuple[str, str]]:
     for name in BOTH_ENGINES:
         for dialect in dialects:
             yield f"{Path(name).name}.{dialect}.sql", sql(name, dialect, **PARAMETERS)
-    for partial in PARTIALS:
-        yield f"partial_{partial}.duckdb.sql", sql(f"lake/sql/partial_{partial}", "duckdb")
-    for table in ROLLUPS:
-        yield f"{table.name}.duckdb.sql", rollup_sql(table.name, Rules())
+    plan = plan_of(Settings())
+    for partial, statement in plan.partials.items():
+        yield f"partial_{partial}.duckdb.sql", statement
+    for rollup in plan.rollups:
+        yield f"{rollup.table.name}.duckdb.sql", rollup.merged
     utc = ZoneInfo("UTC")
     yield "fast_path.duckdb.sql", fast_path.query(utc, utc, 2026)
 

@@ -46,7 +46,7 @@ def split_in_duckdb(
     if clean.num_rows < judged_rows.num_rows:
         rejets = _arrow(con, sql("engines/sql/rejected", "duckdb", **taken)).cast(REJETS.schema)
     con.register("clean", clean)
-    partials = partials_of(con)
+    partials = partials_of(con, settings)
     for name in ("judged_rows", "clean"):
         con.unregister(name)
     return LotSplit(clean, rejets, partials)

@@ -2,7 +2,9 @@
 
 declaration   Stream, Event, Aggregate, Rule
 kinds         the kinds of fields: column, and reader of a JSON value
-measures      what an aggregate counts and sums; grains of time
+measures      what an aggregate counts and sums: its columns, how they are combined and recomputed
+grains        the units of time that an aggregate groups by
+sql_text      quoting, and exact rounding in DuckDB's SQL
 declared      the line of a declaration, its names
 loading       a declaration's file → Stream
 reasons       reason codes as sentences
