@@ -40,7 +40,7 @@ SELECT
       ) AS INT128))
       ELSE 0
     END
-  ) AS DECIMAL(30, 0)) * CAST('0.01' AS DECIMAL(2, 2)) AS DECIMAL(18, 2)) AS "panier_moyen",
+  ) AS DECIMAL(36, 0)) * CAST('0.01' AS DECIMAL(2, 2)) AS DECIMAL(18, 2)) AS "panier_moyen",
   "achat_min",
   "achat_max",
   CAST(LENGTH("produits") AS BIGINT) AS "nb_produits_distincts",

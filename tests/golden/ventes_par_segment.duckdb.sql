@@ -26,7 +26,7 @@ SELECT
       ) AS INT128))
       ELSE 0
     END
-  ) AS DECIMAL(30, 0)) * CAST('0.01' AS DECIMAL(2, 2)) AS DECIMAL(18, 2)) AS "transaction_moyenne",
+  ) AS DECIMAL(36, 0)) * CAST('0.01' AS DECIMAL(2, 2)) AS DECIMAL(18, 2)) AS "transaction_moyenne",
   "items_sold",
   "unique_customers",
   "countries_count"

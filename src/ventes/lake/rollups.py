@@ -22,7 +22,7 @@ from ventes.config import Settings
 from ventes.contract import tables as contract
 from ventes.deltalog import commit, create, data_files
 from ventes.deltalog.actions import DataFile
-from ventes.deltalog.database import RecycledDatabase
+from ventes.deltalog.database import RecycledDatabase, connect
 from ventes.deltalog.log import Log, TableMissing
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
@@ -32,6 +32,7 @@ from ventes.lake.distinct_values import DistinctValues
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.rollup_plan import DistinctCount, Rollup, plan_of
 from ventes.runtime.failpoints import failpoint
+from ventes.stream.declared import DeclarationError
 from ventes.stream.sql_text import listed
 
 _log = logging.getLogger("ventes.lake")
@@ -66,7 +67,8 @@ class Publisher:
     ) -> None:
         """`database` is the engine's, which recycles it between two lots. `progress` is called while a table is filled.
 
-        Raises LakeDamaged, before anything is written, if the declaration does not fit a Silver table on disk.
+        Raises, before anything is written, LakeDamaged if the declaration does not fit a Silver table on disk, and
+        DeclarationError for SQL of the declaration that cannot run.
         """
         self._settings = settings
         self._declared = contract.of(settings)
@@ -84,6 +86,7 @@ class Publisher:
         """Table → path → rows, of the files written last: the next lot most likely changes the same files."""
 
     def _opened(self) -> dict[str, Log]:
+        self._require_runnable()
         tables.require_fit(self._settings, *self._declared.silver)
         logs = {}
         for table in self._declared.rollups:
@@ -98,6 +101,25 @@ class Publisher:
             else:
                 logs[table.name] = self._tables.ensure(table)
         return logs
+
+    def _require_runnable(self) -> None:
+        """Run every statement on no rows. Raises DeclarationError for SQL of the declaration that cannot run."""
+        name = ""
+        with connect(threads=1) as con:
+            try:
+                clean = self._declared.clean.schema.empty_table()
+                made = {}
+                for name, statement in self._plan.partials.items():
+                    made[name] = _run(con, statement, {"clean": clean})
+                for rollup in self._plan.rollups:
+                    name = rollup.table.name
+                    partials = _taken(rollup, made[rollup.partial])
+                    counts = partials.select(rollup.table.key).rename_columns(_keys(rollup))
+                    for count in rollup.distinct:
+                        counts = counts.append_column(count.column, pa.array([], pa.int64()))
+                    _run(con, rollup.merged, {"partials": partials, "distinct_counts": counts})
+            except duckdb.Error as error:
+                raise DeclarationError(f"{name} of {self._settings.declaration}: {error}") from None
 
     @property
     def needs_filling(self) -> bool:
@@ -175,17 +197,9 @@ class Publisher:
         relations = {"partials": partials}
         if rollup.distinct:
             relations["distinct_counts"] = self._distinct_counts(rollup, partials)
-        rows = self._run(rollup.merged, relations).select(rollup.table.schema.names).cast(rollup.table.schema)
+        schema = rollup.table.schema
+        rows = _run(self._database.con, rollup.merged, relations).select(schema.names).cast(schema)
         return rows.sort_by([(column, "ascending") for column in rollup.ordered_by])
-
-    def _run(self, statement: str, relations: Mapping[str, pa.Table]) -> pa.Table:
-        for relation, rows in relations.items():
-            self._database.con.register(relation, rows)
-        try:
-            return self._database.con.execute(statement).to_arrow_table()
-        finally:
-            for relation in relations:
-                self._database.con.unregister(relation)
 
     def _rows(self, log: Log, table: Table, file: DataFile) -> pa.Table:
         kept = self._recent[table.name].get(file.path)
@@ -195,7 +209,7 @@ class Publisher:
 
     def _distinct_counts(self, rollup: Rollup, partials: pa.Table) -> pa.Table:
         """The relation `distinct_counts` for the keys of `partials`."""
-        keys = [f"_key_{place}" for place in range(len(rollup.table.key))]
+        keys = _keys(rollup)
         if len(keys) == 1:  # the usual case, and a fifth of the time
             found = pa.table({keys[0]: partials[rollup.table.key[0]].unique()})
         else:
@@ -248,17 +262,33 @@ class Publisher:
         rows = None
         for number, part in enumerate(parts, 1):
             selected = source.select(lambda file, part=part: file.path in part)  # type: ignore[misc]
-            con.execute(f"CREATE OR REPLACE TEMP VIEW clean AS {selected} WHERE lot > {after} AND lot <= {upto}")
+            of_lots = f"SELECT * FROM ({selected}) WHERE lot > {after} AND lot <= {upto}"
+            con.execute(f"CREATE OR REPLACE TEMP VIEW clean AS {of_lots}")
             try:
                 more = _taken(rollup, con.execute(statement).to_arrow_table())
             finally:
                 con.execute("DROP VIEW clean")
-            rows = more if rows is None else self._run(rollup.combined, {"partials": pa.concat_tables([rows, more])})
+            rows = more if rows is None else _run(con, rollup.combined, {"partials": pa.concat_tables([rows, more])})
             if len(parts) > 1:
                 self._progress()
                 _log.info("%s: part %d of %d of the events is added up", rollup.table.name, number, len(parts))
         assert rows is not None  # there is at least one part
         return rows
+
+
+def _run(con: duckdb.DuckDBPyConnection, statement: str, relations: Mapping[str, pa.Table]) -> pa.Table:
+    for relation, rows in relations.items():
+        con.register(relation, rows)
+    try:
+        return con.execute(statement).to_arrow_table()
+    finally:
+        for relation in relations:
+            con.unregister(relation)
+
+
+def _keys(rollup: Rollup) -> list[str]:
+    """The key columns of `distinct_counts`."""
+    return [f"_key_{place}" for place in range(len(rollup.table.key))]
 
 
 def _parts(clean: Log, after: int, upto: int) -> list[set[str]]:

@@ -194,7 +194,8 @@ class Mean(OfField):
         if total is None:
             own.append(Accumulator(f"_{self.name}_sum", _total_type(event, self.field), f"sum({column})", _summed))
         if count is None:
-            own.append(Accumulator(f"_{self.name}_count", WHOLE, f"count({column})", _summed))
+            there = f"count({column})" if event.field(self.field).optional else "count(*)"
+            own.append(Accumulator(f"_{self.name}_count", WHOLE, there, _summed))
         return tuple(own)
 
     def finished(self, event: Event, measures: Sequence[Measure]) -> dict[str, str]:

@@ -29,8 +29,8 @@ def rounded_quotient(total: str, kind: pa.DataType, count: str, scale: int) -> s
 
 
 def scaled(units: str, scale: int) -> str:
-    """A whole number of 10^-`scale` as a decimal: 1234 with scale 2 is 12.34. `units` has at most 30 digits."""
-    whole = f"{units}::DECIMAL(30, 0)"
+    """A whole number of 10^-`scale` as a decimal: 1234 with scale 2 is 12.34. At most 38 - `scale` digits."""
+    whole = f"{units}::DECIMAL({38 - scale}, 0)"
     return f"{whole} * '{10**-scale:.{scale}f}'::DECIMAL({scale}, {scale})" if scale else whole
 
 
