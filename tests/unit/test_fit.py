@@ -141,7 +141,7 @@ def with_field(changed: Any, place: int) -> Event:
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        (with_field(Text("small"), 5), "column small of .* is long, and declared as string"),
+        (with_field(Text("small"), 5), "column small of .* is long, expected string"),
         (with_field(None, 5), "has the column small, which is not declared any more"),
         (replace(EVENT, id="small"), "written with another id"),
     ],
@@ -160,7 +160,7 @@ def test_events_that_do_not_fit_are_refused_before_anything_is_written(
 
 def test_bronze_keeps_its_types(first: Settings) -> None:
     config = later(first, event=with_field(Text("small"), 5))
-    with pytest.raises(LakeDamaged, match="is long, and declared as string") as caught:
+    with pytest.raises(LakeDamaged, match="is long, expected string") as caught:
         tables.ensure(config, contract.of(config).bronze)
     assert "paths.lake" in (caught.value.hint or "")
 
@@ -168,7 +168,7 @@ def test_bronze_keeps_its_types(first: Settings) -> None:
 def test_a_measure_of_another_type_is_refused(first: Settings) -> None:
     before = versions(first)
     config = later(first, replace(SHOPS, measures=(Mean("total", "small"),)))
-    with pytest.raises(LakeDamaged, match=r"column total of .* is long, and declared as decimal"):
+    with pytest.raises(LakeDamaged, match=r"column total of .* is long, expected decimal"):
         publisher_of(config)
     assert versions(first) == before
 

@@ -229,9 +229,13 @@ def _with_settings(sql: str, rules: Rules) -> str:
         elif isinstance(value, int):
             text = f"{int(value)}::BIGINT"
         else:
-            text = f"{str(value)!r}::VARCHAR"
+            text = f"{_text(str(value))}::VARCHAR"
         sql = sql.replace(f":rules.{name}", text)
     return sql
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _name(name: str) -> str:

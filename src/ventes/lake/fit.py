@@ -38,9 +38,11 @@ def require(tables: Tables, table: Table, log: Log) -> None:
     """Raise LakeDamaged if the table cannot be continued: what differs, and the command that mends it."""
     mend = _MEND_BRONZE if table.name == tables.bronze.name else _MEND_SILVER
     found, wanted = columns_of(log), kinds_of(table)
+    if not found.keys() & wanted.keys() and _known(log) is None:
+        return  # not a table of this pipeline: refused where it is opened
     for name, kind in found.items():
         if wanted.get(name, kind) != kind:
-            raise LakeDamaged(f"column {name} of {log.path} is {kind}, and declared as {wanted[name]}", mend)
+            raise LakeDamaged(f"column {name} of {log.path} is {kind}, expected {wanted[name]}", mend)
     if table in tables.rollups:
         return
     known, declared = _known(log), declaration_of(tables, table)
@@ -55,7 +57,8 @@ def is_changed(tables: Tables, table: Table, log: Log) -> bool:
     """Whether a roll-up holds what an earlier declaration meant. `log`: of a table that `require` accepts."""
     known = _known(log)
     if known is None:
-        return set(columns_of(log)) != set(table.schema.names)
+        found, wanted = set(columns_of(log)), set(table.schema.names)
+        return found != wanted and bool(found & wanted)
     return known != declaration_of(tables, table)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -229,51 +229,50 @@ class Publisher:
     def _loaded(self, count: DistinctCount) -> DistinctValues:
         found = DistinctValues()
         con = self._database.con
-        if count.stored_in is not None:
-            table = self._declared.by_name[count.stored_in]
-            Snapshot.of_log(self.logs[table.name], table).view(con, "known_rows")
-            columns = listed(tuple(dict.fromkeys((*count.key, count.value))))
-            statement = f"SELECT DISTINCT {columns} FROM known_rows"
-        else:
-            try:
-                clean = self._tables.log(self._declared.clean)
-            except TableMissing:
-                return found
-            Snapshot.of_log(clean, self._declared.clean).view(con, "clean")
-            statement = self._plan.partials[count.partial]
-        try:
-            for batch in con.execute(statement).to_arrow_reader(FILLED_AT_ONCE):
-                _add(found, count, pa.Table.from_batches([batch]))
-        finally:
-            con.execute(f"DROP VIEW {'clean' if count.stored_in is None else 'known_rows'}")
+        if count.stored_in is None:
+            clean = self._tables.log(self._declared.clean)
+            for _ in self._parts_of_clean(clean, -1, None, f"the distinct values of {count.column}"):
+                _add(found, count, con.execute(self._plan.partials[count.partial]).to_arrow_table())
+            return found
+        table = self._declared.by_name[count.stored_in]
+        Snapshot.of_log(self.logs[table.name], table).view(con, "stored_values")
+        columns = listed(tuple(dict.fromkeys((*count.key, count.value))))
+        for batch in con.execute(f"SELECT DISTINCT {columns} FROM stored_values").to_arrow_reader(FILLED_AT_ONCE):
+            _add(found, count, pa.Table.from_batches([batch]))
+        con.execute("DROP VIEW stored_values")
         return found
 
     # -- from the clean events ----------------------------------------------------------------
 
     def _from_clean(self, clean: Log, rollup: Rollup, after: int, upto: int) -> pa.Table:
-        """The partial rows of one table of the lots in (after, upto], with its columns.
-
-        The events are read in parts, so that memory holds one part and the table.
-        """
-        statement = self._plan.partials[rollup.partial]
-        parts = _parts(clean, after, upto)
-        source = Snapshot.of_log(clean, self._declared.clean)
+        """The partial rows of one table of the lots in (after, upto], with its columns."""
         con = self._database.con
         rows = None
-        for number, part in enumerate(parts, 1):
-            selected = source.select(lambda file, part=part: file.path in part)  # type: ignore[misc]
-            of_lots = f"SELECT * FROM ({selected}) WHERE lot > {after} AND lot <= {upto}"
-            con.execute(f"CREATE OR REPLACE TEMP VIEW clean AS {of_lots}")
-            try:
-                more = _taken(rollup, con.execute(statement).to_arrow_table())
-            finally:
-                con.execute("DROP VIEW clean")
+        for _ in self._parts_of_clean(clean, after, upto, rollup.table.name):
+            more = _taken(rollup, con.execute(self._plan.partials[rollup.partial]).to_arrow_table())
             rows = more if rows is None else _run(con, rollup.combined, {"partials": pa.concat_tables([rows, more])})
-            if len(parts) > 1:
-                self._progress()
-                _log.info("%s: part %d of %d of the events is added up", rollup.table.name, number, len(parts))
         assert rows is not None  # there is at least one part
         return rows
+
+    def _parts_of_clean(self, clean: Log, after: int, upto: int | None, what: str) -> Iterator[None]:
+        """Make the view `clean` of the events of the lots in (after, upto], part by part; at least one part.
+
+        So memory holds the groups of FILLED_AT_ONCE events at most.
+        """
+        source = Snapshot.of_log(clean, self._declared.clean)
+        lots = f"lot > {after}" + ("" if upto is None else f" AND lot <= {upto}")
+        parts = _parts(source.files, after, upto)
+        con = self._database.con
+        for number, part in enumerate(parts, 1):
+            selected = source.select(lambda file, part=part: file.path in part)  # type: ignore[misc]
+            con.execute(f"CREATE OR REPLACE TEMP VIEW clean AS SELECT * FROM ({selected}) WHERE {lots}")
+            try:
+                yield
+            finally:
+                con.execute("DROP VIEW clean")
+            if len(parts) > 1:
+                self._progress()
+                _log.info("%s: part %d of %d of the events is added up", what, number, len(parts))
 
 
 def _run(con: duckdb.DuckDBPyConnection, statement: str, relations: Mapping[str, pa.Table]) -> pa.Table:
@@ -291,13 +290,13 @@ def _keys(rollup: Rollup) -> list[str]:
     return [f"_key_{place}" for place in range(len(rollup.table.key))]
 
 
-def _parts(clean: Log, after: int, upto: int) -> list[set[str]]:
+def _parts(files: Sequence[DataFile], after: int, upto: int | None) -> list[set[str]]:
     """The files with lots in (after, upto], in parts of about FILLED_AT_ONCE rows; at least one part."""
     parts: list[set[str]] = [set()]
     rows = 0
-    for file in clean.files.values():
+    for file in files:
         lots = file.bounds("lot")
-        if lots is not None and (lots[1] <= after or lots[0] > upto):
+        if lots is not None and (lots[1] <= after or (upto is not None and lots[0] > upto)):
             continue
         if rows >= FILLED_AT_ONCE:
             parts.append(set())
