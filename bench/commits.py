@@ -111,7 +111,7 @@ def main() -> None:
         timed(lambda rows=rows, lot=lot: commit.append(clean, CLEAN, rows, SILVER_APP, lot), append)  # type: ignore[misc]
         if not asked.appends_only:
             con.register("clean", rows)
-            partials = partials_of(con)
+            partials = partials_of(con, settings)
             timed(lambda partials=partials, lot=lot: publisher.publish(partials, lot), publish)  # type: ignore[misc]
         timed(lambda: maintain(maintained), maintenance_ms)
         if lot % step == 0:

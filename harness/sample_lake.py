@@ -188,7 +188,7 @@ def _take(settings: Settings, bronze: pa.Table) -> None:
     clean = _treated(clean.cast(CLEAN.schema))
     append(Log.open(tables.path_of(settings, REJETS)), REJETS, _treated(rejets), APP, version)
     append(Log.open(tables.path_of(settings, CLEAN)), CLEAN, clean, SILVER_APP, version)
-    publisher_of(settings).publish(_partials(clean), version)
+    publisher_of(settings).publish(_partials(clean, settings), version)
 
 
 def _treated(rows: pa.Table) -> pa.Table:
@@ -209,11 +209,11 @@ def _lot(settings: Settings) -> int:
     return Log.open(tables.path_of(settings, BRONZE)).transactions.get(APP, -1) + 1
 
 
-def _partials(clean: pa.Table) -> dict[str, pa.Table]:
+def _partials(clean: pa.Table, settings: Settings) -> dict[str, pa.Table]:
     """The partials of the lot."""
     with connect(1500) as con:
         con.register("clean", clean)
-        return partials_of(con)
+        return partials_of(con, settings)
 
 
 def settings_at(folder: Path, maintenance: dict[str, object] | None = None, **page: object) -> Settings:

@@ -68,7 +68,7 @@ class PlainEngine:
         commit.append(clean_log, CLEAN, clean.cast(CLEAN.schema), SILVER_APP, lot, rejects)
         failpoint("silver.after_clean")
         con.register("clean", clean)
-        partials = partials_of(con)
+        partials = partials_of(con, settings)
         con.unregister("clean")
         return LotResult(clean.num_rows, rejets.num_rows, partials)
 

@@ -215,4 +215,10 @@ STREAM = Stream(
             ),
         ),
     ),
+    summary=(
+        Distinct("clients", "client_id"),
+        Distinct("products", "produit_id"),
+        Sum("revenue", "montant"),
+        Mean("average", "montant"),
+    ),
 )

@@ -1,31 +1,35 @@
-WITH sums AS (
+WITH combined AS (
   SELECT
-    segment,
-    CAST(SUM(total_transactions) AS BIGINT) AS total_transactions,
-    CAST(SUM(revenue_total) AS DECIMAL(28, 2)) AS revenue_total,
-    CAST(SUM(items_sold) AS BIGINT) AS items_sold
+    "segment",
+    CAST(SUM("total_transactions") AS BIGINT) AS "total_transactions",
+    CAST(SUM("revenue_total") AS DECIMAL(28, 2)) AS "revenue_total",
+    CAST(SUM("items_sold") AS BIGINT) AS "items_sold"
   FROM partials
   GROUP BY
-    segment
+    "segment"
 )
 SELECT
-  d.segment,
-  d.total_transactions,
-  d.revenue_total,
-  CAST(CAST(CAST((
-    (
-      CAST(CAST(revenue_total AS DECIMAL(28, 2)) * 200 AS DECIMAL(38, 0)) + total_transactions
-    ) - (
-      CAST(CAST(revenue_total AS DECIMAL(28, 2)) * 200 AS DECIMAL(38, 0)) + total_transactions
-    ) % (
-      2 * total_transactions
-    )
-  ) / (
-    2 * total_transactions
-  ) AS BIGINT) AS DECIMAL(16, 0)) * CAST('0.01' AS DECIMAL(2, 2)) AS DECIMAL(18, 2)) AS transaction_moyenne,
-  d.items_sold,
-  CAST(u.unique_customers AS BIGINT) AS unique_customers,
-  CAST(u.countries_count AS BIGINT) AS countries_count
-FROM sums AS d
-JOIN distinct_counts AS u
-  ON d.segment = u.segment
+  "segment",
+  "total_transactions",
+  "revenue_total",
+  CAST(CAST((
+    CAST((
+      "revenue_total" * 100
+    ) AS INT128) // CAST("total_transactions" AS INT128) + CASE
+      WHEN 2 * ABS(
+        CAST((
+          "revenue_total" * 100
+        ) AS INT128) % CAST("total_transactions" AS INT128)
+      ) >= CAST("total_transactions" AS INT128)
+      THEN SIGN(CAST((
+        "revenue_total" * 100
+      ) AS INT128))
+      ELSE 0
+    END
+  ) AS DECIMAL(36, 0)) * CAST('0.01' AS DECIMAL(2, 2)) AS DECIMAL(18, 2)) AS "transaction_moyenne",
+  "items_sold",
+  "unique_customers",
+  "countries_count"
+FROM combined
+JOIN distinct_counts
+  ON combined."segment" IS NOT DISTINCT FROM "_key_0"

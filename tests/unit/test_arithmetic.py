@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 
+import duckdb
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ventes.contract.arithmetic import mean, mean_sql, share
 from ventes.contract.dialect import fragment
 from ventes.deltalog.database import connect
+from ventes.stream.sql_text import rounded_quotient
 
 LARGEST = 999_999_999_999
 """Cents of the largest sale."""
@@ -75,3 +80,51 @@ def test_the_sql_agrees_with_fractions(drawn: list[tuple[int, int]]) -> None:
         con.executemany("INSERT INTO sums VALUES (?, ?, ?)", rows)
         found = con.execute(f"SELECT {expression} FROM sums ORDER BY place").fetchall()
     assert [value for (value,) in found] == [by_hand(cents, count) for cents, count in drawn]
+
+
+@pytest.fixture(scope="module")
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with connect(threads=1) as opened:
+        yield opened
+
+
+@given(
+    st.integers(-(10**31), 10**31),
+    st.integers(1, 10**12),
+    st.integers(0, 9),
+    st.integers(0, 6),
+    st.sampled_from([28, 38]),
+)
+@example(-5, 2, 2, 2, 28)  # a tie below zero goes away from zero
+@example(10**24, 3, 9, 6, 38)
+def test_a_quotient_of_any_scale_agrees_with_fractions(
+    con: duckdb.DuckDBPyConnection, units: int, count: int, decimals: int, scale: int, digits: int
+) -> None:
+    most = min(10**digits - 1, count * 10 ** (19 + decimals))  # the mean has at most 20 digits before the point
+    units = max(-most, min(most, units))
+    wanted = nearest(Fraction(units, 10**decimals) / count, scale)
+    assert quotient(con, units, pa.decimal128(digits, decimals), count, scale) == wanted
+    assert mean(Decimal(f"{units}e-{decimals}"), count, scale) == wanted
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(1, 10**12), st.integers(0, 6))
+def test_a_quotient_of_whole_numbers_agrees_with_fractions(
+    con: duckdb.DuckDBPyConnection, total: int, count: int, scale: int
+) -> None:
+    assert quotient(con, total, pa.int64(), count, scale) == nearest(Fraction(total, count), scale)
+
+
+def nearest(exact: Fraction, scale: int) -> Decimal:
+    """Half up, away from zero."""
+    units = math.floor(abs(exact) * 10**scale + Fraction(1, 2))
+    return Decimal(f"{units if exact >= 0 else -units}e-{scale}")
+
+
+def quotient(con: duckdb.DuckDBPyConnection, units: int, kind: pa.DataType, count: int, scale: int) -> Decimal:
+    decimal = pa.types.is_decimal(kind)
+    typed = f"DECIMAL({kind.precision}, {kind.scale})" if decimal else "BIGINT"
+    total = format(Decimal(f"{units}e-{kind.scale}") if decimal else Decimal(units), "f")
+    expression = rounded_quotient("total", kind, "n", scale)
+    row = con.execute(f"SELECT {expression} FROM (SELECT ?::{typed} AS total, ?::BIGINT AS n)", [total, count])
+    (found,) = row.fetchall()
+    return Decimal(found[0])

@@ -196,11 +196,11 @@ def test_rows_that_no_job_wrote_stop_bronze_until_they_are_deleted(settings: Set
     write_deltalake(settings.bronze, row, mode="append")
     log.refresh()
     with pytest.raises(SourceChanged, match="no job wrote: partition 0 of T up to offset 700") as caught:
-        settle(log, logging.getLogger())
+        settle(log, settings.stream, logging.getLogger())
     assert "DELETE" in (caught.value.hint or "")
     DeltaTable(settings.bronze).delete('"offset" = 700')
     log.refresh()
-    settle(log, logging.getLogger())
+    settle(log, settings.stream, logging.getLogger())
     assert not log.edited
     assert of_bronze(log) == {("T", 0): 599}
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import sqlglot
 
-from ventes.config import Rules, Settings
-from ventes.contract.dialect import Dialect, Value, sql
-from ventes.contract.tables import ROLLUPS
+from ventes.config import Settings
+from ventes.contract.dialect import Dialect, Value
 from ventes.engines.lot_sql import CLEAN, JUDGED, REJECTED, lot_sql
 from ventes.judging import fast_path
 from ventes.judging.verdict import Judging
-from ventes.lake.rollups import PARTIALS, rollup_sql
+from ventes.lake.rollup_plan import plan_of
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 PARAMETERS: dict[str, Value] = {
@@ -30,10 +29,11 @@ def statements() -> Iterator[tuple[str, str]]:
     for name in (JUDGED, CLEAN, REJECTED):
         for dialect in dialects:
             yield f"{name}.{dialect}.sql", lot_sql(Settings().stream, name, dialect, **PARAMETERS)
-    for partial in PARTIALS:
-        yield f"partial_{partial}.duckdb.sql", sql(f"lake/sql/partial_{partial}", "duckdb")
-    for table in ROLLUPS:
-        yield f"{table.name}.duckdb.sql", rollup_sql(table.name, Rules())
+    plan = plan_of(Settings())
+    for partial, statement in plan.partials.items():
+        yield f"partial_{partial}.duckdb.sql", statement
+    for rollup in plan.rollups:
+        yield f"{rollup.table.name}.duckdb.sql", rollup.merged
     typed = fast_path.query(Judging.of(Settings()), 2026)
     assert typed is not None
     yield "fast_path.duckdb.sql", typed

@@ -21,7 +21,8 @@ from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.lot_range import next_lot_range
 from ventes.lake import tables
-from ventes.lake.positions import behind, furthest, of_log, positions
+from ventes.lake.positions import as_transactions, behind, furthest, of_log, positions, read_through
+from ventes.stream.declaration import Stream
 
 
 @pytest.fixture
@@ -121,3 +122,15 @@ def test_a_range_selects_its_rows_and_only_its_files(bronze: Path) -> None:
             f'SELECT "offset" FROM ({snapshot.select(lot_range.holds)}) WHERE {where} ORDER BY 1'
         ).fetchall()
     assert [offset for (offset,) in rows] == [13, 14, 15, 16, 17]
+
+
+def test_a_position_read_through_is_found_whatever_the_stream_is_called(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    tables.ensure(settings, BRONZE)
+    log = Log.open(settings.bronze)
+    orders = Stream("my_orders", "orders", settings.stream.event)
+    commit.append_files(log, [], as_transactions(orders, "T", {0: 6, 1: 2}) | {"my_orders-bronze:0af7-9": 4})
+    assert {name for name in log.transactions if "bronze" in name} == {
+        "my_orders-bronze:T:0", "my_orders-bronze:T:1", "my_orders-bronze:0af7-9",
+    }  # fmt: skip
+    assert read_through(log) == {("T", 0): 6, ("T", 1): 2}

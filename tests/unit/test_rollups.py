@@ -57,7 +57,7 @@ def clean_rows(sales: Sequence[dict[str, Any]], lot: int) -> pa.Table:
 def partials(rows: pa.Table) -> dict[str, pa.Table]:
     with connect() as con:
         con.register("clean", rows)
-        return partials_of(con)
+        return partials_of(con, Settings())
 
 
 def assert_equal_to_recomputation(config: Settings, lots: Sequence[Sequence[dict[str, Any]]]) -> None:

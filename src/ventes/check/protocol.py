@@ -46,7 +46,7 @@ def checkpoint_complaints(settings: Settings) -> list[str]:
     found = checkpoint.newest(settings.checkpoints / "bronze", settings.topic)
     if found is None or not found.query_id:
         return []
-    done = Log.open(settings.bronze).transactions.get(f"ventes-bronze:{found.query_id}", -1)
+    done = Log.open(settings.bronze).transactions.get(f"{settings.stream.bronze_app}:{found.query_id}", -1)
     committed = -1 if found.committed is None else found.committed
     planned = -1 if found.planned is None else found.planned
     if not committed <= done <= planned or planned - committed > 1:

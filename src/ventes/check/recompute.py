@@ -1,146 +1,242 @@
 """The expected content of the tables, as plain DuckDB SQL over the judged messages, for `verify`.
 
-On purpose this is not the jobs' SQL: duplicates are found by one window over all messages instead of lot by lot,
-the roll-ups are GROUP BYs over all sales instead of sums of partials, and means are integer divisions of cents.
+On purpose this is not the jobs' SQL: duplicates are found by one window over all messages instead of lot by lot, and
+the roll-ups are GROUP BYs over all clean events instead of sums of partial tables. Each measure and each grain of a
+declaration has a second rendering for this (`expected`).
 
-Relations it reads: judged (BRONZE columns without raw bytes), placed (position → lot, time), bronze, ventes_clean,
-ventes_rejets. Relations it makes: `expected`, and `expected_<table>` with every column of the table but NOT_COMPARED.
+Relations it reads: judged (Bronze's columns without raw bytes), placed (position → lot, time), and "stored <table>" of
+Bronze, the clean events and the rejects. Relations it makes: `expected`, and "expected <table>" with every column of
+the table but those of `not_compared`. No declared table has a name with a blank.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pyarrow as pa
 
 from ventes.config import Rules
-from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, EVENT_FIELDS, PAR_MINUTE, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT
-from ventes.contract.tables import REJETS as REJECTS
-
-NOT_COMPARED: Mapping[str, Mapping[str, str]] = {
-    BRONZE.name: {
-        "timestamp": "read in the source zone of its time of ingestion",
-        "motifs": "the verdict under the rules of its time of ingestion",
-        "jour": "a day of the business zone of its time of ingestion",
-        "date_ingestion": "when Bronze took the message",
-        "key": "compared with the topic (I3)",
-        "value": "compared with the topic (I3)",
-        "headers": "compared with the topic (I3)",
-        "kafka_ts": "compared with the topic (I3)",
-    },
-    CLEAN.name: {"date_traitement": "when Silver took the message"},
-    REJECTS.name: {
-        "date_traitement": "when Silver took the message",
-        "value": "compared with Bronze by its hash",
-    },
-}
-"""Table → column → why its value cannot be recomputed. Every other stored column is compared."""
+from ventes.contract.tables import Tables
+from ventes.deltalog.snapshot import sql_type
+from ventes.deltalog.table import Table
+from ventes.stream.declaration import Aggregate
+from ventes.stream.grains import BUSINESS_HOUR, ByHour, Grain
+from ventes.stream.kinds import Instant, Quotient
+from ventes.stream.measures import Expression, Sum
 
 _POSITION = 'topic_id, "partition", "offset"'
-_CONTENT = ", ".join(f'"{name}"' for name in (*EVENT_FIELDS[1:], "_extra"))
+RAW = "raw bytes"
+"""In place of a table's name: the bytes of the rejected messages, by their hash."""
+_IN_TOPIC = "compared with the topic (I3)"
+_TAKEN = "when Silver took the message"
 
 
-def _money(cents: str, precision: int) -> str:
-    """Whole cents as an amount."""
-    return f"CAST({cents}::DECIMAL(18, 0) * 0.01::DECIMAL(2, 2) AS DECIMAL({precision}, 2))"
+def stored(table: str) -> str:
+    """The relation with the rows of a table on disk."""
+    return _name(f"stored {table}")
 
 
-_UNIT_PRICE = _money("(((montant * 100)::HUGEINT * 2 + quantite) // (2 * quantite))", 12)
-_MEAN_CENTS = "(((sum(montant) * 100)::HUGEINT * 2 + count(*)) // (2 * count(*)))"
-_MEAN = _money(_MEAN_CENTS, 18)
-
-MESSAGES = f"""
-CREATE TABLE expected AS
-WITH placed_here AS (
-    -- Bronze reads a message again from Kafka where it lost it; Silver keeps the time when Bronze took it first.
-    SELECT j.* REPLACE (least(j.date_ingestion, p.taken_at) AS date_ingestion), p.lot
-    FROM judged j JOIN placed p USING ({_POSITION})),
-valid AS (
-    SELECT j.*, row({_CONTENT}) AS content,
-           row_number() OVER same_id AS nth, first(row({_CONTENT})) OVER same_id AS first_content
-    FROM placed_here j
-    WHERE len(motifs) = 0
-    WINDOW same_id AS (PARTITION BY vente_id ORDER BY lot, kafka_ts, {_POSITION}
-                       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
-SELECT * EXCLUDE (content, first_content, nth, motifs),
-       CASE WHEN nth = 1 THEN []::VARCHAR[]
-            WHEN content IS NOT DISTINCT FROM first_content THEN ['duplicate']
-            ELSE ['conflict'] END AS motifs
-FROM valid
-UNION ALL BY NAME
-SELECT * FROM placed_here WHERE len(motifs) > 0
-"""
-"""Every message that Silver has processed, with the expected verdict."""
-
-BRONZE_FIELDS = """
-CREATE TEMP VIEW expected_bronze AS
-SELECT * EXCLUDE ("timestamp", motifs, jour, date_ingestion, kafka_ts) FROM judged
-"""
-"""Bronze's typed fields, from the raw bytes."""
+def expected(table: str) -> str:
+    """The relation with the rows that it should have."""
+    return _name(f"expected {table}")
 
 
-def silver(watermark_minutes: int) -> str:
-    """expected_ventes_clean and expected_ventes_rejets; expected_raw and stored_raw for the rejected bytes."""
+def not_compared(tables: Tables) -> Mapping[str, Mapping[str, str]]:
+    """Table → column → why its value cannot be recomputed. Every other stored column is compared."""
+    then = "of its time of ingestion"
+    bronze = {
+        field.name: f"read in the source zone {then}"
+        for field in tables.stream.event.read
+        if isinstance(field, Instant) and field.form == "iso"
+    }
+    bronze |= {"motifs": f"the verdict under the rules {then}", "jour": f"a day of the business zone {then}"}
+    if tables.flagged:
+        bronze["signalements"] = f"the verdict under the rules {then}"
+    bronze |= {"date_ingestion": "when Bronze took the message"}
+    bronze |= dict.fromkeys(("key", "value", "headers", "kafka_ts"), _IN_TOPIC)
+    return {
+        tables.bronze.name: bronze,
+        tables.clean.name: {"date_traitement": _TAKEN},
+        tables.rejets.name: {"date_traitement": _TAKEN, "value": "compared with Bronze by its hash"},
+    }
+
+
+def messages(tables: Tables) -> str:
+    """`expected`: every message that Silver has processed, with the expected verdict."""
+    event = tables.stream.event
+    content = ", ".join(_name(name) for name in (*(name for name in event.names if name != event.id), "_extra"))
     return f"""
-    CREATE TEMP VIEW expected_ventes_clean AS
-    SELECT vente_id, client_id, produit_id, "timestamp" AS horodatage, quantite, montant::DECIMAL(12, 2) AS montant,
-           {_UNIT_PRICE} AS prix_unitaire, client_nom, produit_nom, categorie, pays, segment,
-           kafka_ts - "timestamp" > INTERVAL {watermark_minutes} MINUTE AS en_retard,
-           _extra, {_POSITION}, kafka_ts, date_ingestion, lot, jour
+    CREATE TABLE expected AS
+    WITH placed_here AS (
+        -- Bronze reads a message again from Kafka where it lost it; Silver keeps the time when Bronze took it first.
+        SELECT j.* REPLACE (least(j.date_ingestion, p.taken_at) AS date_ingestion), p.lot
+        FROM judged j JOIN placed p USING ({_POSITION})),
+    valid AS (
+        SELECT j.*, row({content}) AS "_content",
+               row_number() OVER same_id AS "_nth", first(row({content})) OVER same_id AS "_first_content"
+        FROM placed_here j
+        WHERE len(motifs) = 0
+        WINDOW same_id AS (PARTITION BY {_name(event.id)} ORDER BY lot, kafka_ts, {_POSITION}
+                           ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
+    SELECT * EXCLUDE ("_content", "_first_content", "_nth", motifs),
+           CASE WHEN "_nth" = 1 THEN []::VARCHAR[]
+                WHEN "_content" IS NOT DISTINCT FROM "_first_content" THEN ['duplicate']
+                ELSE ['conflict'] END AS motifs
+    FROM valid
+    UNION ALL BY NAME
+    SELECT * FROM placed_here WHERE len(motifs) > 0
+    """
+
+
+def bronze_fields(tables: Tables) -> str:
+    """The relation of Bronze's expected typed fields, from the raw bytes."""
+    left_out = [name for name in not_compared(tables)[tables.bronze.name] if name not in ("key", "value", "headers")]
+    excluded = ", ".join(_name(name) for name in left_out)
+    return f"CREATE TEMP VIEW {expected(tables.bronze.name)} AS SELECT * EXCLUDE ({excluded}) FROM judged"
+
+
+def silver(tables: Tables, watermark_minutes: int) -> str:
+    """The statements that make the expected clean events and rejects, and both relations of RAW."""
+    event, clean, rejets = tables.stream.event, tables.clean.name, tables.rejets.name
+    fields = []
+    for field in event.fields:
+        if isinstance(field, Quotient):
+            fields.append(f"{_unit_price(tables, field)} AS {_name(field.name)}")
+        else:
+            fields.append(f"{_name(field.name)}::{sql_type(field.clean_type)} AS {_name(field.clean_name)}")
+    own = ["signalements"] if tables.flagged else []
+    own += ["_extra", "topic_id", "partition", "offset", "kafka_ts", "date_ingestion", "lot", "jour"]
+    return f"""
+    CREATE TEMP VIEW {expected(clean)} AS
+    SELECT {", ".join(fields)},
+           kafka_ts - {_name(event.at)} > INTERVAL {watermark_minutes} MINUTE AS en_retard,
+           {", ".join(_name(name) for name in own)}
     FROM expected WHERE len(motifs) = 0;
-    CREATE TEMP VIEW expected_ventes_rejets AS
-    SELECT motifs, vente_id, {_POSITION}, kafka_ts, date_ingestion, lot FROM expected WHERE len(motifs) > 0;
-    CREATE TEMP VIEW expected_raw AS
+    CREATE TEMP VIEW {expected(rejets)} AS
+    SELECT motifs, {_name(event.id)}, {_POSITION}, kafka_ts, date_ingestion, lot FROM expected WHERE len(motifs) > 0;
+    CREATE TEMP VIEW {expected(RAW)} AS
     SELECT b.topic_id, b."partition", b."offset", md5(b."value") AS fingerprint
-    FROM bronze b SEMI JOIN ventes_rejets USING ({_POSITION});
-    CREATE TEMP VIEW raw AS
-    SELECT {_POSITION}, md5("value") AS fingerprint FROM ventes_rejets;
+    FROM {stored(tables.bronze.name)} b SEMI JOIN {stored(rejets)} USING ({_POSITION});
+    CREATE TEMP VIEW {stored(RAW)} AS
+    SELECT {_POSITION}, md5("value") AS fingerprint FROM {stored(rejets)};
     """
 
 
-JUDGED_OTHERWISE = f"""
-SELECT count(*) FROM ventes_rejets r JOIN expected_ventes_rejets e USING ({_POSITION})
-WHERE r.motifs IS DISTINCT FROM e.motifs
-"""
-"""Number of messages that are correctly in ventes_rejets, but with other reasons than expected."""
+def judged_otherwise(tables: Tables) -> str:
+    """Number of messages that are correctly among the rejects, but with other reasons than expected."""
+    rejets = tables.rejets.name
+    return (
+        f"SELECT count(*) FROM {stored(rejets)} r JOIN {expected(rejets)} e USING ({_POSITION}) "
+        "WHERE r.motifs IS DISTINCT FROM e.motifs"
+    )
 
 
-def aggregates(rules: Rules) -> str:
-    """expected_<table> of the aggregate tables, and the table `sales` of all clean sales."""
-    sums = "count(*) AS total_transactions, sum(montant)::DECIMAL(28, 2) AS revenue_total"
-    items = "sum(quantite)::BIGINT AS items_sold"
-    wider = f"{sums}, {_MEAN} AS transaction_moyenne, {items}, count(DISTINCT client_id) AS unique_customers"
-    client = "client_id, client_nom, pays, segment, jour"
+def events(con: duckdb.DuckDBPyConnection, tables: Tables, rules: Rules) -> None:
+    """Make the table `events` of all expected clean events; with BUSINESS_HOUR if a roll-up groups by it."""
+    clean = expected(tables.clean.name)
+    if not any(isinstance(table.grain, ByHour) for table in tables.stream.tables):
+        con.execute(f"CREATE TEMP TABLE events AS SELECT * FROM {clean}")
+        return
+    at = _name(tables.stream.event.field(tables.stream.event.at).clean_name)
+    minute = f"epoch_us({at}) // 60000000"
+    found = con.execute(f"SELECT DISTINCT {minute} FROM {clean}").fetchall()
+    zone = ZoneInfo(rules.time_zone)
+    hours = pa.table(
+        {
+            "minute": pa.array([minutes for (minutes,) in found], pa.int64()),
+            "start": pa.array([_hour_of(minutes, zone) for (minutes,) in found], pa.timestamp("us", "UTC")),
+        }
+    )
+    con.register("_hours", hours)
+    con.execute(
+        f"CREATE TEMP TABLE events AS SELECT c.*, h.start AS {BUSINESS_HOUR} "
+        f"FROM {clean} c JOIN _hours h ON {minute} = h.minute"
+    )
+
+
+def _hour_of(minutes: int, zone: ZoneInfo) -> datetime:
+    """The start of the business hour of a minute since 1970."""
+    here = datetime.fromtimestamp(minutes * 60, zone)
+    offset = here.utcoffset()
+    assert offset is not None  # ZoneInfo always returns an offset
+    wall = here.replace(tzinfo=None)
+    return (wall.replace(minute=0, second=0, microsecond=0) - offset).replace(tzinfo=timezone.utc)
+
+
+def aggregate(tables: Tables, table: Table, rules: Rules) -> str:
+    """The statement that makes the expected rows of a roll-up, over `events`."""
+    declared = next(one for one in tables.stream.tables if one.table == table.name)
+    kinds = {field.name: sql_type(field.type) for field in table.schema}
+    keys = _keys(tables, declared)
+    values: dict[str, str] = {}
+    for measure in declared.measures:
+        values |= measure.expected(tables.stream.event, declared.measures)
+    computed = {
+        measure.name: _with_settings(measure.check_sql or measure.sql, rules)
+        for measure in declared.measures
+        if isinstance(measure, Expression)
+    }
+    inner = [f"{sql} AS {_name(name)}" for name, sql in keys.items()]
+    inner += [f"({sql})::{kinds[name]} AS {_name(name)}" for name, sql in values.items()]
+    outer = [f"({sql})::{kinds[name]} AS {_name(name)}" for name, sql in computed.items()]
+    where = f"WHERE ({declared.where})" if declared.where else ""
+    groups = ", ".join(str(place) for place in range(1, len(keys) + 1))
     return f"""
-    CREATE TEMP TABLE sales AS SELECT * FROM expected_ventes_clean;
-    CREATE TEMP VIEW expected_{AGGREGES.name} AS
-    SELECT {client}, sum(quantite)::BIGINT AS total_quantite, sum(montant)::DECIMAL(28, 2) AS total_depense,
-           count(*) AS nb_achats, {_MEAN} AS panier_moyen, min(montant) AS achat_min, max(montant) AS achat_max,
-           count(DISTINCT produit_id) AS nb_produits_distincts,
-           count(*) >= {rules.loyal_from} AS est_client_fidele,
-           CASE WHEN sum(montant) >= {_amount(rules.premium_from)} THEN 'Premium'
-                WHEN sum(montant) >= {_amount(rules.standard_from)} THEN 'Standard'
-                ELSE 'Economy' END AS segment_depense,
-           list_sort(list(DISTINCT produit_id)) AS produits
-    FROM sales GROUP BY {client};
-    CREATE TEMP VIEW expected_{PAR_PAYS.name} AS SELECT pays, {wider} FROM sales GROUP BY pays;
-    CREATE TEMP VIEW expected_{PAR_SEGMENT.name} AS
-    SELECT segment, {wider}, count(DISTINCT pays) AS countries_count FROM sales GROUP BY segment;
-    CREATE TEMP VIEW expected_{PAR_PRODUIT.name} AS
-    SELECT produit_id, produit_nom, categorie, sum(quantite)::BIGINT AS quantite_totale, {sums}
-    FROM sales GROUP BY produit_id, produit_nom, categorie;
-    CREATE TEMP VIEW expected_{PAR_MINUTE.name} AS
-    SELECT date_trunc('minute', horodatage) AS minute, {sums}, {items} FROM sales GROUP BY 1;
+    CREATE TEMP VIEW {expected(table.name)} AS
+    SELECT {", ".join(["*", *outer])} FROM (SELECT {", ".join(inner)} FROM events {where} GROUP BY {groups})
     """
 
 
-FIGURES = f"""
-SELECT count(DISTINCT client_id), count(DISTINCT produit_id), coalesce(sum(montant), 0)::DECIMAL(28, 2),
-       CASE WHEN count(*) > 0 THEN {_MEAN} END
-FROM sales
-"""
-"""Of the table `sales` that `aggregates` makes: clients, products, revenue, average (None without a sale)."""
+def summary(tables: Tables) -> str:
+    """One row with the figures of the declaration's `summary`, over `events`; a Sum of no event is 0."""
+    event = tables.stream.event
+    columns = []
+    for measure in tables.stream.summary:
+        value = measure.expected(event, (measure,))[measure.name]
+        if isinstance(measure, Sum):
+            value = f"coalesce({value}, 0)"
+        columns.append(f"({value})::{sql_type(measure.type_in(event))} AS {_name(measure.name)}")
+    return f"SELECT {', '.join(columns)} FROM events"
 
 
-def _amount(value: Decimal) -> str:
-    """A setting of money as an exact literal."""
-    return f"'{value:f}'::DECIMAL(28, 6)"
+def _keys(tables: Tables, declared: Aggregate) -> dict[str, str]:
+    event = tables.stream.event
+    at = _name(event.field(event.at).clean_name)
+    found = {}
+    for name, part in zip(declared.key, declared.by, strict=True):
+        found[name] = part.expected(at) if isinstance(part, Grain) else _name(event.field(part).clean_name)
+    return found
+
+
+def _unit_price(tables: Tables, quotient: Quotient) -> str:
+    kind = sql_type(tables.stream.event.field(quotient.amount).clean_type)
+    amount, count = _name(quotient.amount), _name(quotient.count)
+    cents = f"((({amount} * 100)::HUGEINT * 2 + {count}) // (2 * {count}))"
+    return f"({cents}::DECIMAL(18, 0) * 0.01::DECIMAL(2, 2))::{kind}"
+
+
+def _with_settings(sql: str, rules: Rules) -> str:
+    """The settings of an expression as typed literals; money with its decimals."""
+    for name in sorted(re.findall(r":rules\.(\w+)", sql), key=len, reverse=True):
+        value = getattr(rules, name)
+        if isinstance(value, Decimal):
+            text = f"'{value:f}'::DECIMAL(28, 6)"
+        elif isinstance(value, int):
+            text = f"{int(value)}::BIGINT"
+        else:
+            text = f"{_text(str(value))}::VARCHAR"
+        sql = sql.replace(f":rules.{name}", text)
+    return sql
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _name(name: str) -> str:
+    return f'"{name}"'

@@ -1,6 +1,6 @@
 """`ventes verify`: recomputes everything from Bronze's raw bytes and compares it exactly, both ways.
 
-Independent of the jobs: it reads the tables at one consistent state (lot L: the last one that all five roll-ups
+Independent of the jobs: it reads the tables at one consistent state (lot L: the last one that all roll-ups
 have), judges every message again, finds duplicates with a window over all messages instead of lot by lot, aggregates
 with plain GROUP BYs, and compares with EXCEPT ALL in both directions. Only reads.
 
@@ -14,9 +14,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, make_dataclass
 from datetime import datetime, timezone
-from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -24,8 +23,9 @@ import pyarrow as pa
 
 from ventes.check import recompute, topic_read
 from ventes.check.protocol import checkpoint_complaints, log_complaints
+from ventes.check.recompute import expected, stored
 from ventes.config import Settings
-from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, ROLLUPS, SILVER, SILVER_APP
+from ventes.contract import tables as contract
 from ventes.deltalog.snapshot import Snapshot, TableMissing
 from ventes.deltalog.table import Table
 from ventes.errors import BrokerUnavailable, VentesError
@@ -63,16 +63,11 @@ class Check:
 
 @dataclass
 class Figures:
-    """The five figures of the page, recomputed: Bronze's rows, and the others from the messages judged again.
-
-    `revenue` and `average` (half up to cents, None without a sale) in the currency's units.
+    """The figures of the page, recomputed: Bronze's rows, and those of the declaration's `summary` from the messages
+    judged again, as further fields: int, Decimal, a value of a field, or None for no event.
     """
 
     records: int
-    clients: int
-    products: int
-    revenue: Decimal
-    average: Decimal | None
 
 
 @dataclass
@@ -103,6 +98,8 @@ class Verification:
         self.settings = settings
         self.progress = progress
         self.read_topic = read_topic
+        self._declared = contract.of(settings)
+        self._app = settings.stream.silver_app
         self.checks: list[Check] = []
         self._snapshots: dict[str, Snapshot | None] = {}
 
@@ -140,28 +137,31 @@ class Verification:
             self._add(
                 "I6 protocol", 0, f"no lot yet in {', '.join(missing)}", ["start the silver job: it completes them"]
             )
-        for table in SILVER:
+        for table in self._declared.silver:
             snapshot = found[table.name]
             self._snapshots[table.name] = snapshot
             if snapshot is None:
-                con.register(f"_{table.name}", table.schema.empty_table())
-                con.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM _{table.name}")
+                con.register(f"no {table.name}", table.schema.empty_table())
+                con.execute(f'CREATE TEMP VIEW {stored(table.name)} AS SELECT * FROM "no {table.name}"')
                 continue
-            if lot is not None and table in ROLLUPS:
-                snapshot = _as_of_lot(snapshot, lot)
-            snapshot.view(con, f"all_{table.name}")
-            until = f" WHERE lot <= {-1 if lot is None else lot}" if table in (CLEAN, REJETS) else ""
-            con.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM all_{table.name}{until}")
-        self._bronze = tables.snapshot(self.settings, BRONZE)
+            if lot is not None and table in self._declared.rollups:
+                snapshot = _as_of_lot(snapshot, self._app, lot)
+            snapshot.view(con, f"all {table.name}")
+            with_lots = table in (self._declared.clean, self._declared.rejets)
+            until = f" WHERE lot <= {-1 if lot is None else lot}" if with_lots else ""
+            con.execute(f'CREATE TEMP VIEW {stored(table.name)} AS SELECT * FROM "all {table.name}"{until}')
+        self._bronze = tables.snapshot(self.settings, self._declared.bronze)
         self._bronze.view(con, "all_bronze")
+        clean, rejets = stored(self._declared.clean.name), stored(self._declared.rejets.name)
         con.execute(
-            """
+            f"""
             CREATE TABLE taken AS
             SELECT topic_id, "partition", max("offset") AS last FROM (
-                SELECT topic_id, "partition", "offset" FROM ventes_clean
-                UNION ALL SELECT topic_id, "partition", "offset" FROM ventes_rejets)
+                SELECT topic_id, "partition", "offset" FROM {clean}
+                UNION ALL SELECT topic_id, "partition", "offset" FROM {rejets})
             GROUP BY ALL;
-            CREATE TEMP VIEW bronze AS SELECT b.* FROM all_bronze b JOIN taken t USING (topic_id, "partition")
+            CREATE TEMP VIEW {stored(self._declared.bronze.name)} AS
+            SELECT b.* FROM all_bronze b JOIN taken t USING (topic_id, "partition")
             WHERE b."offset" <= t.last;
             """
         )
@@ -170,21 +170,21 @@ class Verification:
     def _silver_now(self) -> tuple[dict[str, Snapshot | None], dict[str, int | None]]:
         """Snapshots of the Silver tables, and the last lot of those that count lots."""
         found: dict[str, Snapshot | None] = {}
-        for table in SILVER:
+        for table in self._declared.silver:
             try:
                 found[table.name] = tables.snapshot(self.settings, table)
             except TableMissing:
                 found[table.name] = None
-        counted = (CLEAN, *ROLLUPS)
-        return found, {t.name: s.transactions.get(SILVER_APP) if (s := found[t.name]) else None for t in counted}
+        counted = (self._declared.clean, *self._declared.rollups)
+        return found, {t.name: s.transactions.get(self._app) if (s := found[t.name]) else None for t in counted}
 
     # -- the expected content -------------------------------------------------------------------
 
     def _judge_again(self, con: duckdb.DuckDBPyConnection) -> None:
         """Table `judged`: every Bronze message that Silver has processed, with a new verdict on its raw bytes."""
-        con.register("_empty", BRONZE.schema.empty_table())
+        con.register("_empty", self._declared.bronze.schema.empty_table())
         con.execute('CREATE TEMP TABLE judged AS SELECT * EXCLUDE ("key", "value", "headers") FROM _empty')
-        total = _count(con, "bronze")
+        total = _count(con, stored(self._declared.bronze.name))
         # A separate connection: another statement would end a result that is still being read.
         raw = con.cursor().execute(
             f"""
@@ -198,9 +198,8 @@ class Verification:
             verdicts = judge_batch(
                 con.cursor(), chunk.drop_columns(["date_ingestion"]), self.settings, datetime.now(timezone.utc)
             )
-            stored = chunk.select(["topic_id", "partition", "offset", "date_ingestion"])
             con.register("_verdicts", verdicts)
-            con.register("_stored", stored)
+            con.register("_stored", chunk.select(["topic_id", "partition", "offset", "date_ingestion"]))
             con.execute(
                 """
                 INSERT INTO judged SELECT v.* EXCLUDE ("key", "value", "headers")
@@ -213,27 +212,28 @@ class Verification:
 
     def _expect_silver(self, con: duckdb.DuckDBPyConnection) -> None:
         self.progress("finding duplicates over the whole history")
+        clean, rejets = stored(self._declared.clean.name), stored(self._declared.rejets.name)
         con.execute(
-            """
+            f"""
             CREATE TEMP TABLE placed AS
-            SELECT topic_id, "partition", "offset", lot, date_ingestion AS taken_at FROM ventes_clean
-            UNION ALL SELECT topic_id, "partition", "offset", lot, date_ingestion FROM ventes_rejets;
+            SELECT topic_id, "partition", "offset", lot, date_ingestion AS taken_at FROM {clean}
+            UNION ALL SELECT topic_id, "partition", "offset", lot, date_ingestion FROM {rejets};
             """
         )
-        con.execute(recompute.MESSAGES)
+        con.execute(recompute.messages(self._declared))
 
     # -- the invariants -------------------------------------------------------------------------
 
     def _positions(self, con: duckdb.DuckDBPyConnection) -> None:
-        total = _count(con, "bronze")
+        total = _count(con, stored(self._declared.bronze.name))
         complaints = []
         doubled = _rows(
             con, 'SELECT topic_id, "partition", "offset", count(*) FROM all_bronze GROUP BY ALL HAVING count(*) > 1'
         )
         complaints += [f"Bronze holds {row} times" for row in doubled]
         for label, left, right in (
-            ("in Bronze, in no Silver table", "bronze", "placed"),
-            ("in Silver, not in Bronze", "placed", "bronze"),
+            ("in Bronze, in no Silver table", stored(self._declared.bronze.name), "placed"),
+            ("in Silver, not in Bronze", "placed", stored(self._declared.bronze.name)),
         ):
             columns = 'topic_id, "partition", "offset"'
             complaints += [
@@ -265,9 +265,10 @@ class Verification:
     def _bronze_fields(self, con: duckdb.DuckDBPyConnection) -> None:
         """Bronze's typed fields against the raw bytes beside them."""
         self.progress("comparing Bronze's fields with its raw bytes")
-        con.execute(recompute.BRONZE_FIELDS)
-        rows = _count(con, "bronze")
-        complaints = self._unexpected_columns(BRONZE, self._bronze) + self._both_ways(con, BRONZE.name)
+        con.execute(recompute.bronze_fields(self._declared))
+        rows = _count(con, stored(self._declared.bronze.name))
+        bronze = self._declared.bronze
+        complaints = self._unexpected_columns(bronze, self._bronze) + self._both_ways(con, bronze.name)
         self._add("I3 payload", rows, f"{rows:,} messages: the typed fields are those of the raw bytes", complaints)
 
     def _payload(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -310,47 +311,56 @@ class Verification:
 
     def _silver(self, con: duckdb.DuckDBPyConnection) -> None:
         self.progress("comparing Silver's messages")
-        count = _count(con, "ventes_clean")
-        doubled = _rows(con, "SELECT vente_id, count(*) FROM ventes_clean GROUP BY ALL HAVING count(*) > 1")
-        complaints = [f"vente_id twice in ventes_clean: {row}" for row in doubled]
-        con.execute(recompute.silver(self.settings.rules.watermark_minutes))
-        if judged_otherwise := con.execute(recompute.JUDGED_OTHERWISE).fetchone()[0]:  # type: ignore[index]
+        clean, rejets, (event_id,) = self._declared.clean, self._declared.rejets, self._declared.clean.key
+        count = _count(con, stored(clean.name))
+        by_id = f'SELECT "{event_id}", count(*) FROM {stored(clean.name)} GROUP BY ALL HAVING count(*) > 1'
+        doubled = _rows(con, by_id)
+        complaints = [f"{event_id} twice in {clean.name}: {row}" for row in doubled]
+        con.execute(recompute.silver(self._declared, self.settings.rules.watermark_minutes))
+        if judged_otherwise := con.execute(recompute.judged_otherwise(self._declared)).fetchone()[0]:  # type: ignore[index]
             complaints.append(
                 f"{judged_otherwise:,} rejected messages have reasons of earlier rules or of an earlier release: "
                 "`ventes rebuild silver` gives them those of now"
             )
-        for table in (CLEAN, REJETS):
+        for table in (clean, rejets):
             complaints += self._unexpected_columns(table, self._snapshots[table.name])
             complaints += self._both_ways(con, table.name)
-        complaints += self._both_ways(con, "raw")
-        rejected = _count(con, "ventes_rejets")
+        complaints += self._both_ways(con, recompute.RAW)
+        rejected = _count(con, stored(rejets.name))
         self._add(
             "I4 silver",
             count + rejected,
-            f"{count:,} clean sales, ids unique, and {rejected:,} rejected messages with their reasons, both ways",
+            f"{count:,} clean events, ids unique, and {rejected:,} rejected messages with their reasons, both ways",
             complaints,
         )
 
     def _aggregates(self, con: duckdb.DuckDBPyConnection) -> None:
         self.progress("recomputing the aggregates")
-        con.execute(recompute.aggregates(self.settings.rules))
-        for table in ROLLUPS:
+        recompute.events(con, self._declared, self.settings.rules)
+        for table in self._declared.rollups:
+            con.execute(recompute.aggregate(self._declared, table, self.settings.rules))
             complaints = self._unexpected_columns(table, self._snapshots[table.name])
             complaints += self._both_ways(con, table.name)
-            rows = _count(con, table.name)
+            rows = _count(con, stored(table.name))
             self._add(
                 "I5 aggregates", rows, f"{table.name}: {rows:,} rows recomputed from Bronze, both ways", complaints
             )
 
     def _figures(self, con: duckdb.DuckDBPyConnection) -> Figures:
-        row = con.execute(recompute.FIGURES).fetchone()
+        names = [measure.name for measure in self._declared.stream.summary]
+        records = _count(con, "all_bronze")
+        if not names:
+            return Figures(records)
+        row = con.execute(recompute.summary(self._declared)).fetchone()
         assert row is not None  # an aggregate without GROUP BY has one row
-        return Figures(_count(con, "all_bronze"), *row)
+        kind = make_dataclass("Figures", [(name, object) for name in names], bases=(Figures,))
+        figures: Figures = kind(records, *row)
+        return figures
 
     def _protocol(self) -> None:
         self.progress("checking logs and checkpoints")
         complaints, files = [], 0
-        for table in ALL:
+        for table in self._declared.all:
             path = path_of(self.settings, table)
             if (path / "_delta_log").is_dir():
                 found, count = log_complaints(path)
@@ -370,21 +380,21 @@ class Verification:
         return [f"{table.name} has a column {name!r} that no release wrote" for name in sorted(stored - known)]
 
     def _both_ways(self, con: duckdb.DuckDBPyConnection, what: str) -> list[str]:
-        """Rows of expected_<what> that <what> lacks, and the other way round, over every column that is compared."""
-        exempt = recompute.NOT_COMPARED.get(what, {})
-        stored = [name for name in _columns(con, what) if name not in exempt]
-        expected = _columns(con, f"expected_{what}")
-        if set(stored) != set(expected):
-            odd = ", ".join(sorted(set(stored) ^ set(expected)))
+        """Rows that the table `what` lacks, and those that it should not have, over every column that is compared."""
+        exempt = recompute.not_compared(self._declared).get(what, {})
+        present = [name for name in _columns(con, stored(what)) if name not in exempt]
+        wanted = _columns(con, expected(what))
+        if set(present) != set(wanted):
+            odd = ", ".join(sorted(set(present) ^ set(wanted)))
             return [f"{what}: column(s) {odd} are either stored or expected, not both: a mistake in this program"]
-        listed = ", ".join(f'"{name}"' for name in expected)
+        listed = ", ".join(f'"{name}"' for name in wanted)
         found = []
         for label, these, those in (
-            ("missing or other", f"expected_{what}", what),
-            ("not expected", what, f"expected_{what}"),
+            ("missing or other", expected(what), stored(what)),
+            ("not expected", stored(what), expected(what)),
         ):
             query = f"SELECT {listed} FROM {these} EXCEPT ALL SELECT {listed} FROM {those}"
-            found += [f"{what}: {label}: {dict(zip(expected, row, strict=True))}" for row in _rows(con, query)]
+            found += [f"{what}: {label}: {dict(zip(wanted, row, strict=True))}" for row in _rows(con, query)]
         return found
 
     def _add(self, invariant: str, rows: int, compared: str, complaints: list[str]) -> None:
@@ -405,9 +415,9 @@ def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
     return int(row[0])
 
 
-def _as_of_lot(snapshot: Snapshot, lot: int) -> Snapshot:
+def _as_of_lot(snapshot: Snapshot, app: str, lot: int) -> Snapshot:
     """The roll-up at `lot`: it may already have a later lot that another roll-up still lacks."""
-    while snapshot.transactions[SILVER_APP] > lot:
+    while snapshot.transactions[app] > lot:
         snapshot = Snapshot.open(snapshot.path, snapshot.table, version=snapshot.version - 1)
     return snapshot
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -34,13 +35,16 @@ def verify(
             print(check.line())
             for difference in check.differences:
                 print(f"{'':14}{difference}")
-        found = report.figures
-        print(
-            f"{'figures':<13} {found.records:,} records, {found.clients:,} clients, {found.products:,} products, "
-            f"revenue {found.revenue:,}, average {'–' if found.average is None else format(found.average, ',')}"
-        )
+        print(f"{'figures':<13} {', '.join(_figure(name, value) for name, value in vars(report.figures).items())}")
         incomplete = "nothing differs, but not everything could be asked,"
         result = "verified" if report.ok else "NOT verified" if report.wrong else incomplete
         print(f"{result} as of lot {report.lot} in {report.seconds:.1f} s")
     if not report.ok:
         raise typer.Exit(VentesError.exit_code if report.wrong else NOT_ASKED)
+
+
+def _figure(name: str, value: object) -> str:
+    """A number of things before their name, another value after it."""
+    if isinstance(value, int):
+        return f"{value:,} {name}"
+    return f"{name} {'–' if value is None else format(value, ',') if isinstance(value, Decimal) else value}"

@@ -1,7 +1,7 @@
-"""Arithmetic of money: sums are exact decimals, means are rounded half up to cents, shares to 0.1 %.
+"""Arithmetic of sums: sums are exact, means are rounded half up (away from zero), shares to 0.1 %.
 
-Tables, page and command line compute means and shares only here. `verify` has its own implementation
-(check/recompute.py), and tests use plain Decimal division: both would show a mistake in this file.
+The page and the command line compute means and shares only here, the tables with stream/sql_text.py. `verify` has its
+own way to both (`expected` in stream/measures.py), and tests divide fractions: both would show a mistake.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 PERMILLE = Decimal("0.001")
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
-"""A quotient of a sum below 10^38 by a count below 10^19 that is no tie differs from one by more than 10^-60: rounding
-it to 60 digits first changes nothing."""
+"""A quotient of a sum with at most 9 decimals by a count below 10^19 that is no tie differs from one by more than
+10^-30. So for a sum below 10^30 it changes nothing to round it to 60 digits first."""
 
 
 def mean(total: Decimal, count: int, scale: int = 2) -> Decimal | None:

@@ -17,6 +17,7 @@ from ventes.deltalog.table import Table
 from ventes.stream.declaration import Aggregate, Stream
 from ventes.stream.kinds import UTC, Field
 from ventes.stream.loading import load
+from ventes.stream.measures import hidden_columns
 
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
 TEXTS = pa.list_(pa.string())
@@ -154,13 +155,19 @@ def _rollup(stream: Stream, declared: Aggregate) -> Table:
         for name in declared.key
     ]
     columns += [(measure.name, measure.type_in(event)) for measure in declared.measures]
+    columns += hidden_columns(event, declared.measures)
     ordered = clustered_by(declared)
     return Table(
         name=declared.table,
         key=declared.key,
-        stats=tuple(name for name, _ in columns if name in ordered),
+        stats=tuple(name for name, kind in columns if name in ordered and _has_bounds(kind)),
         schema=pa.schema(columns),
     )
+
+
+def _has_bounds(kind: pa.DataType) -> bool:
+    """Whether the log's text of a value has the order of the values: not so for a decimal."""
+    return not pa.types.is_decimal(kind) and not pa.types.is_boolean(kind)
 
 
 def clustered_by(declared: Aggregate) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 import pyarrow as pa
 
 from ventes.deltalog import data_files
-from ventes.deltalog.actions import DataFile, transaction
+from ventes.deltalog.actions import Action, DataFile, transaction
 from ventes.deltalog.log import Log
 from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
@@ -57,17 +57,19 @@ def replace(
     app_id: str | None = None,
     version: int = 0,
     accept: bool = False,
+    also: Sequence[Action] = (),
 ) -> list[DataFile]:
     """Replace the files `old` by `rows` (one file each, in a table without partitions), in one commit.
 
     The commit has the transaction (app_id, version), or none (a repair outside the lots). It is not checked whether
     the table has that transaction. `accept`: record the resulting content as correct, including files of other
-    programs. Returns the new files.
+    programs. `also`: further actions of the same commit. Returns the new files.
     """
     log.require_in_place()
     new = [data_files.write_one(log.path, table, in_table_order(table, part), {}) for part in rows]
     stamp = [] if app_id is None else [transaction(app_id, version)]
-    log.commit([*stamp, *(file.remove(True) for file in old), *(file.add(True) for file in new)], "MERGE", accept)
+    changes = [*(file.remove(True) for file in old), *(file.add(True) for file in new)]
+    log.commit([*also, *stamp, *changes], "MERGE", accept)
     return new
 
 

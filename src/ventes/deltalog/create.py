@@ -12,6 +12,7 @@ from deltalake import DeltaTable, Field, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ventes.deltalog import checkpoints
+from ventes.deltalog.actions import Action
 from ventes.deltalog.log import Log
 from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
@@ -62,6 +63,24 @@ def ensure(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTabl
     return DeltaTable(path) if different else widened
 
 
+def columns_of(log: Log) -> dict[str, str]:
+    """Column → type of a table on disk."""
+    return {field.name: _kind(field) for field in Schema.from_json(log.metadata["schemaString"]).fields}
+
+
+def kinds_of(table: Table) -> dict[str, str]:
+    """Column → type of a table of the contract, in the same words as `columns_of`."""
+    return {field.name: _kind(field) for field in Schema.from_arrow(table.schema).fields}
+
+
+def redefined(log: Log, table: Table, properties: Mapping[str, str]) -> Action:
+    """The action that gives a table exactly the contract's columns, in a commit that replaces all its files."""
+    configuration = dict(log.metadata.get("configuration") or {}) | dict(properties)
+    configuration.pop(WIDENED, None)
+    schema = Schema.from_arrow(table.schema).to_json()
+    return {"metaData": {**log.metadata, "schemaString": schema, "configuration": configuration}}
+
+
 def _without_unusable_checkpoints(path: Path, error: DeltaError) -> DeltaTable:
     """The table without the checkpoints because of which it cannot be opened. Raises LakeDamaged if that does not help.
 
@@ -98,6 +117,7 @@ def _create(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTab
         partition_by=list(table.partition_by),
         name=table.name,
         configuration=dict(properties),
+        raise_if_key_not_exists=False,  # deltalake knows only its own properties
     )
     _sync(path)
     return created

@@ -7,9 +7,10 @@ import logging
 from ventes.deltalog.log import Log
 from ventes.errors import SourceChanged
 from ventes.lake.positions import as_transactions, of_log, read_through
+from ventes.stream.declaration import Stream
 
 
-def settle(bronze: Log, log: logging.Logger) -> None:
+def settle(bronze: Log, stream: Stream, log: logging.Logger) -> None:
     """Make the recorded position and file list of Bronze match its rows, before reading continues. Needs Bronze's lock.
 
     Rows missing at its end are read again from Kafka; `ventes verify` reports offsets that are missing elsewhere.
@@ -29,7 +30,7 @@ def settle(bronze: Log, log: logging.Logger) -> None:
         )
     transactions: dict[str, int] = {}
     for (topic_id, partition), offset in {**dict.fromkeys(read_through(bronze), -1), **of_log(bronze)}.items():
-        transactions |= as_transactions(topic_id, {partition: offset})
+        transactions |= as_transactions(stream, topic_id, {partition: offset})
     bronze.accept(transactions if missing else None)
 
 

@@ -60,7 +60,8 @@ class BronzeWriter:
             self._require_lock()
             self._bronze.require_in_place()
             written = data_files.write(self._bronze.path, self._table, rows)
-            commit.append_files(self._bronze, written, positions.as_transactions(topic_id, batch.last))
+            read = positions.as_transactions(self._settings.stream, topic_id, batch.last)
+            commit.append_files(self._bronze, written, read)
         except OSError as error:
             if not disk.is_full(error):
                 raise

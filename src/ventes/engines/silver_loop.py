@@ -39,7 +39,7 @@ from ventes.runtime.failpoints import failpoint
 class LotResult:
     """The result of a lot: rows written to <stream>_clean and <stream>_rejets, and the partials of the clean ones.
 
-    `partials`: "clients", "products", "minutes" → the result of lake/sql/partial_<name>.sql.
+    `partials`: what lake.rollups.partials_of makes of the clean ones.
     """
 
     clean: int
@@ -197,7 +197,7 @@ class SilverLoop:
 
     def _recover(self) -> Publisher:
         """Make the Silver tables consistent with the last lot of the clean events, and read the position."""
-        publisher = Publisher(self._settings, self._tables, self._engine.database)
+        publisher = Publisher(self._settings, self._tables, self._engine.database, self._reporter.begin_work)
         state = silver_recovery.recover(self._tables, publisher)
         for line in state.repaired:
             self._log.warning(f"recovered: {line}")

@@ -50,7 +50,7 @@ def split_in_duckdb(
     if clean.num_rows < judged_rows.num_rows:
         rejets = _arrow(con, lot_sql(stream, REJECTED, "duckdb", **taken)).cast(own.rejets.schema)
     con.register("clean", clean)
-    partials = partials_of(con)
+    partials = partials_of(con, settings)
     for name in ("judged_rows", "clean"):
         con.unregister(name)
     return LotSplit(clean, rejets, partials)

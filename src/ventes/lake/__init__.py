@@ -5,9 +5,10 @@ open_tables          the open tables of one process
 positions            the position of each table
 accepted_gaps        offsets that are accepted as missing
 writer_lock          one writer per table group
-rollups              the five aggregate tables
-distinct_customers   exact counts of customers
+fit                  whether a table on disk is the declared one
+rollup_plan          the statements of the aggregate tables, composed from the declaration
+rollups              keeping the aggregate tables up to date
+distinct_values      exact distinct counts
 silver_recovery      making Silver's tables consistent after a crash or an edit
 damage               data files that are missing or cannot be read
-sql                  the statements of the roll-ups
 """

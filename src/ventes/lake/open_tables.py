@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ventes.config import Settings
+from ventes.contract import tables as contract
 from ventes.deltalog.log import Log
 from ventes.deltalog.maintenance import Policy, TableMaintenance, one_worker
 from ventes.deltalog.snapshot import Snapshot
@@ -17,6 +18,7 @@ class OpenTables:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.declared = contract.of(settings)
         self._logs: dict[str, Log] = {}
 
     def log(self, table: Table) -> Log:

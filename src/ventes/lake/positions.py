@@ -9,6 +9,7 @@ last offset read, as an application transaction for each partition; see `of_bron
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,11 +19,13 @@ import duckdb
 from ventes.config import Settings
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.log import Log, TableMissing
+from ventes.stream.declaration import Stream
 
 Position = dict[tuple[str, int], int]
 """(topic_id, partition) → last offset present."""
 
-_READ = "ventes-bronze:"
+_READ = re.compile(r"[a-z][a-z0-9_]*-bronze:(.*):([0-9]+)")
+"""The transaction of a partition; <stream>-bronze:<query id> is that of Spark's query."""
 _KEPT = 4096
 _read: dict[tuple[Path, str, int | None], Position] = {}
 """Results of reading files. Data files never change, so entries stay valid; the oldest are dropped first."""
@@ -72,19 +75,17 @@ def bronze(settings: Settings) -> Position:
         return {}
 
 
-def as_transactions(topic_id: str, last: Mapping[int, int]) -> dict[str, int]:
+def as_transactions(stream: Stream, topic_id: str, last: Mapping[int, int]) -> dict[str, int]:
     """Partition → last offset read, as the transactions of a commit of Bronze."""
-    return {f"{_READ}{topic_id}:{partition}": offset for partition, offset in last.items()}
+    return {f"{stream.bronze_app}:{topic_id}:{partition}": offset for partition, offset in last.items()}
 
 
 def read_through(log: Log) -> Position:
     """The last offset read of each partition, from the commits of Bronze."""
     found: Position = {}
     for app_id, offset in log.transactions.items():
-        if app_id.startswith(_READ):
-            topic_id, _, partition = app_id[len(_READ) :].rpartition(":")
-            if partition.isdecimal():
-                found[topic_id, int(partition)] = offset
+        if match := _READ.fullmatch(app_id):
+            found[match[1], int(match[2])] = offset
     return found
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from deltalake import DeltaTable
 
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
+from ventes.contract import tables as contract
 from ventes.deltalog import create
+from ventes.deltalog.log import Log, TableMissing
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
+from ventes.lake import fit
 
 SHORTEST_HISTORY_MINUTES = 60
 """The shortest history that the tables' properties declare to foreign readers."""
@@ -20,7 +22,7 @@ SHORTEST_HISTORY_MINUTES = 60
 
 def path_of(settings: Settings, table: Table) -> Path:
     """The folder of a table."""
-    return settings.bronze if table.name == BRONZE.name else settings.silver / table.name
+    return settings.bronze if table.name == "bronze" else settings.silver / table.name
 
 
 def snapshot(settings: Settings, table: Table, version: int | None = None, as_of: datetime | None = None) -> Snapshot:
@@ -41,9 +43,24 @@ def properties(settings: Settings, table: Table) -> dict[str, str]:
         # Spark refuses to read older versions, and a manual VACUUM uses it.
         "delta.deletedFileRetentionDuration": history,
         "delta.logRetentionDuration": history,
+        fit.DECLARATION: fit.declaration_of(contract.of(settings), table),
     }
 
 
+def require_fit(settings: Settings, *tables: Table) -> None:
+    """Raise LakeDamaged for the first of `tables` on disk that the declaration does not fit. Writes nothing."""
+    for table in tables:
+        try:
+            log = Log.open(path_of(settings, table))
+        except TableMissing:
+            continue
+        fit.require(contract.of(settings), table, log)
+
+
 def ensure(settings: Settings, table: Table) -> DeltaTable:
-    """The table; created if it does not exist, upgraded if an older release created it. Raises LakeDamaged."""
+    """The table; created if it does not exist, upgraded if an older release created it.
+
+    Raises LakeDamaged, also if the declaration does not fit the table.
+    """
+    require_fit(settings, table)
     return create.ensure(path_of(settings, table), table, properties(settings, table))

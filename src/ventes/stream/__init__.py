@@ -3,7 +3,9 @@
 declaration   Stream, Event, Aggregate, Rule
 kinds         the kinds of fields: column, and reader of a JSON value
 fast_form     what the kinds share of the SQL that types their values
-measures      what an aggregate counts and sums; grains of time
+measures      what an aggregate counts and sums: its columns, how they are combined and recomputed
+grains        the units of time that an aggregate groups by
+sql_text      quoting, and exact rounding in DuckDB's SQL
 page          what the page shows: figures, tabs, labels
 declared      the line of a declaration, its names
 loading       a declaration's file → Stream

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ventes.stream.declared import Declared
+from ventes.stream.grains import Grain
 from ventes.stream.kinds import Field, Instant, Integer, Money, Quotient, Text
-from ventes.stream.measures import Grain, Mean, Measure, OfField, Sum
+from ventes.stream.measures import Expression, Mean, Measure, OfField, Sum
 from ventes.stream.page import Page, completed
 from ventes.stream.reasons import OF_A_MESSAGE
 
@@ -154,7 +155,8 @@ class Stream(Declared):
     """Everything the pipeline knows about the events of one topic.
 
     `name`: of the tables <name>_clean and <name>_rejets, and of the jobs' transactions. `noun`: what one event is
-    called in sentences for people. `page`: what the page shows; by default derived from the event.
+    called in sentences for people. `page`: what the page shows; by default derived from the event. `summary`: figures
+    of all clean events together, which `ventes verify` prints.
     """
 
     name: str
@@ -164,6 +166,7 @@ class Stream(Declared):
     rules: tuple[Rule, ...] = ()
     noun: str = "event"
     page: Page | None = None
+    summary: tuple[Measure, ...] = ()
 
     def check(self) -> None:
         self.require_name(self.name, "stream")
@@ -182,6 +185,10 @@ class Stream(Declared):
                 raise rule.refuse(f"two rules have the code {rule.code!r}")
         for table in self.tables:
             self._check_table(table)
+        self._check_measures(f"{self.name}: summary", self.summary)
+        for measure in self.summary:
+            if isinstance(measure, Expression) or measure.name == "records":
+                raise measure.refuse(f"summary: {measure.name} cannot be one of its figures")
         if self.page is not None:
             self.page.check_event(self.event)
 
@@ -194,16 +201,20 @@ class Stream(Declared):
                 raise table.refuse(
                     f"{table.table}: by names {part!r}, which is not one of the fields: {', '.join(fields)}"
                 )
-        for measure in table.measures:
+        self._check_measures(table.table, table.measures)
+
+    def _check_measures(self, where: str, measures: tuple[Measure, ...]) -> None:
+        fields = {field.name: field for field in self.event.read}
+        for measure in measures:
             if not isinstance(measure, OfField):
                 continue
             if measure.field not in fields:
                 raise measure.refuse(
-                    f"{table.table}.{measure.name}: {measure.field!r} is not one of the fields: {', '.join(fields)}"
+                    f"{where}.{measure.name}: {measure.field!r} is not one of the fields: {', '.join(fields)}"
                 )
             if isinstance(measure, Sum | Mean) and not fields[measure.field].is_number:
                 raise measure.refuse(
-                    f"{table.table}.{measure.name}: {measure.field} is {_kind(fields[measure.field])}, not a number"
+                    f"{where}.{measure.name}: {measure.field} is {_kind(fields[measure.field])}, not a number"
                 )
 
     @cached_property
@@ -215,6 +226,16 @@ class Stream(Declared):
     def silver_app(self) -> str:
         """The application id of every commit to a Silver table; its version is the lot."""
         return f"{self.name}-silver"
+
+    @cached_property
+    def rejected_app(self) -> str:
+        """The application id of a commit of clean events; its version is the rows of the rejects with the same lot."""
+        return f"{self.name}-rejets"
+
+    @cached_property
+    def bronze_app(self) -> str:
+        """What the application ids of commits to Bronze begin with."""
+        return f"{self.name}-bronze"
 
 
 def _kind(field: Field) -> str:

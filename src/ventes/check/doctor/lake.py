@@ -18,7 +18,7 @@ from deltalake.exceptions import DeltaError
 from ventes.check.doctor.finding import Finding, bad, ok, warn
 from ventes.check.protocol import log_complaints
 from ventes.config import Settings
-from ventes.contract.tables import ALL, BRONZE
+from ventes.contract import tables as contract
 from ventes.deltalog import checkpoints
 from ventes.deltalog.create import open_with_deltalake
 from ventes.deltalog.log import Log, TableMissing
@@ -34,8 +34,9 @@ _COMMIT = re.compile(r"(\d{20})\.json")
 
 def findings(settings: Settings, repair: bool) -> Iterator[Finding]:
     """One finding per table, one for the checkpoint."""
-    for table in ALL:
+    for table in contract.of(settings).all:
         yield _table(settings, table, repair)
+    yield from _undeclared(settings)
     yield _checkpoint(settings, repair)
 
 
@@ -74,6 +75,19 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
     return ok(name, text)
 
 
+def _undeclared(settings: Settings) -> Iterator[Finding]:
+    """A finding for each table beside the declared ones: no job updates it."""
+    declared = {table.name for table in contract.of(settings).silver}
+    folders = sorted(settings.silver.iterdir()) if settings.silver.is_dir() else []
+    for folder in folders:
+        if folder.name not in declared and (folder / "_delta_log").is_dir():
+            yield warn(
+                f"table {folder.name}",
+                f"{folder} is not a table of {settings.declaration}: nothing updates it",
+                "remove the folder, or declare the table again: the Silver job then completes it",
+            )
+
+
 def truncated_commit(table: Path) -> Path | None:
     """The last commit file of a table if it is truncated (after power loss): empty, or not JSON to its end."""
     commits = sorted(entry for entry in (table / "_delta_log").iterdir() if _COMMIT.fullmatch(entry.name))
@@ -104,7 +118,7 @@ def _truncated(settings: Settings, table: Table, commit: Path, repair: bool) -> 
         return bad(name, f"{seen}; not repaired, because {error.message}", "ventes stop, then ventes doctor --repair")
     after = (
         "start the pipeline: it reads the missing rows from Kafka again"
-        if table is BRONZE
+        if table.name == contract.of(settings).bronze.name
         else "ventes rebuild silver: later commits of other tables may count rows that this one lost"
     )
     return warn(name, f"{seen}; moved to {kept}, the table is again what it was one commit before", after)

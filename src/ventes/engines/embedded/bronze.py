@@ -101,7 +101,7 @@ class Ingestion:
         attempt = 0
         while not self._stopper.stopping:
             self._bronze.refresh()
-            settle(self._bronze, self._log)
+            settle(self._bronze, self._settings.stream, self._log)
             table = positions.of_bronze(self._bronze)
             accepted = accepted_gaps.read(self._settings.lake)
             try:

@@ -166,7 +166,7 @@ class Bronze:
     def _run_query(self) -> None:
         """Decide where to continue, run the query until it fails or a stop is requested."""
         bronze = self._tables.ensure(self._table)
-        settle(bronze, self._log)
+        settle(bronze, self._settings.stream, self._log)
         comparison = compare(self._settings, bronze, self._admin)
         resume = comparison.resume
         accepted_gaps.record(self._settings.lake, resume.unrecorded)

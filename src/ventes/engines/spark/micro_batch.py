@@ -98,9 +98,8 @@ class MicroBatches:
             # asked after the reading: the same topic id proves that all messages came from this topic
             self._same_topic(self._admin.topic_id())
             self._require_lock()
-            read = positions.as_transactions(
-                self._resume.topic_id, {number: end - 1 for number, end in planned.items() if end > 0}
-            )
+            ends = {number: end - 1 for number, end in planned.items() if end > 0}
+            read = positions.as_transactions(self._settings.stream, self._resume.topic_id, ends)
             commit.append_files(self._bronze, made, {self._transaction(): batch, **read})
             failpoint("bronze.after_commit")
         self.following = planned
@@ -123,7 +122,7 @@ class MicroBatches:
     def _transaction(self) -> str:
         """The application id of this query's commits: Spark's query id is in the checkpoint once it runs."""
         if not self._app_id:
-            self._app_id = f"ventes-bronze:{checkpoint.query_id(self._epoch)}"
+            self._app_id = f"{self._settings.stream.bronze_app}:{checkpoint.query_id(self._epoch)}"
         return self._app_id
 
     def _wait_for_disk(self) -> None:

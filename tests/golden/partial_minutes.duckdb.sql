@@ -1,8 +1,0 @@
-SELECT
-  DATE_TRUNC('MINUTE', horodatage) AS minute,
-  COUNT(*) AS total_transactions,
-  CAST(SUM(montant) AS DECIMAL(28, 2)) AS revenue_total,
-  CAST(SUM(quantite) AS BIGINT) AS items_sold
-FROM clean
-GROUP BY
-  DATE_TRUNC('MINUTE', horodatage)

@@ -1,0 +1,8 @@
+SELECT
+  DATE_TRUNC('MINUTE', "horodatage") AS "minute",
+  CAST(COUNT(*) AS BIGINT) AS "total_transactions",
+  CAST(SUM("montant") AS DECIMAL(28, 2)) AS "revenue_total",
+  CAST(SUM("quantite") AS BIGINT) AS "items_sold"
+FROM clean
+GROUP BY
+  DATE_TRUNC('MINUTE', "horodatage")

@@ -1,0 +1,365 @@
+"""Any declared aggregates over any events in any lots: merged lot by lot = recomputed at once = plain Python.
+
+Also where the writer dies between two commits, and where the declaration changes on the way. More examples:
+ROLLUP_EXAMPLES=500.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.silver_run import publisher_of, settings_of
+from ventes.check import recompute
+from ventes.config import Settings
+from ventes.contract import tables as contract
+from ventes.deltalog import commit
+from ventes.deltalog.database import connect
+from ventes.deltalog.log import Log
+from ventes.errors import LakeDamaged
+from ventes.lake import rollups, tables
+from ventes.lake.rollups import partials_of
+from ventes.stream import (
+    BOOLEAN,
+    Aggregate,
+    ByDay,
+    ByHour,
+    ByMinute,
+    ByMonth,
+    ByWeek,
+    Count,
+    Distinct,
+    Expression,
+    First,
+    Last,
+    Max,
+    Mean,
+    Min,
+    Share,
+    Sum,
+    Top,
+    Values,
+)
+from ventes.stream.declaration import Event, Stream
+from ventes.stream.grains import Grain
+from ventes.stream.kinds import Boolean, Day, Decimals, Instant, Integer, Text
+from ventes.stream.measures import Measure
+
+EXAMPLES = int(os.environ.get("ROLLUP_EXAMPLES", "8"))
+Row = dict[str, Any]
+
+EVENT = Event(
+    id="number",
+    at="time",
+    fields=(
+        Integer("number", least=1, most=2**53),
+        Instant("time", column="moment"),
+        Text("shop"),
+        Text("order", optional=True, column="table"),  # names that SQL knows otherwise
+        Integer("points", optional=True, column="score"),
+        Integer("small", least=-100, most=100),
+        Decimals("delay", optional=True, scale=3),
+        Decimals("fee", scale=9, least=Decimal(-(10**15)), most=Decimal(10**15)),
+        Boolean("paid", optional=True),
+        Day("due", optional=True),
+    ),
+)
+CONDITIONS: dict[str | None, Callable[[Row], bool]] = {
+    None: lambda _: True,
+    "delay > 0": lambda row: row["delay"] is not None and row["delay"] > 0,
+    "paid OR \"table\" = 'x'": lambda row: bool(row["paid"]) or row["order"] == "x",
+    "small < -1000": lambda _: False,
+}
+ANY_FIELD = ("shop", "order", "points", "small", "delay", "fee", "paid", "due", "time")
+NUMBERS = ("points", "small", "delay", "fee")
+
+START = datetime(2026, 3, 29, 0, 50, tzinfo=timezone.utc)
+"""Ten minutes before the clocks of Europe go forward."""
+EVENTS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "time": st.sampled_from(
+                [timedelta(0), timedelta(hours=1), timedelta(days=31), timedelta(days=217)]
+            ).flatmap(
+                lambda far: st.timedeltas(timedelta(0), timedelta(minutes=50)).map(lambda near: START + far + near)
+            ),
+            "shop": st.sampled_from(["A", "B", "É"]),
+            "order": st.sampled_from([None, "x", "y"]),
+            "points": st.one_of(st.none(), st.sampled_from([-3, 0, 7, 2**62, -(2**63)])),
+            "small": st.integers(-3, 3),
+            "delay": st.one_of(st.none(), st.integers(-5, 5).map(lambda n: Decimal(n) / 1000)),
+            "fee": st.sampled_from(["-0.000000005", "0", "999999999999999.999999999", "1.5", "-2"]).map(Decimal),
+            "paid": st.sampled_from([None, True, False]),
+            "due": st.one_of(st.none(), st.dates(date(2026, 1, 1), date(2026, 1, 3))),
+        }
+    ),
+    max_size=8,
+)
+
+
+def measures() -> st.SearchStrategy[Measure]:
+    """A measure without a name."""
+    of_any, of_number = st.sampled_from(ANY_FIELD), st.sampled_from(NUMBERS)
+    condition = st.sampled_from([text for text in CONDITIONS if text])
+    return st.one_of(
+        st.just(Count("m")),
+        st.builds(lambda field: Sum("m", field), of_number),
+        st.builds(lambda field, scale: Mean("m", field, scale), of_number, st.integers(0, 6)),
+        st.builds(
+            lambda kind, field: kind("m", field),
+            st.sampled_from([Min, Max, Distinct, Values, First, Last]),
+            of_any,
+        ),
+        st.builds(lambda field, most: Top("m", field, most), of_any, st.integers(1, 3)),
+        st.builds(lambda where: Share("m", where), condition),
+    )
+
+
+def named(measure: Measure, name: str) -> Measure:
+    values = {key: value for key, value in vars(measure).items() if key != "line"}
+    return type(measure)(**(values | {"name": name}))
+
+
+@st.composite
+def aggregates(draw: st.DrawFn, name: str) -> Aggregate:
+    fields = draw(st.lists(st.sampled_from(ANY_FIELD[:-1]), unique=True, max_size=3))
+    grain = draw(st.sampled_from([None, ByMinute(), ByHour(), ByDay(), ByDay("day"), ByWeek(), ByMonth()]))
+    by = [*fields, *([grain] if grain else [])] or ["shop"]
+    found = [
+        named(one, f"{type(one).__name__}_{place}")
+        for place, one in enumerate(draw(st.lists(measures(), min_size=1, max_size=4)))
+    ]
+    if draw(st.booleans()):
+        loyal = Expression("often", BOOLEAN, "total >= :rules.loyal_from", "NOT total < :rules.loyal_from")
+        found += [loyal, Count("total")]
+    return Aggregate(name, tuple(by), tuple(found), draw(st.sampled_from(list(CONDITIONS))))
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> dict[str, Any]:
+    first = [draw(aggregates(f"table_{number}")) for number in range(draw(st.integers(1, 3)))]
+    later = [draw(st.one_of(st.just(one), aggregates(one.table))) for one in first]
+    lots = draw(st.lists(EVENTS, min_size=1, max_size=5))
+    return {
+        "zone": draw(st.sampled_from(["UTC", "Europe/Paris", "Asia/Kathmandu", "America/St_Johns"])),
+        "first": first,
+        "later": [*later, draw(aggregates("table_added"))],
+        "changes_after": draw(st.integers(1, len(lots))),
+        "lots": lots,
+        "sizes": draw(st.sampled_from([{}, {"CHUNK": 2, "MOST_FILES": 100, "FILLED_AT_ONCE": 3}])),
+        "dies_at": draw(st.dictionaries(st.integers(1, len(lots)), st.integers(0, 8), max_size=2)),
+    }
+
+
+class Died(Exception):
+    pass
+
+
+class Dying(dict[str, pa.Table]):
+    """Partial tables for a writer that dies when it has taken `lives` of them."""
+
+    def __init__(self, partials: Mapping[str, pa.Table], lives: int) -> None:
+        super().__init__(partials)
+        self._lives = lives
+
+    def __getitem__(self, name: str) -> pa.Table:
+        if not self._lives:
+            raise Died
+        self._lives -= 1
+        return super().__getitem__(name)
+
+
+def declared_in(
+    folder: Path, name: str, aggregates: Sequence[Aggregate], zone: str = "UTC", event: Event = EVENT
+) -> Settings:
+    """Settings of the lake in `folder` with a declaration of these aggregates, read from a file as a user's is."""
+    stream = Stream("test", "test", event, tuple(aggregates))
+    text = repr(stream).replace("DataType(bool)", "BOOLEAN")
+    file = folder / f"{name}.py"
+    file.write_text(f"from decimal import Decimal\nfrom ventes.stream import *\nSTREAM = {text}\n", encoding="utf-8")
+    return settings_of(folder, stream=str(file), rules={"time_zone": zone})
+
+
+def clean_rows(config: Settings, events: Sequence[Row], lot: int) -> pa.Table:
+    schema = contract.of(config).clean.schema
+    zone = ZoneInfo(config.rules.time_zone)
+    rows = []
+    for place, event in enumerate(events):
+        row: Row = dict.fromkeys(schema.names)
+        row |= {EVENT.field(name).clean_name: value for name, value in event.items()}
+        row |= {"number": lot * 1000 + place, "lot": lot, "jour": event["time"].astimezone(zone).date()}
+        # later messages at earlier offsets, so that the order of lots is not the order of events
+        row |= {"topic_id": "T", "partition": place % 2, "offset": 10_000 - lot * 100 + place}
+        rows.append(row)
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def placed(events: Sequence[Row], lot: int) -> list[Row]:
+    """The events with the position that `clean_rows` gives them."""
+    return [event | {"position": ("T", place % 2, 10_000 - lot * 100 + place)} for place, event in enumerate(events)]
+
+
+# -- plain Python -----------------------------------------------------------------------------
+
+
+def by_hand(table: Aggregate, events: Sequence[Row], zone: ZoneInfo) -> list[Row]:
+    """The visible columns of a table."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for event in events:
+        if CONDITIONS[table.where](event):
+            key = tuple(
+                start_of(part, event["time"], zone) if isinstance(part, Grain) else event[part] for part in table.by
+            )
+            groups.setdefault(key, []).append(event)
+    return [
+        dict(zip(table.key, key, strict=True)) | {m.name: value_of(m, rows) for m in table.measures}
+        for key, rows in groups.items()
+    ]
+
+
+def start_of(grain: Grain, moment: datetime, zone: ZoneInfo) -> datetime | date:
+    wall = moment.astimezone(zone)
+    offset = wall.utcoffset()
+    assert offset is not None
+    if isinstance(grain, ByMinute):
+        return moment.replace(second=0, microsecond=0)
+    if isinstance(grain, ByHour):
+        naive = (moment + offset).replace(tzinfo=None)
+        return naive.replace(minute=0, second=0, microsecond=0, tzinfo=timezone.utc) - offset
+    day = wall.date()
+    if isinstance(grain, ByWeek):
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if isinstance(grain, ByMonth) else day
+
+
+def value_of(measure: Measure, rows: Sequence[Row]) -> Any:
+    if isinstance(measure, Count):
+        return len(rows)
+    if isinstance(measure, Share):
+        return half_up(Fraction(sum(CONDITIONS[measure.where](row) for row in rows), len(rows)), 3)
+    if isinstance(measure, Expression):
+        return len(rows) >= 2
+    field = measure.field  # type: ignore[attr-defined]
+    there = [row for row in rows if row[field] is not None]
+    values = [row[field] for row in there]
+    if isinstance(measure, Distinct):
+        return len(set(values))
+    if isinstance(measure, Values):
+        return sorted(set(values))
+    if isinstance(measure, Top):
+        ranked = sorted(Counter(values).items(), key=lambda item: (-item[1], item[0]))
+        return [{"value": value, "events": times} for value, times in ranked[: measure.most]]
+    if not values:
+        return None
+    if isinstance(measure, Sum):
+        return sum(values)
+    if isinstance(measure, Mean):
+        return half_up(Fraction(sum(map(Fraction, values))) / len(values), measure.scale)
+    if isinstance(measure, Min | Max):
+        return (min if isinstance(measure, Min) else max)(values)
+    ordered = sorted(there, key=lambda row: (row["time"], row["position"]))
+    return ordered[0 if isinstance(measure, First) else -1][field]
+
+
+def half_up(exact: Fraction, scale: int) -> Decimal:
+    units = math.floor(abs(exact) * 10**scale + Fraction(1, 2))
+    return Decimal(-units if exact < 0 else units).scaleb(-scale)
+
+
+# -- the comparison ---------------------------------------------------------------------------
+
+
+def in_any_order(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
+    """Rows as text, so that NULL can be sorted; equal numbers are equal texts."""
+    return sorted(str([_plain(row[name]) for name in columns]) for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        return Fraction(value)
+    return value.astimezone(timezone.utc) if isinstance(value, datetime) else value
+
+
+def assert_exact(config: Settings, clean: pa.Table, events: Sequence[Row]) -> None:
+    """Stored = plain Python in the visible columns, and = what `verify` expects in all columns."""
+    declared = contract.of(config)
+    with connect(threads=1) as con:
+        con.register("clean_rows", clean)
+        con.execute(f"CREATE TEMP VIEW {recompute.expected(declared.clean.name)} AS SELECT * FROM clean_rows")
+        recompute.events(con, declared, config.rules)
+        for table, aggregate in zip(declared.rollups, declared.stream.tables, strict=True):
+            stored = tables.snapshot(config, table).arrow().to_pylist()
+            visible = [*aggregate.key, *(measure.name for measure in aggregate.measures)]
+            wanted = by_hand(aggregate, events, ZoneInfo(config.rules.time_zone))
+            assert in_any_order(stored, visible) == in_any_order(wanted, visible), aggregate
+            con.execute(recompute.aggregate(declared, table, config.rules))
+            again = con.execute(f"SELECT * FROM {recompute.expected(table.name)}").to_arrow_table()
+            assert in_any_order(stored, table.schema.names) == in_any_order(again.to_pylist(), table.schema.names)
+
+
+def partials(config: Settings, rows: pa.Table) -> dict[str, pa.Table]:
+    with connect(threads=1) as con:
+        con.register("clean", rows)
+        return partials_of(con, config)
+
+
+def another_type(before: Settings, after: Settings) -> bool:
+    """Whether a column of a table changes its type."""
+    for table in contract.of(before).rollups:
+        columns = {field.name: field.type for field in contract.of(after).by_name[table.name].schema}
+        if any(columns.get(field.name, field.type) != field.type for field in table.schema):
+            return True
+    return False
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(run=runs())
+def test_lot_by_lot_at_once_and_by_hand_are_the_same(run: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        for name, size in run["sizes"].items():
+            patch.setattr(rollups, name, size)
+        config = declared_in(Path(folder), "first", run["first"], run["zone"])
+        table = contract.of(config).clean
+        tables.ensure(config, table)
+        clean = Log.open(tables.path_of(config, table))
+        publisher, events, all_rows = publisher_of(config), [], table.schema.empty_table()
+        for lot, found in enumerate(run["lots"], 1):
+            rows = clean_rows(config, found, lot)
+            commit.append(clean, table, rows, config.stream.silver_app, lot)
+            events += placed(found, lot)
+            all_rows = pa.concat_tables([all_rows, rows])
+            made = partials(config, rows)
+            try:
+                publisher.publish(Dying(made, run["dies_at"].get(lot, 1_000)), lot)
+            except Died:
+                publisher = publisher_of(config)
+                publisher.complete(clean, lot)
+            publisher.publish(made, lot)  # repeated: nothing changes
+            if lot == run["changes_after"]:
+                later = declared_in(Path(folder), "later", run["later"], run["zone"])
+                if another_type(config, later):
+                    with pytest.raises(LakeDamaged, match="expected"):
+                        publisher_of(later)
+                else:
+                    config = later
+                publisher = publisher_of(config)
+                publisher.complete(clean, lot)
+        assert_exact(config, all_rows, events)
