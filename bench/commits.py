@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import pyarrow as pa
 
+from harness.shipped import CLEAN, ROLLUPS, SILVER_APP
 from ventes import config
-from ventes.contract.tables import CLEAN, ROLLUPS, SILVER_APP
 from ventes.deltalog import commit
 from ventes.deltalog.database import (
     RecycledDatabase,

@@ -40,8 +40,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 from bench.freshness import added_after, percentiles  # noqa: E402
 from harness.pipeline import Pipeline, wait_for  # noqa: E402
+from harness.shipped import CLEAN  # noqa: E402
 from ventes import config  # noqa: E402
-from ventes.contract.tables import CLEAN  # noqa: E402
 from ventes.deltalog.create import open_with_deltalake  # noqa: E402
 from ventes.lake.tables import path_of  # noqa: E402
 

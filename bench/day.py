@@ -52,10 +52,10 @@ import pyarrow as pa
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "src")]
+from harness.shipped import BRONZE, CLEAN, REJETS, ROLLUPS  # noqa: E402
 from ventes import config  # noqa: E402
 from ventes.check.verify import Verification  # noqa: E402
 from ventes.config import Settings  # noqa: E402
-from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS  # noqa: E402
 from ventes.deltalog import commit, vacuum  # noqa: E402
 from ventes.deltalog.database import connect  # noqa: E402
 from ventes.deltalog.log import Log  # noqa: E402

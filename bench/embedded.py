@@ -28,9 +28,9 @@ import pyarrow as pa
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 from harness.pipeline import Pipeline, wait_for  # noqa: E402
+from harness.shipped import BRONZE, CLEAN  # noqa: E402
 from ventes import config  # noqa: E402
 from ventes.config import Settings  # noqa: E402
-from ventes.contract.tables import BRONZE, CLEAN  # noqa: E402
 from ventes.deltalog import commit  # noqa: E402
 from ventes.deltalog.database import connect  # noqa: E402
 from ventes.engines.embedded.silver import EmbeddedSilver  # noqa: E402

@@ -46,8 +46,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "src")]
 from bench.freshness import added_after, percentiles  # noqa: E402
 from harness.pipeline import Pipeline, wait_for  # noqa: E402
+from harness.shipped import ALL, CLEAN  # noqa: E402
 from ventes.broker import managed  # noqa: E402
-from ventes.contract.tables import ALL, CLEAN  # noqa: E402
 from ventes.deltalog.log import Log, TableMissing  # noqa: E402
 from ventes.deltalog.table import Table  # noqa: E402
 from ventes.lake.tables import path_of  # noqa: E402

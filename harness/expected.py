@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ventes.contract.tables import EVENT_FIELDS
+from harness.shipped import EVENT_FIELDS
 
 Row = dict[str, Any]
 CENT = Decimal("0.01")

@@ -307,7 +307,7 @@ def lake(folder: Path, sales: int) -> Path:
 
 def more_sales(site) -> Callable[[], str]:
     """Adds 25 messages; returns the number of all as the page shows it."""
-    from ventes.contract.tables import BRONZE
+    from harness.shipped import BRONZE
     from ventes.lake import tables
 
     def append() -> str:

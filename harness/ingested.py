@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from harness.shipped import BRONZE
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta, timezone
 import pyarrow as pa
 
 from harness.corpus import ARRIVAL
+from harness.shipped import BRONZE, EVENT_FIELDS
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, EVENT_FIELDS, HEADERS
+from ventes.contract.tables import HEADERS
 from ventes.judging.judge_rows import columns_of, judge_rows
 from ventes.judging.verdict import Judging
 

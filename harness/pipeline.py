@@ -26,9 +26,9 @@ import pytest
 from confluent_kafka import Producer
 
 from harness.broker import Broker
+from harness.shipped import CLEAN, REJETS, ROLLUPS
 from ventes import config, kafka
 from ventes.check.verify import Report, Verification
-from ventes.contract.tables import CLEAN, REJETS, ROLLUPS
 from ventes.deltalog.create import open_with_deltalake
 from ventes.deltalog.table import Table
 from ventes.lake import tables

@@ -14,9 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from harness.shipped import ALL, BRONZE, CLEAN, REJETS, SILVER_APP
 from harness.silver_run import publisher_of
 from ventes.config import Settings
-from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, SILVER_APP
 from ventes.deltalog.commit import append
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log

@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from harness.shipped import BRONZE, CLEAN, REJETS, SILVER_APP
 from ventes.config import Settings
 from ventes.contract.dialect import fragment
-from ventes.contract.tables import BRONZE, CLEAN, REJETS, SILVER_APP
 from ventes.deltalog import commit
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.snapshot import Snapshot

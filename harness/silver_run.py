@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness.shipped import ROLLUPS
 from harness.silver_engine import PlainEngine
 from ventes import config
 from ventes.config import Settings
-from ventes.contract.tables import ROLLUPS
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.table import Table
 from ventes.engines.job import Job

@@ -32,9 +32,9 @@ from playwright.sync_api import Page, sync_playwright  # noqa: E402
 from harness import sample_lake  # noqa: E402
 from harness.page_site import BROWSER_FLAGS, DESKTOP, serve  # noqa: E402
 from harness.pipeline import Pipeline  # noqa: E402
+from harness.shipped import BRONZE  # noqa: E402
 from ventes import kafka  # noqa: E402
 from ventes.config import Settings  # noqa: E402
-from ventes.contract.tables import BRONZE  # noqa: E402
 from ventes.lake import tables  # noqa: E402
 
 SALES = 40_000

@@ -23,7 +23,7 @@ from deltalake.exceptions import DeltaError
 from harness.chaos.deployment import Command, Deployment, can_mount
 from harness.chaos.rubbish import Rubbish
 from harness.chaos.schedule import Step
-from ventes.contract.tables import BRONZE, CLEAN, ROLLUPS
+from harness.shipped import BRONZE, CLEAN, ROLLUPS
 from ventes.engines.spark import checkpoint
 from ventes.lake.tables import path_of
 from ventes.supervise import processes

@@ -203,8 +203,8 @@ def _rejected(lived: Lived) -> dict[str, int]:
     """Reasons of ventes_rejets except `duplicate`: a sale whose acknowledgement was lost in a kill -9 comes twice."""
     import duckdb
 
+    from harness.shipped import REJETS
     from ventes import config
-    from ventes.contract.tables import REJETS
 
     settings = config.load(paths={"lake": lived.folder / "lake"})
     with duckdb.connect() as con:

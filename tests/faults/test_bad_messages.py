@@ -9,7 +9,7 @@ import pytest
 
 from harness import corpus
 from harness.pipeline import Pipeline
-from ventes.contract.tables import BRONZE, CLEAN, REJETS
+from harness.shipped import BRONZE, CLEAN, REJETS
 from ventes.deltalog.log import Log
 from ventes.lake.tables import path_of
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from harness.pipeline import Pipeline, sales, wait_for
+from harness.shipped import BRONZE, CLEAN, REJETS
 from ventes.config import PROJECT
-from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.lake import tables
 
 DAY = 86_400

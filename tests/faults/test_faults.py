@@ -14,8 +14,8 @@ from confluent_kafka.admin import AdminClient
 from harness import corpus
 from harness.messages import damaged
 from harness.pipeline import Pipeline, sales, wait_for
+from harness.shipped import ALL, BRONZE, CLEAN, REJETS, ROLLUPS
 from ventes import kafka
-from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS, ROLLUPS
 from ventes.deltalog.database import connect
 from ventes.deltalog.table import Table
 from ventes.lake import tables

@@ -18,8 +18,8 @@ import pytest
 
 from harness.pipeline import SCRIPTS, Pipeline, sales
 from harness.power_loss import keep_durable, traced
+from harness.shipped import ALL
 from ventes import config
-from ventes.contract.tables import ALL
 from ventes.deltalog.log import Log
 from ventes.lake.tables import path_of
 

@@ -9,8 +9,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from harness.pipeline import Pipeline, sales
+from harness.shipped import BRONZE
 from ventes import kafka
-from ventes.contract.tables import BRONZE
 from ventes.lake import accepted_gaps
 
 

@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 
 from harness import sample_lake
 from harness.pipeline import Pipeline, sales, wait_for
+from harness.shipped import BRONZE, CLEAN, PAR_PAYS, REJETS
 from harness.silver_run import run
 from tests.unit.test_silver_loop import assert_exact
 from ventes import kafka
@@ -20,7 +21,6 @@ from ventes.check.doctor import lake as doctor
 from ventes.check.doctor.finding import Finding
 from ventes.check.verify import Verification
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, PAR_PAYS, REJETS
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
 from ventes.deltalog.table import Table

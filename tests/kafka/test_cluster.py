@@ -12,10 +12,10 @@ from confluent_kafka import Producer
 from harness.cluster import Cluster, Node, running_cluster, settings_for
 from harness.ingested import sale
 from harness.pipeline import wait_for
+from harness.shipped import BRONZE
 from tests.kafka.test_embedded_bronze import phase, running_job
 from ventes import kafka
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
 from ventes.errors import BrokerUnavailable
 from ventes.lake import accepted_gaps, tables
 

@@ -20,10 +20,10 @@ from harness.ingested import sale
 from harness.odd_messages import TIMES_MS, Transactions, create_topic_of_senders_time, send_at
 from harness.pipeline import wait_for
 from harness.producing import MakeSettings
+from harness.shipped import BRONZE
 from ventes import kafka
 from ventes.check import lag
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
 from ventes.deltalog.log import Log
 from ventes.engines import bronze_writer, job
 from ventes.engines.embedded import bronze

@@ -13,12 +13,12 @@ from harness import corpus, fuzz_messages
 from harness.odd_messages import create_topic_of_senders_time
 from harness.pipeline import wait_for
 from harness.producing import MakeSettings
+from harness.shipped import BRONZE
 from harness.silver_run import loop_of
 from tests.kafka.test_embedded_bronze import running_job
 from ventes.check import lag
 from ventes.check.verify import Verification
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.lake import tables
 

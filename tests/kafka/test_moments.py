@@ -14,10 +14,10 @@ from confluent_kafka.admin import AdminClient
 
 from harness.ingested import sale
 from harness.pipeline import wait_for
+from harness.shipped import BRONZE
 from tests.kafka.test_embedded_bronze import arrived, running_job, send
 from ventes import kafka
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
 from ventes.kafka import admin, client
 from ventes.lake import tables
 

@@ -11,10 +11,10 @@ from confluent_kafka.admin import AdminClient
 from harness.pipeline import wait_for
 from harness.producing import MakeSettings
 from harness.sample_lake import add, messages
+from harness.shipped import ALL
 from ventes import kafka
 from ventes.check import lag
 from ventes.config import Settings
-from ventes.contract.tables import ALL
 from ventes.engines import source
 from ventes.lake import accepted_gaps, tables
 from ventes.lake.positions import positions

@@ -19,10 +19,10 @@ from pyspark.sql import DataFrame
 from harness.broker import Broker, running_broker
 from harness.odd_messages import NOW_MS, TIMES_MS, Transactions, create_topic_of_senders_time, send_at
 from harness.pipeline import free_ports, sales, wait_for
+from harness.shipped import BRONZE
 from ventes import kafka
 from ventes.check import lag
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
 from ventes.engines.job import Job
 from ventes.engines.spark import bronze, checkpoint, frames, micro_batch
 from ventes.engines.spark.bronze import Bronze

@@ -11,11 +11,11 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from harness.maintaining import maintenance_of
+from harness.shipped import BRONZE
 from harness.silver_engine import bronze_rows
 from harness.silver_run import settings_of
 from tests.spark.test_lake import add
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
 from ventes.deltalog.vacuum import Vacuum

@@ -10,10 +10,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from harness.maintaining import maintenance_of
+from harness.shipped import BRONZE
 from harness.silver_engine import START, bronze_rows, random_sales
 from harness.silver_run import settings_of
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
 from ventes.lake import tables

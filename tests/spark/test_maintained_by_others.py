@@ -9,7 +9,7 @@ import pytest
 from pyspark.errors import PySparkException
 
 from harness.pipeline import Pipeline, sales
-from ventes.contract.tables import ALL, BRONZE, CLEAN, PAR_PAYS, REJETS
+from harness.shipped import ALL, BRONZE, CLEAN, PAR_PAYS, REJETS
 from ventes.deltalog.database import connect
 from ventes.engines.spark.session import Session
 from ventes.lake import tables

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from harness.shipped import BRONZE, CLEAN, REJETS
 from harness.silver_engine import START, bronze_rows, random_sales
 from harness.silver_run import loop_of, settings_of
 from tests.unit.test_silver_loop import assert_exact, fill_bronze
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
 from ventes.engines.lot_range import LotRange

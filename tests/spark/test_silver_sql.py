@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from harness.shipped import CLEAN, REJETS
 from harness.silver_engine import START, bronze_rows, random_sales
 from ventes.config import Settings
-from ventes.contract.tables import CLEAN, REJETS
 from ventes.deltalog.database import connect
 from ventes.engines.lot_sql import Name, lot_sql
 

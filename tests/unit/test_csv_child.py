@@ -18,7 +18,7 @@ import pytest
 
 from harness import sample_lake
 from harness.pipeline import wait_for
-from ventes.contract.tables import BRONZE
+from harness.shipped import BRONZE
 from ventes.dashboard.download_server import CHILD
 from ventes.deltalog.snapshot import Snapshot
 from ventes.lake import tables

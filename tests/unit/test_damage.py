@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from harness import sample_lake
 from harness.maintaining import maintenance_of
+from harness.shipped import BRONZE, CLEAN
 from harness.silver_run import settings_of
 from tests.unit.test_maintenance import add
 from ventes.cli import app, mount, run
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN
 from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table

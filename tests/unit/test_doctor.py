@@ -14,10 +14,10 @@ import pytest
 from deltalake import DeltaTable
 
 from harness.pipeline import free_ports
+from harness.shipped import BRONZE, PAR_PAYS
 from ventes.check.doctor import installation, lake, machine, packages, troubleshooting
 from ventes.check.doctor.troubleshooting import Load
 from ventes.config import Kafka, Page, Paths, Settings
-from ventes.contract.tables import BRONZE, PAR_PAYS
 from ventes.deltalog.commit import append
 from ventes.deltalog.log import Log
 from ventes.install import jars, spark

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from harness.shipped import BRONZE, CLEAN, REJETS, ROLLUPS
 from harness.silver_engine import PlainEngine, bronze_rows, random_sales
 from harness.silver_run import run, settings_of
 from tests.unit.test_silver_loop import assert_exact, fill_bronze
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
 from ventes.deltalog.table import Table

@@ -26,8 +26,8 @@ from harness.messages import (
     valid_sale,
     written,
 )
+from harness.shipped import BRONZE, EVENT_FIELDS
 from ventes.config import Rules, Settings, Source
-from ventes.contract.tables import BRONZE, EVENT_FIELDS
 from ventes.judging.judge_batch import fast_rows
 from ventes.judging.judge_batch import judge_batch as judge_any_number
 from ventes.judging.verdict import Judging

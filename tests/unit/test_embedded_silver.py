@@ -10,9 +10,9 @@ import pytest
 
 from harness import expected
 from harness.ingested import ingest, sale
+from harness.shipped import BRONZE, CLEAN, REJETS, ROLLUPS
 from harness.silver_run import in_order, loop_of, rows_of, settings_of, stored_rollups
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
 from ventes.deltalog.table import Table
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.errors import AlreadyRunning

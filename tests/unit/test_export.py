@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness import sample_lake
-from ventes.contract.tables import ALL, BRONZE
+from harness.shipped import ALL, BRONZE
 from ventes.lake import tables
 from ventes.query import export
 

@@ -9,9 +9,9 @@ import duckdb
 import pytest
 
 from harness.sample_lake import add, messages, settings_at
+from harness.shipped import ALL, BRONZE
 from ventes.check import lag
 from ventes.config import Settings
-from ventes.contract.tables import ALL, BRONZE
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
 from ventes.lake import tables

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from harness.shipped import BRONZE
 from harness.silver_engine import bronze_rows
 from harness.silver_run import settings_of
-from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from harness.shipped import ALL, BRONZE, CLEAN, REJETS
 from harness.silver_engine import START, bronze_rows
 from harness.silver_run import settings_of
 from ventes.config import Settings
-from ventes.contract.tables import ALL, BRONZE, CLEAN, REJETS
 from ventes.deltalog import commit
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.log import Log

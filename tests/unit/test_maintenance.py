@@ -14,11 +14,11 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from harness.maintaining import maintenance_of
+from harness.shipped import BRONZE
 from harness.silver_engine import START, bronze_rows
 from harness.silver_run import settings_of
 from ventes.check.protocol import log_complaints
 from ventes.config import Settings
-from ventes.contract.tables import BRONZE
 from ventes.deltalog import commit, create
 from ventes.deltalog import maintenance as maintenance_module
 from ventes.deltalog.actions import DataFile

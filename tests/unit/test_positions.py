@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from harness.shipped import BRONZE, REJETS
 from harness.silver_engine import START, bronze_rows
 from harness.silver_run import settings_of
 from ventes.contract.dialect import fragment
-from ventes.contract.tables import BRONZE, REJETS
 from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from harness.ingested import ingest, sale
+from harness.shipped import CLEAN, REJETS
 from harness.silver_run import loop_of, rows_of
 from ventes import config
 from ventes.config import Settings
-from ventes.contract.tables import CLEAN, REJETS
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.errors import AlreadyRunning, VentesError
 from ventes.lake import tables

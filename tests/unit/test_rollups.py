@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import expected
+from harness.shipped import CLEAN, PAR_MINUTE, PAR_PAYS, ROLLUPS, SILVER_APP
 from harness.silver_engine import START
 from harness.silver_run import in_order, publisher_of, settings_of, stored_rollups
 from ventes.config import Settings
-from ventes.contract.tables import CLEAN, PAR_MINUTE, PAR_PAYS, ROLLUPS, SILVER_APP
 from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log

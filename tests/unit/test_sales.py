@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from harness.shipped import EVENT_FIELDS
 from harness.verdicts import judge
-from ventes.contract.tables import EVENT_FIELDS
 from ventes.producer.catalogue import BASKET_WEIGHTS, BASKETS, PRODUCTS, client
 from ventes.producer.events import BAD, Events
 from ventes.producer.options import Options

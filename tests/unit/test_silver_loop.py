@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from harness import expected
+from harness.shipped import AGGREGES, BRONZE, CLEAN, PAR_PAYS, REJETS, ROLLUPS, SILVER_APP
 from harness.silver_engine import START, PlainEngine, bronze_rows, random_sales
 from harness.silver_run import UntilIdle, in_order, loop_of, rows_of, run, settings_of, stored_rollups
 from ventes.config import PROJECT, Settings
-from ventes.contract.tables import AGGREGES, BRONZE, CLEAN, PAR_PAYS, REJETS, ROLLUPS, SILVER_APP
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
 from ventes.engines import job

@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from harness import sample_lake
 from harness.ingested import ingest, sale
+from harness.shipped import AGGREGES, ALL, BRONZE, CLEAN, PAR_PAYS, REJETS
 from harness.silver_run import loop_of, rows_of, settings_of
 from ventes.check.recompute import not_compared
 from ventes.check.verify import Report, Verification
 from ventes.cli import app, mount
 from ventes.config import Settings
 from ventes.contract import tables as contract
-from ventes.contract.tables import AGGREGES, ALL, BRONZE, CLEAN, PAR_PAYS, REJETS
 from ventes.deltalog.table import Table
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.lake.tables import path_of

@@ -19,10 +19,10 @@ from deltalake import DeltaTable
 
 from harness.ingested import ingest, sale
 from harness.pipeline import Pipeline, sales
+from harness.shipped import ALL, BRONZE, CLEAN
 from harness.silver_run import loop_of, settings_of
 from ventes.check.verify import Report, Verification
 from ventes.config import Settings
-from ventes.contract.tables import ALL, BRONZE, CLEAN
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.lake import tables
 from ventes.operations.rebuild import rebuild

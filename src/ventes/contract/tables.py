@@ -12,11 +12,10 @@ from functools import cached_property, lru_cache
 
 import pyarrow as pa
 
-from ventes.config import PROJECT, Settings
+from ventes.config import Settings
 from ventes.deltalog.table import Table
 from ventes.stream.declaration import Aggregate, Stream
 from ventes.stream.kinds import UTC, Field
-from ventes.stream.loading import load
 from ventes.stream.measures import hidden_columns
 
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
@@ -175,12 +174,3 @@ def clustered_by(declared: Aggregate) -> tuple[str, ...]:
     grain = declared.grain
     fields = [name for name in declared.key if grain is None or name != grain.column]
     return (*((grain.column,) if grain is not None else ()), *fields[:1])
-
-
-# The shipped stream's tables, until every part takes them from the settings.
-_SHIPPED = of_stream(load(PROJECT / "streams" / "ventes.py"))
-BRONZE, CLEAN, REJETS, ROLLUPS = _SHIPPED.bronze, _SHIPPED.clean, _SHIPPED.rejets, _SHIPPED.rollups
-AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, PAR_MINUTE = ROLLUPS
-SILVER, ALL = _SHIPPED.silver, _SHIPPED.all
-EVENT_FIELDS = _SHIPPED.stream.event.names
-SILVER_APP = _SHIPPED.stream.silver_app
