@@ -59,7 +59,7 @@ def query(
 
 
 def export(
-    table: Annotated[str, typer.Argument(help="bronze, or a table of Silver by its name, such as ventes_clean.")],
+    table: Annotated[str, typer.Argument(help="bronze, or a table of Silver by its name.")],
     output: Annotated[ExportFormat, typer.Option("--format", "-f", help="csv or parquet.")] = "csv",
     to: Annotated[Path | None, typer.Option("-o", "--output", help="A file; without it, standard output.")] = None,
 ) -> None:
@@ -80,7 +80,7 @@ def export(
 
 @rejects.command("list")
 def list_rejects(
-    reason: Annotated[str | None, typer.Option(help="Only those with this reason: negative:montant.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only those with this reason: not_json.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the newest first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:

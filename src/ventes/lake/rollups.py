@@ -38,7 +38,7 @@ from ventes.stream.sql_text import listed
 _log = logging.getLogger("ventes.lake")
 
 CHUNK = 8192
-"""Rows per file: rewriting one takes about 10 ms (ventes_aggreges), the largest part of a lot's time."""
+"""Rows per file: rewriting one takes about 10 ms (15 columns), the largest part of a lot's time."""
 MOST_FILES = 100
 """If CHUNK would make more files than this, the files get larger."""
 SMALL_FILES = 8

@@ -45,7 +45,7 @@ def sentence(code: str, stream: Stream | None = None) -> str:
     kind, _, field = code.partition(":")
     rule = next((rule for rule in stream.rules if rule.code == code), None) if stream else None
     if rule:
-        return rule.en
+        return " · ".join(filter(None, (rule.en, rule.fr)))
     known = OF_A_FIELD.get(kind) if field else OF_A_MESSAGE.get(kind)
     return known.format(**_words(stream, field)) if known else code
 
