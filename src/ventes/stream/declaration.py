@@ -181,6 +181,9 @@ class Stream(Declared):
         for table in self.tables:
             self._check_table(table)
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.topic))  # all of it takes 12 µs, and every batch asks caches for its stream
+
     def _check_table(self, table: Aggregate) -> None:
         fields = {field.name: field for field in self.event.read}
         for part in table.by:
