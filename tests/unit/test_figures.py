@@ -36,7 +36,7 @@ loyalty_tab: Any = module_of(SETTINGS.declaration.parent / "tabs" / "ventes_loya
 HEADLINE = figures.headline_query(PAGE.figures, EVENT)
 BY_COUNTRY = Grouped((COUNTRIES.by,), COUNTRIES.measures)
 BY_PRODUCT = Grouped(PRODUCTS.by, PRODUCTS.measures)
-MINUTES = figures.timeline_question(TIMELINE.measures)
+MINUTES = figures.timeline_question(TIMELINE.measures, EVENT)
 CLIENTS = loyalty_tab.CLIENTS
 
 
@@ -142,7 +142,7 @@ def test_countries(live: LiveTables, filters: Filters, truth: duckdb.DuckDBPyCon
         (country, revenue, sales, items, len(clients), half_up(revenue / sales))
         for (country,), (revenue, sales, items, clients) in sums(truth, "pays").items()
     ]
-    with query_sources.narrowed(live.read(), filters, BY_COUNTRY.question) as con:
+    with query_sources.narrowed(live.read(), filters, BY_COUNTRY.question(EVENT)) as con:
         rows = figures.grouped(con, BY_COUNTRY, EVENT, "revenue")
     found = [(row["pays"], *(row[measure.name] for measure in COUNTRIES.measures)) for row in rows]
     assert found == sorted(wanted, key=lambda row: (-row[1], row[0]))
@@ -195,7 +195,7 @@ def clients_view(con: duckdb.DuckDBPyConnection, rows: list[tuple[int, str, int]
 def test_every_average_is_half_up_from_exact_sums(revenue: str, sales: int, average: str) -> None:
     asked = Grouped(("pays",), (Sum("revenue", "montant"), Mean("average", "montant")))
     with connect() as con:
-        for one in (*HEADLINE.questions, asked.question):
+        for one in (*HEADLINE.questions, asked.question(EVENT)):
             sums_view(con, one, revenue, sales)
         clients_view(con, [(1, revenue, sales)])
         found = HEADLINE.of(con, date(2026, 3, 1))
@@ -232,7 +232,7 @@ def test_shares_are_half_up_to_a_tenth_of_a_percent() -> None:
 
 
 def test_products_ranked(live: LiveTables, filters: Filters, truth: duckdb.DuckDBPyConnection) -> None:
-    with query_sources.narrowed(live.read(), filters, BY_PRODUCT.question) as con:
+    with query_sources.narrowed(live.read(), filters, BY_PRODUCT.question(EVENT)) as con:
         rows = figures.grouped(con, BY_PRODUCT, EVENT, "quantity", 5)
     found = [(row["produit_id"], row["quantity"], row["revenue"]) for row in rows]
     assert (
@@ -409,9 +409,9 @@ def test_no_table_is_a_sentence(tmp_path: Path) -> None:
         (HEADLINE.questions[0], chosen(categories=("Mode",)), "ventes_clean"),
         (HEADLINE.questions[1], chosen(categories=("Mode",)), "ventes_par_produit"),
         (HEADLINE.questions[1], chosen(countries=("France",)), "ventes_clean"),
-        (BY_COUNTRY.question, chosen(segments=("Particulier",)), "ventes_aggreges"),
-        (BY_PRODUCT.question, chosen(categories=("Mode",)), "ventes_par_produit"),
-        (BY_PRODUCT.question, chosen(until=NOW.date()), "ventes_clean"),
+        (BY_COUNTRY.question(EVENT), chosen(segments=("Particulier",)), "ventes_aggreges"),
+        (BY_PRODUCT.question(EVENT), chosen(categories=("Mode",)), "ventes_par_produit"),
+        (BY_PRODUCT.question(EVENT), chosen(until=NOW.date()), "ventes_clean"),
         (MINUTES, chosen(since=NOW.date()), "ventes_par_minute"),
         (MINUTES, chosen(countries=("France",)), "ventes_clean"),
         (CLIENTS, chosen(segments=("Particulier",)), "ventes_aggreges"),
@@ -421,7 +421,7 @@ def test_no_table_is_a_sentence(tmp_path: Path) -> None:
         (question("v", ("pays",), Count("n")), chosen(), "ventes_par_pays"),
         (question("v", (ByDay(),), Count("n")), chosen(), "ventes_aggreges"),
         (question("v", ("pays", ByMinute()), Count("n")), chosen(), "ventes_clean"),
-        (Grouped(("pays",), (Distinct("n", "produit_id"),)).question, chosen(), "ventes_clean"),
+        (Grouped(("pays",), (Distinct("n", "produit_id"),)).question(EVENT), chosen(), "ventes_clean"),
     ],
 )
 def test_the_table_that_answers(live: LiveTables, asked: Question, filters: Filters, table: str) -> None:

@@ -59,11 +59,12 @@ class HeadlineQuery:
     figures: tuple[Figure, ...]
     questions: tuple[Question, ...]
     sql: str
+    columns: tuple[str, ...]
 
     def of(self, con: duckdb.DuckDBPyConnection, day: date) -> Headline:
         """The figures, from a connection with the views of `questions`."""
         values = {"day": day} if any(figure.by_day for figure in self.figures) else {}
-        (row,) = rows_of(con.execute(self.sql, values).to_arrow_table())
+        row = dict(zip(self.columns, _row(con, self.sql, values), strict=True))
         total, of_day = [], []
         for number, figure in enumerate(self.figures):
             total.append(_value(row, figure, number, ""))
@@ -83,20 +84,22 @@ def headline_query(figures: tuple[Figure, ...], event: Event) -> HeadlineQuery:
     """
     questions: list[Question] = []
     selects: list[str] = []
+    names: list[str] = []
     for view, numbers in enumerate(_together(figures)):
         measures = {number: _numbered(figures[number], number) for number in numbers}
         days = [ByDay()] if any(figures[number].by_day for number in numbers) else []
         fields = dict.fromkeys(measure.field for measure in measures.values() if isinstance(measure, Distinct))
-        columns = [column for measure in measures.values() for column in columns_of(measure)]
-        questions.append(Question(f"figures {view}", (*fields, *days), tuple(columns)))
-        listed = []
+        columns = columns_of(measures.values(), event)
+        questions.append(Question(f"figures {view}", (*fields, *days), columns))
+        listed: dict[str, str] = {}
         for number, measure in measures.items():
-            listed += [f"{sql} AS {quoted(name)}" for name, sql in _totals(measure, event).items()]
+            listed |= _totals(measure, event)
             if figures[number].by_day:
                 of_day = _totals(measure, event, f"{DAY} = $day")
-                listed += [f"{sql} AS {quoted(_DAYS + name)}" for name, sql in of_day.items()]
-        selects.append(f"(SELECT {', '.join(listed)} FROM {quoted(questions[-1].view)})")
-    return HeadlineQuery(figures, tuple(questions), f"SELECT * FROM {' CROSS JOIN '.join(selects)}")
+                listed |= {_DAYS + name: sql for name, sql in of_day.items()}
+        names += listed
+        selects.append(f"(SELECT {', '.join(listed.values())} FROM {quoted(questions[-1].view)})")
+    return HeadlineQuery(figures, tuple(questions), f"SELECT * FROM {' CROSS JOIN '.join(selects)}", tuple(names))
 
 
 def _together(figures: tuple[Figure, ...]) -> list[list[int]]:
@@ -148,9 +151,8 @@ class Timeline:
     step_minutes: int
 
 
-def timeline_question(measures: tuple[Measure, ...]) -> Question:
-    columns = [column for measure in (EVENTS, *measures) for column in columns_of(measure)]
-    return Question("minutes", (ByMinute(),), tuple(columns))
+def timeline_question(measures: tuple[Measure, ...], event: Event) -> Question:
+    return Question("minutes", (ByMinute(),), columns_of((EVENTS, *measures), event))
 
 
 def timeline(
@@ -164,7 +166,7 @@ def timeline(
     first, last = _row(con, f"SELECT min({MINUTE}), max({MINUTE}) FROM minutes")
     span = (last - first).total_seconds() / 60 if first else 0
     step = next((step for step in STEPS if span / step < points), STEPS[-1])
-    sums = _listed(timeline_question(measures).columns)
+    sums = _listed(timeline_question(measures, event).columns)
     values = {name: sql for measure in (EVENTS, *measures) for name, sql in expressions(measure, event).items()}
     listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in values.items())
     rows = con.execute(
@@ -246,8 +248,9 @@ def _line(recent: pa.Table, place: npt.NDArray[np.int64], measure: Measure, slic
     if not isinstance(measure, OfField):
         line = np.bincount(place, minlength=slices).tolist()
         return line
-    known = pc.is_valid(recent[measure.field]).to_numpy()
-    place, values = place[known], recent[measure.field].drop_null()
+    values = recent[measure.field]
+    if values.null_count:
+        place, values = place[pc.is_valid(values).to_numpy()], values.drop_null()
     if isinstance(measure, Distinct):
         codes = values.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
         line = np.bincount(np.unique(np.stack([place, codes]), axis=1)[0], minlength=slices).tolist()

@@ -14,6 +14,8 @@ PERIODS = {
     "Custom": -1,
 }
 """Choice → days back, today included."""
+ALL_ROWS = "true"
+"""The condition of filters that narrow nothing."""
 DAY = "jour"
 """The column with the business day; in `Filters.used` it stands for the period."""
 
@@ -65,7 +67,7 @@ class Filters:
             if dimension.values:
                 parts.append(f'list_contains(?::VARCHAR[], CAST("{dimension.field}" AS VARCHAR))')
                 values.append(list(dimension.values))
-        return " AND ".join(parts) or "true", values
+        return " AND ".join(parts) or ALL_ROWS, values
 
     def takes_day(self, day: date | None) -> bool:
         """Whether rows of this `jour` may pass: to leave out whole partitions."""

@@ -11,7 +11,7 @@ A `Grouped` is what a chart shows: measures for each value of some fields, compu
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from typing import Any, Literal
 from ventes.contract.arithmetic import mean
 from ventes.contract.tables import Tables
 from ventes.dashboard.file_cache import GroupedSums
-from ventes.dashboard.filters import DAY, Filters
+from ventes.dashboard.filters import ALL_ROWS, DAY, Filters
 from ventes.deltalog.snapshot import sql_type
 from ventes.stream.declaration import Aggregate, Event
 from ventes.stream.measures import (
@@ -127,7 +127,7 @@ class Sources:
 
     def _stored(self, table: Aggregate, column: Column) -> str | None:
         """The column of the aggregate that has the values of `column`."""
-        if column.kind == "count" or (column.kind == "known" and not self._event.field(column.field).optional):
+        if column.kind == "count":
             return next((m.name for m in table.measures if isinstance(m, Count)), None)
         of_field = [measure for measure in table.measures if isinstance(measure, OfField)]
         return next((m.name for m in of_field if (_KINDS.get(type(m)), m.field) == (column.kind, column.field)), None)
@@ -135,28 +135,30 @@ class Sources:
     # -- SQL -----------------------------------------------------------------------------------
 
     def from_aggregate(self, asked: Question, table: Aggregate, rows: str, condition: str) -> str:
-        """The answer from the rows (a SELECT) of a declared aggregate."""
-        names = [part for part in table.by if isinstance(part, str)]
-        inner = [quoted(name) for name in names]
-        if table.grain is not None:
-            inner += self._times(table.grain)
+        """The answer from the rows (a SELECT) of a declared aggregate that meet `condition`."""
+        listed = [quoted(name) for name in asked.fields]
+        if asked.has(ByDay):
+            listed.append(f"{self._day(table)} AS {DAY}")
+        if asked.has(ByMinute) and table.grain is not None:
+            listed.append(f"{quoted(table.grain.column)} AS {MINUTE}")
         for column in asked.columns:
             stored = self._stored(table, column)
             assert stored is not None  # as `aggregates` found
-            inner.append(f"{quoted(stored)} AS {quoted(f'{_OF}{column.name}')}")
-        outer = [quoted(key) for key in asked.keys]
-        outer += [f"{quoted(f'{_OF}{column.name}')} AS {quoted(column.name)}" for column in asked.columns]
-        return f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM ({rows})) WHERE {condition}"
+            listed.append(f"{quoted(stored)} AS {quoted(column.name)}")
+        if condition == ALL_ROWS:
+            return f"SELECT {', '.join(listed)} FROM ({rows})"
+        if table.grain is not None and table.grain.column != DAY and (day := self._day(table)):
+            rows = f"SELECT *, {day} AS {DAY} FROM ({rows})"
+        return f"SELECT {', '.join(listed)} FROM ({rows}) WHERE {condition}"
 
-    def _times(self, grain: Grain) -> list[str]:
-        """The columns `jour`, and `minute` where the grain has it."""
-        column = quoted(grain.column)
+    def _day(self, table: Aggregate) -> str:
+        """SQL for the business day of an aggregate's rows; "" if they have none."""
+        grain = table.grain
         if isinstance(grain, ByDay):
-            return [f"{column} AS {DAY}"]
+            return quoted(grain.column)
         if isinstance(grain, ByHour | ByMinute):
-            day = f"CAST(timezone('{self._zone}', {column}) AS DATE) AS {DAY}"
-            return [day, f"{column} AS {MINUTE}"] if isinstance(grain, ByMinute) else [day]
-        return []
+            return f"CAST(timezone('{self._zone}', {quoted(grain.column)}) AS DATE)"
+        return ""
 
     def fields_of_clean(self, rows: str) -> str:
         """The rows (a SELECT) of the clean table with the fields under their own names, the times and `jour`."""
@@ -188,10 +190,6 @@ class Sources:
         )
 
 
-_OF = "of "
-"""Before the names of an answer's columns while they stand beside a table's own: no field's name has a blank."""
-
-
 def _summed(column: Column, event: Event) -> str:
     field = quoted(column.field)
     if column.kind == "count":
@@ -211,25 +209,28 @@ def quoted(name: str) -> str:
 # -- measures ----------------------------------------------------------------------------------
 
 
-def columns_of(measure: Measure) -> tuple[Column, ...]:
-    """The columns that the measure is computed from. A Distinct needs its field among the keys instead.
+def columns_of(measures: Iterable[Measure], event: Event) -> tuple[Column, ...]:
+    """The columns that the measures are computed from. A Distinct needs its field among the keys instead."""
+    named = {column.name: column for measure in measures for column in _columns_by_name(measure, event).values()}
+    return tuple(named.values())
+
+
+def _columns_by_name(measure: Measure, event: Event) -> dict[str, Column]:
+    """Column of the result → the column of the question that it is computed from; of a Mean two.
 
     Their names have a blank, so that none is that of a key: a measure may be called like its field.
     """
-    return tuple(_columns_by_name(measure).values())
-
-
-def _columns_by_name(measure: Measure) -> dict[str, Column]:
-    """Column of the result → the column of the question that it is computed from."""
     if isinstance(measure, Mean):
-        total, known = f"{measure.name} sum", f"{measure.name} known"
-        return {
-            total: Column(f"of {total}", "sum", measure.field),
-            known: Column(f"of {known}", "known", measure.field),
-        }
+        known = _adds("known", measure.field) if event.field(measure.field).optional else _adds("count")
+        return {f"{measure.name} sum": _adds("sum", measure.field), f"{measure.name} known": known}
     if isinstance(measure, Distinct):
         return {}
-    return {measure.name: replace(_column(measure), name=f"of {measure.name}")}
+    column = _column(measure)
+    return {measure.name: _adds(column.kind, column.field)}
+
+
+def _adds(kind: Kind, field: str = "") -> Column:
+    return Column(f"{kind} of {field or 'events'}", kind, field)
 
 
 def expressions(measure: Measure, event: Event, only: str = "") -> dict[str, str]:
@@ -244,7 +245,7 @@ def expressions(measure: Measure, event: Event, only: str = "") -> dict[str, str
         name: f"CAST({column.merge}({quoted(column.name)}){where} AS BIGINT)"
         if _is_whole(column, event)
         else f"{column.merge}({quoted(column.name)}){where}"
-        for name, column in _columns_by_name(measure).items()
+        for name, column in _columns_by_name(measure, event).items()
     }
 
 
@@ -259,7 +260,7 @@ def finished(row: Row, measures: Iterable[Measure]) -> Row:
     """The row with each Mean computed from its sum and its count, half up; None of no event."""
     for measure in measures:
         if isinstance(measure, Mean):
-            total, count = (row.pop(name) for name in _columns_by_name(measure))
+            total, count = row.pop(f"{measure.name} sum"), row.pop(f"{measure.name} known")
             row[measure.name] = mean(Decimal(total), count, measure.scale) if count else None
     return row
 
@@ -271,11 +272,9 @@ class Grouped:
     by: tuple[str, ...]
     measures: tuple[Measure, ...]
 
-    @cached_property
-    def question(self) -> Question:
+    def question(self, event: Event) -> Question:
         distinct = [measure.field for measure in self.measures if isinstance(measure, Distinct)]
-        columns = [column for measure in self.measures for column in columns_of(measure)]
-        return Question("grouped", tuple(dict.fromkeys((*self.by, *distinct))), tuple(columns))
+        return Question("grouped", tuple(dict.fromkeys((*self.by, *distinct))), columns_of(self.measures, event))
 
     def sql(self, event: Event, order_by: str, limit: int | None = None) -> str:
         """Rows of the view `grouped`, the largest of the measure called `order_by` first; see `finished`."""
@@ -285,7 +284,7 @@ class Grouped:
         measure = next(measure for measure in self.measures if measure.name == order_by)
         largest = quoted(order_by)
         if isinstance(measure, Mean):  # a float is exact enough for an order
-            total, count = map(quoted, _columns_by_name(measure))
+            total, count = map(quoted, _columns_by_name(measure, event))
             largest = f"CAST({total} AS DOUBLE) / nullif({count}, 0)"
         first = f" LIMIT {limit:d}" if limit is not None else ""
         return (

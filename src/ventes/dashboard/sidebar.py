@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
-import duckdb
 import streamlit as st
 
 from ventes.config import Settings
 from ventes.dashboard import commands, diagram, downloads, text
 from ventes.dashboard.as_of import AsOf, Version, committed_at, from_address, kept_versions, to_address
 from ventes.dashboard.filters import PERIODS, Chosen, Filters, period
-from ventes.dashboard.query_sources import narrowed, tables_for
+from ventes.dashboard.query_sources import relation, tables_for
 from ventes.dashboard.questions import Question, quoted
 from ventes.dashboard.source import LiveTables, NotReadable
 from ventes.stream.page import Label
@@ -115,8 +114,17 @@ def _choices_of_filters(tables: LiveTables, fields: tuple[str, ...]) -> dict[str
     questions = [Question(f"values {number}", (field,)) for number, field in enumerate(fields)]
 
     def ask() -> dict[str, list[str]]:
-        with narrowed(snapshots, Filters(), *questions) as con:
-            return {field: _values(con, asked) for field, asked in zip(fields, questions, strict=True)}
+        with tables.connection() as con:
+            lists = [
+                f"(SELECT list(DISTINCT {_text(asked)}) FROM ({relation(con, snapshots, Filters(), asked)}))"
+                for asked in questions
+            ]
+            found = con.execute(f"SELECT {', '.join(lists)}").fetchone() if questions else ()
+        assert found is not None  # a SELECT without FROM has one row
+        return {
+            field: sorted(value for value in values or [] if value is not None)
+            for field, values in zip(fields, found, strict=True)
+        }
 
     try:
         return snapshots.shared("choices of the filters", tables_for(snapshots, Filters(), *questions), ask)
@@ -124,12 +132,9 @@ def _choices_of_filters(tables: LiveTables, fields: tuple[str, ...]) -> dict[str
         return {field: [] for field in fields}
 
 
-def _values(con: duckdb.DuckDBPyConnection, asked: Question) -> list[str]:
+def _text(asked: Question) -> str:
     (field,) = asked.fields
-    found = con.execute(
-        f"SELECT DISTINCT CAST({quoted(field)} AS VARCHAR) FROM {quoted(asked.view)} WHERE {quoted(field)} IS NOT NULL"
-    )
-    return sorted(value for (value,) in found.fetchall())
+    return f"CAST({quoted(field)} AS VARCHAR)"
 
 
 def _as_of(settings: Settings, tables: LiveTables) -> AsOf | None:

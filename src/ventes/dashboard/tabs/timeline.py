@@ -18,7 +18,7 @@ def render(tab: Timeline, view: View) -> None:
     many = view.page.many
     measures = {measure.name: measure for measure in tab.measures}
     show = view.choice("Show", ("cumulative", many, *measures), choice_key(view, tab, "show"))
-    asked = figures.timeline_question(tab.measures)
+    asked = figures.timeline_question(tab.measures, view.stream.event)
     points = view.shared(tab, view.answered_by(asked), lambda: _points(view, tab))
     rows = points.points
     if not rows:
@@ -57,5 +57,5 @@ def _hover(view: View, tab: Timeline, row: Row, step_minutes: int) -> str:
 
 
 def _points(view: View, tab: Timeline) -> Points:
-    with view.sums(figures.timeline_question(tab.measures)) as con:
+    with view.sums(figures.timeline_question(tab.measures, view.stream.event)) as con:
         return figures.timeline(con, tab.measures, view.stream.event, view.settings.rules.time_zone)
