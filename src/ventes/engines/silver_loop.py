@@ -19,7 +19,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from ventes.contract.tables import BRONZE, CLEAN, REJETS, ROLLUPS
+from ventes.contract.tables import BRONZE, CLEAN, REJETS
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.log import FilesGone, Log, TableMissing, TableReplaced
 from ventes.deltalog.maintenance import TableMaintenance
@@ -201,14 +201,14 @@ class SilverLoop:
         for line in state.repaired:
             self._log.warning(f"recovered: {line}")
         self._lot, self._position = state.last_used, state.position
-        self._maintenance = self._tables.maintenance((CLEAN, REJETS), kept_small=ROLLUPS)
+        self._maintenance = self._tables.maintenance((CLEAN, REJETS), kept_small=self._tables.declared.rollups)
         self._log.info(f"{self._engine.name} engine continues after lot {self._lot}")
         return publisher
 
     def _edited(self, publisher: Publisher) -> bool:
         """Whether another program has changed, replaced or deleted a Silver table since the last lot."""
         try:
-            logs = {table.name: self._tables.log(table) for table in (CLEAN, REJETS, *ROLLUPS)}
+            logs = {table.name: self._tables.log(table) for table in self._tables.declared.silver}
         except TableMissing:
             return True
         replaced = any(logs[name] is not log for name, log in publisher.logs.items())
