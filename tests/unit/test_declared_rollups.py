@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -136,12 +137,12 @@ def named(measure: Measure, name: str) -> Measure:
 
 @st.composite
 def aggregates(draw: st.DrawFn, name: str) -> Aggregate:
-    fields = draw(st.lists(st.sampled_from(ANY_FIELD[:-1]), unique=True, max_size=3))
+    fields = draw(st.lists(st.sampled_from(ANY_FIELD[:-1]), unique=True, max_size=2))
     grain = draw(st.sampled_from([None, ByMinute(), ByHour(), ByDay(), ByDay("day"), ByWeek(), ByMonth()]))
     by = [*fields, *([grain] if grain else [])] or ["shop"]
     found = [
         named(one, f"{type(one).__name__}_{place}")
-        for place, one in enumerate(draw(st.lists(measures(), min_size=1, max_size=4)))
+        for place, one in enumerate(draw(st.lists(measures(), min_size=1, max_size=8)))
     ]
     if draw(st.booleans()):
         loyal = Expression("often", BOOLEAN, "total >= :rules.loyal_from", "NOT total < :rules.loyal_from")
@@ -363,3 +364,53 @@ def test_lot_by_lot_at_once_and_by_hand_are_the_same(run: dict[str, Any]) -> Non
                 publisher = publisher_of(config)
                 publisher.complete(clean, lot)
         assert_exact(config, all_rows, events)
+
+
+def every_measure() -> list[Measure]:
+    of_any = [kind("m", field) for kind in (Min, Max, Distinct, Values, First, Last, Top) for field in ANY_FIELD]
+    of_number = [Sum("m", field) for field in NUMBERS] + [Mean("m", f, scale) for f in NUMBERS for scale in range(7)]
+    shares = [Share("m", where) for where in CONDITIONS if where]
+    return [named(one, f"m{place}") for place, one in enumerate([*of_any, *of_number, *shares])]
+
+
+@pytest.mark.parametrize("count", [(), (Count("events"),)], ids=["without a count", "with a count"])
+def test_every_measure_of_every_kind_of_field(tmp_path: Path, count: tuple[Measure, ...]) -> None:
+    distinct = [one for one in every_measure() if isinstance(one, Distinct)]
+    lists = [one for one in every_measure() if isinstance(one, Values)]
+    others = [one for one in every_measure() if not isinstance(one, Distinct | Values)]
+    config = declared_in(
+        tmp_path,
+        "all",
+        [
+            Aggregate("in_memory", ("order",), tuple(distinct)),
+            Aggregate("listed", ("order",), (*lists, *distinct)),
+            Aggregate("others", ("order",), (*others, *count)),
+        ],
+    )
+    rng = random.Random(7)
+    table = contract.of(config).clean
+    tables.ensure(config, table)
+    publisher, events, all_rows = publisher_of(config), [], table.schema.empty_table()
+    for lot in range(1, 5):
+        found = [any_event(rng) for _ in range(25)]
+        rows = clean_rows(config, found, lot)
+        publisher.publish(partials(config, rows), lot)
+        events += placed(found, lot)
+        all_rows = pa.concat_tables([all_rows, rows])
+    assert_exact(config, all_rows, events)
+
+
+def any_event(rng: random.Random) -> Row:
+    """An event; the group "y" has no value in its other optional fields."""
+    event = {
+        "time": START + timedelta(minutes=rng.randrange(20)),
+        "shop": rng.choice("ABÉ"),
+        "order": rng.choice([None, "x", "y"]),
+        "points": rng.choice([None, -3, 0, 7, 7, 2**62, -(2**63)]),
+        "small": rng.randint(-3, 3),
+        "delay": rng.choice([None, *(Decimal(n) / 1000 for n in range(-5, 5))]),
+        "fee": Decimal(rng.choice(["-0.000000005", "0", "999999999999999.999999999", "1.5", "-2"])),
+        "paid": rng.choice([None, True, False]),
+        "due": rng.choice([None, date(2026, 1, 1), date(2026, 1, 3)]),
+    }
+    return event | (dict.fromkeys(("points", "delay", "paid", "due")) if event["order"] == "y" else {})

@@ -12,18 +12,23 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from harness.silver_run import publisher_of, rows_of
+from harness.ingested import ingest, sale
+from harness.silver_run import loop_of, publisher_of, rows_of, settings_of
 from tests.unit.test_declared_rollups import EVENT, START, clean_rows, declared_in, partials
 from ventes.check.doctor import lake as doctor
-from ventes.config import Settings
+from ventes.check.verify import Verification
+from ventes.config import PROJECT, Settings
 from ventes.contract import tables as contract
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
+from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.errors import LakeDamaged
 from ventes.lake import silver_recovery, tables
 from ventes.lake.fit import DECLARATION
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.tables import path_of
+from ventes.operations.rebuild import rebuild
+from ventes.runtime.stop import Stopper
 from ventes.stream import Aggregate, ByDay, Count, Distinct, Event, Integer, Max, Mean, Min, Sum, Text
 from ventes.stream.declared import DeclarationError
 
@@ -192,3 +197,58 @@ def test_doctor_names_a_table_that_is_not_declared_any_more(first: Settings) -> 
     named = {finding.name: finding for finding in doctor.findings(later(first), repair=False)}
     assert "nothing updates it" in named["table shops"].cause
     assert "table shops" not in {f.name for f in doctor.findings(first, repair=False) if "nothing updates" in f.cause}
+
+
+# -- the sales, declared otherwise --------------------------------------------------------------------------------
+
+
+def sales(folder: Path, name: str, *changes: tuple[str, str]) -> Settings:
+    """Settings with the shipped declaration, in whose text (old, new) was replaced."""
+    text = (PROJECT / "streams" / "ventes.py").read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file = folder / f"{name}.py"
+    file.write_text(text, encoding="utf-8")
+    return settings_of(folder, stream=str(file))
+
+
+def test_rebuild_mends_what_was_refused(tmp_path: Path) -> None:
+    config = sales(tmp_path, "first")
+    ingest(config, [sale(number) for number in range(30)])
+    assert loop_of(config, EmbeddedSilver).run() == 0
+    changed = sales(tmp_path, "later", ('Sum("items_sold", "quantite")', 'Mean("items_sold", "quantite", 1)'))
+    with pytest.raises(LakeDamaged, match=r"column items_sold of .* is long, expected decimal"):
+        loop_of(changed, EmbeddedSilver).run()
+    assert rebuild(changed, lambda _: None, lambda _: None, Stopper()) is not None
+    assert Verification(changed, read_topic=False).run().ok
+    ingest(changed, [sale(number) for number in range(30, 40)], first=30)
+    assert loop_of(changed, EmbeddedSilver).run() == 0
+    assert Verification(changed, read_topic=False).run().ok
+
+
+def test_a_table_added_to_a_lake_is_filled_kept_and_verified(tmp_path: Path) -> None:
+    config = sales(tmp_path, "first")
+    ingest(config, [sale(number) for number in range(1, 61)])
+    assert loop_of(config, EmbeddedSilver).run() == 0
+    added = """Aggregate("ventes_par_heure", by=("categorie", ByHour()), measures=(
+        Count("n"), Mean("moyenne", "montant", 4), Last("dernier", "client_nom"), Top("meilleurs", "produit_nom", 2),
+        Distinct("clients", "client_id"), Share("gros", '"montant" > 5'))),
+        Aggregate(
+            "ventes_par_minute","""
+    config = sales(
+        tmp_path,
+        "later",
+        ("    ByMinute,\n", "    ByHour, ByMinute, Last, Share, Top,\n"),
+        ('Aggregate(\n            "ventes_par_minute",', added),
+    )
+    ingest(config, [sale(number, timestamp="2026-01-05T07:30:00Z") for number in range(61, 81)], first=60)
+    assert loop_of(config, EmbeddedSilver).run() == 0
+    report = Verification(config, read_topic=False).run()
+    assert report.ok, [check.differences for check in report.checks if not check.ok]
+    rows = rows_of(config, contract.of(config).by_name["ventes_par_heure"])
+    assert sum(row["n"] for row in rows) == 80
+    path = path_of(config, contract.of(config).by_name["ventes_par_heure"])
+    DeltaTable(path).update({"_meilleurs_counts": "NULL"})
+    report = Verification(config, read_topic=False).run()
+    assert [check.compared.split(":")[0] for check in report.checks if not check.ok] == ["ventes_par_heure"]

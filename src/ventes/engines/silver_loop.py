@@ -19,7 +19,6 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from ventes.contract import tables as contract
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.log import FilesGone, Log, TableMissing, TableReplaced
 from ventes.deltalog.maintenance import TableMaintenance
@@ -91,7 +90,6 @@ class SilverLoop:
         """
         self._job = job
         self._settings = job.settings
-        self._contract = contract.of(job.settings)
         self._engine = engine
         self._tables = tables
         self._stopper = job.stopper
@@ -203,7 +201,7 @@ class SilverLoop:
             self._log.warning(f"recovered: {line}")
         self._lot, self._position = state.last_used, state.position
         self._maintenance = self._tables.maintenance(
-            (self._contract.clean, self._contract.rejets), kept_small=self._contract.rollups
+            self._tables.declared.outcomes, kept_small=self._tables.declared.rollups
         )
         self._log.info(f"{self._engine.name} engine continues after lot {self._lot}")
         return publisher
@@ -211,7 +209,7 @@ class SilverLoop:
     def _edited(self, publisher: Publisher) -> bool:
         """Whether another program has changed, replaced or deleted a Silver table since the last lot."""
         try:
-            logs = {table.name: self._tables.log(table) for table in self._contract.silver}
+            logs = {table.name: self._tables.log(table) for table in self._tables.declared.silver}
         except TableMissing:
             return True
         replaced = any(logs[name] is not log for name, log in publisher.logs.items())
@@ -221,10 +219,10 @@ class SilverLoop:
         """A snapshot of Bronze, or None while there is no such table."""
         before = self._head_version
         try:
-            bronze = self._tables.log(self._contract.bronze)
+            bronze = self._tables.log(self._tables.declared.bronze)
         except TableMissing:
             self._bronze = None
-            path = path_of(self._settings, self._contract.bronze)
+            path = path_of(self._settings, self._tables.declared.bronze)
             self._job.wait_for(f"{path} does not exist yet: the bronze job makes it")
             return None
         if bronze is not self._bronze or bronze.version != before:

@@ -67,10 +67,12 @@ def _largest(column: str) -> str:
 
 
 def _united(column: str) -> str:
+    """The union of lists; NULL (no value) is an empty one."""
     return f"list_sort(list_distinct(flatten(list({column}))))"
 
 
 def _joined(column: str) -> str:
+    """The lists one after the other; NULL (no value) is an empty one."""
     return f"flatten(list({column}))"
 
 
@@ -201,8 +203,6 @@ class Mean(OfField):
     def finished(self, event: Event, measures: Sequence[Measure]) -> dict[str, str]:
         total, count = self._shared(event, measures)
         number = quoted(count.name if count else f"_{self.name}_count")
-        if event.field(self.field).optional:
-            number = f"nullif({number}, 0)"
         dividend = quoted(total.name if total else f"_{self.name}_sum")
         return {self.name: rounded_quotient(dividend, _total_type(event, self.field), number, self.scale)}
 
@@ -281,8 +281,6 @@ class Values(OfField):
     def accumulators(self, event: Event, _measures: Sequence[Measure]) -> tuple[Accumulator, ...]:
         column = self._column(event)
         found = f"list_sort(list(DISTINCT {column}) FILTER (WHERE {column} IS NOT NULL))"
-        if event.field(self.field).optional:
-            found = f"coalesce({found}, [])"
         return (Accumulator(self.name, self.type_in(event), found, _united),)
 
     def expected(self, event: Event, _measures: Sequence[Measure]) -> dict[str, str]:
@@ -401,7 +399,7 @@ class Top(OfField):
             raise self.refuse(f"measure {self.name}: most must be 1 to 100")
 
     def accumulators(self, event: Event, _measures: Sequence[Measure]) -> tuple[Accumulator, ...]:
-        counted = f"coalesce({_counts(self._column(event))}, [])"
+        counted = _counts(self._column(event))
         return (Accumulator(f"_{self.name}_counts", self.type_in(event), counted, _joined),)
 
     def finished(self, _event: Event, _measures: Sequence[Measure]) -> dict[str, str]:

@@ -16,10 +16,10 @@ def listed(names: tuple[str, ...]) -> str:
 
 
 def rounded_quotient(total: str, kind: pa.DataType, count: str, scale: int) -> str:
-    """`total` / `count`, half up (away from zero) to `scale` decimals; NULL if one of them is.
+    """`total` / `count`, half up (away from zero) to `scale` decimals; NULL if `total` is.
 
-    `total`: an expression of the type `kind` (a whole number or a decimal), `count`: one of a whole number above 0. All
-    is whole numbers of 128 bits: the quotient and its remainder are exact.
+    `total`: an expression of the type `kind` (a whole number or a decimal), `count`: one of a whole number, above 0
+    where there is a total. All is whole numbers of 128 bits: the quotient and its remainder are exact.
     """
     decimals = kind.scale if pa.types.is_decimal(kind) else 0
     number = _times(_units(total, kind), max(scale - decimals, 0))
