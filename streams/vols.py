@@ -8,9 +8,11 @@ from ventes.stream import (
     Event,
     Instant,
     Integer,
+    Label,
     Max,
     Mean,
     Min,
+    Page,
     Share,
     Stream,
     Sum,
@@ -30,6 +32,7 @@ DELAYS = (
 STREAM = Stream(
     "vols",
     topic="vols",
+    noun="flight",
     event=Event(
         id="vol_id",
         at="depart_prevu",
@@ -52,5 +55,17 @@ STREAM = Stream(
         Aggregate("vols_par_origine", by=("origine",), measures=DELAYS),
         Aggregate("vols_par_destination", by=("destination",), measures=(*DELAYS, Sum("distance_totale", "distance"))),
         Aggregate("vols_par_jour", by=(ByDay(),), measures=DELAYS),
+    ),
+    summary=(Distinct("aircraft", "avion"), Mean("mean_delay", "retard_depart")),
+    page=Page(
+        title="Flights from New York, live",
+        one="flight",
+        many="flights",
+        labels=(
+            Label("compagnie", "Carrier"),
+            Label("origine", "Origin"),
+            Label("destination", "Destination"),
+            Label("numero", "Flight number"),
+        ),
     ),
 )

@@ -16,13 +16,13 @@ import pytest
 
 from ventes.config import PROJECT
 from ventes.errors import InstallError, UsageError, VentesError
+from ventes.judging.verdict import Judging
 from ventes.producer import flights
 from ventes.producer.message import Message
 from ventes.producer.options import Options
 from ventes.producer.replay import Replay
 from ventes.propose.rejected import rejected
 from ventes.propose.sample import Message as Sampled
-from ventes.propose.wrapping import Wrapping
 from ventes.stream.loading import load
 
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -72,7 +72,7 @@ def test_texts_are_pandas(events: pd.DataFrame, table: pd.DataFrame) -> None:
 
 def test_the_declaration_takes_every_flight(sent: list[Message]) -> None:
     messages = (Sampled(message.value, NOW, str(number)) for number, message in enumerate(sent))
-    found = rejected(VOLS.event, Wrapping(), islice(messages, 0, None, 20), ZoneInfo("UTC"))
+    found = rejected(Judging(VOLS, ZoneInfo("UTC"), ZoneInfo("UTC")), islice(messages, 0, None, 20))
     assert (found.messages, found.reasons) == (0, ())
     assert {message.key.decode() for message in sent} == {json.loads(m.value)["compagnie"] for m in sent}
 

@@ -20,6 +20,7 @@ from ventes.check.declared_tables import Finding, compare
 from ventes.config import Paths, Settings
 from ventes.contract.tables import of_stream
 from ventes.deltalog import create
+from ventes.lake import fit
 from ventes.lake.tables import path_of
 from ventes.stream import Aggregate, Count, Event, Instant, Integer, Money, Stream, Sum, Text
 from ventes.stream.loading import load
@@ -167,7 +168,7 @@ def lake(tmp_path: Path) -> Path:
     settings = settings_of(tmp_path, DECLARED)
     ours = of_stream(DECLARED)
     for table in ours.all:
-        create.ensure(path_of(settings, table), table, {})
+        create.ensure(path_of(settings, table), table, {fit.DECLARATION: fit.declaration_of(ours, table)})
     for table, rows in ((ours.bronze, 3), (ours.clean, 2)):
         day = datetime(2026, 1, 5, tzinfo=timezone.utc).date()
         columns = {
@@ -217,6 +218,20 @@ def test_a_new_aggregate_and_a_new_measure_cost_the_rows_of_clean(lake: Path) ->
     assert findings["orders_par_shop gets orders: built again from 2 rows of orders_clean"].rows == 2
     assert findings["orders_par_client is created and filled from 2 rows of orders_clean"].rows == 2
     assert not any(finding.refused for finding in findings.values())
+
+
+def test_an_aggregate_that_means_something_else_is_built_again(lake: Path) -> None:
+    """The columns and their types are the same."""
+    counted = replace(SHOPS, where="amount > 10")
+    findings = found(lake, tables=(counted,))
+    assert findings["orders_par_shop means something else now: built again from 2 rows of orders_clean"].rows == 2
+
+
+def test_another_id_is_refused(lake: Path) -> None:
+    numbered = replace(DECLARED.event, id="shop")
+    (refused,) = [finding for text, finding in found(lake, numbered).items() if "orders_clean" in text]
+    assert refused.refused
+    assert "ventes rebuild silver" in refused.next_step
 
 
 def test_a_changed_type_and_a_dropped_field_are_refused_with_the_way_out(lake: Path) -> None:

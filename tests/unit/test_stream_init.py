@@ -6,7 +6,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields as arguments
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -18,19 +17,18 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from ventes.config import Kafka, Settings
+from ventes.judging.verdict import Judging
 from ventes.kafka import Connection
 from ventes.propose.proposal import Proposal, propose
-from ventes.propose.rejected import rejected
+from ventes.propose.rejected import Rejected, rejected
 from ventes.propose.sample import Message, Reading, from_file
 from ventes.propose.source_text import source_text
-from ventes.propose.wrapping import Wrapping
 from ventes.stream import (
     Boolean,
     ByDay,
     ByMinute,
     Day,
     Decimals,
-    Event,
     Instant,
     Integer,
     Json,
@@ -109,13 +107,13 @@ def proposed(name: str, messages: list[Message]) -> Proposal:
     return found
 
 
+def rejected_by(stream: Stream, messages: list[Message]) -> Rejected:
+    return rejected(Judging(stream, UTC, UTC), messages)
+
+
 def written_and_loaded(proposal: Proposal, folder: Path) -> Stream:
     """The stream that the proposed file declares."""
     text = source_text(proposal, "a test")
-    if "frame" not in {each.name for each in arguments(Event)}:  # until Event has these arguments
-        text = "".join(
-            line for line in text.splitlines(keepends=True) if not line.strip().startswith(("frame=", "envelope="))
-        )
     file = folder / f"{proposal.stream.name}.py"
     file.write_text(text, encoding="utf-8")
     return load(file)
@@ -156,7 +154,7 @@ def test_flat_messages(tmp_path: Path) -> None:
     assert {type(measure) for measure in stream.tables[0].measures} >= {Sum, Mean}
     assert "quantity: 3 of 1,000 values are of another form" in remarks(proposal)
 
-    found = rejected(event, proposal.wrapping, messages + broken(), UTC)
+    found = rejected_by(stream, messages + broken())
     assert found.messages == 3 + len(BROKEN)
     assert {reason.code: (reason.messages, reason.first) for reason in found.reasons} == {
         "type:quantity": (3, "line 18"), **{code: (1, f"broken {code}") for code in BROKEN},
@@ -183,7 +181,7 @@ def test_nested_messages_with_names_that_no_column_can_have(tmp_path: Path) -> N
     said = remarks(proposal)
     assert "fw.version: left in _extra: a point in a member's name" in said
     assert "raw: left in _extra: numbers with more than 9 decimals" in said
-    assert rejected(event, proposal.wrapping, messages_of(nested), UTC).messages == 0
+    assert rejected_by(stream, messages_of(nested)).messages == 0
 
 
 def change(number: int, rng: Random) -> dict[str, Any]:
@@ -212,14 +210,14 @@ def test_debezium_envelopes(schemas: bool, tmp_path: Path) -> None:
 
     messages = messages_of(make)
     proposal = proposed("rows", messages)
-    assert proposal.wrapping == Wrapping(envelope="debezium")
+    assert (proposal.stream.event.frame, proposal.stream.event.envelope) == (None, "debezium")
     assert '\n        envelope="debezium",\n' in source_text(proposal, "a test")
     stream = written_and_loaded(proposal, tmp_path)
     assert kinds(stream) == {"id": Integer, "created_at": Instant, "price": Money, "city": Text}
     assert (stream.event.id, stream.event.at) == ("id", "created_at")
     assert stream.event.field("created_at") == Instant("created_at", form="us")
     assert isinstance(stream.tables[-1].by[0], ByDay)  # an event a day
-    found = rejected(stream.event, proposal.wrapping, messages, UTC)
+    found = rejected_by(stream, messages)
     assert {reason.code: reason.messages for reason in found.reasons}["no_event"] == found.messages == COUNT // 10
 
 
@@ -230,10 +228,10 @@ def test_registry_frames(tmp_path: Path) -> None:
     unframed = [Message(b'{"order_id":1}', NOW, "line 2000")]
     messages = messages_of(order, framed) + unframed
     proposal = proposed("orders", messages)
-    assert proposal.wrapping == Wrapping(frame="registry")
+    assert (proposal.stream.event.frame, proposal.stream.event.envelope) == ("registry", None)
     assert '\n        frame="registry",\n' in source_text(proposal, "a test")
     assert kinds(written_and_loaded(proposal, tmp_path)) == kinds(proposed("orders", messages_of(order)).stream)
-    found = rejected(proposal.stream.event, proposal.wrapping, messages, UTC)
+    found = rejected_by(proposal.stream, messages)
     assert [(reason.code, reason.messages, reason.first) for reason in found.reasons] == [("bad_frame", 1, "line 2000")]
 
 
@@ -265,7 +263,7 @@ def test_without_a_time_or_an_id_the_file_loads_and_says_so(tmp_path: Path) -> N
     said = remarks(proposal)
     assert "at: no field looks like a time" in said
     assert "id: no field looks like an id" in said
-    assert rejected(proposal.stream.event, proposal.wrapping, messages, UTC).messages == 50
+    assert rejected_by(proposal.stream, messages).messages == 50
 
 
 def test_an_id_that_is_sometimes_missing_is_required_and_its_absence_counted() -> None:
@@ -273,7 +271,7 @@ def test_an_id_that_is_sometimes_missing_is_required_and_its_absence_counted() -
     del made[40]["id"]
     proposal = proposed("x", events(*made))
     assert not proposal.stream.event.field("id").optional
-    found = rejected(proposal.stream.event, proposal.wrapping, events(*made), UTC)
+    found = rejected_by(proposal.stream, events(*made))
     assert [(reason.code, reason.messages, reason.first) for reason in found.reasons] == [("missing:id", 1, "line 41")]
 
 
@@ -324,7 +322,7 @@ def test_a_value_where_an_object_is_expected_is_counted() -> None:
     proposal = proposed("x", events(*made))
     assert proposal.stream.event.field("shop_city") == Text("shop_city", path="shop.city", optional=True)
     assert "shop: 1 values are no objects" in remarks(proposal)
-    found = rejected(proposal.stream.event, proposal.wrapping, events(*made), UTC)
+    found = rejected_by(proposal.stream, events(*made))
     assert [(reason.code, reason.first) for reason in found.reasons] == [("type:shop_city", "line 8")]
 
 
@@ -345,7 +343,7 @@ def test_a_repeated_key_is_rejected_and_no_value_is_guessed() -> None:
     messages = [*events(*({"id": n, "at": at(n)} for n in range(50))), Message(b'{"id":1,"id":2}', NOW, "line 51")]
     proposal = proposed("x", messages)
     assert remarks(proposal) == ""
-    found = rejected(proposal.stream.event, proposal.wrapping, messages, UTC)
+    found = rejected_by(proposal.stream, messages)
     assert [(reason.code, reason.messages) for reason in found.reasons] == [("duplicate_key", 1), ("missing:at", 1)]
 
 
@@ -353,7 +351,7 @@ def test_times_out_of_range_are_counted() -> None:
     made = [{"id": n, "at": at(n)} for n in range(98)]
     made += [{"id": 98, "at": "1999-12-31T23:59:59Z"}, {"id": 99, "at": at(25 * 3_600)}]
     proposal = proposed("x", events(*made))
-    found = rejected(proposal.stream.event, proposal.wrapping, events(*made), UTC)
+    found = rejected_by(proposal.stream, events(*made))
     assert [(reason.code, reason.messages, reason.first) for reason in found.reasons] == [
         ("time_out_of_range", 2, "line 99")
     ]

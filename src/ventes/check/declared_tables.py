@@ -5,18 +5,17 @@ Read-only: it opens the logs and writes nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-from deltalake import Schema
 
 from ventes.config import Settings
 from ventes.contract import tables
 from ventes.contract.tables import Tables
+from ventes.deltalog.create import columns_of, kinds_of
 from ventes.deltalog.log import Log, TableMissing
 from ventes.deltalog.table import Table
+from ventes.errors import LakeDamaged
+from ventes.lake import fit
 from ventes.lake.tables import path_of
 
 REBUILD = "ventes rebuild silver"
@@ -52,30 +51,35 @@ def _of_table(settings: Settings, ours: Tables, table: Table, logs: dict[str, Lo
     if log is None:
         yield _new(ours, table, logs)
         return
-    wanted, found = _columns(table), _columns_of(log)
+    try:
+        fit.require(ours, table, log)
+    except LakeDamaged as refusal:
+        yield from _refused(settings, ours, table, log, refusal)
+        return
+    wanted, found = kinds_of(table), columns_of(log)
     added = [name for name in wanted if name not in found]
-    other = [name for name in wanted if name in found and wanted[name] != found[name]]
-    dropped = [name for name in found if name not in wanted]
-    rollup = table in ours.rollups
-    for name in other:
-        yield Finding(
-            f"{table.name}.{name} is {_shown(found[name])} on disk, declared {_shown(wanted[name])}",
-            _way_out(settings, ours, table),
-            refused=True,
-        )
-    if dropped and not rollup:
-        yield Finding(
-            f"{table.name} has columns that are not declared: {', '.join(dropped)}",
-            f"declare {'it' if len(dropped) == 1 else 'them'} again, or: {_way_out(settings, ours, table)}",
-            refused=True,
-        )
-    if rollup and (added or dropped):
-        yield _built_again(ours, table, added, dropped, logs)
+    if table in ours.rollups and fit.is_changed(ours, table, log):
+        yield _built_again(ours, table, added, [name for name in found if name not in wanted], logs)
     elif added:
         yield Finding(f"{table.name} ({log.rows:,} rows) gets {', '.join(added)}: NULL in the rows that are there")
         yield from _of_required(ours, table, added)
-    elif not other and not dropped:
+    else:
         yield Finding(f"{table.name} fits: {log.rows:,} rows")
+
+
+def _refused(settings: Settings, ours: Tables, table: Table, log: Log, refusal: LakeDamaged) -> Iterator[Finding]:
+    """Every column that differs; the first one is what `refusal` says."""
+    wanted, found = kinds_of(table), columns_of(log)
+    way_out = _way_out(settings, ours, table)
+    other = [name for name in wanted if name in found and wanted[name] != found[name]]
+    dropped = [name for name in found if name not in wanted] if table not in ours.rollups else []
+    for name in other:
+        yield Finding(f"{table.name}.{name} is {found[name]} on disk, declared {wanted[name]}", way_out, refused=True)
+    if dropped:
+        text = f"{table.name} has columns that are not declared: {', '.join(dropped)}"
+        yield Finding(text, f"declare {'it' if len(dropped) == 1 else 'them'} again, or: {way_out}", refused=True)
+    if not other and not dropped:
+        yield Finding(refusal.message, refusal.hint, refused=True)
 
 
 def _new(ours: Tables, table: Table, logs: dict[str, Log | None]) -> Finding:
@@ -97,6 +101,7 @@ def _built_again(
     rows = 0 if clean is None else clean.rows
     what = [f"gets {', '.join(added)}"] if added else []
     what += [f"loses {', '.join(dropped)}"] if dropped else []
+    what = what or ["means something else now"]
     return Finding(f"{table.name} {' and '.join(what)}: built again from {rows:,} rows of {ours.clean.name}", rows=rows)
 
 
@@ -125,36 +130,3 @@ def _undeclared(settings: Settings, ours: Tables) -> Iterator[Finding]:
     for folder in sorted(settings.silver.iterdir()):
         if (folder / "_delta_log").is_dir() and folder.name not in ours.by_name:
             yield Finding(f"{folder.name} is on disk and not declared: left as it is")
-
-
-# -- columns ----------------------------------------------------------------------------------
-
-
-def _columns(table: Table) -> dict[str, Any]:
-    return _types(json.loads(Schema.from_arrow(table.schema).to_json()))
-
-
-def _columns_of(log: Log) -> dict[str, Any]:
-    return _types(json.loads(log.metadata["schemaString"]))
-
-
-def _types(schema: dict[str, Any]) -> dict[str, Any]:
-    """Column → type, without what differs between writers: whether elements may be NULL, metadata."""
-    return {field["name"]: _plain(field["type"]) for field in schema["fields"]}
-
-
-def _plain(kind: Any) -> Any:
-    if isinstance(kind, dict):
-        return {key: _plain(kind[key]) for key in ("type", "elementType", "fields", "name") if key in kind}
-    if isinstance(kind, list):
-        return [_plain(item) for item in kind]
-    return kind
-
-
-def _shown(kind: Any) -> str:
-    """long, decimal(18,2), array<string>."""
-    if not isinstance(kind, dict):
-        return str(kind)
-    if kind.get("type") == "array":
-        return f"array<{_shown(kind['elementType'])}>"
-    return f"struct<{', '.join(_shown(field['type']) for field in kind.get('fields', ()))}>"

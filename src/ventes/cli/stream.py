@@ -42,7 +42,8 @@ def init(
 
     Says which of the messages the proposal rejects, and why. Nothing else is written, and the topic is only read.
     """
-    from ventes.propose.proposal import propose  # here: Arrow and the Kafka client take 0.5 s to import
+    from ventes.judging.verdict import Judging  # here: Arrow and the Kafka client take 0.5 s to import
+    from ventes.propose.proposal import propose
     from ventes.propose.rejected import rejected
     from ventes.propose.source_text import source_text
 
@@ -64,7 +65,7 @@ def init(
         )
     origin = f"the topic {topic}" if file is None else file.name
     _write(target, source_text(proposal, f"{len(sample.messages):,} messages of {origin}"))
-    found = rejected(proposal.stream.event, proposal.wrapping, sample.messages, settings.source_zone)
+    found = rejected(Judging(proposal.stream, settings.source_zone, settings.business_zone), sample.messages)
     _print_proposal(target, proposal, sample, found)
 
 
@@ -126,7 +127,8 @@ def _print_proposal(target: Path, proposal: Proposal, sample: Sample, found: Rej
     count = len(sample.messages)
     print(f"it takes {count - found.messages:,} of {count:,} messages and rejects {found.messages:,}")
     for reason in found.reasons:
-        print(f"  {reason.messages:>6,} {reason.code:<28} first: {reason.first:<12} {sentence(reason.code)}")
+        said = sentence(reason.code, proposal.stream)
+        print(f"  {reason.messages:>6,} {reason.code:<28} first: {reason.first:<12} {said}")
     print("next:")
     print(f"  ventes stream check {shown}")
     setting = f'stream = "{FOLDER}/{target.name}"'

@@ -29,7 +29,6 @@ class Proposal:
     """`remarks`: by the name of their field; those under "" are about no single field."""
 
     stream: Stream
-    wrapping: Wrapping
     remarks: dict[str, tuple[str, ...]]
 
 
@@ -45,10 +44,16 @@ def propose(name: str, topic: str, messages: Sequence[Message]) -> Proposal | No
         return None
     found, remarks = candidates_of(events)
     roles = Roles(name, found, sources)
-    event = Event(roles.id, roles.at, tuple(candidate.declared for candidate in roles.candidates))
+    event = Event(
+        roles.id,
+        roles.at,
+        tuple(candidate.declared for candidate in roles.candidates),
+        frame=wrapping.frame,
+        envelope=wrapping.envelope,
+    )
     doubts = {candidate.name: tuple(candidate.remarks) for candidate in roles.candidates if candidate.remarks}
     tables = tuple(_tables(name, event, roles))
-    return Proposal(Stream(name, topic, event, tables), wrapping, {"": tuple(remarks), **doubts})
+    return Proposal(Stream(name, topic, event, tables), {"": tuple(remarks), **doubts})
 
 
 def _events(messages: Sequence[Message], wrapping: Wrapping) -> tuple[list[dict[str, Any]], list[Message]]:

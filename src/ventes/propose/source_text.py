@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ventes.propose.proposal import Proposal
+from ventes.stream.declaration import Event
 from ventes.stream.declared import Declared
 
 WIDTH = 120
@@ -31,7 +32,7 @@ def source_text(proposal: Proposal, origin: str) -> str:
         "    event=Event(",
         f"        id={_text(stream.event.id, 2)},",
         f"        at={_text(stream.event.at, 2)},",
-        *_wrapping(proposal),
+        *_wrapping(stream.event),
         "        fields=(",
     ]
     for field in stream.event.fields:
@@ -42,8 +43,8 @@ def source_text(proposal: Proposal, origin: str) -> str:
     return "\n".join([*lines, "    ),", ")", ""])
 
 
-def _wrapping(proposal: Proposal) -> Iterator[str]:
-    for name, value in (("frame", proposal.wrapping.frame), ("envelope", proposal.wrapping.envelope)):
+def _wrapping(event: Event) -> Iterator[str]:
+    for name, value in (("frame", event.frame), ("envelope", event.envelope)):
         if value is not None:
             yield f"        {name}={_text(value, 2)},"
 
