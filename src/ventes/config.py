@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -321,8 +322,7 @@ class Settings(_Section):
     @property
     def declaration(self) -> Path:
         """The file that declares the stream. One that ships is found from any folder."""
-        named = self._resolve(self.stream_file)
-        return named if self.stream_file.is_absolute() or named.is_file() else PROJECT / self.stream_file
+        return _declaration(self.config_file.parent, self.stream_file)
 
     @property
     def stream(self) -> Stream:
@@ -363,6 +363,12 @@ class Settings(_Section):
     @property
     def business_zone(self) -> ZoneInfo:
         return ZoneInfo(self.rules.time_zone)
+
+
+@lru_cache(maxsize=16)  # asked for with each batch
+def _declaration(folder: Path, named: Path) -> Path:
+    there = folder / named
+    return there.resolve() if named.is_absolute() or there.is_file() else PROJECT / named
 
 
 LOG_NAMES = {
