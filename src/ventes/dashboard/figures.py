@@ -61,10 +61,10 @@ class HeadlineQuery:
     sql: str
     columns: tuple[str, ...]
 
-    def of(self, con: duckdb.DuckDBPyConnection, day: date) -> Headline:
-        """The figures, from a connection with the views of `questions`."""
+    def of(self, con: duckdb.DuckDBPyConnection, day: date, views: str = "") -> Headline:
+        """The figures, from a connection with the views of `questions`; `views`: the missing ones as a WITH clause."""
         values = {"day": day} if any(figure.by_day for figure in self.figures) else {}
-        row = dict(zip(self.columns, _row(con, self.sql, values), strict=True))
+        row = dict(zip(self.columns, _row(con, views + self.sql, values), strict=True))
         total, of_day = [], []
         for number, figure in enumerate(self.figures):
             total.append(_value(row, figure, number, ""))

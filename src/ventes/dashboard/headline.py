@@ -9,7 +9,7 @@ import streamlit as st
 
 from ventes.dashboard import figures
 from ventes.dashboard.figures import Headline, HeadlineQuery
-from ventes.dashboard.query_sources import narrowed, recent_events, tables_for
+from ventes.dashboard.query_sources import recent_events, tables_for, views_of
 from ventes.dashboard.view import View
 from ventes.stream.page import Figure, Records
 
@@ -62,8 +62,8 @@ def _card(label: str, value: str, note: str, line: Sequence[float], about: str |
 
 
 def _headline(view: View, query: HeadlineQuery, day: date) -> Headline:
-    with narrowed(view.snapshots, view.filters, *query.questions) as con:
-        return query.of(con, day)
+    with view.snapshots.tables.connection() as con:
+        return query.of(con, day, views_of(con, view.snapshots, view.filters, *query.questions))
 
 
 def _trend(view: View) -> list[list[float]]:

@@ -70,6 +70,17 @@ def relation(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters:
     return _of_view(asked)
 
 
+def views_of(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters: Filters, *questions: Question) -> str:
+    """The views of `narrowed` as a WITH clause before one statement in `con`; "" for none. Raises NotReadable."""
+    selects = {asked.view: relation(con, snapshots, filters, asked) for asked in questions}
+    listed = [
+        f"{quoted(asked.view)} AS ({selects[asked.view]})"
+        for asked in questions
+        if selects[asked.view] != _of_view(asked)
+    ]
+    return f"WITH {', '.join(listed)} " if listed else ""
+
+
 def _of_view(asked: Question) -> str:
     return f"SELECT * FROM {quoted(asked.view)}"
 
