@@ -36,6 +36,7 @@ class Clone:
         for script in SCRIPTS:
             shutil.copy(PROJECT / script, self.folder / script)
         shutil.copytree(PROJECT / ".streamlit", self.folder / ".streamlit")
+        shutil.copytree(PROJECT / "streams", self.folder / "streams", ignore=shutil.ignore_patterns("__pycache__"))
         (self.folder / ".ventes").mkdir()
         (self.folder / ".ventes" / "jars").symlink_to(PROJECT / ".ventes" / "jars")
         broker, controller, self.page = free_ports(3)
