@@ -16,6 +16,8 @@ from ventes.config import PROJECT
 ROOMS = {path.name for path in (PROJECT / "src" / "ventes").iterdir() if (path / "__init__.py").is_file()}
 SETTINGS = {"kafka", "producer", "page", "check"}
 """Rooms whose name is also that of a section of ventes.toml, or a common name of a variable."""
+EXAMPLES = {"streams/orders.py", "streams/NAME.py", "tabs/weather.py", "hand.py", "essai.py"}
+"""Files that a user would have."""
 _FILE = re.compile(r"(?<![\w/.<*-])((?:[\w.-]+/)*[\w-]+\.(?:py|sql))\b(?!\()")
 _MODULE = re.compile(rf"(?<![\w./-])({'|'.join(sorted(ROOMS - SETTINGS))})\.([a-z_]+)\b(?!\()")
 _LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
@@ -34,7 +36,7 @@ def documents() -> list[str]:
 
 
 def named_file(name: str) -> bool:
-    if name == "spark.sql":  # a method
+    if name == "spark.sql" or name in EXAMPLES:  # a method
         return True
     name = name.removeprefix("../")
     return any(("/" + file).endswith("/" + name) for file in tracked())

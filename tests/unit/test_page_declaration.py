@@ -150,7 +150,7 @@ def test_a_part_that_is_declared_replaces_only_that_part() -> None:
 
 def test_the_page_of_the_documentation_can_be_declared(tmp_path: Path) -> None:
     document = (PROJECT / "docs" / "dashboard.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(page=Page\(.*?)```", document, re.DOTALL)
+    (block,) = re.findall(r"```python\n(page = Page\(.*?)```", document, re.DOTALL)
     file = tmp_path / "vols.py"
     file.write_text(
         "from ventes.stream import *\n"

@@ -1,7 +1,6 @@
 """What the data is: tables, arithmetic, and the dialect that both engines understand.
 
-tables       columns, keys and partitions of the eight tables
-reasons      why a message is rejected: codes and sentences
+tables       columns, keys and partitions of a stream's tables
 arithmetic   means and shares, computed in one way everywhere
 dialect      SQL written once in Spark's dialect, for DuckDB too
 """
