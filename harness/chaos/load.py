@@ -23,12 +23,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from harness.chaos import ledger
 from harness.ingested import sale
@@ -111,8 +111,8 @@ class Load:
         assert self._client is not None
         try:
             self._client.produce(self._topic, content, key=ledger.key(number), on_delivery=delivered)
-        except BufferError:
-            self._client.poll(TURN_SECONDS)  # the broker has been down for long: this message is never sent
+        except (BufferError, KafkaException):  # down for long, or without the topic for now: it is never sent
+            self._client.poll(TURN_SECONDS)
 
     def _drain(self) -> int:
         """Wait for acknowledgements; returns how many messages have none."""
@@ -201,7 +201,8 @@ class LoadProcess:
 
     def close(self) -> None:
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with suppress(OSError):  # it has ended
+                self._process.stdin.close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:

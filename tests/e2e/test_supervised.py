@@ -317,6 +317,7 @@ GUIDES_LOGS = {
 """The logs that the guide names, and a word that must be in each."""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(280)
 def test_a_crash_loop_is_reported_in_status_and_logs(lived: Lived) -> None:
     """The page's port is taken while it is down: a crash loop until the port is free."""
@@ -428,7 +429,8 @@ def test_ctrl_c_during_a_stop_does_not_end_the_stop(lived: Lived) -> None:
     assert json.loads(lived.ventes("verify", "--json", "--no-topic"))["ok"]
 
 
-@pytest.mark.parametrize(("engine", "every"), [("embedded", 40), pytest.param("spark", 20, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("engine", "every"), [("embedded", 40), ("spark", 20)])
 @pytest.mark.timeout(280)
 def test_start_restarts_services_that_are_still_stopping(tmp_path: Path, engine: str, every: int) -> None:
     """SIGTERM and `ventes start` at once: in a large batch, between small ones, and as the guide's pkill does it.

@@ -43,7 +43,8 @@ def wait_for_rows(settings: Settings, count: int) -> None:
     wait_for(lambda: tables.snapshot(settings, BRONZE).rows == count, f"{count} sales in Bronze", 60)
 
 
-@pytest.mark.parametrize("killed", [1, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("killed", [1, 3])
 def test_it_continues_without_one_broker_and_waits_without_two(cluster: Cluster, tmp_path: Path, killed: int) -> None:
     """`killed`: so many brokers are lost, one after the other, beginning with the one that clients ask first."""
     topic = f"sales{killed}"
