@@ -60,6 +60,7 @@ def test_silver_killed_between_every_two_writes(pipeline: Pipeline) -> None:
     assert pipeline.rows(REJETS) == 4 * len(BETWEEN_WRITES)
 
 
+@SPARK_IS_LONG
 def test_bronze_killed_before_and_after_its_commit_and_from_outside(pipeline: Pipeline) -> None:
     pipeline.start("silver")
     for number, point in enumerate(("bronze.before_commit", "bronze.after_commit")):
@@ -167,7 +168,8 @@ def test_the_whole_corpus_and_huge_messages(pipeline: Pipeline) -> None:
     pipeline.verify()
 
 
-@pytest.mark.parametrize("fault", ["last commit deleted", pytest.param("checkpoint deleted", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("fault", ["last commit deleted", "checkpoint deleted"])
 def test_spark_continues_from_the_table_when_its_checkpoint_is_lost(tmp_path: Path, fault: str) -> None:
     import shutil
 

@@ -125,6 +125,7 @@ def test_each_tab(site: Site, opened: Open) -> None:
         expect(page.locator("[data-testid=stException]")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_calm_while_sales_arrive(site: Site, opened: Open) -> None:
     """Figures change by themselves; zoom, sort, scroll and a paused page do not."""
     before = expected(site)
