@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from ventes.config import Settings
 from ventes.deltalog.table import Table
+from ventes.stream.arrow import instant
 from ventes.stream.declaration import Aggregate, Stream
-from ventes.stream.kinds import UTC, Field
+from ventes.stream.kinds import Field
 from ventes.stream.measures import hidden_columns
 
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
@@ -90,8 +91,8 @@ def of_stream(stream: Stream) -> Tables:
                 ("_extra", pa.string()),  # unknown fields as a JSON object, NULL if none
                 # the position of the message in Kafka
                 *_POSITION_FIELDS,
-                ("kafka_ts", UTC),
-                ("date_ingestion", UTC),
+                ("kafka_ts", instant()),
+                ("date_ingestion", instant()),
                 # the raw message
                 ("key", pa.binary()),
                 ("value", pa.binary()),
@@ -118,9 +119,9 @@ def of_stream(stream: Stream) -> Tables:
                 *flags,
                 ("_extra", pa.string()),
                 *_POSITION_FIELDS,
-                ("kafka_ts", UTC),
-                ("date_ingestion", UTC),  # Bronze's
-                ("date_traitement", UTC),  # when Silver took it
+                ("kafka_ts", instant()),
+                ("date_ingestion", instant()),  # Bronze's
+                ("date_traitement", instant()),  # when Silver took it
                 ("lot", pa.int64()),  # the Silver batch that wrote the row
                 ("jour", pa.date32()),
             ]
@@ -136,9 +137,9 @@ def of_stream(stream: Stream) -> Tables:
                 (event.id, event.field(event.id).bronze_type),  # NULL where it could not be read
                 ("value", pa.binary()),
                 *_POSITION_FIELDS,
-                ("kafka_ts", UTC),
-                ("date_ingestion", UTC),
-                ("date_traitement", UTC),
+                ("kafka_ts", instant()),
+                ("date_ingestion", instant()),
+                ("date_traitement", instant()),
                 ("lot", pa.int64()),
             ]
         ),

@@ -29,7 +29,7 @@ from ventes.contract.tables import HEADERS
 from ventes.engines.source import Interrupted
 from ventes.errors import BrokerUnavailable
 from ventes.judging.messages import RAW
-from ventes.stream.kinds import UTC
+from ventes.stream.arrow import instant
 
 CHUNK = 5_000
 """Messages requested from librdkafka at a time under load; larger values made no difference."""
@@ -259,7 +259,7 @@ def _times(messages: list[Message]) -> pa.Array:
     milliseconds = [
         when if kind == TIMESTAMP_LOG_APPEND_TIME else None for kind, when in map(Message.timestamp, messages)
     ]
-    return pa.array(milliseconds, pa.int64()).cast(pa.timestamp("ms", tz="UTC")).cast(UTC)
+    return pa.array(milliseconds, pa.int64()).cast(pa.timestamp("ms", tz="UTC")).cast(instant())
 
 
 def _configuration(settings: Settings) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from ventes.contract.tables import HEADERS
-from ventes.stream.kinds import UTC
+from ventes.stream.arrow import instant
 
 RAW = pa.schema(
     [
@@ -15,7 +15,7 @@ RAW = pa.schema(
         ("topic_id", pa.string()),
         ("partition", pa.int32()),
         ("offset", pa.int64()),
-        ("kafka_ts", UTC),
+        ("kafka_ts", instant()),
     ]
 )
 """The raw message and its position. `kafka_ts` is NULL where the topic has no LogAppendTime."""

@@ -7,6 +7,7 @@ measures      what an aggregate counts and sums: its columns, how they are combi
 grains        the units of time that an aggregate groups by
 sql_text      quoting, and exact rounding in DuckDB's SQL
 page          what the page shows: figures, tabs, labels
+arrow         Arrow's types, loaded when they are needed
 declared      the line of a declaration, its names
 loading       a declaration's file → Stream
 reasons       reason codes as sentences

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-
+from ventes.stream.arrow import instant, pa
 from ventes.stream.declared import Declared
-from ventes.stream.kinds import UTC
 from ventes.stream.zones import utc_steps
 
 FIRST_YEAR = 1999
@@ -27,7 +25,10 @@ class Grain(Declared):
     name: str = ""
 
     unit = ""
-    type = pa.date32()
+
+    @property
+    def type(self) -> pa.DataType:
+        return pa.date32()
 
     def check(self) -> None:
         if self.name:
@@ -54,7 +55,10 @@ class ByMinute(Grain):
     """The start of the minute. TIMESTAMP, UTC."""
 
     unit = "minute"
-    type = UTC
+
+    @property
+    def type(self) -> pa.DataType:
+        return instant()
 
     def sql(self, at: str, _zone: ZoneInfo, _last_year: int) -> str:
         return f"date_trunc('minute', {at})"
@@ -71,7 +75,10 @@ class ByHour(Grain):
     """
 
     unit = "heure"
-    type = UTC
+
+    @property
+    def type(self) -> pa.DataType:
+        return instant()
 
     def sql(self, at: str, zone: ZoneInfo, last_year: int) -> str:
         micros = f"epoch_us({at})"

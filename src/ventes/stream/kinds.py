@@ -17,15 +17,11 @@ from decimal import ROUND_UP, Context, Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-
 from ventes.stream import event_time, fast_form
+from ventes.stream.arrow import instant, pa
 from ventes.stream.declared import RESERVED, Declared
 from ventes.stream.fast_form import FastForm, OffsetOf
 from ventes.stream.strict_json import Number, is_unicode, to_text
-
-UTC = pa.timestamp("us", tz="UTC")
-WHOLE = pa.int64()
 
 Read = tuple[Any, tuple[str, ...]]
 """The value for Bronze, and the kinds of reasons for it."""
@@ -124,7 +120,7 @@ class Integer(Field):
 
     @property
     def bronze_type(self) -> pa.DataType:
-        return WHOLE
+        return pa.int64()
 
     def reader(self, _source_zone: ZoneInfo) -> Reader:
         least, most = self.least, self.most
@@ -343,7 +339,7 @@ class Instant(Field):
 
     @property
     def bronze_type(self) -> pa.DataType:
-        return UTC
+        return instant()
 
     def reader(self, source_zone: ZoneInfo) -> Reader:
         return self._epoch if self.form in UNITS else lambda item: self._iso(item, source_zone)

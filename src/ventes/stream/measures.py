@@ -12,13 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import pyarrow as pa
-
+from ventes.stream.arrow import instant, pa
 from ventes.stream.declared import RESERVED, Declared
 from ventes.stream.grains import ByDay, ByHour, ByMinute, ByMonth, ByWeek, Grain
-from ventes.stream.kinds import UTC, WHOLE
 from ventes.stream.sql_text import quoted, rounded_quotient, scaled
 
 if TYPE_CHECKING:
@@ -26,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ByDay", "ByHour", "ByMinute", "ByMonth", "ByWeek", "Grain"]  # the grains are part of a declaration too
 
-BOOLEAN, TEXT = pa.bool_(), pa.string()
+BOOLEAN, TEXT = "bool", "string"
+_TYPES = (BOOLEAN, TEXT, "int64", "date32")
+"""Names of Arrow's types that an Expression may have."""
 
 TOTAL_DIGITS = 28
 """Of a sum of numbers of at most 18 digits: exact for 10^10 of the largest."""
@@ -84,7 +84,7 @@ class Measure(Declared):
 
     def type_in(self, _event: Event) -> pa.DataType:
         """The type of the column in an aggregate of such events."""
-        return WHOLE
+        return pa.int64()
 
     def check(self) -> None:
         self.require_name(self.name, "measure")
@@ -131,7 +131,7 @@ class Count(Measure):
     """The number of events. BIGINT."""
 
     def accumulators(self, _event: Event, _measures: Sequence[Measure]) -> tuple[Accumulator, ...]:
-        return (Accumulator(self.name, WHOLE, "count(*)", _summed),)
+        return (Accumulator(self.name, pa.int64(), "count(*)", _summed),)
 
     def expected(self, _event: Event, _measures: Sequence[Measure]) -> dict[str, str]:
         return {self.name: "count(*)"}
@@ -197,7 +197,7 @@ class Mean(OfField):
             own.append(Accumulator(f"_{self.name}_sum", _total_type(event, self.field), f"sum({column})", _summed))
         if count is None:
             there = f"count({column})" if event.field(self.field).optional else "count(*)"
-            own.append(Accumulator(f"_{self.name}_count", WHOLE, there, _summed))
+            own.append(Accumulator(f"_{self.name}_count", pa.int64(), there, _summed))
         return tuple(own)
 
     def finished(self, event: Event, measures: Sequence[Measure]) -> dict[str, str]:
@@ -311,14 +311,14 @@ class Share(Measure):
         return count.name if count else f"_{self.name}_count"
 
     def accumulators(self, _event: Event, measures: Sequence[Measure]) -> tuple[Accumulator, ...]:
-        part = Accumulator(f"_{self.name}_part", WHOLE, f"count(*) FILTER (WHERE {self.where})", _summed)
+        part = Accumulator(f"_{self.name}_part", pa.int64(), f"count(*) FILTER (WHERE {self.where})", _summed)
         if _sibling(Count, None, measures):
             return (part,)
-        return part, Accumulator(self._count_name(measures), WHOLE, "count(*)", _summed)
+        return part, Accumulator(self._count_name(measures), pa.int64(), "count(*)", _summed)
 
     def finished(self, _event: Event, measures: Sequence[Measure]) -> dict[str, str]:
         part, count = quoted(f"_{self.name}_part"), quoted(self._count_name(measures))
-        return {self.name: rounded_quotient(part, WHOLE, count, 3)}
+        return {self.name: rounded_quotient(part, pa.int64(), count, 3)}
 
     def expected(self, _event: Event, measures: Sequence[Measure]) -> dict[str, str]:
         part = f"sum(CASE WHEN {self.where} THEN 1 ELSE 0 END)"
@@ -327,7 +327,8 @@ class Share(Measure):
         return columns if _sibling(Count, None, measures) else columns | {f"_{self.name}_count": "count(*)"}
 
 
-_ORDER = (("at", UTC), ("topic_id", pa.string()), ("partition", pa.int32()), ("offset", WHOLE))
+def _order() -> list[tuple[str, pa.DataType]]:
+    return [("at", instant()), ("topic_id", pa.string()), ("partition", pa.int32()), ("offset", pa.int64())]
 
 
 @dataclass(frozen=True)
@@ -335,11 +336,11 @@ class _ByTime(_OneValue):
     """The value of one event; a struct of its time, position and value is the hidden column _<name>_event."""
 
     def _event_type(self, event: Event) -> pa.DataType:
-        return pa.struct([*_ORDER, ("value", event.field(self.field).clean_type)])
+        return pa.struct([*_order(), ("value", event.field(self.field).clean_type)])
 
     def _struct(self, event: Event) -> str:
         at = quoted(event.field(event.at).clean_name)
-        position = ", ".join(f"'{name}': {quoted(name)}" for name, _ in _ORDER[1:])
+        position = ", ".join(f"'{name}': {quoted(name)}" for name, _ in _order()[1:])
         return f"{{'at': {at}, {position}, 'value': {self._column(event)}}}"
 
     def _accumulator(self, event: Event, aggregate: Callable[[str], str]) -> tuple[Accumulator, ...]:
@@ -391,7 +392,7 @@ class Top(OfField):
     most: int = 3
 
     def type_in(self, event: Event) -> pa.DataType:
-        return pa.list_(pa.struct([("value", event.field(self.field).clean_type), ("events", WHOLE)]))
+        return pa.list_(pa.struct([("value", event.field(self.field).clean_type), ("events", pa.int64())]))
 
     def check(self) -> None:
         super().check()
@@ -435,18 +436,20 @@ class Expression(Measure):
     `verify`: it is evaluated over recomputed columns. The columns of Distinct without Values can be used too.
     """
 
-    type: Any = BOOLEAN
+    type: str = BOOLEAN
     sql: str = ""
     check_sql: str = ""
 
     def type_in(self, _event: Event) -> pa.DataType:
-        kind: pa.DataType = self.type
+        kind: pa.DataType = pa.type_for_alias(self.type)
         return kind
 
     def check(self) -> None:
         super().check()
         if not self.sql.strip():
             raise self.refuse(f"measure {self.name}: sql must be an SQL expression")
+        if self.type not in _TYPES:
+            raise self.refuse(f"measure {self.name}: type {self.type!r} is not one of {', '.join(_TYPES)}")
 
     def expected(self, _event: Event, _measures: Sequence[Measure]) -> dict[str, str]:
         return {}
@@ -460,7 +463,7 @@ def _total_type(event: Event, field: str) -> pa.DataType:
     kind = event.field(field).clean_type
     if pa.types.is_decimal(kind):
         return pa.decimal128(TOTAL_DIGITS if kind.precision <= 18 else MOST_DIGITS, kind.scale)
-    return WHOLE if _whole_digits(event, field) <= SUMMED_DIRECTLY else pa.decimal128(MOST_DIGITS, 0)
+    return pa.int64() if _whole_digits(event, field) <= SUMMED_DIRECTLY else pa.decimal128(MOST_DIGITS, 0)
 
 
 def _whole_digits(event: Event, name: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+from ventes.stream.arrow import pa
 
 
 def quoted(name: str) -> str:
