@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
 import duckdb
@@ -15,7 +15,7 @@ from harness.silver_engine import START, bronze_rows
 from harness.silver_run import settings_of
 from ventes.config import Settings
 from ventes.deltalog import commit
-from ventes.deltalog.database import RecycledDatabase
+from ventes.deltalog.database import RecycledDatabase, connect
 from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
@@ -54,6 +54,23 @@ def test_a_table_of_an_older_release_is_widened_and_its_rows_stay(settings: Sett
         (3, None, ["empty"]),
         (4, 9, ["empty"]),
     ]
+
+
+@pytest.mark.parametrize("partitioned", [True, False])
+def test_a_new_column_that_no_file_has_is_null(settings: Settings, partitioned: bool) -> None:
+    """A column that was declared later, before the first row with it was written."""
+    table = CLEAN if partitioned else REJETS
+    path = tables.path_of(settings, table)
+    older = pa.schema([field for field in table.schema if field.name != "vente_id"])
+    row = {"topic_id": "T", "partition": 0, "offset": 3, "lot": 1, "jour": date(2026, 1, 5)}
+    rows = pa.Table.from_pylist([{name: value for name, value in row.items() if name in older.names}], schema=older)
+    write_deltalake(path, rows, name=table.name, partition_by=list(table.partition_by))
+    tables.ensure(settings, table)
+    (found,) = Snapshot.open(path, table).arrow().to_pylist()
+    assert (found["offset"], found["vente_id"]) == (3, None)
+    with connect() as con:
+        Snapshot.open(path, table).view(con, "seen")
+        assert con.execute("SELECT count(*), count(vente_id) FROM seen WHERE lot = 1").fetchone() == (1, 0)
 
 
 def test_a_column_of_another_type_is_named(settings: Settings) -> None:

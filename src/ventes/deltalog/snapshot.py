@@ -119,7 +119,11 @@ class Snapshot:
             options += ["hive_partitioning = true", f"hive_types = {{{kinds}}}"]
         if self._widened:
             options.append("union_by_name = true")
-        return f"SELECT {columns} FROM read_parquet({', '.join([f'[{listed}]', *options])})"
+        source = f"read_parquet({', '.join([f'[{listed}]', *options])})"
+        if self._widened:  # a new column may be in none of these files: no row, but every column
+            none = ", ".join(f"CAST(NULL AS {sql_type(f.type)}) AS {_quoted(f.name)}" for f in self.table.schema)
+            source = f"(SELECT * FROM {source} UNION ALL BY NAME SELECT {none} WHERE false)"
+        return f"SELECT {columns} FROM {source}"
 
     def arrow(self, keep: Callable[[DataFile], bool] | None = None) -> pa.Table:
         """All rows (of the files that `keep` accepts) with the contract's schema. For small tables."""
