@@ -35,7 +35,8 @@ def disks(tmp_path: Path) -> Iterator[dict[str, Disk]]:
         yield made
 
 
-@pytest.mark.parametrize("engine", ["embedded", pytest.param("spark", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ["embedded", "spark"])
 @pytest.mark.timeout(600)
 def test_each_disk_of_a_pipeline_under_load(tmp_path: Path, disks: dict[str, Disk], engine: str) -> None:
     lived = Lived(tmp_path, engine)
