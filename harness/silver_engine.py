@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from harness.shipped import BRONZE, CLEAN, REJETS, SILVER_APP
 from ventes.config import Settings
-from ventes.contract.dialect import fragment
+from ventes.contract.dialect import statement
 from ventes.deltalog import commit
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.snapshot import Snapshot
@@ -46,7 +46,7 @@ class PlainEngine:
     def take(self, lot_range: LotRange, lot: int) -> LotResult:
         settings, con = self._settings, self.database.con
         bronze = self._tables.snapshot(BRONZE)
-        where = fragment(lot_range.predicate()).sql("duckdb")
+        where = statement(lot_range.predicate(), "duckdb")
         con.execute(f"CREATE OR REPLACE TEMP TABLE lot_rows AS {bronze.select(lot_range.holds)} WHERE {where}")
         clean_log = self._tables.log(CLEAN)
         Snapshot.of_log(clean_log, CLEAN).view(con, "all_clean")

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ventes.contract.arithmetic import mean, mean_sql, share
-from ventes.contract.dialect import fragment
+from ventes.contract.arithmetic import mean, share
 from ventes.deltalog.database import connect
 from ventes.stream.sql_text import rounded_quotient
 
@@ -73,7 +72,7 @@ def test_python_agrees_with_fractions(drawn: tuple[int, int]) -> None:
 
 @given(st.lists(SUMS, min_size=1, max_size=50))
 def test_the_sql_agrees_with_fractions(drawn: list[tuple[int, int]]) -> None:
-    expression = fragment(mean_sql("total", "n")).sql("duckdb")
+    expression = rounded_quotient("total", pa.decimal128(28, 2), "n", 2)
     with connect() as con:
         con.execute("CREATE TABLE sums (place INT, total DECIMAL(28, 2), n BIGINT)")
         rows = [(place, Decimal(cents).scaleb(-2), count) for place, (cents, count) in enumerate(drawn)]

@@ -14,7 +14,7 @@ from deltalake import write_deltalake
 from harness.shipped import BRONZE, REJETS
 from harness.silver_engine import START, bronze_rows
 from harness.silver_run import settings_of
-from ventes.contract.dialect import fragment
+from ventes.contract.dialect import statement
 from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
@@ -117,7 +117,7 @@ def test_a_range_selects_its_rows_and_only_its_files(bronze: Path) -> None:
     snapshot = Snapshot.open(bronze, BRONZE)
     assert len(snapshot.paths(lot_range.holds)) == 1
     with connect() as con:
-        where = fragment(lot_range.predicate()).sql("duckdb")
+        where = statement(lot_range.predicate(), "duckdb")
         rows = con.execute(
             f'SELECT "offset" FROM ({snapshot.select(lot_range.holds)}) WHERE {where} ORDER BY 1'
         ).fetchall()

@@ -10,8 +10,8 @@ import pytest
 from ventes import stream
 from ventes.config import PROJECT
 from ventes.stream.declared import RESERVED
+from ventes.stream.grains import Grain
 from ventes.stream.kinds import Field
-from ventes.stream.measures import Grain
 
 TEXT = (PROJECT / "docs" / "streams.md").read_text(encoding="utf-8")
 DECLARED = [

@@ -16,7 +16,7 @@ from ventes.deltalog.log import Log, TableMissing
 from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
 from ventes.lake import fit
-from ventes.lake.tables import path_of
+from ventes.lake.tables import path_of, undeclared
 
 REBUILD = "ventes rebuild silver"
 
@@ -36,7 +36,8 @@ def compare(settings: Settings) -> list[Finding]:
     ours = tables.of(settings)
     logs = {table.name: _log(settings, table) for table in ours.all}
     findings = [finding for table in ours.all for finding in _of_table(settings, ours, table, logs)]
-    return [*findings, *_undeclared(settings, ours)]
+    left = [Finding(f"{folder.name} is on disk and not declared: left as it is") for folder in undeclared(settings)]
+    return [*findings, *left]
 
 
 def _log(settings: Settings, table: Table) -> Log | None:
@@ -121,12 +122,3 @@ def _way_out(settings: Settings, ours: Tables, table: Table) -> str:
     if table is not ours.bronze:
         return REBUILD
     return f"Bronze keeps what was read: set another paths.lake in {settings.config_file}, and the topic is read again"
-
-
-def _undeclared(settings: Settings, ours: Tables) -> Iterator[Finding]:
-    """Tables of Silver that the declaration does not name."""
-    if not settings.silver.is_dir():
-        return
-    for folder in sorted(settings.silver.iterdir()):
-        if (folder / "_delta_log").is_dir() and folder.name not in ours.by_name:
-            yield Finding(f"{folder.name} is on disk and not declared: left as it is")

@@ -55,7 +55,7 @@ def not_compared(tables: Tables) -> Mapping[str, Mapping[str, str]]:
         if isinstance(field, Instant) and field.form == "iso"
     }
     bronze |= {"motifs": f"the verdict under the rules {then}", "jour": f"a day of the business zone {then}"}
-    if tables.flagged:
+    if tables.stream.flagged:
         bronze["signalements"] = f"the verdict under the rules {then}"
     bronze |= {"date_ingestion": "when Bronze took the message"}
     bronze |= dict.fromkeys(("key", "value", "headers", "kafka_ts"), _IN_TOPIC)
@@ -109,7 +109,7 @@ def silver(tables: Tables, watermark_minutes: int) -> str:
             fields.append(f"{_unit_price(tables, field)} AS {_name(field.name)}")
         else:
             fields.append(f"{_name(field.name)}::{sql_type(field.clean_type)} AS {_name(field.clean_name)}")
-    own = ["signalements"] if tables.flagged else []
+    own = ["signalements"] if tables.stream.flagged else []
     own += ["_extra", "topic_id", "partition", "offset", "kafka_ts", "date_ingestion", "lot", "jour"]
     return f"""
     CREATE TEMP VIEW {expected(clean)} AS

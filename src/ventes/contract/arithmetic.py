@@ -22,15 +22,3 @@ def mean(total: Decimal, count: int, scale: int = 2) -> Decimal | None:
 def share(part: Decimal | int, whole: Decimal | int) -> Decimal | None:
     """`part` / `whole` as a fraction, half up to 0.001 (0.1 %); None where `whole` is 0."""
     return _EXACT.quantize(_EXACT.divide(Decimal(part), Decimal(whole)), PERMILLE) if whole else None
-
-
-def mean_sql(total: str, count: str) -> str:
-    """The SQL expression of `mean`, DECIMAL(18, 2), in the dialect of the project's .sql files.
-
-    `total` (DECIMAL(28, 2), not negative) and `count` (a whole number, not 0) are column names or expressions. With c
-    the total in cents and n the count, 2c + n is made a multiple of 2n before it is divided: the quotient is a whole
-    number below 2^53 and exact in every engine, whatever type the engine divides decimals in.
-    """
-    doubled = f"(CAST(CAST({total} AS DECIMAL(28, 2)) * 200 AS DECIMAL(38, 0)) + {count})"
-    cents = f"CAST(({doubled} - {doubled} % (2 * {count})) / (2 * {count}) AS BIGINT)"
-    return f"CAST(CAST({cents} AS DECIMAL(16, 0)) * CAST('0.01' AS DECIMAL(2, 2)) AS DECIMAL(18, 2))"

@@ -1,8 +1,6 @@
 """The pipeline's SQL: written in Spark's dialect, translated for DuckDB by sqlglot.
 
-Most statements are composed from the stream's declaration (`statement`); a fixed one is a file in the package of the
-code that runs it, named by its path (`sql`). `:name` is a parameter; its value becomes a literal, or, if it was made
-with `fragment`, that SQL expression.
+The statements are composed from the stream's declaration. `:name` is a parameter; its value becomes a literal.
 """
 
 from __future__ import annotations
@@ -10,47 +8,26 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 from decimal import Decimal
-from functools import cache, lru_cache
-from importlib import resources
+from functools import lru_cache
 from typing import Literal
 
 import sqlglot
 from sqlglot import exp
 
-PACKAGE = resources.files("ventes")
-"""Also in a zip, as workers of a Spark cluster get this package."""
 Dialect = Literal["spark", "duckdb"]
-Value = str | int | Decimal | datetime | exp.Expr
+Value = str | int | Decimal | datetime
 
 _SLOT = re.compile(r"__slot_(\w+?)__")
 _SOURCE = "databricks"
 """Spark 4 is ANSI, like Databricks: CAST fails on a bad value. sqlglot's "spark" would write TRY_CAST."""
 
 
-def sql(name: str, dialect: Dialect, **params: Value) -> str:
-    """The statement in <name>.sql for `dialect`, with every `:param` as a literal or fragment.
-
-    Raises KeyError for a parameter that has no value.
-    """
-    return statement(_file(name), dialect, **params)
-
-
 def statement(text: str, dialect: Dialect, **params: Value) -> str:
-    """A statement in Spark's dialect for `dialect`, with every `:param` as a literal or fragment.
+    """A statement in Spark's dialect for `dialect`, with every `:param` as a literal.
 
     Raises KeyError for a parameter that has no value.
     """
     return _SLOT.sub(lambda slot: _literal(params[slot[1]]).sql(dialect), _translated(text, dialect))
-
-
-def fragment(expression: str) -> exp.Expr:
-    """An SQL expression in Spark's dialect, as a value for a `:param`."""
-    return sqlglot.parse_one(expression, read=_SOURCE)
-
-
-@cache
-def _file(name: str) -> str:
-    return (PACKAGE / f"{name}.sql").read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=256)
@@ -63,8 +40,6 @@ def _translated(text: str, dialect: Dialect) -> str:
 
 
 def _literal(value: Value) -> exp.Expr:
-    if isinstance(value, exp.Expr):
-        return value
     if isinstance(value, datetime):
         return exp.Literal.string(value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f+00:00"))
     if isinstance(value, Decimal):

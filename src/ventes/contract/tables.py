@@ -55,17 +55,6 @@ class Tables:
     def by_name(self) -> dict[str, Table]:
         return {table.name: table for table in self.all}
 
-    @cached_property
-    def verdict(self) -> pa.Schema:
-        """The columns of Bronze that come from the verdict: the fields, motifs, _extra, jour."""
-        names = (*self.stream.event.names, *(["signalements"] if self.flagged else []), "motifs", "_extra", "jour")
-        return pa.schema([self.bronze.schema.field(name) for name in names])
-
-    @property
-    def flagged(self) -> bool:
-        """Whether the stream has rules that flag: then Bronze and the clean events have `signalements`."""
-        return any(rule.severity == "flag" for rule in self.stream.rules)
-
 
 def of(settings: Settings) -> Tables:
     """The tables of the stream that the settings name. Raises DeclarationError."""
@@ -75,7 +64,7 @@ def of(settings: Settings) -> Tables:
 @lru_cache(maxsize=8)
 def of_stream(stream: Stream) -> Tables:
     event = stream.event
-    flags = [("signalements", TEXTS)] if any(rule.severity == "flag" for rule in stream.rules) else []
+    flags = [("signalements", TEXTS)] if stream.flagged else []
     bronze = Table(
         name="bronze",
         key=POSITION,

@@ -29,11 +29,12 @@ from ventes.dashboard.questions import (
     columns_of,
     expressions,
     finished,
-    quoted,
 )
 from ventes.stream.declaration import Event
-from ventes.stream.measures import ByDay, ByMinute, Count, Distinct, Mean, Measure, OfField, Sum
+from ventes.stream.grains import ByDay, ByMinute
+from ventes.stream.measures import Count, Distinct, Mean, Measure, OfField, Sum
 from ventes.stream.page import EVENTS, Figure
+from ventes.stream.sql_text import quoted
 
 POINTS = 400
 """Points per line at most: more than a screen can show."""
@@ -163,9 +164,7 @@ def timeline(
     Offsets of zones are multiples of 15 minutes, so minutes are summed to quarters of an hour before the expensive
     conversion to the zone.
     """
-    first, last = _row(con, f"SELECT min({MINUTE}), max({MINUTE}) FROM minutes")
-    span = (last - first).total_seconds() / 60 if first else 0
-    step = next((step for step in STEPS if span / step < points), STEPS[-1])
+    step = _step(con, MINUTE, "minutes", points)
     sums = _listed(timeline_question(measures, event).columns)
     values = {name: sql for measure in (EVENTS, *measures) for name, sql in expressions(measure, event).items()}
     listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in values.items())
@@ -219,9 +218,7 @@ def reasons(con: duckdb.DuckDBPyConnection) -> pa.Table:
 
 def reasons_over_time(con: duckdb.DuckDBPyConnection, zone: str, points: int = 120, top: int = 6) -> pa.Table:
     """start (business zone, naive), motif (rare ones as 'other'), messages. From the view `motifs`."""
-    first, last = _row(con, "SELECT min(minute), max(minute) FROM motifs")
-    span = (last - first).total_seconds() / 60 if first else 0
-    step = next((step for step in STEPS if span / step < points), STEPS[-1])
+    step = _step(con, "minute", "motifs", points)
     return con.execute(
         f"WITH ranked AS (SELECT motif FROM motifs GROUP BY 1 ORDER BY sum(messages) DESC, 1 LIMIT {top:d}) "
         f"SELECT time_bucket(INTERVAL {step} MINUTE, timezone(?, minute)) AS start, "
@@ -271,9 +268,7 @@ def delays(con: duckdb.DuckDBPyConnection, at: str, zone: str, points: int = 120
     event_p50, event_p95 (event → Kafka), bronze_p50, … (Kafka → Bronze), silver_p50, … (Bronze → Silver), and
     total_p50, total_p95 (Kafka → Silver), with events.
     """
-    first, last = _row(con, "SELECT min(kafka_ts), max(kafka_ts) FROM recent")
-    span = (last - first).total_seconds() / 60 if first else 0
-    step = next((step for step in STEPS if span / step < points), STEPS[-1])
+    step = _step(con, "kafka_ts", "recent", points)
     spans = {
         "event": f"epoch_us(kafka_ts) - epoch_us({quoted(at)})",
         "bronze": "epoch_us(date_ingestion) - epoch_us(kafka_ts)",
@@ -289,6 +284,13 @@ def delays(con: duckdb.DuckDBPyConnection, at: str, zone: str, points: int = 120
         "FROM recent GROUP BY 1 ORDER BY 1",
         [zone],
     ).to_arrow_table()
+
+
+def _step(con: duckdb.DuckDBPyConnection, time: str, view: str, points: int) -> int:
+    """Minutes between two points, so that the times of a view give at most so many points."""
+    first, last = _row(con, f"SELECT min({time}), max({time}) FROM {view}")
+    span = (last - first).total_seconds() / 60 if first else 0
+    return next((step for step in STEPS if span / step < points), STEPS[-1])
 
 
 def rows_of(table: pa.Table) -> list[Row]:

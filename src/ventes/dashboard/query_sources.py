@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from ventes.dashboard.file_cache import FileSums
 from ventes.dashboard.filters import Filters
-from ventes.dashboard.questions import Question, quoted
+from ventes.dashboard.questions import Question
 from ventes.dashboard.source import TableSnapshots
 from ventes.deltalog.actions import DataFile
 from ventes.stream.declaration import Aggregate
+from ventes.stream.sql_text import quoted
 
 VALUE_BYTES = 2000
 """Bytes of a raw message that are read to show it: it may have megabytes."""

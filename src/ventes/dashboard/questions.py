@@ -22,20 +22,9 @@ from ventes.dashboard.file_cache import GroupedSums
 from ventes.dashboard.filters import ALL_ROWS, DAY, Filters
 from ventes.deltalog.snapshot import sql_type
 from ventes.stream.declaration import Aggregate, Event
-from ventes.stream.measures import (
-    ByDay,
-    ByHour,
-    ByMinute,
-    Count,
-    Distinct,
-    Grain,
-    Max,
-    Mean,
-    Measure,
-    Min,
-    OfField,
-    Sum,
-)
+from ventes.stream.grains import ByDay, ByHour, ByMinute, Grain
+from ventes.stream.measures import Count, Distinct, Max, Mean, Measure, Min, OfField, Sum
+from ventes.stream.sql_text import literal, quoted
 
 Kind = Literal["count", "known", "sum", "min", "max"]
 Row = dict[str, Any]
@@ -109,7 +98,7 @@ class Sources:
     def __init__(self, tables: Tables, zone: str) -> None:
         self.tables = tables
         self._event = tables.stream.event
-        self._zone = zone.replace("'", "''")
+        self._zone = literal(zone)
 
     def aggregates(self, asked: Question, filters: Filters) -> tuple[Aggregate, ...]:
         """The declared aggregates that answer it."""
@@ -157,7 +146,7 @@ class Sources:
         if isinstance(grain, ByDay):
             return quoted(grain.column)
         if isinstance(grain, ByHour | ByMinute):
-            return f"CAST(timezone('{self._zone}', {quoted(grain.column)}) AS DATE)"
+            return f"CAST(timezone({self._zone}, {quoted(grain.column)}) AS DATE)"
         return ""
 
     def fields_of_clean(self, rows: str) -> str:
@@ -199,11 +188,6 @@ def _summed(column: Column, event: Event) -> str:
     if column.kind == "sum":
         return f"CAST(sum({field}) AS {sql_type(Sum('total', column.field).type_in(event))})"
     return f"{column.kind}({field})"
-
-
-def quoted(name: str) -> str:
-    """An identifier in SQL."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 # -- measures ----------------------------------------------------------------------------------

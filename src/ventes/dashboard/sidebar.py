@@ -13,9 +13,10 @@ from ventes.dashboard import commands, diagram, downloads, text
 from ventes.dashboard.as_of import AsOf, Version, committed_at, from_address, kept_versions, to_address
 from ventes.dashboard.filters import PERIODS, Chosen, Filters, period
 from ventes.dashboard.query_sources import relation, tables_for
-from ventes.dashboard.questions import Question, quoted
+from ventes.dashboard.questions import Question
 from ventes.dashboard.source import LiveTables, NotReadable
 from ventes.stream.page import Label
+from ventes.stream.sql_text import quoted
 
 
 @dataclass(frozen=True)

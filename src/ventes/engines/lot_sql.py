@@ -152,7 +152,7 @@ def _renamed(field: Field) -> str:
 
 
 def _flags(stream: Stream) -> list[str]:
-    return ["signalements"] if tables.of_stream(stream).flagged else []
+    return ["signalements"] if stream.flagged else []
 
 
 def _decimal(kind: pa.DataType) -> str:

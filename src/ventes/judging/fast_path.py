@@ -26,8 +26,9 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from ventes.judging.verdict import Judging
-from ventes.stream.fast_form import FastForm, literal, name
+from ventes.stream.fast_form import FastForm
 from ventes.stream.kinds import Field
+from ventes.stream.sql_text import literal, quoted
 from ventes.stream.zones import local_steps, offset_case, utc_steps
 
 YEARS_BACK = 10
@@ -62,7 +63,7 @@ def query(judging: Judging, year: int) -> str | None:
     root = _Node.of(known)
     if len(known) < len(forms) or root is None:
         return None
-    at = name(event.at)
+    at = quoted(event.at)
     steps: list[list[tuple[str, str]]] = []
     for form in known.values():
         for level, columns in enumerate(form.steps):
@@ -75,7 +76,7 @@ def query(judging: Judging, year: int) -> str | None:
     proofs.append(
         f"{at} BETWEEN TIMESTAMP '2000-01-03 00:00:00' AND kafka_ts + INTERVAL '12' HOUR AND jour IS NOT NULL"
     )
-    fields = ", ".join(map(name, event.names))
+    fields = ", ".join(map(quoted, event.names))
     return (
         f"WITH {', '.join(_parsed(root))}, {_chain(steps)} "
         f"SELECT _row, {fields}, jour, coalesce(_exact AND {' AND '.join(proofs)}, false) AS _proven "
@@ -100,7 +101,7 @@ def _chain(steps: list[list[tuple[str, str]]]) -> str:
     """One relation for each level, so that an expression is computed once, whoever uses it."""
     relations = []
     for level, columns in enumerate(steps):
-        listed = ", ".join(f"{expression} AS {name(column)}" for column, expression in columns)
+        listed = ", ".join(f"{expression} AS {quoted(column)}" for column, expression in columns)
         source, kept = ("_parsed", "_row, kafka_ts") if level == 0 else (f"_step{level - 1}", "*")
         relations.append(f"_step{level} AS (SELECT {kept}, {listed} FROM {source})")
     return ", ".join(relations)
@@ -151,7 +152,7 @@ class _Node:
 
 def _member(field: Field) -> str:
     """The value of a field in the parsed structure `_f`."""
-    return ".".join(["_f", *map(name, field.keys)])
+    return ".".join(["_f", *map(quoted, field.keys)])
 
 
 def _parsed(root: _Node) -> list[str]:
@@ -160,8 +161,8 @@ def _parsed(root: _Node) -> list[str]:
     proofs = [_exact_keys("_keys", root, "_f")]
     keys = ["TRY(json_keys(_message)) AS _keys"]
     for number, (path, node) in enumerate(inner):
-        place = literal("$." + ".".join(name(key) for key in path))
-        member = ".".join(["_f", *map(name, path)])
+        place = literal("$." + ".".join(quoted(key) for key in path))
+        member = ".".join(["_f", *map(quoted, path)])
         kind = f"TRY(json_type(_message, {place}))"
         keys.append(f"CASE WHEN {kind} = 'OBJECT' THEN TRY(json_keys(_message, {place})) END AS _keys{number}")
         keys.append(f"coalesce({kind}, 'NULL') AS _kind{number}")
@@ -194,7 +195,7 @@ def _exact_keys(keys: str, node: _Node, structure: str) -> str:
     count = len(node.members)
     if not node.optional:
         return f"len({keys}) = {count}"
-    present = " + ".join(f"({structure}.{name(key)} IS NOT NULL)::INT" for key in sorted(node.optional))
+    present = " + ".join(f"({structure}.{quoted(key)} IS NOT NULL)::INT" for key in sorted(node.optional))
     known = ", ".join(map(literal, node.members))
     return (
         f"CASE WHEN len({keys}) = {count - len(node.optional)} + {present} THEN true"

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 import sqlglot
 from sqlglot import exp
 
-from ventes.contract import tables
 from ventes.stream.declaration import Rule, Stream
 
 Columns = dict[str, "pa.Array | pa.ChunkedArray"]
@@ -47,7 +46,7 @@ def apply(con: duckdb.DuckDBPyConnection, stream: Stream, columns: Columns) -> C
         for row, codes in rejected.items():
             motifs[row] = codes
         result["motifs"] = pa.array(motifs, pa.list_(pa.string()))
-    if tables.of_stream(stream).flagged:
+    if stream.flagged:
         flags = _codes(stream, "flag", broken, valid)
         result["signalements"] = pa.array([flags.get(row, []) for row in range(rows)], pa.list_(pa.string()))
     return result

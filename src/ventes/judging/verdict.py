@@ -77,13 +77,13 @@ class Judge:
     def __call__(self, value: bytes | None, kafka_ts: datetime) -> Verdict:
         """Judge one message that arrived at `kafka_ts` (aware)."""
         try:
-            members = parse_object(self._unframed(value))
+            members = parse_object(unframed(value) if self._framed else value)
         except Refused as refusal:
             return self._without_event((refusal.reason,), kafka_ts)
         repeated = ["duplicate_key"] if has_repeated_key(members) else []
         if not self._enveloped:
             return self._event(members, repeated, kafka_ts)
-        found, ambiguous = _after(members)
+        found, ambiguous = state_after(members)
         if found is None:
             return self._without_event(tuple(repeated if ambiguous else [*repeated, "no_event"]), kafka_ts)
         return self._event(found, repeated, kafka_ts)
@@ -126,13 +126,6 @@ class Judge:
             extra=to_text(extra) if extra else None,
             jour=event_time.day_of(when, kafka_ts, self._zone),
         )
-
-    def _unframed(self, value: bytes | None) -> bytes | None:
-        if not self._framed or not value:
-            return value
-        if len(value) < FRAME_BYTES or value[0] != 0:
-            raise Refused("bad_frame")
-        return value[FRAME_BYTES:]
 
     def _without_event(self, reasons: tuple[str, ...], kafka_ts: datetime) -> Verdict:
         return Verdict(self._nothing, reasons, None, event_time.day_of(None, kafka_ts, self._zone))
@@ -181,7 +174,16 @@ def _below(item: Any, keys: tuple[str, ...]) -> tuple[Any, str | None]:
     return item, None
 
 
-def _after(members: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
+def unframed(value: bytes | None) -> bytes | None:
+    """A message without the frame of a schema registry; an empty one as it is. Raises Refused."""
+    if not value:
+        return value
+    if len(value) < FRAME_BYTES or value[0] != 0:
+        raise Refused("bad_frame")
+    return value[FRAME_BYTES:]
+
+
+def state_after(members: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
     """The event in Debezium's envelope, with or without a schema beside it; and whether a repeated key hides it."""
     if "payload" in members and "after" not in members:
         way: tuple[str, ...] = ("payload", "after")

@@ -23,7 +23,7 @@ from ventes.stream.declaration import Aggregate, Event, Stream
 from ventes.stream.declared import DeclarationError
 from ventes.stream.grains import Grain
 from ventes.stream.measures import Accumulator, Distinct, Expression
-from ventes.stream.sql_text import listed, quoted
+from ventes.stream.sql_text import listed, literal, quoted
 
 _SETTING = re.compile(r":rules\.([a-z_]+)")
 
@@ -263,4 +263,4 @@ def _literal(value: object) -> str:
         return str(value)
     if isinstance(value, date):
         return f"'{value.isoformat()}'"
-    return "'" + str(value).replace("'", "''") + "'"
+    return literal(str(value))

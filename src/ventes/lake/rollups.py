@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ventes.config import Settings
-from ventes.contract import tables as contract
 from ventes.deltalog import commit, create, data_files
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.database import RecycledDatabase, connect
@@ -71,7 +70,7 @@ class Publisher:
         DeclarationError for SQL of the declaration that cannot run.
         """
         self._settings = settings
-        self._declared = contract.of(settings)
+        self._declared = tables.declared
         self._app = settings.stream.silver_app
         self._tables = tables
         self._database = database

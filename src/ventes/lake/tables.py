@@ -47,6 +47,13 @@ def properties(settings: Settings, table: Table) -> dict[str, str]:
     }
 
 
+def undeclared(settings: Settings) -> list[Path]:
+    """The folders of Delta tables beside the declared ones of Silver, by name: no job updates them."""
+    declared = {table.name for table in contract.of(settings).silver}
+    folders = sorted(settings.silver.iterdir()) if settings.silver.is_dir() else []
+    return [folder for folder in folders if folder.name not in declared and (folder / "_delta_log").is_dir()]
+
+
 def require_fit(settings: Settings, *tables: Table) -> None:
     """Raise LakeDamaged for the first of `tables` on disk that the declaration does not fit. Writes nothing."""
     for table in tables:

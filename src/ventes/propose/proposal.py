@@ -12,8 +12,9 @@ from ventes.propose.roles import Roles
 from ventes.propose.sample import Message
 from ventes.propose.wrapping import Wrapping, wrapping_of
 from ventes.stream.declaration import Aggregate, Event, Stream
+from ventes.stream.grains import ByDay, ByMinute
 from ventes.stream.kinds import Decimals, Field, Instant, Integer, Money, Text
-from ventes.stream.measures import ByDay, ByMinute, Count, Mean, Measure, Sum
+from ventes.stream.measures import Count, Mean, Measure, Sum
 from ventes.stream.strict_json import Refused, has_repeated_key
 
 MOST_SUMMED = 2

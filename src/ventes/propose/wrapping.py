@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ventes.judging.verdict import FRAME_BYTES, state_after, unframed
 from ventes.stream.strict_json import Refused, parse_object
-
-FRAME_BYTES = 5
-"""A byte 0 and the id of a schema, four bytes."""
 
 
 @dataclass(frozen=True)
@@ -21,16 +19,11 @@ class Wrapping:
 
     def open(self, value: bytes | None) -> dict[str, Any]:
         """The event in a message, as strict_json gives an object. Raises Refused with the reason."""
-        if self.frame is not None and value:
-            if len(value) < FRAME_BYTES or value[0] != 0:
-                raise Refused("bad_frame")
-            value = value[FRAME_BYTES:]
-        members = parse_object(value)
+        members = parse_object(unframed(value) if self.frame is not None else value)
         if self.envelope is None:
             return members
-        change = _payload(members)
-        event = change.get("after")
-        if not isinstance(event, dict) or change.get("op") == "d":
+        event, _ = state_after(members)
+        if event is None:
             raise Refused("no_event")
         return event
 

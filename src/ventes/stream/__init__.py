@@ -18,15 +18,11 @@ zones         the offsets of a time zone as SQL for DuckDB
 
 from ventes.stream.declaration import Aggregate, Event, Rule, Stream
 from ventes.stream.declared import DeclarationError
+from ventes.stream.grains import ByDay, ByHour, ByMinute, ByMonth, ByWeek
 from ventes.stream.kinds import Boolean, Day, Decimals, Instant, Integer, Json, Money, Quotient, Text
 from ventes.stream.measures import (
     BOOLEAN,
     TEXT,
-    ByDay,
-    ByHour,
-    ByMinute,
-    ByMonth,
-    ByWeek,
     Count,
     Distinct,
     Expression,

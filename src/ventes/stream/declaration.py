@@ -221,6 +221,11 @@ class Stream(Declared):
                 )
 
     @cached_property
+    def flagged(self) -> bool:
+        """Whether it has rules that flag: then Bronze and the clean events have `signalements`."""
+        return any(rule.severity == "flag" for rule in self.rules)
+
+    @cached_property
     def shown(self) -> Page:
         """The page, its undeclared parts derived from the event."""
         return completed(self)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
+from ventes.stream.sql_text import literal, quoted
+
 OffsetOf = Callable[[str], str]
 """A column with a wall-clock time → SQL for its offset in seconds east of UTC in the source's zone, NULL = unknown."""
 
@@ -33,19 +35,10 @@ class FastForm:
     absent: str
 
 
-def name(column: str) -> str:
-    """A quoted identifier."""
-    return '"' + column.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def of_text(field: str, member: str, steps: tuple[tuple[tuple[str, str], ...], ...], proof: str) -> FastForm:
     """A form that works on the text of the JSON value, column `text_of(field)`."""
     first = ((text_of(field), member),)
-    return FastForm("VARCHAR", (first, *steps), proof, f"{name(text_of(field))} IS NULL")
+    return FastForm("VARCHAR", (first, *steps), proof, f"{quoted(text_of(field))} IS NULL")
 
 
 def text_of(field: str) -> str:
@@ -64,10 +57,10 @@ def of_string(field: str, member: str, most: int, further: Iterable[str]) -> Fas
 
     The column is NULL unless it begins with a character that is certainly no white space.
     """
-    asked, unquoted = name(f"_j_{field}"), name(f"_n_{field}")
+    asked, unquoted = quoted(f"_j_{field}"), quoted(f"_n_{field}")
     string = f"""CASE WHEN starts_with({member}, '"') THEN TRY(from_json({member}, '"VARCHAR"')) END"""
     not_blank = f"CASE WHEN {_SPACE_FREE.format(unquoted)} THEN {unquoted} END"
-    fits = f"bit_length({name(field)}) <= {8 * most}"  # so many bytes are at most so many characters
+    fits = f"bit_length({quoted(field)}) <= {8 * most}"  # so many bytes are at most so many characters
     steps = (((f"_j_{field}", member), (f"_n_{field}", string)), ((field, not_blank),))
     return FastForm("JSON", steps, " AND ".join([fits, *further]), f"{asked} IS NULL")
 
@@ -95,7 +88,7 @@ _EXACT = Context(prec=60)
 
 
 def decimal_steps(field: str, digits: int, scale: int) -> tuple[tuple[tuple[str, str], ...], ...]:
-    return (((field, f"TRY_CAST({name(text_of(field))} AS DECIMAL({digits}, {scale}))"),),)
+    return (((field, f"TRY_CAST({quoted(text_of(field))} AS DECIMAL({digits}, {scale}))"),),)
 
 
 def decimal_proof(field: str, scale: int, least: Decimal, most: Decimal) -> str:
@@ -105,7 +98,7 @@ def decimal_proof(field: str, scale: int, least: Decimal, most: Decimal) -> str:
     must be small enough that the distance of two neighbouring doubles, by which that text can be off, stays within the
     difference that the reader takes as float error, 10^-(scale + 4).
     """
-    value, text = name(field), name(text_of(field))
+    value, text = quoted(field), quoted(text_of(field))
     exact = Decimal(_exact_in_double(scale))
     unit = Decimal(1).scaleb(-scale)
     low = max(least, -exact).quantize(unit, ROUND_CEILING, _EXACT)
@@ -139,24 +132,23 @@ _ISO = (
 
 def iso_steps(field: str, offset_of: OffsetOf) -> tuple[tuple[tuple[str, str], ...], ...]:
     """The naive UTC instant of an ISO 8601 text of the years 2000 to 2999, in column `field`; NULL if unknown."""
-    text = name(text_of(field))
+    text = quoted(text_of(field))
     iso, length, local, offset = (f"_{part}_{field}" for part in ("iso", "zone_length", "local", "offset"))
     sign = f"substring({text}, -6, 1)"
     zone_length = f"CASE WHEN ends_with({text}, 'Z') THEN 1 WHEN {sign} IN ('+', '-') THEN 6 ELSE 0 END"
     # 26 characters reach to the microsecond: further digits are cut, not rounded
-    cut = f"left({text}, least(26, length({text}) - {name(length)}))"
+    cut = f"left({text}, least(26, length({text}) - {quoted(length)}))"
     minutes = f"60 * TRY_CAST(substring({text}, -5, 2) AS INT) + TRY_CAST(right({text}, 2) AS INT)"
     seconds = (
-        f"CASE WHEN {name(length)} = 1 OR right({text}, 6) = '+00:00' THEN 0"
-        f" WHEN {name(length)} = 6 AND {name(iso)} THEN (CASE WHEN {sign} = '-' THEN -60 ELSE 60 END) * ({minutes})"
-        f" WHEN {name(length)} = 0 THEN {offset_of(name(local))} END"
+        f"CASE WHEN {quoted(length)} = 1 OR right({text}, 6) = '+00:00' THEN 0"
+        f" WHEN {quoted(length)} = 6 AND {quoted(iso)} THEN (CASE WHEN {sign} = '-' THEN -60 ELSE 60 END) * ({minutes})"
+        f" WHEN {quoted(length)} = 0 THEN {offset_of(quoted(local))} END"
     )
-    instant = (
-        f"CASE WHEN {name(offset)} = 0 THEN {name(local)} ELSE {name(local)} + INTERVAL (-{name(offset)}) SECOND END"
-    )
+    there = quoted(local)
+    instant = f"CASE WHEN {quoted(offset)} = 0 THEN {there} ELSE {there} + INTERVAL (-{quoted(offset)}) SECOND END"
     return (
         ((iso, f"regexp_matches({text}, {literal(_ISO)})"), (length, zone_length)),
-        ((local, f"CASE WHEN {name(iso)} THEN TRY_CAST({cut} AS TIMESTAMP) END"),),
+        ((local, f"CASE WHEN {quoted(iso)} THEN TRY_CAST({cut} AS TIMESTAMP) END"),),
         ((offset, seconds),),
         ((field, instant),),
     )
@@ -169,10 +161,10 @@ EPOCH_END = 32_503_680_000
 def epoch_steps(field: str, microseconds: str) -> tuple[tuple[tuple[str, str], ...], ...]:
     """The naive UTC instant of a whole number of units since 1970; `microseconds`: an expression of `{}` units."""
     units = f"_units_{field}"
-    instant = f"TRY(make_timestamp({microseconds.format(name(units))}))"
-    return (((units, f"TRY_CAST({name(text_of(field))} AS BIGINT)"),), ((field, instant),))
+    instant = f"TRY(make_timestamp({microseconds.format(quoted(units))}))"
+    return (((units, f"TRY_CAST({quoted(text_of(field))} AS BIGINT)"),), ((field, instant),))
 
 
 def epoch_proof(field: str, units_per_second: int) -> str:
-    units, text = name(f"_units_{field}"), name(text_of(field))
+    units, text = quoted(f"_units_{field}"), quoted(text_of(field))
     return f"{units} BETWEEN 0 AND {EPOCH_END * units_per_second - 1} AND CAST({units} AS TEXT) = {text}"

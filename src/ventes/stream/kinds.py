@@ -21,6 +21,7 @@ from ventes.stream import event_time, fast_form
 from ventes.stream.arrow import instant, pa
 from ventes.stream.declared import RESERVED, Declared
 from ventes.stream.fast_form import FastForm, OffsetOf
+from ventes.stream.sql_text import literal, quoted
 from ventes.stream.strict_json import Number, is_unicode, to_text
 
 Read = tuple[Any, tuple[str, ...]]
@@ -136,7 +137,7 @@ class Integer(Field):
         return read
 
     def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
-        value, text = fast_form.name(self.name), fast_form.name(fast_form.text_of(self.name))
+        value, text = quoted(self.name), quoted(fast_form.text_of(self.name))
         steps = (((self.name, f"TRY_CAST({text} AS BIGINT)"),),)
         proof = f"{value} BETWEEN {self.least} AND {self.most} AND CAST({value} AS TEXT) = {text}"
         return fast_form.of_text(self.name, member, steps, proof)
@@ -288,10 +289,10 @@ class Text(Field):
     def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
         further = []
         if self.values:
-            texts = [fast_form.literal(text) for text in self.values if is_unicode(text) and "\0" not in text]
-            further.append(f"{fast_form.name(self.name)} IN ({', '.join(texts) or 'NULL'})")
+            texts = [literal(text) for text in self.values if is_unicode(text) and "\0" not in text]
+            further.append(f"{quoted(self.name)} IN ({', '.join(texts) or 'NULL'})")
         if self.pattern is not None:
-            matches = fast_form.matches(fast_form.name(self.name), self.pattern)
+            matches = fast_form.matches(quoted(self.name), self.pattern)
             if matches is None:
                 return None
             further.append(matches)
@@ -317,7 +318,7 @@ class Boolean(Field):
         return read
 
     def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
-        text = fast_form.name(fast_form.text_of(self.name))
+        text = quoted(fast_form.text_of(self.name))
         steps = (((self.name, f"{text} = 'true'"),),)
         return fast_form.of_text(self.name, member, steps, f"{text} IN ('true', 'false')")
 
@@ -367,7 +368,7 @@ class Instant(Field):
     def fast(self, member: str, offset_of: OffsetOf) -> FastForm | None:
         """Its column is a naive TIMESTAMP in UTC."""
         if self.form == "iso":
-            steps, proof = fast_form.iso_steps(self.name, offset_of), f"{fast_form.name(self.name)} IS NOT NULL"
+            steps, proof = fast_form.iso_steps(self.name, offset_of), f"{quoted(self.name)} IS NOT NULL"
         else:
             steps = fast_form.epoch_steps(self.name, _MICROSECONDS_SQL[self.form])
             proof = fast_form.epoch_proof(self.name, 10 ** {"s": 0, "ms": 3, "us": 6, "ns": 9}[self.form])
@@ -405,7 +406,7 @@ class Day(Field):
         return read
 
     def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
-        value, text = fast_form.name(self.name), fast_form.name(fast_form.text_of(self.name))
+        value, text = quoted(self.name), quoted(fast_form.text_of(self.name))
         steps = (((self.name, f"TRY_CAST({text} AS DATE)"),),)
         # ten characters: DuckDB also has the dates infinity, and years of more digits
         proof = f"length({text}) = 10 AND CAST({value} AS TEXT) = {text}"
@@ -441,7 +442,7 @@ class Json(Field):
             return None
         asked = f"_j_{self.name}"
         steps = (((asked, member), (self.name, "CAST(NULL AS TEXT)")),)
-        return FastForm("JSON", steps, "false", f"{fast_form.name(asked)} IS NULL")
+        return FastForm("JSON", steps, "false", f"{quoted(asked)} IS NULL")
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ventes.stream.arrow import instant, pa
 from ventes.stream.declared import RESERVED, Declared
-from ventes.stream.grains import ByDay, ByHour, ByMinute, ByMonth, ByWeek, Grain
 from ventes.stream.sql_text import quoted, rounded_quotient, scaled
 
 if TYPE_CHECKING:
     from ventes.stream.declaration import Event
-
-__all__ = ["ByDay", "ByHour", "ByMinute", "ByMonth", "ByWeek", "Grain"]  # the grains are part of a declaration too
 
 BOOLEAN, TEXT = "bool", "string"
 _TYPES = (BOOLEAN, TEXT, "int64", "date32")

@@ -10,6 +10,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """A text."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def listed(names: tuple[str, ...]) -> str:
     """Identifiers, separated by commas."""
     return ", ".join(quoted(name) for name in names)

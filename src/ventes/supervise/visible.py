@@ -47,7 +47,7 @@ class Visible:
         return all(max(self.position.get(key, -1), gaps.last(*key)) >= offset for key, offset in self._goal.items())
 
     def _look(self) -> None:
-        declared = contract.of(self._settings)
+        declared = self._tables.declared
         clean, rejects, bronze = map(self._log, (*declared.outcomes, declared.bronze))
         there = [log for log in (clean, rejects) if log is not None]
         versions: list[object] = [(log.path, log.version, log.committed_at) for log in (*there, bronze) if log]

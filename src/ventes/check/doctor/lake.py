@@ -26,7 +26,7 @@ from ventes.deltalog.table import Table
 from ventes.engines.spark import checkpoint
 from ventes.errors import AlreadyRunning, LakeDamaged
 from ventes.lake.damage import lost
-from ventes.lake.tables import path_of
+from ventes.lake.tables import path_of, undeclared
 from ventes.lake.writer_lock import WriterLock, lock_path
 
 _COMMIT = re.compile(r"(\d{20})\.json")
@@ -77,15 +77,12 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
 
 def _undeclared(settings: Settings) -> Iterator[Finding]:
     """A finding for each table beside the declared ones: no job updates it."""
-    declared = {table.name for table in contract.of(settings).silver}
-    folders = sorted(settings.silver.iterdir()) if settings.silver.is_dir() else []
-    for folder in folders:
-        if folder.name not in declared and (folder / "_delta_log").is_dir():
-            yield warn(
-                f"table {folder.name}",
-                f"{folder} is not a table of {settings.declaration}: nothing updates it",
-                "remove the folder, or declare the table again: the Silver job then completes it",
-            )
+    for folder in undeclared(settings):
+        yield warn(
+            f"table {folder.name}",
+            f"{folder} is not a table of {settings.declaration}: nothing updates it",
+            "remove the folder, or declare the table again: the Silver job then completes it",
+        )
 
 
 def truncated_commit(table: Path) -> Path | None:

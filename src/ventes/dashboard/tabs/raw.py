@@ -48,7 +48,7 @@ def _rows(view: View, tab: Raw) -> list[dict[str, Any]]:
         {
             **{name: _shown(view, row[name]) for name in fields},
             "verdict": ", ".join(row["motifs"] or ["valid"]),
-            **({"signalements": ", ".join(row["signalements"] or [])} if view.contract.flagged else {}),
+            **({"signalements": ", ".join(row["signalements"] or [])} if view.contract.stream.flagged else {}),
             "kafka_ts": view.local(row["kafka_ts"]),
             "partition": row["partition"],
             "offset": row["offset"],

@@ -13,7 +13,6 @@ from datetime import datetime, timezone
 
 from ventes import kafka
 from ventes.config import Settings
-from ventes.contract import tables as contract
 from ventes.deltalog.database import connect
 from ventes.engines import source
 from ventes.engines.bronze_edits import settle
@@ -64,11 +63,11 @@ class Ingestion:
         self._log = job.log
         self._reporter = job.reporter
         self._stopper = job.stopper
-        tables, bronze = OpenTables(job.settings), contract.of(job.settings).bronze
-        self._bronze = tables.ensure(bronze)
+        tables = OpenTables(job.settings)
+        self._bronze = tables.ensure(tables.declared.bronze)
         self._database = connect(job.settings.embedded.memory_mb)
         self._writer = BronzeWriter(job, self._bronze, self._database, require_lock)
-        (self._maintenance,) = tables.maintenance([bronze])
+        (self._maintenance,) = tables.maintenance([tables.declared.bronze])
         self._progress = Progress()
 
     def run(self) -> None:

@@ -20,7 +20,6 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from ventes import kafka
 from ventes.config import Settings
-from ventes.contract import tables as contract
 from ventes.deltalog.log import Log
 from ventes.engines import source
 from ventes.engines.bronze_edits import settle
@@ -106,7 +105,7 @@ class Bronze:
         self._reporter = job.reporter
         self._stopper = job.stopper
         self._tables = OpenTables(job.settings)
-        self._table = contract.of(job.settings).bronze
+        self._table = self._tables.declared.bronze
         self._epochs = job.settings.checkpoints / "bronze"
         self._failed_at: Mapping[int, int] | None = None
         """The offsets at which the last failed query would have continued."""
