@@ -18,10 +18,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import sqlglot
 
 CORPUS = Path(__file__).resolve().parents[1] / "tests" / "corpus" / "spark_sql.jsonl"
 _NUMBER = re.compile(r"\b(tinyint|smallint|int|bigint|decimal|double|float)\b")
@@ -110,12 +112,35 @@ def same(ours: Any, theirs: Any, kind: str) -> bool:
 
 
 def same_rows(ours: Sequence[Sequence[Any]], line: dict[str, Any]) -> bool:
-    """Whether the rows are those of a line of the corpus."""
+    """Whether the rows are those of a line of the corpus.
+
+    Their order counts as far as ORDER BY determines it: the columns it names have the same sequence of values. Rows
+    that tie in it, and rows without it, may come in any order in either engine.
+    """
     theirs, kinds = line["rows"], line["types"]
-    return len(ours) == len(theirs) and all(
-        len(row) == len(wanted) and all(same(*cell) for cell in zip(row, wanted, kinds, strict=True))
-        for row, wanted in zip(ours, theirs, strict=True)
-    )
+    left = list(theirs)
+    for row in ours:
+        equal = next((wanted for wanted in left if _same_row(row, wanted, kinds)), None)
+        if equal is None:
+            return False
+        left.remove(equal)
+    ordered = _ordered_columns(line["sql"])
+    return not left and all(same(a[i], b[i], kinds[i]) for a, b in zip(ours, theirs, strict=True) for i in ordered)
+
+
+def _same_row(ours: Sequence[Any], theirs: Sequence[Any], kinds: Sequence[str]) -> bool:
+    return len(ours) == len(theirs) and all(same(*cell) for cell in zip(ours, theirs, kinds, strict=True))
+
+
+def _ordered_columns(sql: str) -> list[int]:
+    """The columns of the result that the statement's own ORDER BY names, as far as all before them are there too."""
+    statement = sqlglot.parse_one(sql, read="spark")
+    order = statement.args.get("order")
+    if order is None:
+        return []
+    names = [column.alias_or_name for column in statement.selects]
+    keys = [key.this.name for key in order.expressions]
+    return [names.index(key) for key in takewhile(names.__contains__, keys)]
 
 
 def _ask_spark(statements: Sequence[str]) -> Iterator[dict[str, Any]]:

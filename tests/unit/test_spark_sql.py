@@ -57,6 +57,20 @@ def test_what_is_mended_stays_right(con: duckdb.DuckDBPyConnection, sql: str, ro
     assert answer(con, sql) == rows
 
 
+@pytest.mark.parametrize(
+    ("sql", "equal"),
+    [
+        ("SELECT a, b FROM t ORDER BY a", True),  # the rows with a = 1 tie
+        ("SELECT a, b FROM t", True),
+        ("SELECT a, b FROM t ORDER BY a, b", False),
+    ],
+)
+def test_the_order_counts_as_far_as_the_statement_determines_it(sql: str, equal: bool) -> None:
+    line = {"sql": sql, "types": ["int", "int"], "rows": [[1, 10], [1, 40], [2, 20]]}
+    assert spark_sql.same_rows([[1, 40], [1, 10], [2, 20]], line) is equal
+    assert not spark_sql.same_rows([[1, 40], [1, 40], [2, 20]], line)
+
+
 def test_random_texts_pass_neither_fence_alone() -> None:
     assert list(hostile_sql.search(seed=7, count=300)) == []
 
