@@ -102,6 +102,12 @@ def test_a_job_in_a_long_batch_is_not_silent() -> None:
     assert (found.state, found.ready, found.reason) == ("running", True, "has been working on one batch for 2 min")
 
 
+@pytest.mark.parametrize(("seconds", "reason"), [(4.0, ""), (16.0, "has been working on one batch for 16 s")])
+def test_a_job_that_works_on_one_batch_for_long_says_so(seconds: float, reason: str) -> None:
+    found = judged(seen(record=record(beat=NOW - seconds, working_since=NOW - seconds)))
+    assert (found.state, found.ready, found.ok, found.reason) == ("running", True, True, reason)
+
+
 def test_a_job_started_by_hand_is_reported_and_ok() -> None:
     found = judged(seen(entry=entry(states.BY_HAND), by_hand=True))
     assert (found.ok, found.by_hand, found.reason) == (True, True, "")

@@ -33,6 +33,8 @@ from ventes.supervise.services import BROKER, Service
 
 SILENT_SECONDS = 60.0
 """A job without a new heartbeat for this long is not ready, whatever its phase. Jobs report every few seconds."""
+BATCH_SECONDS = 5.0
+"""A job that works on one batch for longer than this says so: otherwise it looks like one that stands still."""
 
 
 def status(settings: Settings) -> Status:
@@ -198,13 +200,16 @@ def _alive(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, 
     if seen.entry is not None and seen.entry.state == states.STOPPING:
         return states.STOPPING, False, seen.entry.reason
     silent = now - record.beat if record is not None and record.service in REPORTING else 0.0
-    if silent > SILENT_SECONDS and record is not None and record.working_since is not None:
-        return states.RUNNING, ready, f"has been working on one batch for {in_words(now - record.working_since)}"
+    works = now - record.working_since if record is not None and record.working_since is not None else 0.0
+    busy = f"has been working on one batch for {in_words(works)}"
+    if silent > SILENT_SECONDS and works:
+        return states.RUNNING, ready, busy
     if silent > SILENT_SECONDS:
         return states.RUNNING, False, f"has not reported for {silent:.0f} s"
     if ready:
-        orphan = seen.entry is None and not seen.by_hand
-        return states.RUNNING, True, "has no supervisor; `ventes start` takes over" if orphan else ""
+        if seen.entry is None and not seen.by_hand:
+            return states.RUNNING, True, "has no supervisor; `ventes start` takes over"
+        return states.RUNNING, True, busy if works > BATCH_SECONDS else ""
     if record is not None and record.phase in {"waiting", "failed", "stopping"}:
         return record.phase, False, record.reason or why  # the heartbeat is newer than the answer
     return "starting", False, why
