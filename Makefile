@@ -19,8 +19,18 @@ install: ## create .venv with the packages of both engines and the tests, and do
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# Their tests use free ports and folders of their own. The other layers use the guide's ports, or most of the memory.
+SIDE_BY_SIDE := tests/unit tests/kafka tests/page
+
 test: install ## run the tests (ARGS="tests/unit -k verdict" selects some)
+ifeq ($(strip $(ARGS)),)
+	@failed=0; \
+	$(PY) -m pytest -n 2 --dist worksteal $(SIDE_BY_SIDE) || failed=1; \
+	$(PY) -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE)) || failed=1; \
+	exit $$failed
+else
 	$(PY) -m pytest $(ARGS)
+endif
 
 test-long: install ## run the tests that take minutes each, which make test does not run
 	$(PY) -m pytest -m long $(ARGS)
