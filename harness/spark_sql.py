@@ -136,7 +136,7 @@ def _ordered_columns(sql: str) -> list[int]:
     """The columns of the result that the statement's own ORDER BY names, as far as all before them are there too."""
     statement = sqlglot.parse_one(sql, read="spark")
     order = statement.args.get("order")
-    if order is None:
+    if order is None or not isinstance(statement, sqlglot.exp.Query):
         return []
     names = [column.alias_or_name for column in statement.selects]
     keys = [key.this.name for key in order.expressions]

@@ -6,7 +6,7 @@ checks.csv       each check: seconds until started, until caught up, and of `ven
 processes.csv    RSS, open files, threads per process over time
 jobs.csv         each service in `ventes status` over time: state, lag, seconds of the last batch or lot
 files.csv        files and MB of lake and state over time
-summary.json     seed, engine, result, every problem, peak memory per process
+summary.json     seed, engine, rate, result, every problem, peak memory per process
 logs/            the pipeline's logs, if there is a problem
 """
 

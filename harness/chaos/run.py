@@ -119,7 +119,8 @@ class _Run:
             self._rubbish.close()
         if self._watch is not None:
             self._watch.close()
-        facts = {"seed": self._options.seed, "engine": self._options.engine, "command": self._options.command}
+        asked = self._options
+        facts = {"seed": asked.seed, "engine": asked.engine, "rate": asked.rate, "command": asked.command}
         kept = {"logs": self._settings.log("bronze").parent, "run": self._settings.state / "run"}
         self._report.close(self._watch, kept, self._ledgers, facts)
 
