@@ -5,6 +5,7 @@
     soak-<engine>.json  → soak-<engine>.png   a long run of a pipeline
     day.json            → day.png             43,200 sales, each committed by itself
     compare.json        → freshness.png       sale → visible, the engines and the textbook job
+    growth.json         → growth.png          the cost of a lot, by what is there already
 
 Pictures without results are skipped. Plotly draws them in Chromium (`apt-get install chromium`), as on the page; the
 Python packages of `make install` are enough.
@@ -420,6 +421,49 @@ def _log10(value: float) -> float:
     return math.log10(value)
 
 
+SHAPES = {
+    "rising": ("ids that rise, 300 clients", BLUE),
+    "random": ("random ids", ORANGE),
+    "clients": ("as many clients as sales", VIOLET),
+    "days": ("10 years of days", GREEN),
+}
+
+
+def growth(data: dict[str, Any]) -> Figure:
+    """Small multiples over the logarithm of the history's size."""
+    cells = data["cells"]
+    sizes = sorted({cell["sales"] for cell in cells})
+
+    def lines(figure: str) -> list[Line]:
+        return [
+            Line(title, [cell[figure] for cell in of], color, x=[_log10(cell["sales"]) for cell in of])
+            for name, (title, color) in SHAPES.items()
+            if (of := [cell for cell in cells if cell["shape"] == name])
+        ]
+
+    panels = [
+        Panel("CPU of a lot", "ms", lines("lot_cpu_ms")),
+        Panel("Bytes read for a lot", "kB", lines("read_kb")),
+        Panel("Bytes written for a lot", "kB", lines("written_kb")),
+        Panel("Files added by a lot", "logs included", lines("files")),
+        Panel("Peak memory of the job", "MB", lines("rss_mb")),
+        Panel("CPU of the start", "seconds, with the first lot", lines("start_cpu_s")),
+    ]
+    figure = multiples(
+        f"A lot of {data['about']['lot']} sales, by the sales that are there already",
+        f"embedded engine, {data['about']['lots']} lots each; {data['about']['on'][:10]}",
+        [_log10(size) for size in sizes],
+        "sales in the lake",
+        panels,
+    )
+    for name, axis in figure["layout"].items():
+        if name.startswith("xaxis"):
+            axis["range"] = [_log10(sizes[0]) - 0.1, _log10(sizes[-1]) + 0.1]
+            axis["tickvals"] = [_log10(size) for size in sizes]
+            axis["ticktext"] = [f"{size:,}" for size in sizes]
+    return figure
+
+
 # -- drawing --------------------------------------------------------------------------------------------
 
 
@@ -451,6 +495,7 @@ def main() -> None:
         "soak-spark": soak,
         "day": day,
         "compare": freshness,
+        "growth": growth,
     }
     figures = {}
     for name, make in makers.items():

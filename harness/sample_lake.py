@@ -68,6 +68,8 @@ class Shape:
     days: float = 30.0
     bad_percent: float = 2.0
     hostile: Sequence[str] = ()
+    random_ids: bool = False
+    """Ids of 53 random bits; otherwise they rise with time."""
 
 
 def make(
@@ -91,9 +93,17 @@ def add(settings: Settings, rows: pa.Table) -> None:
     _take(settings, rows)
 
 
-def messages(first: int, count: int, end: datetime, shape: Shape | None = None) -> pa.Table:
-    """`count` Bronze rows from offset `first`, one per second, the last at `end`."""
-    return _messages(first, count, 0, count, end - timedelta(seconds=count), end, shape or Shape())
+def add_to_bronze(settings: Settings, rows: pa.Table) -> None:
+    """Add Bronze rows only, in one commit: work for a Silver job."""
+    append(Log.open(tables.path_of(settings, BRONZE)), BRONZE, rows, APP, _lot(settings))
+
+
+def messages(
+    first: int, count: int, end: datetime, shape: Shape | None = None, seconds: float | None = None
+) -> pa.Table:
+    """`count` Bronze rows from offset `first`, of the last `seconds` before `end` (default: one per second)."""
+    start = end - timedelta(seconds=count if seconds is None else seconds)
+    return _messages(first, count, 0, count, start, end, shape or Shape())
 
 
 def next_offset(settings: Settings) -> int:
@@ -115,6 +125,7 @@ def _messages(first: int, count: int, done: int, total: int, start: datetime, en
         }
     )
     hostile = list(shape.hostile)
+    ids = "1 + CAST(hash(i * 31 + 9) % 9007199254740991 AS BIGINT)" if shape.random_ids else "i + 1"
     with connect(1500) as con:
         con.register("catalogue", catalogue)
         con.execute(
@@ -140,7 +151,7 @@ def _messages(first: int, count: int, done: int, total: int, start: datetime, en
                                        AS BIGINT)) AS t
               FROM drawn
             ), sales AS (
-              SELECT i + 1 AS vente_id, c AS client_id, p AS produit_id, t AS "timestamp", q AS quantite,
+              SELECT {ids} AS vente_id, c AS client_id, p AS produit_id, t AS "timestamp", q AS quantite,
                      CAST(cents * q * CASE WHEN bad THEN -1 ELSE 1 END / 100 AS DECIMAL(18, 2)) AS montant,
                      'Client ' || lpad(CAST(c AS VARCHAR), 4, '0') AS client_nom,
                      CASE WHEN {len(hostile)} > 0 AND i % 7 = 0 THEN hostile[1 + (i // 7) % {max(1, len(hostile))}]

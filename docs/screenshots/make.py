@@ -115,7 +115,7 @@ def _running(folder: Path) -> Iterator[Running]:
 def _arrival_is_what_the_message_says(settings: Settings) -> None:
     """Set the topic to CreateTime: each message of the 30 days carries its own arrival."""
     entry = ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, settings.kafka.topic, incremental_configs=[entry])
+    resource = ConfigResource(ConfigResource.Type.TOPIC, settings.topic, incremental_configs=[entry])
     admin = AdminClient(kafka.client_config(settings))
     for answer in admin.incremental_alter_configs([resource]).values():
         answer.result(30)
@@ -152,7 +152,7 @@ def _send(settings: Settings, messages: list[Message]) -> None:
     """Send messages, each with its arrival; returns when the broker has acknowledged all."""
     producer = Producer(kafka.client_config(settings, **{"acks": "all", "queue.buffering.max.messages": 200_000}))
     for arrived, text in messages:
-        producer.produce(settings.kafka.topic, text, key=b"1", timestamp=int(arrived.timestamp() * 1000))
+        producer.produce(settings.topic, text, key=b"1", timestamp=int(arrived.timestamp() * 1000))
     assert producer.flush(60) == 0
 
 

@@ -113,9 +113,13 @@ class Row:
     crc: int | None
 
 
-def compare(ledger: Ledger, rows: Iterable[Row], gone: frozenset[int] = frozenset()) -> list[str]:
+def compare(
+    ledger: Ledger, rows: Iterable[Row], gone: frozenset[int] = frozenset(), acknowledged_before: int = 0
+) -> list[str]:
     """Compare with `rows`, all rows of this ledger in Bronze: a sentence for each kind of difference.
 
+    `acknowledged_before`: the messages acknowledged at the last comparison. No more since then is wrong as well: the
+    load did not arrive, so nothing was tested.
     `gone`: numbers that were acknowledged in a topic that was deleted before Bronze had read them. They may be
     missing; everything else that was acknowledged may not.
     """
@@ -123,6 +127,9 @@ def compare(ledger: Ledger, rows: Iterable[Row], gone: frozenset[int] = frozense
     for row in rows:
         held[row.number].append(row)
     wrong: dict[str, list[str]] = defaultdict(list)
+    silent = (
+        [] if len(ledger.acknowledged) > acknowledged_before else ["no message was acknowledged since the last check"]
+    )
     for number, place in ledger.acknowledged.items():
         if number not in held:
             if number not in gone:
@@ -142,7 +149,9 @@ def compare(ledger: Ledger, rows: Iterable[Row], gone: frozenset[int] = frozense
             places = Counter((row.topic_id, row.partition, row.offset) for row in found)
             what = "the same position" if max(places.values()) > 1 else "different positions"
             wrong[f"in Bronze more than once, at {what}"].append(f"{number} × {len(found)}")
-    return [f"{len(which)} message(s) {what}: {', '.join(which[:SHOWN])}" for what, which in sorted(wrong.items())]
+    return silent + [
+        f"{len(which)} message(s) {what}: {', '.join(which[:SHOWN])}" for what, which in sorted(wrong.items())
+    ]
 
 
 def _place(partition: int, offset: int) -> str:

@@ -109,6 +109,7 @@ class _Run:
         """When a topic was replaced, until the pipeline was started again."""
         self._logs = hygiene.Logs([self._settings.log("bronze").parent, self._settings.state / "run"])
         self._handles: dict[str, int] = {}
+        self._acknowledged = 0
 
     def close(self) -> None:
         if self._faults is not None:
@@ -128,10 +129,9 @@ class _Run:
 
     def run(self) -> None:
         self._must("start", seconds=START_SECONDS)
-        kafka_settings = self._settings.kafka
-        address = kafka_settings.bootstrap
-        self._load = LoadProcess(address, kafka_settings.topic, self._options.rate, self._ledgers[0], self._output)
-        self._rubbish = Rubbish(address, kafka_settings.topic, self._ledgers[1])
+        address, topic = self._settings.kafka.bootstrap, self._settings.topic
+        self._load = LoadProcess(address, topic, self._options.rate, self._ledgers[0], self._output)
+        self._rubbish = Rubbish(address, topic, self._ledgers[1])
         self._watch = Watch(self._deployment, time.monotonic() - self._report.now)
         self._load.resume()
         faults = self._faults = Faults(self._deployment, self._rubbish, self._report.say)
@@ -268,8 +268,9 @@ class _Run:
     def _compare_ledger(self) -> None:
         book = ledger.Ledger.read(*self._ledgers)
         rows = list(bronze_rows(self._settings.bronze))
-        for sentence in ledger.compare(book, rows, self._gone):
+        for sentence in ledger.compare(book, rows, self._gone, self._acknowledged):
             self._report.problem("ledger", sentence)
+        self._acknowledged = len(book.acknowledged)
         self._report.say(
             f"      ledger: {len(book.attempted):,} attempted, {len(book.acknowledged):,} acknowledged, "
             f"{len(rows):,} in Bronze"

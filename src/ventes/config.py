@@ -124,8 +124,8 @@ class Kafka(_Section):
     host: Host = "127.0.0.1"
     port: Port = 9092
     controller_port: Port = 9093
-    topic: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,200}$")
-    """"": the stream's own; see Settings.topic."""
+    other_topic: str = Field("", alias="topic", pattern=r"^[A-Za-z0-9._-]{0,200}$")
+    """`topic` in ventes.toml; "": the stream's own. Read Settings.topic, which has the answer."""
     partitions: int = Field(1, ge=1, le=1000)
     managed: bool = True
     """True: `ventes start` runs the broker. False: an external broker; only its address is used."""
@@ -334,7 +334,7 @@ class Settings(_Section):
     @property
     def topic(self) -> str:
         """The Kafka topic: kafka.topic, by default the stream's."""
-        return self.kafka.topic or self.stream.topic
+        return self.kafka.other_topic or self.stream.topic
 
     @property
     def checkpoints(self) -> Path:

@@ -94,9 +94,9 @@ def test_an_existing_topic_is_reconfigured_and_keeps_its_messages(make_settings:
 
 def test_an_existing_topic_of_an_external_broker_is_not_changed(make_settings: MakeSettings) -> None:
     theirs = make_settings(managed=False)
-    old = NewTopic(theirs.kafka.topic, 1, 1, config={"message.timestamp.type": "CreateTime"})
+    old = NewTopic(theirs.topic, 1, 1, config={"message.timestamp.type": "CreateTime"})
     with admin(theirs) as client:
-        client.create_topics([old])[theirs.kafka.topic].result(10)
+        client.create_topics([old])[theirs.topic].result(10)
     wait_for(lambda: kafka.topic_id(theirs), "the topic is there", 10)
     assert kafka.ensure_topic(theirs) == kafka.topic_id(theirs)
     with kafka.Admin(theirs) as asked:

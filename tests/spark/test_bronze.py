@@ -105,7 +105,9 @@ def newest_epoch(settings: Settings) -> Path:
 def senders_time(broker: Broker, settings: Settings) -> Settings:
     """A topic with CreateTime: records keep the sender's time."""
     kept = settings.model_copy(
-        update={"kafka": settings.kafka.model_copy(update={"topic": f"{settings.topic}_theirs", "managed": False})}
+        update={
+            "kafka": settings.kafka.model_copy(update={"other_topic": f"{settings.topic}_theirs", "managed": False})
+        }
     )
     create_topic_of_senders_time(kept)
     return kept

@@ -24,10 +24,10 @@ def test_every_committed_message_is_in_bronze_as_it_was(
     settings: Settings, broker: Broker, session: Session, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     monkeypatch.setattr(micro_batch, "FEW", few)
-    theirs = settings.kafka.model_copy(update={"topic": "fuzzed" + str(few).strip("-"), "managed": False})
+    theirs = settings.kafka.model_copy(update={"other_topic": "fuzzed" + str(few).strip("-"), "managed": False})
     mine = settings.model_copy(update={"kafka": theirs})
     create_topic_of_senders_time(mine, PARTITIONS)
     samples = [event.value for event in corpus.load()]
-    sent = fuzz_messages.send(mine.kafka.bootstrap, mine.kafka.topic, PARTITIONS, SEED, COUNT // 2, samples)
+    sent = fuzz_messages.send(mine.kafka.bootstrap, mine.topic, PARTITIONS, SEED, COUNT // 2, samples)
     run(mine, session)
     assert_same(held(mine), sent)

@@ -89,6 +89,10 @@ ALL = [row(1, 0, 0), row(2, 1, 0), row(3, 0, 1), row(4, 1, 1)]
 
 def test_what_was_acknowledged_is_there_once(book: Ledger) -> None:
     assert compare(book, ALL) == []
+    assert compare(book, ALL, acknowledged_before=len(book.acknowledged) - 1) == []
+    silent = ["no message was acknowledged since the last check"]
+    assert compare(book, ALL, acknowledged_before=len(book.acknowledged)) == silent
+    assert compare(Ledger(), []) == silent
 
 
 def test_what_was_only_attempted_may_be_there(book: Ledger) -> None:

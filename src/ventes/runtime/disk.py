@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ import psutil
 from ventes.config import Settings
 
 MEGABYTE = 1_000_000
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_MB = 20
 """With less than this free, what a full disk has ended would soon end again."""
 
@@ -51,7 +53,12 @@ def reason(error: OSError) -> str:
 
 def is_full(error: OSError) -> bool:
     """Whether an error says that a disk, or the user's share of it, is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return error.errno in _FULL
+
+
+def is_told_full(text: str) -> bool:
+    """Whether another program's message says that a disk, or the user's share of it, is full."""
+    return any(os.strerror(code) in text for code in _FULL)
 
 
 def mount_of(folder: Path) -> str:

@@ -24,15 +24,15 @@ import psutil
 import pyspark
 from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
-from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
 from ventes.config import PROJECT, Settings
 from ventes.engines.job import Crashed
+from ventes.engines.spark import gateway
 from ventes.errors import ConfigError, InstallError
 from ventes.install import class_archive, java
 from ventes.install import spark as spark_installation
-from ventes.runtime import child_environment, java_errors
+from ventes.runtime import child_environment, disk, java_errors
 from ventes.runtime.files import write_atomically
 
 HERE = Path(__file__).resolve().parent
@@ -86,12 +86,12 @@ class Session:
 
     def close(self, seconds: float = 3.0) -> None:
         """Stop Spark and wait until its JVM has ended, which releases its files and lock; killed after `seconds`."""
-        gateway = SparkContext._gateway
-        process = getattr(gateway, "proc", None)
+        connected = SparkContext._gateway
+        process = getattr(connected, "proc", None)
         if self.alive:
             self.spark.stop()
-            if gateway is not None:
-                gateway.shutdown()
+            if connected is not None:
+                connected.shutdown()
         SparkContext._gateway = None
         if process is not None:
             with contextlib.suppress(BrokenPipeError):
@@ -228,18 +228,20 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
     # A private file instead of --conf: every user can read command lines, and [spark.conf] may hold a secret.
     properties = scratch / "spark.properties"
     write_atomically(properties, "".join(_property(key, value) for key, value in wanted.items()))
-    submit = os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")
-    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {shlex.quote(str(properties))} {submit}"
+    further = shlex.split(os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell"))
+    arguments = ["--properties-file", str(properties), *further]
     console = settings.state / "log" / f"spark-{job}-console.log"
     console.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with console.open("w") as output:
-        # A separate process session: Ctrl-C and a SIGTERM to the group reach only Python; the running batch can finish.
-        popen = {"stdout": output, "stderr": subprocess.STDOUT, "start_new_session": True}
         try:
-            gateway = launch_gateway(popen_kwargs=popen)  # type: ignore[no-untyped-call]
-            return SparkSession(SparkContext(conf=conf, gateway=gateway))
+            started = gateway.start(arguments, scratch, output)
+            return SparkSession(SparkContext(conf=conf, gateway=started))
+        except Crashed:
+            raise
         except Exception as error:  # the JVM's error is in its log; py4j's traceback contains less
             said = java_errors.cause(console.read_text(encoding="utf-8", errors="replace"))
+            if disk.is_told_full(said) or disk.full(settings):
+                raise Crashed(f"Spark does not start, the disk is full: {said}") from None
             if not said:  # a wrong setting has a message; a JVM that is killed has none, and a new one may start
                 raise Crashed(
                     f"Spark's JVM ended while it started, without a message (was it killed?): {error}"
@@ -249,7 +251,6 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
                 f"look into {console}; [spark] master, driver_memory and conf in ventes.toml decide how it starts",
             ) from error
         finally:
-            os.environ["PYSPARK_SUBMIT_ARGS"] = submit
             properties.unlink(missing_ok=True)
 
 
