@@ -11,6 +11,7 @@ java_errors         finds the line with the cause in a Java program's output
 launch              restarts a script with the virtual environment's Python
 log_files           the end of a log; trimming it
 logs                log lines
+parent_death        a child process ends with the process that started it
 pipeline_status     the answer of `ventes status`: data classes only
 private_files       files and folders that only this user can access; unsafe places are refused
 project             names of files relative to the project
