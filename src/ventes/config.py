@@ -43,6 +43,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 """The checkout: the guide's scripts, ventes.toml and .venv live here."""
 
 CONFIG_VARIABLE = "VENTES_CONFIG"
+SUPERVISED_VARIABLE = "VENTES_SUPERVISED"
+"""Set for the processes that the supervisor starts."""
 
 Engine = Literal["spark", "embedded"]
 
@@ -251,6 +253,8 @@ class Supervisor(_Section):
 
 class Logs(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
+    json_lines: bool = Field(False, alias="json")
+    """`json` in ventes.toml: each service also writes its log lines to standard output, each as a JSON object."""
     max_mb: Megabytes = Field(20, ge=1)
     keep: int = Field(3, ge=1, le=1_000)
 
@@ -388,7 +392,7 @@ def config_path() -> Path:
     return Path(named).resolve() if named else PROJECT / "ventes.toml"
 
 
-_OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "VENTES_FAILPOINTS", "VENTES_JAVA_HOME", "VENTES_SUPERVISED"})
+_OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "VENTES_FAILPOINTS", "VENTES_JAVA_HOME", SUPERVISED_VARIABLE})
 """Names with our prefix that are not settings."""
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from harness.page_site import serve
-from harness.pipeline import Pipeline, sales
+from harness.page_site import Site, serve
+from harness.pipeline import Pipeline, sales, wait_for
 from tests.page.test_browser import REFRESHED, as_shown, shows_figures
 
 
@@ -25,6 +28,17 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeli
         running.send(sales(200))
         running.catch_up()
         yield running
+
+
+def not_ready(site: Site) -> dict[str, str]:
+    """The jobs that /readyz calls not ready, and why. (The page of this test is not at the settings' port.)"""
+    try:
+        with urlopen(f"{site.url}readyz", timeout=20) as answer:
+            said = json.load(answer)
+    except HTTPError as error:
+        said = json.load(error)
+    jobs = {name: said["services"][name] for name in ("bronze", "silver")}
+    return {name: job["reason"] for name, job in jobs.items() if not job["ready"]}
 
 
 def badge(page: Page, text: str, colour: str) -> None:
@@ -43,6 +57,7 @@ def test_live_is_green_until_a_job_is_killed_and_again_after_it_came_back(
     with serve(pipeline.folder) as site:
         page = opened(site.url)
         badge(page, "Live", "green")
+        assert not_ready(site) == {}
         expect(page.get_by_text("Bronze up to date")).to_be_visible()
         shows_figures(page, as_shown(asdict(pipeline.verify().figures)))
 
@@ -57,6 +72,7 @@ def test_live_is_green_until_a_job_is_killed_and_again_after_it_came_back(
         main = page.locator("[data-testid=stMain]")
         expect(main).to_contain_text("Silver job – down: its process ended without an error message")
         expect(main.locator("code").filter(has_text="ventes start")).to_be_visible()
+        wait_for(lambda: "ended without an error message" in not_ready(site).get("silver", ""), "/readyz says why")
         pipeline.send(sales(40, first_id=261, seed=2))  # Bronze continues
         expect(page.get_by_text("40 behind")).to_be_visible(timeout=REFRESHED)
 

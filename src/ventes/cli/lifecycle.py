@@ -37,17 +37,18 @@ def start(
     from ventes.supervise import startup
 
     settings = _load(engine)
-    result = startup.start(settings, engine, _say, _asker(yes))
+    say = _say_json if foreground and settings.logs.json_lines else _say
+    result = startup.start(settings, engine, say, _asker(yes))
     if result.changed:
-        _say(_welcome(settings, result.engine, result.seconds))
+        say(_welcome(settings, result.engine, result.seconds))
     else:
-        _say(f"already running: engine {result.engine}, {result.sales:,} sales, {_url(settings)} · nothing changed")
+        say(f"already running: engine {result.engine}, {result.sales:,} sales, {_url(settings)} · nothing changed")
         if settings.engine != result.engine:
-            _say(
+            say(
                 f"the settings say engine = {settings.engine!r}: `ventes restart --engine {settings.engine}` changes it"
             )
     if foreground:
-        _stay(settings)
+        _stay(settings, say)
 
 
 def stop(
@@ -124,13 +125,14 @@ def logs(
             raise UsageError(f"no service is called {name!r}", f"it is one of: {', '.join(LOG_NAMES)}")
     files = {name: settings.log(name) for name in services or LOG_NAMES}
     width = max(map(len, files)) + 1 if len(files) > 1 else 0
+    show = _shown(settings, width)
     for name, path in files.items():
         for line in last_lines(path, lines):
-            print(_prefixed(name, width, line))
+            print(show(name, line))
     if services and not follow and not any(path.exists() for path in files.values()):
         raise VentesError(f"no log yet: {', '.join(map(str, files.values()))}", "ventes start")
     if follow:
-        _follow(files, width)
+        _follow(files, show)
 
 
 def reset(yes: YesOption = False) -> None:
@@ -163,6 +165,12 @@ def _load(engine: Engine | None) -> Settings:
 
 def _say(text: str) -> None:
     print(text, flush=True)
+
+
+def _say_json(text: str) -> None:
+    from ventes.runtime.logs import as_json
+
+    print(as_json("ventes", text), flush=True)
 
 
 def _asker(yes: bool) -> Callable[[str], bool]:
@@ -215,18 +223,29 @@ def _prefixed(name: str, width: int, line: str) -> str:
     return f"{name:{width}}| {printable(line)}" if width else printable(line)
 
 
-def _follow(files: dict[str, Path], width: int, wait: Callable[[float], object] = time.sleep) -> None:
+Show = Callable[[str, str], str]
+"""A service's name and a line of its log → the line that is printed."""
+
+
+def _shown(settings: Settings, width: int) -> Show:
+    """Each line behind its service's name, in a column of `width`; with logs.json a JSON object."""
+    from ventes.runtime.logs import as_json
+
+    return as_json if settings.logs.json_lines else lambda name, line: _prefixed(name, width, line)
+
+
+def _follow(files: dict[str, Path], show: Show, wait: Callable[[float], object] = time.sleep) -> None:
     from ventes.cli import follow_logs
 
     for name, line in follow_logs.follow(files, wait):
-        print(_prefixed(name, width, line), flush=True)
+        print(show(name, line), flush=True)
 
 
 class _Ended(Exception):
     """The supervisor has ended."""
 
 
-def _stay(settings: Settings) -> None:
+def _stay(settings: Settings, say: Callable[[str], None]) -> None:
     """Show the logs until Ctrl-C or SIGTERM, then stop everything; exit 1 if the supervisor ends by itself."""
     from ventes.supervise import processes, service_records, shutdown
 
@@ -243,11 +262,11 @@ def _stay(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, terminated)
     files = {name: settings.log(name) for name in LOG_NAMES}
     try:
-        _follow(files, max(map(len, files)) + 1, wait)
+        _follow(files, _shown(settings, max(map(len, files)) + 1), wait)
     except KeyboardInterrupt:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _say("stopping")
-        shutdown.stop(settings, _say)
+        say("stopping")
+        shutdown.stop(settings, say)
     except _Ended:
         raise VentesError("the supervisor has ended", f"look at {settings.log('supervisor')}") from None

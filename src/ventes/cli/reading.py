@@ -58,11 +58,17 @@ def query(
 
 
 def export(
-    table: Annotated[str, typer.Argument(help="bronze, or a table of Silver by its name.")],
+    table: Annotated[str, typer.Argument(help="bronze, a table of Silver by its name, or `systemd`.")],
     output: Annotated[ExportFormat, typer.Option("--format", "-f", help="csv or parquet.")] = "csv",
     to: Annotated[Path | None, typer.Option("-o", "--output", help="A file; without it, standard output.")] = None,
 ) -> None:
-    """Write a whole table as CSV or Parquet, streamed, with progress."""
+    """Write a whole table as CSV or Parquet, streamed, with progress.
+
+    `ventes export systemd` writes a unit file that runs this pipeline as a service of the present user.
+    """
+    if table == SYSTEMD:
+        _export_unit(config.load(), to)
+        return
     from ventes.query import export as files
 
     tables = _tables(config.load())
@@ -75,6 +81,22 @@ def export(
     terminal.progress("")
     if to is not None:
         print(f"{snapshot.rows:,} rows of {name} (version {snapshot.version}) in {to}")
+
+
+def _export_unit(settings: Settings, to: Path | None) -> None:
+    import grp
+    import pwd
+
+    from ventes.operations import systemd
+
+    text = systemd.unit(settings, pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name)
+    with _target(to, "csv") as out:
+        out.write(text.encode())
+    if to is not None:
+        print(f"{to}: its first lines say how to install it")
+
+
+SYSTEMD = "systemd"
 
 
 @rejects.command("list")

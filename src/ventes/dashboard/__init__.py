@@ -37,6 +37,7 @@ Files
     downloads        links and commands
     download_links   random tickets for downloads
     download_server  streams CSV files over HTTP
+    probes           /healthz and /readyz
     connections      closes unused connections
     server           additions to Streamlit's web server
 """

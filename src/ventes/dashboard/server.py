@@ -29,12 +29,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ventes.config import load
-from ventes.dashboard import COMPOSED_BY
+from ventes.dashboard import COMPOSED_BY, page_state, probes
 from ventes.dashboard.connections import Connections
 from ventes.dashboard.download_links import LINKS
 from ventes.dashboard.download_server import DownloadServer
 from ventes.errors import VentesError
 from ventes.runtime import logs
+from ventes.runtime.pipeline_status import Status
 
 HEADERS = {
     "Content-Security-Policy": "frame-ancestors 'self'",  # no other site may show the page in a frame
@@ -79,10 +80,16 @@ def options(downloads: DownloadServer | None = None, connections: Connections | 
 
     return {
         "lifespan": lifespan,
-        "routes": [Route(f"{prefix}{{ticket}}", serving, methods=["GET"])],
+        "routes": [Route(f"{prefix}{{ticket}}", serving, methods=["GET"]), *probes.routes(base, _latest_status)],
         "middleware": [Middleware(watching.middleware), Middleware(SecurityHeaders), Middleware(KnownHosts, base)],
         "on_script_error": _log_script_error,
     }
+
+
+def _latest_status() -> Status | None:
+    """Raises ConfigError."""
+    settings = page_state.settings_in_force()
+    return page_state.state_of(settings, import_module(COMPOSED_BY).ask_status).status.latest()
 
 
 class SecurityHeaders:
@@ -109,7 +116,8 @@ class KnownHosts:
     def __init__(self, app: ASGIApp, base: str) -> None:
         self._app = app
         prefix = f"/{base}/_stcore" if base else "/_stcore"
-        self._health = f"{prefix}/health"  # answers "ok" only; monitoring may use an IP address
+        # They tell nothing of the data, and monitoring may use an IP address.
+        self._probes = (f"{prefix}/health", *(f"/{base}{path}" if base else path for path in ("/healthz", "/readyz")))
         self._metrics = f"{prefix}/metrics"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +129,7 @@ class KnownHosts:
 
     def _lets_in(self, scope: Scope) -> bool:
         path = scope["path"].rstrip("/")
-        if path == self._health:
+        if path in self._probes:
             return True
         if path == self._metrics and not _is_this_machine(scope.get("client")):
             return False

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 from ventes import kafka
-from ventes.config import Settings
+from ventes.config import SUPERVISED_VARIABLE, Settings
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.producer import sources, spool
 from ventes.producer.message import Message
@@ -73,7 +73,7 @@ def is_the_service(settings: Settings, options: Options) -> bool:
 
     A run with `--count`, or one beside a running producer, is not: it writes to the terminal only.
     """
-    if os.environ.get("VENTES_SUPERVISED"):
+    if os.environ.get(SUPERVISED_VARIABLE):
         return True
     other = heartbeat.read(settings.state, "producer")
     return options.count is None and (other is None or other.pid == os.getpid() or not heartbeat.alive(other))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from ventes.config import SUPERVISED_VARIABLE
 from ventes.runtime import disk
 from ventes.runtime.files import write_atomically
 from ventes.runtime.redaction import redacted
@@ -81,7 +82,7 @@ class Reporter:
         me = psutil.Process()
         self._guard = threading.Lock()
         self._beaten = time.monotonic()
-        supervised = bool(os.environ.get("VENTES_SUPERVISED"))
+        supervised = bool(os.environ.get(SUPERVISED_VARIABLE))
         self._path = path_of(state, service, supervised=supervised)
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.record = Heartbeat(

@@ -1,10 +1,13 @@
 """Log lines, rotated by size, with control characters escaped and secrets removed.
 
-`setup("bronze", settings)` writes the process's log to the service's file, and to the terminal if there is one.
+`setup("bronze", settings)` writes the process's log to the service's file, and to the terminal if there is one; with
+`logs.json` to standard output instead, as JSON, unless the supervisor started the process: then `ventes start
+--foreground` writes them.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.handlers
 import os
@@ -14,7 +17,7 @@ import time
 from io import TextIOWrapper
 from pathlib import Path
 
-from ventes.config import Settings
+from ventes.config import SUPERVISED_VARIABLE, Settings
 from ventes.runtime import private_files
 from ventes.runtime.redaction import keep_secret, redacted
 
@@ -36,6 +39,32 @@ class _Line(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return "\n".join(printable(line) for line in redacted(super().format(record)).split("\n"))
+
+
+_PARTS = re.compile(r"(\d{4}-\d\d-\d\dT\S+Z) (DEBUG|INFO|WARNING|ERROR|CRITICAL) +(.*)", re.DOTALL)
+
+
+def as_json(service: str, line: str) -> str:
+    """A line of a service's log as a JSON object: service, time (ISO 8601, UTC), level, message.
+
+    A line that continues the one before it, as those of a traceback do, has no time and no level of its own.
+    """
+    parts = _PARTS.fullmatch(line)
+    found = {"service": service}
+    if parts is not None:
+        found |= {"time": parts[1], "level": parts[2].lower()}
+    return json.dumps({**found, "message": parts[3] if parts else line}, ensure_ascii=False)
+
+
+class _JsonLine(_Line):
+    """One JSON object per record, a traceback within its message."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(_FORMAT)
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        return as_json(self._service, super().format(record))
 
 
 class LogFile(logging.handlers.RotatingFileHandler):
@@ -89,11 +118,17 @@ def setup(service: str, settings: Settings) -> logging.Logger:
     handlers: list[logging.Handler] = [
         LogFile(settings.log(service), settings.logs.max_mb * 1_000_000, settings.logs.keep)
     ]
-    if sys.stderr is not None and sys.stderr.isatty():
-        handlers.append(logging.StreamHandler())
-    root = logging.getLogger()
     for handler in handlers:
         handler.setFormatter(line)
+    if settings.logs.json_lines and not os.environ.get(SUPERVISED_VARIABLE):
+        shown = logging.StreamHandler(sys.stdout)
+        shown.setFormatter(_JsonLine(service))
+        handlers.append(shown)
+    elif sys.stderr is not None and sys.stderr.isatty():
+        shown = logging.StreamHandler()
+        shown.setFormatter(line)
+        handlers.append(shown)
+    root = logging.getLogger()
     root.handlers[:] = handlers
     root.setLevel(logging.WARNING)
     logger = logging.getLogger(f"ventes.{service}")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
+from ventes.config import CONFIG_VARIABLE, PROJECT, SUPERVISED_VARIABLE, Settings
 from ventes.runtime import child_environment, heartbeat
 from ventes.runtime.project import from_project, own_python
 from ventes.supervise import ports
@@ -192,7 +192,7 @@ def started_by_hand(settings: Settings, service: Service) -> ByHand | None:
 def _is_by_hand(process: psutil.Process) -> bool:
     try:
         ours = any(script in argument for argument in process.cmdline() for script in PAGE_SCRIPTS)
-        return ours and "VENTES_SUPERVISED" not in process.environ()
+        return ours and SUPERVISED_VARIABLE not in process.environ()
     except psutil.Error:
         return False
 
@@ -209,7 +209,7 @@ def enabled(settings: Settings, among: Iterable[Service] = ALL) -> tuple[Service
 
 def environment(settings: Settings) -> dict[str, str]:
     """The environment of every service: all read the same settings, including those from flags."""
-    ours = {"VENTES_SUPERVISED": "1", "VENTES_ENGINE": settings.engine, "PYTHONUNBUFFERED": "1"}
+    ours = {SUPERVISED_VARIABLE: "1", "VENTES_ENGINE": settings.engine, "PYTHONUNBUFFERED": "1"}
     if settings.config_file.is_file():
         ours[CONFIG_VARIABLE] = str(settings.config_file)
     return child_environment.variables({**os.environ, **ours})
