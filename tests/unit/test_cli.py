@@ -14,6 +14,7 @@ import psutil
 import pytest
 import typer
 
+from harness.pipeline import free_ports
 from ventes import __version__, cli, config
 from ventes.errors import UsageError, VentesError
 from ventes.runtime import heartbeat
@@ -24,9 +25,11 @@ from ventes.supervise import service_records
 def environment(tmp_path: Path) -> dict[str, str]:
     """A separate pipeline that does not run."""
     toml = tmp_path / "ventes.toml"
+    kafka, controller, page = free_ports(3)
     toml.write_text(
         '[paths]\nlake = "lake"\nlogs = "logs"\nstate = "state"\n'
-        "[kafka]\nport = 19490\ncontroller_port = 19491\n[page]\nport = 19492\n[maintenance]\nmin_free_mb = 1\n",
+        f"[kafka]\nport = {kafka}\ncontroller_port = {controller}\n[page]\nport = {page}\n"
+        "[maintenance]\nmin_free_mb = 1\n",
         encoding="utf-8",
     )
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VENTES_")}
@@ -104,13 +107,14 @@ def test_stop_and_reset_of_nothing_are_fine(environment: dict[str, str]) -> None
         assert said in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("key", "port"), [("kafka.port", 19490), ("kafka.controller_port", 19491), ("page.port", 19492)]
-)
+@pytest.mark.parametrize("key", ["kafka.port", "kafka.controller_port", "page.port"])
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::"])
 def test_a_taken_port_is_named_with_its_holder_and_its_key_and_nothing_is_started(
-    environment: dict[str, str], key: str, port: int, address: str
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, key: str, address: str
 ) -> None:
+    monkeypatch.setenv("VENTES_CONFIG", environment["VENTES_CONFIG"])
+    section, name = key.split(".")
+    port = getattr(getattr(config.load(), section), name)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.create_server((address, port), family=family, dualstack_ipv6=family == socket.AF_INET6):
         done = ventes(environment, "start")

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.pipeline import free_ports
 from ventes import config
 from ventes.config import PROJECT
 from ventes.runtime import log_files
@@ -49,18 +50,19 @@ class Small:
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"
         self.logs = folder / "logs"
+        (page,) = free_ports(1)
         self.environment = {
             **os.environ,
             "VENTES_PATHS__STATE": str(self.state),
             "VENTES_PATHS__LOGS": str(self.logs),
             "VENTES_PATHS__LAKE": str(folder / "lake"),
-            "VENTES_PAGE__PORT": "19481",
+            "VENTES_PAGE__PORT": str(page),
             "VENTES_SUPERVISOR__BACKOFF_SECONDS": "0.1",
             "VENTES_SUPERVISOR__GIVE_UP_AFTER": "3",
             "PYTHONPATH": f"{PROJECT}:{PROJECT / 'src'}",
         }
         self.settings = config.load(
-            paths={"state": self.state, "logs": self.logs, "lake": folder / "lake"}, page={"port": 19481}
+            paths={"state": self.state, "logs": self.logs, "lake": folder / "lake"}, page={"port": page}
         )
         self.start()
 
