@@ -157,6 +157,15 @@ def test_what_was_planned_is_known_to_have_existed(tmp_path, epoch):
     assert checkpoint.seen(checkpoint.newest(tmp_path, TOPIC)) == {}
 
 
+def test_what_a_killed_jvm_left_is_removed_and_nothing_else(tmp_path, epoch):
+    kept = sorted(path for path in epoch.rglob("*") if path.is_file())
+    for name in (".2.3455605d-3e71-4448-9d4e-e8c2dfdb429e.tmp", "..2.3455605d-3e71-4448-9d4e-e8c2dfdb429e.tmp.crc"):
+        (epoch / "commits" / name).write_text("v1")
+    checkpoint.remove_unfinished(epoch)
+    assert sorted(path for path in epoch.rglob("*") if path.is_file()) == kept
+    assert decide(tmp_path, {0: 25}) == Continue(epoch, None)
+
+
 def test_old_epochs_retire(tmp_path, epoch):
     new = NewEpoch(tmp_path / "epoch-0004", "A", {0: 5}, "")
     checkpoint.begin(new)

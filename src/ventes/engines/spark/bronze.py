@@ -192,6 +192,7 @@ class Bronze:
         else:
             again = "" if decision.replays is None else f", batch {decision.replays} once more"
             self._log.info("%s continues%s", decision.path.name, again)
+            checkpoint.remove_unfinished(decision.path)
         return decision.path
 
     def _start(self, batches: MicroBatches, resume: source.Resume, epoch: Path) -> StreamingQuery:

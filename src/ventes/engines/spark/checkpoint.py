@@ -2,7 +2,7 @@
 
 The checkpoint is a cache of Bronze's position, in epochs: <lake>/checkpoints/bronze/epoch-NNNN/. A query continues the
 newest epoch only if that agrees exactly with the table; otherwise a new epoch starts from the table's position, so
-nothing is lost or read twice. Only `begin` and `retire` write.
+nothing is lost or read twice. Only `begin`, `remove_unfinished` and `retire` write.
 
 Layout of an epoch, as Spark writes it: metadata (the query's id), sources/0/0 (first offsets), offsets/N (end of the
 planned batch N, written before it runs), commits/N (written after it). epoch.json is ours.
@@ -284,6 +284,12 @@ def begin(epoch: NewEpoch) -> None:
     epoch.path.mkdir(parents=True)
     note = {key: value for key, value in asdict(epoch).items() if key != "path"}
     (epoch.path / OURS).write_text(json.dumps(note) + "\n", encoding="utf-8")
+
+
+def remove_unfinished(epoch: Path) -> None:
+    """Remove the files that a killed JVM had not finished: Spark never does. Call it while no query uses the epoch."""
+    for path in (*epoch.rglob(".*.tmp"), *epoch.rglob(".*.tmp.crc")):
+        path.unlink(missing_ok=True)
 
 
 def retire(folder: Path, current: Path) -> list[Path]:
