@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -223,7 +224,14 @@ def _for_json(value: Any) -> Any:
         return value
     if isinstance(value, date | time):
         return value.isoformat()
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    """A value as text: bytes as UTF-8, a decimal without an exponent."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def _printable(text: str) -> str:
@@ -234,10 +242,7 @@ def _printable(text: str) -> str:
 
 def _short(value: Any, limit: int) -> str:
     """One line, safe for a terminal."""
-    text = (
-        value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else "" if value is None else str(value)
-    )
-    text = _printable(text.replace("\n", " "))
+    text = "" if value is None else _printable(_plain(value).replace("\n", " "))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

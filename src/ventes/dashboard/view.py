@@ -101,6 +101,8 @@ class View:
             return text.money(Decimal(value), currency)
         if isinstance(value, datetime):
             return f"{self.local(value):%Y-%m-%d %H:%M:%S}"
+        if isinstance(value, Decimal):
+            return f"{value:,f}"
         return str(value) if isinstance(value, str | bool | date) else f"{value:,}"
 
     def local(self, moment: datetime | None) -> datetime | None:

@@ -5,6 +5,7 @@ A query in the address is run only after a click: opening a link must not run an
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import Any
 
@@ -142,4 +143,6 @@ def _safe(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
 def _text(value: Any) -> str | None:
     if isinstance(value, bytes):
         return text.raw(value, 300)
+    if isinstance(value, list | dict):
+        return text.cell(json.dumps(value, ensure_ascii=False, default=str))
     return None if value is None else text.cell(str(value))
