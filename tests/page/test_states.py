@@ -61,7 +61,7 @@ NOW = datetime.now(timezone.utc)
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(tab, script, **query)`: one run of the page over the lake in tmp_path, without an exception."""
 
-    def go(tab: str | None = None, script: Path = SCRIPT, **query: str) -> AppTest:
+    def go(tab: str | None = None, script: Path = SCRIPT, **query: str | list[str]) -> AppTest:
         if not (tmp_path / "ventes.toml").exists():
             toml(tmp_path)
         monkeypatch.setenv("VENTES_CONFIG", str(tmp_path / "ventes.toml"))
@@ -83,6 +83,14 @@ def lake(tmp_path: Path) -> Path:
 
 def said(page: AppTest) -> str:
     return " ".join(str(one.value) for kind in (page.info, page.error, page.warning, page.markdown) for one in kind)
+
+
+def add_rejected(settings: Settings, *ids: int | None) -> None:
+    """A message for each id, rejected for its amount."""
+    rows = sample_lake.messages(sample_lake.next_offset(settings), len(ids), NOW).to_pylist()
+    for row, vente_id in zip(rows, ids, strict=True):
+        row.update(vente_id=vente_id, motifs=["range:montant"])
+    sample_lake.add(settings, pa.Table.from_pylist(rows, BRONZE.schema))
 
 
 def charts(page: AppTest) -> list[str]:
@@ -225,6 +233,39 @@ def test_invalid_values_in_the_link_are_ignored(run: Run, lake: Path) -> None:
     assert page.metric[0].value == "300"
 
 
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ({"country": "Nowhere"}, "Country “Nowhere” of the address is not here: all countries are shown"),
+        ({"period": "never"}, "Period “never” of the address is not here: all time is shown"),
+        ({"at": "yesterday"}, "Time or version “yesterday” of the address is not here: now is shown"),
+        ({"tab": "nope"}, "Tab “nope” of the address is not here: Sales by Country is shown"),
+        ({"tab": "Sales Timeline", "show": "x"}, "Show “x” of the address is not here: cumulative is shown"),
+        ({"tab": "Rejected Messages", "reason": "x"}, "Reason “x” of the address is not here: every reason is shown"),
+    ],
+)
+def test_what_a_link_asks_for_and_is_not_here_is_said(run: Run, lake: Path, asked: dict[str, str], answer: str) -> None:
+    add_rejected(sample_lake.settings_at(lake), 502424218828802)
+    page = run(**asked)
+    assert answer in said(page).replace("\\", "")
+    page.run()  # it stays said
+    assert answer in said(page).replace("\\", "")
+
+
+def test_a_choice_takes_back_what_was_said_about_the_link(run: Run, lake: Path) -> None:
+    page = run(country="Nowhere")
+    country = next(box for box in page.multiselect if box.label == "Country")
+    country.select(country.options[0]).run()
+    assert "Nowhere" not in said(page)
+
+
+def test_the_known_values_of_a_link_are_kept_beside_unknown_ones(run: Run, lake: Path) -> None:
+    first = next(box for box in run().multiselect if box.label == "Country").options[0]
+    page = run(country=[first, "Nowhere"])
+    assert next(box for box in page.multiselect if box.label == "Country").value == [first]
+    assert "it is left out" in said(page)
+
+
 def test_settings_that_are_refused_are_named(run: Run, tmp_path: Path) -> None:
     toml(tmp_path, "[page]\nport = 0\n")
     assert "page.port" in said(run()).replace("\\", "")
@@ -279,11 +320,7 @@ def test_a_query_from_the_address_waits_for_a_click(run: Run, lake: Path) -> Non
 
 
 def test_ids_of_rejected_messages_are_exact_beside_messages_without_one(run: Run, lake: Path) -> None:
-    settings = sample_lake.settings_at(lake)
-    rows = sample_lake.messages(sample_lake.next_offset(settings), 2, NOW).to_pylist()
-    for row, vente_id in zip(rows, (502424218828802, None), strict=True):
-        row.update(vente_id=vente_id, motifs=["range:montant"])
-    sample_lake.add(settings, pa.Table.from_pylist(rows, BRONZE.schema))
+    add_rejected(sample_lake.settings_at(lake), 502424218828802, None)
     sent = pa.ipc.open_stream(run("Rejected Messages").dataframe[0].proto.arrow_data.data).read_all()
     assert sent["vente_id"].type == pa.int64()
     assert {502424218828802, None} <= set(sent["vente_id"].to_pylist())

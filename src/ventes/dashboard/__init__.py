@@ -6,6 +6,7 @@ The page
     page             draws the page: one run of the script for one session
     page_state       objects shared by all sessions; the settings in force
     style            icon, style sheet
+    address          what the address asks for and is not there
     sidebar          refresh, filters, an earlier time; downloads, diagram, commands, help
     freshness        the line at the top: time of the newest event, lag, problems
     headline         the figures

@@ -17,7 +17,7 @@ from typing import Any
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.dashboard import COMPOSED_BY, downloads, freshness, headline, page_state, sidebar, style, text
+from ventes.dashboard import COMPOSED_BY, address, downloads, freshness, headline, page_state, sidebar, style, text
 from ventes.dashboard.board import Board, OwnTab, tabs_to_show
 from ventes.dashboard.own_tabs import tab_of, tabs_of
 from ventes.dashboard.page_state import AskStatus, PageState
@@ -57,6 +57,8 @@ def render(own_tabs: Sequence[str] = (), ask_status: AskStatus | None = None) ->
     st.html(style.SHEET)
     st.title(title, anchor=False)
     choices = sidebar.show(settings, state.tables)
+    for sentence in choices.refused:
+        st.warning(sentence, icon=":material/link_off:")
     every = None if choices.as_of else choices.refresh_seconds
 
     def view() -> View:
@@ -110,6 +112,9 @@ def _tabs(settings: Settings, own: Sequence[str], every: int | None, view: Calla
     tabs = [*ours, *from_files]
     labels = [*(tab.label for tab in ours), *(text.markdown(tab.label, 40) for tab in from_files)]
     mine = tabs_to_show(own)
+    missing = address.refused("tab", frozenset([*labels, *mine]).__contains__)
+    if missing and st.session_state.get("tab", labels[0]) == labels[0]:
+        st.warning(address.sentence("Tab", missing, f"{labels[0]} is shown"), icon=":material/link_off:")
     containers = st.tabs([*labels, *mine], key="tab", bind="query-params")
     for number, (tab, container) in enumerate(zip(tabs, containers, strict=False)):
         if container.open:

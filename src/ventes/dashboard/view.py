@@ -19,7 +19,7 @@ import streamlit as st
 
 from ventes.config import Settings
 from ventes.contract.tables import Tables
-from ventes.dashboard import grid, plot, query_sources, text
+from ventes.dashboard import address, grid, plot, query_sources, text
 from ventes.dashboard.filters import Filters
 from ventes.dashboard.questions import Question
 from ventes.dashboard.source import TableSnapshots
@@ -155,6 +155,7 @@ class View:
 
     def choice(self, label: str, options: Sequence[str], key: str) -> str:
         """One of a few options, the first by default; kept in the URL."""
+        missing = address.refused(key, frozenset(options).__contains__)
         chosen = st.segmented_control(
             label,
             options,
@@ -163,7 +164,11 @@ class View:
             format_func=str.capitalize,
             required=True,
             bind="query-params",
+            on_change=address.forget,
+            args=(key,),
         )
+        if missing:
+            st.warning(address.sentence(label, missing, f"{options[0]} is shown"), icon=":material/link_off:")
         return str(chosen or options[0])
 
     def text(self, label: str, key: str, placeholder: str = "") -> str:

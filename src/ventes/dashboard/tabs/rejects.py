@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import streamlit as st
 
-from ventes.dashboard import charts, figures, file_cache, text
+from ventes.dashboard import address, charts, figures, file_cache, text
 from ventes.dashboard.figures import Reconciliation, rows_of
 from ventes.dashboard.questions import Row
 from ventes.dashboard.view import View
@@ -35,10 +35,15 @@ def render(view: View) -> None:
     st.subheader("The messages")
     options = [EVERY, *(str(row["motif"]) for row in reasons)]
     counts = {str(row["motif"]): row["messages"] for row in reasons}
+    missing = address.refused("reason", frozenset(options).__contains__)
+    if missing:
+        st.warning(address.sentence("Reason", missing, f"{EVERY} is shown"), icon=":material/link_off:")
     chosen = st.selectbox(
         "Reason",
         options,
         key="reason",
+        on_change=address.forget,
+        args=("reason",),
         bind="query-params",
         format_func=lambda name: name if name == EVERY else f"{name} ({counts.get(name, 0):,})",
     )
