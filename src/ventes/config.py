@@ -204,6 +204,8 @@ class Page(_Section):
     """Names by which people reach the page, beside localhost and `address`; another name is refused."""
     port: Port = 8501
     refresh_seconds: int = Field(5, ge=5, le=30)
+    quiet_minutes: Fraction = Field(10, ge=0, le=525_600)
+    """After so long without an event the page is amber, though every part is ready; 0: never."""
     currency: str = Field("$", min_length=1, max_length=5)
     sql: bool = True
     """Whether the page offers the SQL tab."""

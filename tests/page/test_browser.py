@@ -299,6 +299,21 @@ def test_hostile_names_are_text(site: Site, opened: Open) -> None:
         assert "alert(1)" not in "".join(tested.locator("script").all_inner_texts())
 
 
+@pytest.mark.parametrize("width", [390, 1400])
+def test_an_incident_does_not_move_the_page(site: Site, opened: Open, width: int) -> None:
+    """The figures are where they are on a page without an incident (paused: it asks nobody)."""
+    places = []
+    for address in (site.url, f"{site.url}?pause=true"):
+        page = opened(address, size={"width": width, "height": 900})
+        shows_figures(page, expected(site))
+        expect(page.locator(".stMarkdownBadge").first).to_contain_text("Paused" if "pause" in address else "Not live")
+        expect(page.locator(".st-key-incident summary")).to_have_count(0 if "pause" in address else 1)
+        place = page.locator(".st-key-figures").bounding_box()
+        assert place is not None
+        places.append(place["y"])
+    assert places[0] == places[1]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_phone(site: Site, opened: Open, scheme: str) -> None:
     page = opened(site.url, size={"width": 390, "height": 844}, scheme=scheme)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -190,7 +192,53 @@ def test_a_sale_in_the_future_has_no_age(run: Run, lake: Path) -> None:
     sample_lake.add(settings, sample_lake.messages(sample_lake.next_offset(settings), 5, later))
     text = said(run())
     assert "ahead of this machine's clock" in text
-    assert "0 s ago" not in text
+    assert "**, 0 s ago" not in text
+
+
+def test_the_age_of_an_earlier_view_is_counted_from_now(run: Run, tmp_path: Path) -> None:
+    """Committed 9 minutes ago, shown as of 8 minutes ago."""
+    settings = sample_lake.settings_at(tmp_path)
+    sample_lake.make(settings, 5, sample_lake.Shape(days=1), now=NOW - timedelta(minutes=10))
+    for log in tmp_path.rglob("_delta_log/*.json"):
+        os.utime(log, times=2 * (NOW.timestamp() - 540,))
+    text = said(run(at=f"{NOW - timedelta(minutes=8):%Y-%m-%dT%H:%M:%SZ}"))
+    assert "As of" in text
+    assert "10 min ago" in text
+
+
+ALL_READY = """
+import time
+from ventes.dashboard import page
+from ventes.runtime.pipeline_status import ServiceStatus, Status
+
+def all_ready(settings):
+    parts = [ServiceStatus(
+        name=name, title=name, state="running", running=True, ready=True, reason="", pid=1, since=0.0, by_hand=False,
+        engine="spark", reported=None, batch=None, batch_at=None, batch_rows=None, batch_seconds=None, total=None,
+        last_error="", last_error_at=None, lag_messages=0, lag_seconds=0.0, log="",
+    ) for name in ("broker", "producer", "bronze", "silver", "page")]
+    return Status(time.time(), "spark", "", "", None, None, tuple(parts), {})
+"""
+
+
+def test_silence_is_amber_and_said(run: Run, tmp_path: Path) -> None:
+    """Every part is ready and the newest sale is an hour old."""
+    settings = sample_lake.settings_at(tmp_path)
+    sample_lake.make(settings, 5, sample_lake.Shape(days=1), now=NOW - timedelta(hours=1))
+    script = _pasted(tmp_path, "", SCRIPT.read_text("utf-8").replace("from ventes.cli import page", ALL_READY).replace(
+        'own_tabs=["Custom"]', 'own_tabs=["Custom"], ask_status=all_ready'))  # fmt: skip
+    text = said(run(script=script)).replace("\\", "")
+    assert "Quiet" in text
+    assert ":green-badge" not in text
+    assert "every part is ready, but nothing arrives" in text
+    sample_lake.add(settings, sample_lake.messages(5, 5, datetime.now(timezone.utc)))
+    text = said(run(script=script))
+    assert ":green-badge" in text
+    assert "nothing arrives" not in text
+
+
+def test_the_line_says_when_it_was_checked(run: Run, lake: Path) -> None:
+    assert re.search(r"checked \d+ s ago", said(run()))
 
 
 def test_as_of_too_long_ago_is_a_sentence(run: Run, lake: Path) -> None:

@@ -61,15 +61,19 @@ def render(own_tabs: Sequence[str] = (), ask_status: AskStatus | None = None) ->
         st.warning(sentence, icon=":material/link_off:")
     every = None if choices.as_of else choices.refresh_seconds
 
-    def view() -> View:
+    def read() -> View:
         snapshots = state.tables.read_shared(choices.as_of)
         return View(settings, snapshots, choices.filters, Spark(snapshots))
 
-    line = st.container()  # filled last: the pipeline's status may take seconds, and the figures must not wait for it
+    # what an earlier view shows stays the same: only its age is counted on
+    view: Callable[[], View] = read if choices.as_of is None else cache(read)
+    line = st.container(
+        key="status"
+    )  # filled last: the pipeline's status may take seconds, and the figures must not wait for it
     st.fragment(_figures, run_every=every, key="figures")(view)
     shown = _tabs(settings, own_tabs, every, view)
     with line:
-        line_every = min(every, LINE_SECONDS) if every else None
+        line_every = min(every or LINE_SECONDS, LINE_SECONDS)
         st.fragment(_line, run_every=line_every, key="line")(view, choices, state)
     spark = Spark(view().snapshots)
     _exempt_loaded_modules_from_collection()
