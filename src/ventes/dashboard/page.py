@@ -145,7 +145,12 @@ def _figures(view: Callable[[], View]) -> None:
 
 
 def _tab(tab: Tab, view: Callable[[], View]) -> None:
-    _guarded(lambda: tab.render(view()))
+    def show() -> None:
+        found = view()
+        if found.snapshots.by_name or not found.snapshots.absent:  # otherwise the figures say why there is nothing
+            tab.render(found)
+
+    _guarded(show)
 
 
 def _pulse(state: PageState, spark: Spark, follow: bool) -> None:

@@ -186,14 +186,18 @@ def _as_of(settings: Settings, tables: LiveTables) -> tuple[AsOf | None, str]:
         _go_to(datetime.now(timezone.utc) - timedelta(minutes=minutes) if minutes else None, "_back")
 
     st.divider()
-    st.slider(
-        "As of: minutes back",
-        0,
-        max(1, round(hours * 60)),
-        key="_back",
-        on_change=move,
-        help=f"The page as it was. Kept for {hours:g} hours. 0 is now.",
-    )
+    most = _minutes_back(tables, hours, frozen=chosen is not None)
+    if most:
+        st.slider(
+            "As of: minutes back",
+            0,
+            most,
+            key="_back",
+            on_change=move,
+            help=f"The page as it was, as far as there is history. Kept for {hours:g} hours. 0 is now.",
+        )
+    else:
+        st.caption("As of an earlier time: in a minute, when there is history.")
     box = st.expander("Exact time or version", icon=":material/history:", key="_exact", on_change="rerun")
     if box.open:
         with box:
@@ -202,6 +206,29 @@ def _as_of(settings: Settings, tables: LiveTables) -> tuple[AsOf | None, str]:
         st.caption(_described(settings, tables, chosen))
         st.button("Back to now", on_click=_go_to, args=(None,), width="stretch", icon=":material/update:")
     return chosen, address.sentence("Time or version", no_time, "now is shown")
+
+
+def _minutes_back(tables: LiveTables, hours: float, frozen: bool) -> int:
+    """How far back the slider goes: the history that there is, at most `hours`; 0 for less than a minute.
+
+    `frozen`: as at the last run, because Streamlit resets a slider whose end moves.
+    """
+    if frozen and _MOST in st.session_state:
+        return int(st.session_state[_MOST])
+    begins = tables.history_begins()
+    there = 0 if begins is None else int((datetime.now(timezone.utc) - begins).total_seconds() // 60)
+    there = there - 1 if there > 10 else there  # of older versions only those at full minutes are kept
+    most = min(there, max(1, round(hours * 60)))
+    for step in (30, 5):  # an end that moves less often
+        if most >= 2 * step:
+            most -= most % step
+            break
+    st.session_state[_MOST] = most
+    return most
+
+
+_MOST = "_back_most"
+"""Key of the session's state: where the slider ended at the last run."""
 
 
 def _exact(settings: Settings, tables: LiveTables, chosen: AsOf | None) -> None:

@@ -124,6 +124,11 @@ class View:
                 icon=":material/hourglass_empty:",
             )
 
+    def say_unfiltered(self, what: str) -> None:
+        """Say, above what is not narrowed by the filters, that it is not, if there are any. `what`: what it shows."""
+        if self.filters.used:
+            st.info(f"The filters do not apply here: {what}.", icon=":material/filter_alt_off:")
+
     def chart(self, figure: Any, key: str, alt: str, zoom: bool = False) -> None:
         """A Plotly figure, or the dictionary of one, that keeps its place while its data changes."""
         config = {

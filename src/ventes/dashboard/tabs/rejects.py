@@ -21,6 +21,7 @@ def render(view: View) -> None:
     read = (contract.bronze.name, contract.clean.name, contract.rejets.name)
     book, reasons, over_time = view.shared("rejects", read, lambda: _all(view))
     st.subheader("Every message is accounted for")
+    view.say_unfiltered("every message is counted")
     _reconciled(view, book)
     if not reasons:
         st.success("No message was rejected.", icon=":material/task_alt:")
@@ -49,9 +50,7 @@ def render(view: View) -> None:
     )
     reason = None if chosen in (None, EVERY) else str(chosen)
     rows = view.shared(("rejected", reason), (contract.rejets.name,), lambda: _messages(view, reason))
-    st.caption(
-        f"The {len(rows)} newest. A message with several reasons counts under each of them. Filters do not apply."
-    )
+    st.caption(f"The {len(rows)} newest. A message with several reasons counts under each of them.")
     view.table(rows, "rejects", height=380, formats={view.stream.event.id: "%d"})
     many = view.page.many
     st.caption(f"After a rule in ventes.toml changed, judge them again; those that are valid now become {many}, once:")
