@@ -274,7 +274,7 @@ def test_sidebar_boxes(site: Site, opened: Open) -> None:
     picture = page.locator("[data-testid=stSidebar] [data-testid=stImage] img")
     expect(picture).to_be_visible()
     page.get_by_text("Monitoring Commands").click()
-    command = f"tail -f {site.settings.log('producer')}"
+    command = f"ls -la {site.settings.bronze}/"
     code = page.locator("[data-testid=stCode]").filter(has_text=command)
     code.hover()
     expect(code.get_by_role("button", name="Copy")).to_be_visible()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shlex
 import time
 from dataclasses import replace
 from decimal import Decimal
@@ -136,9 +137,18 @@ def test_commands_and_diagram_have_the_real_paths(tmp_path: object) -> None:
 
     folder = Path(str(tmp_path)) / "it's here"
     settings = settings_at(folder, port=19877)
+    (folder / "delta" / "bronze" / "ventes_stream").mkdir(parents=True)
+    settings.log("producer").write_text("")
     listed = "\n".join(command for _, command in commands.monitoring(settings))
     assert "'\"'\"'" in listed  # the quote in the path is quoted for the shell
     assert str(settings.log("producer").name) in listed
+    assert "streamlit.log" not in listed  # a page that was started by hand has none
+    assert "streamlit.log" not in str(commands.troubles(settings))
+    for word in shlex.split(listed):
+        if word.startswith("/"):
+            assert Path(word).exists(), word
+    settings.log("page").write_text("")
+    assert "streamlit.log" in "\n".join(command for _, command in commands.monitoring(settings))
     drawn = diagram.svg(settings, dark=False)
     assert ":19890" in drawn
     assert ":19877" in drawn

@@ -75,7 +75,9 @@ def export(
         files.WRITERS[output](schema, batches, out, _progress(snapshot.rows))
     terminal.progress("")
     if to is not None:
-        print(f"{snapshot.rows:,} rows of {name} (version {snapshot.version}) in {to}")
+        print(
+            f"{snapshot.rows:,} row{'' if snapshot.rows == 1 else 's'} of {name} (version {snapshot.version}) in {to}"
+        )
 
 
 @rejects.command("list")
@@ -204,7 +206,8 @@ def _print_table(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
             for text, width, number in zip(line, widths, right, strict=True)
         ]
         print("  ".join(cells).rstrip())
-    note = f"the first {SHOWN:,} rows; --format csv has all" if more else f"{len(rows):,} rows"
+    all_rows = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
+    note = f"the first {SHOWN:,} rows; --format csv has all" if more else all_rows
     print(f"({note})", file=sys.stderr)
 
 
