@@ -6,7 +6,7 @@ small lot it is also four times faster.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from ventes.contract.tables import POSITION
 from ventes.deltalog.actions import DataFile
-from ventes.deltalog.data_files import with_columns
+from ventes.deltalog.data_files import rows_within, with_columns
 from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.lot_range import LotRange
 
@@ -38,7 +38,8 @@ def pieces(bronze: Snapshot, lot_range: LotRange, columns: Sequence[str]) -> Ite
                 group = file.metadata.row_group(number)
                 if not _may_hold(lot_range, group):
                     continue
-                for batch in file.iter_batches(_rows_a_piece(group, stored), row_groups=[number], columns=stored):
+                most = min(MOST_ROWS, rows_within(group, PIECE_BYTES))
+                for batch in file.iter_batches(most, row_groups=[number], columns=stored):
                     read = pa.Table.from_batches([batch]).append_column("jour", pa.repeat(jour, batch.num_rows))
                     rows = with_columns(read, schema)
                     mask = _inside(lot_range, rows)
@@ -108,12 +109,6 @@ def _may_hold(lot_range: LotRange, group: pq.RowGroupMetaData) -> bool:
         statistics.max > lot_range.after.get(part, -1) and statistics.min <= upto
         for part, upto in lot_range.upto.items()
     )
-
-
-def _rows_a_piece(group: pq.RowGroupMetaData, columns: Collection[str]) -> int:
-    chunks = map(group.column, range(group.num_columns))
-    size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.partition(".")[0] in columns)
-    return int(max(1, min(MOST_ROWS, PIECE_BYTES * group.num_rows / max(1, size))))
 
 
 def _day(file: DataFile) -> date | None:
