@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from ventes.contract.tables import POSITION
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.data_files import group_bytes
 from ventes.engines.lot_range import Bounds, RowGroup
@@ -28,15 +29,22 @@ class BronzeRowGroups:
 
 def _read(path: Path) -> list[RowGroup]:
     footer = pq.read_metadata(path)
-    columns = {footer.schema.column(number).path: number for number in range(footer.num_columns)}
-    found = []
-    for number in range(footer.num_row_groups):
-        group = footer.row_group(number)
-        bounds = [_bounds(group, columns[name]) for name in ("topic_id", "partition", "offset")]
-        found.append(RowGroup(Bounds(*bounds), group.num_rows, group_bytes(group)))
-    return found
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    places = places_of(footer)
+    return [RowGroup(bounds_of_group(group, places), group.num_rows, group_bytes(group)) for group in groups]
 
 
-def _bounds(group: pq.RowGroupMetaData, column: int) -> tuple[Any, Any] | None:
-    statistics = group.column(column).statistics
+def places_of(footer: pq.FileMetaData) -> list[int]:
+    """Where the columns of a position are in the row groups of a file."""
+    paths = [footer.schema.column(number).path for number in range(footer.num_columns)]
+    return [paths.index(name) for name in POSITION]
+
+
+def bounds_of_group(group: pq.RowGroupMetaData, places: Sequence[int]) -> Bounds:
+    """The bounds of a row group. `places`: see `places_of`."""
+    return Bounds(*(_bounds(group, place) for place in places))
+
+
+def _bounds(group: pq.RowGroupMetaData, place: int) -> tuple[Any, Any] | None:
+    statistics = group.column(place).statistics
     return (statistics.min, statistics.max) if statistics is not None and statistics.has_min_max else None

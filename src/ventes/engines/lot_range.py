@@ -32,8 +32,18 @@ class LotRange:
 
     def holds(self, file: DataFile) -> bool:
         """Whether a Bronze file may contain rows of this range, by its statistics: for `Snapshot.select(holds)`."""
-        bounds = Bounds(file.bounds("topic_id"), file.bounds("partition"), file.bounds("offset"))
+        return self.meets(bounds_of(file))
+
+    def meets(self, bounds: Bounds) -> bool:
+        """Whether rows within `bounds` may be of this range."""
         return any(bounds.meet(key, self.after.get(key, -1), upto) for key, upto in self.upto.items())
+
+    def includes(self, bounds: Bounds) -> bool:
+        """Whether all rows within `bounds` are of this range."""
+        key = bounds.only()
+        if key is None or bounds.offsets is None or key not in self.upto:
+            return False
+        return self.after.get(key, -1) < bounds.offsets[0] and bounds.offsets[1] <= self.upto[key]
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,13 @@ class Bounds:
             and self.offsets[0] <= upto
         )
 
+    def only(self) -> tuple[str, int] | None:
+        """The (topic_id, partition) of all the rows; None if they may be of several."""
+        topics, partitions = self.topics, self.partitions
+        if topics is None or partitions is None or topics[0] != topics[1] or partitions[0] != partitions[1]:
+            return None
+        return topics[0], partitions[0]
+
 
 @dataclass(frozen=True)
 class RowGroup:
@@ -64,6 +81,11 @@ class RowGroup:
     bounds: Bounds
     rows: int
     size: int
+
+
+def bounds_of(file: DataFile) -> Bounds:
+    """The bounds of a file's rows, from the log."""
+    return Bounds(file.bounds("topic_id"), file.bounds("partition"), file.bounds("offset"))
 
 
 RowGroups = Callable[[Sequence[DataFile]], Sequence[RowGroup]]
