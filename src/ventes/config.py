@@ -206,6 +206,8 @@ class Page(_Section):
     """Names by which people reach the page, beside localhost and `address`; another name is refused."""
     port: Port = 8501
     refresh_seconds: int = Field(5, ge=5, le=30)
+    quiet_minutes: Fraction = Field(10, ge=0, le=525_600)
+    """After so long without an event the page is amber, though every part is ready; 0: never."""
     currency: str = Field("$", min_length=1, max_length=5)
     sql: bool = True
     """Whether the page offers the SQL tab."""
@@ -449,8 +451,10 @@ _PLAIN = {
     "dict_type": "must be a table",
     "model_type": "must be a section with keys",
     "finite_number": "must be a finite number",
+    "string_pattern_mismatch": "does not have the form that ventes.toml shows",
 }
-"""Our texts for pydantic's error types; other types keep pydantic's text."""
+"""Our texts for pydantic's error types; other types keep the rest of pydantic's text."""
+_NO_NUMBER = ("int_type", "float_type", "is_instance_of", "finite_number")
 
 
 def _explain(item: Any, origin: str) -> str:
@@ -463,8 +467,28 @@ def _explain(item: Any, origin: str) -> str:
     hidden = place[:2] in _NEVER_SHOWN or not isinstance(value, str | int | float | Decimal | Path)
     # a value where a section is expected: it could be a secret of any of the section's keys
     hidden |= item["type"] == "model_type"
-    why = _PLAIN.get(item["type"], item["msg"].removeprefix("Value error, "))
+    said = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    why = _PLAIN.get(item["type"], said.replace("String should have", "must have"))
+    if item["type"] in _NO_NUMBER:
+        why += _limits(place)
     return f"{key}{'' if hidden else f' = {shown(value)}'}: {why} ({origin})"
+
+
+def _limits(place: Place) -> str:
+    """From where to where the numbers of a key go, as text; "" if it has no limits."""
+    model: Any = Settings
+    limits: list[Any] = []
+    for key in place:
+        fields = getattr(model, "model_fields", {})
+        info = next((info for name, info in fields.items() if key in (name, info.alias)), None)
+        if info is None:
+            return ""
+        model, limits = info.annotation, info.metadata
+    bounds = {name: getattr(limit, name) for limit in limits for name in _BOUNDS if hasattr(limit, name)}
+    return "".join(f", {words} {bounds[name]:,}" for name, words in _BOUNDS.items() if name in bounds)
+
+
+_BOUNDS = {"gt": "more than", "ge": "at least", "le": "at most"}
 
 
 def _require_private(path: Path, file: dict[str, Any]) -> None:

@@ -274,7 +274,7 @@ def test_sidebar_boxes(site: Site, opened: Open) -> None:
     picture = page.locator("[data-testid=stSidebar] [data-testid=stImage] img")
     expect(picture).to_be_visible()
     page.get_by_text("Monitoring Commands").click()
-    command = f"tail -f {site.settings.log('producer')}"
+    command = f"ls -la {site.settings.bronze}/"
     code = page.locator("[data-testid=stCode]").filter(has_text=command)
     code.hover()
     expect(code.get_by_role("button", name="Copy")).to_be_visible()
@@ -297,6 +297,21 @@ def test_hostile_names_are_text(site: Site, opened: Open) -> None:
     for tested in (page, raw):
         assert tested.locator("a[href^='javascript'], a[*|href^='javascript']").count() == 0
         assert "alert(1)" not in "".join(tested.locator("script").all_inner_texts())
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_an_incident_does_not_move_the_page(site: Site, opened: Open, width: int) -> None:
+    """The figures are where they are on a page without an incident (paused: it asks nobody)."""
+    places = []
+    for address in (site.url, f"{site.url}?pause=true"):
+        page = opened(address, size={"width": width, "height": 900})
+        shows_figures(page, expected(site))
+        expect(page.locator(".stMarkdownBadge").first).to_contain_text("Paused" if "pause" in address else "Not live")
+        expect(page.locator(".st-key-incident summary")).to_have_count(0 if "pause" in address else 1)
+        place = page.locator(".st-key-figures").bounding_box()
+        assert place is not None
+        places.append(place["y"])
+    assert places[0] == places[1]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -70,6 +70,8 @@ def test_live_is_green_until_a_job_is_killed_and_again_after_it_came_back(
         pipeline.kill("silver")
         badge(page, "Not live", "red")
         main = page.locator("[data-testid=stMain]")
+        expect(main).to_contain_text("the Silver job is down; new messages wait in Bronze, none is lost")
+        main.locator(".st-key-incident summary").click()
         expect(main).to_contain_text("Silver job – down: its process ended without an error message")
         expect(main.locator("code").filter(has_text="ventes start")).to_be_visible()
         wait_for(lambda: "ended without an error message" in not_ready(site).get("silver", ""), "/readyz says why")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -61,7 +64,7 @@ NOW = datetime.now(timezone.utc)
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(tab, script, **query)`: one run of the page over the lake in tmp_path, without an exception."""
 
-    def go(tab: str | None = None, script: Path = SCRIPT, **query: str) -> AppTest:
+    def go(tab: str | None = None, script: Path = SCRIPT, **query: str | list[str]) -> AppTest:
         if not (tmp_path / "ventes.toml").exists():
             toml(tmp_path)
         monkeypatch.setenv("VENTES_CONFIG", str(tmp_path / "ventes.toml"))
@@ -83,6 +86,14 @@ def lake(tmp_path: Path) -> Path:
 
 def said(page: AppTest) -> str:
     return " ".join(str(one.value) for kind in (page.info, page.error, page.warning, page.markdown) for one in kind)
+
+
+def add_rejected(settings: Settings, *ids: int | None) -> None:
+    """A message for each id, rejected for its amount."""
+    rows = sample_lake.messages(sample_lake.next_offset(settings), len(ids), NOW).to_pylist()
+    for row, vente_id in zip(rows, ids, strict=True):
+        row.update(vente_id=vente_id, motifs=["range:montant"])
+    sample_lake.add(settings, pa.Table.from_pylist(rows, BRONZE.schema))
 
 
 def charts(page: AppTest) -> list[str]:
@@ -182,11 +193,83 @@ def test_a_sale_in_the_future_has_no_age(run: Run, lake: Path) -> None:
     sample_lake.add(settings, sample_lake.messages(sample_lake.next_offset(settings), 5, later))
     text = said(run())
     assert "ahead of this machine's clock" in text
-    assert "0 s ago" not in text
+    assert "**, 0 s ago" not in text
 
 
-def test_as_of_too_long_ago_is_a_sentence(run: Run, lake: Path) -> None:
-    assert "choose a later time" in said(run(at="2020-01-01T00:00:00Z")).replace("\\", "")
+def test_the_age_of_an_earlier_view_is_counted_from_now(run: Run, tmp_path: Path) -> None:
+    """Committed 9 minutes ago, shown as of 8 minutes ago."""
+    settings = sample_lake.settings_at(tmp_path)
+    sample_lake.make(settings, 5, sample_lake.Shape(days=1), now=NOW - timedelta(minutes=10))
+    for log in tmp_path.rglob("_delta_log/*.json"):
+        os.utime(log, times=2 * (NOW.timestamp() - 540,))
+    text = said(run(at=f"{NOW - timedelta(minutes=8):%Y-%m-%dT%H:%M:%SZ}"))
+    assert "As of" in text
+    assert "10 min ago" in text
+
+
+ALL_READY = """
+import time
+from ventes.dashboard import page
+from ventes.runtime.pipeline_status import ServiceStatus, Status
+
+def all_ready(settings):
+    parts = [ServiceStatus(
+        name=name, title=name, state="running", running=True, ready=True, reason="", pid=1, since=0.0, by_hand=False,
+        engine="spark", reported=None, batch=None, batch_at=None, batch_rows=None, batch_seconds=None, total=None,
+        last_error="", last_error_at=None, lag_messages=0, lag_seconds=0.0, log="",
+    ) for name in ("broker", "producer", "bronze", "silver", "page")]
+    return Status(time.time(), "spark", "", "", None, None, tuple(parts), {})
+"""
+
+
+def test_silence_is_amber_and_said(run: Run, tmp_path: Path) -> None:
+    """Every part is ready and the newest sale is an hour old."""
+    settings = sample_lake.settings_at(tmp_path)
+    sample_lake.make(settings, 5, sample_lake.Shape(days=1), now=NOW - timedelta(hours=1))
+    script = _pasted(tmp_path, "", SCRIPT.read_text("utf-8").replace("from ventes.cli import page", ALL_READY).replace(
+        'own_tabs=["Custom"]', 'own_tabs=["Custom"], ask_status=all_ready'))  # fmt: skip
+    text = said(run(script=script)).replace("\\", "")
+    assert "Quiet" in text
+    assert ":green-badge" not in text
+    assert "every part is ready, but nothing arrives" in text
+    sample_lake.add(settings, sample_lake.messages(5, 5, datetime.now(timezone.utc)))
+    text = said(run(script=script))
+    assert ":green-badge" in text
+    assert "nothing arrives" not in text
+
+
+def test_the_line_says_when_it_was_checked(run: Run, lake: Path) -> None:
+    assert re.search(r"checked \d+ s ago", said(run()))
+
+
+def test_as_of_too_long_ago_is_one_sentence(run: Run, lake: Path) -> None:
+    assert said(run(at="2020-01-01T00:00:00Z")).count("choose a later time") == 1
+
+
+@pytest.mark.parametrize(("minutes", "most"), [(0, None), (4, 4), (9, 9), (33, 30), (150, 120), (1000, 360)])
+def test_the_slider_goes_back_as_far_as_there_is_history(run: Run, lake: Path, minutes: int, most: int | None) -> None:
+    """At most history_hours (6). Its end is a time that can be shown."""
+    for log in lake.rglob("_delta_log/*.json"):
+        os.utime(log, times=2 * (time.time() - 60 * minutes - 5,))
+    page = run()
+    sliders = [slider for slider in page.slider if "minutes back" in slider.label]
+    assert [slider.max for slider in sliders] == ([] if most is None else [most])
+    if sliders and most is not None:
+        text = said(sliders[0].set_value(most).run())
+        assert "As of" in text
+        assert "choose a later time" not in text
+        assert next(slider for slider in page.slider if "minutes back" in slider.label).value == most
+
+
+@pytest.mark.parametrize("tab", ["Raw Data", "Rejected Messages", "Freshness"])
+def test_what_is_not_filtered_says_so_above(run: Run, lake: Path, tab: str) -> None:
+    country = next(box for box in run().multiselect if box.label == "Country").options[0]
+    assert "The filters do not apply here" in said(run(tab, country=country))
+    assert "The filters do not apply here" not in said(run(tab))
+
+
+def test_as_of_too_long_ago_has_no_second_message_in_a_tab(run: Run, lake: Path) -> None:
+    assert len(run("Raw Data", at="2020-01-01T00:00:00Z").info) == 1
 
 
 def test_a_version_whose_files_were_removed_is_a_sentence_that_says_what_there_is(run: Run, lake: Path) -> None:
@@ -223,6 +306,39 @@ def test_a_version_is_the_page_as_it_was(run: Run, lake: Path) -> None:
 def test_invalid_values_in_the_link_are_ignored(run: Run, lake: Path) -> None:
     page = run("nope", at="yesterday@x", refresh="abc", country="Atlantis", period="never", show="x")
     assert page.metric[0].value == "300"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ({"country": "Nowhere"}, "Country “Nowhere” of the address is not here: all countries are shown"),
+        ({"period": "never"}, "Period “never” of the address is not here: all time is shown"),
+        ({"at": "yesterday"}, "Time or version “yesterday” of the address is not here: now is shown"),
+        ({"tab": "nope"}, "Tab “nope” of the address is not here: Sales by Country is shown"),
+        ({"tab": "Sales Timeline", "show": "x"}, "Show “x” of the address is not here: cumulative is shown"),
+        ({"tab": "Rejected Messages", "reason": "x"}, "Reason “x” of the address is not here: every reason is shown"),
+    ],
+)
+def test_what_a_link_asks_for_and_is_not_here_is_said(run: Run, lake: Path, asked: dict[str, str], answer: str) -> None:
+    add_rejected(sample_lake.settings_at(lake), 502424218828802)
+    page = run(**asked)
+    assert answer in said(page).replace("\\", "")
+    page.run()  # it stays said
+    assert answer in said(page).replace("\\", "")
+
+
+def test_a_choice_takes_back_what_was_said_about_the_link(run: Run, lake: Path) -> None:
+    page = run(country="Nowhere")
+    country = next(box for box in page.multiselect if box.label == "Country")
+    country.select(country.options[0]).run()
+    assert "Nowhere" not in said(page)
+
+
+def test_the_known_values_of_a_link_are_kept_beside_unknown_ones(run: Run, lake: Path) -> None:
+    first = next(box for box in run().multiselect if box.label == "Country").options[0]
+    page = run(country=[first, "Nowhere"])
+    assert next(box for box in page.multiselect if box.label == "Country").value == [first]
+    assert "it is left out" in said(page)
 
 
 def test_settings_that_are_refused_are_named(run: Run, tmp_path: Path) -> None:
@@ -279,11 +395,7 @@ def test_a_query_from_the_address_waits_for_a_click(run: Run, lake: Path) -> Non
 
 
 def test_ids_of_rejected_messages_are_exact_beside_messages_without_one(run: Run, lake: Path) -> None:
-    settings = sample_lake.settings_at(lake)
-    rows = sample_lake.messages(sample_lake.next_offset(settings), 2, NOW).to_pylist()
-    for row, vente_id in zip(rows, (502424218828802, None), strict=True):
-        row.update(vente_id=vente_id, motifs=["range:montant"])
-    sample_lake.add(settings, pa.Table.from_pylist(rows, BRONZE.schema))
+    add_rejected(sample_lake.settings_at(lake), 502424218828802, None)
     sent = pa.ipc.open_stream(run("Rejected Messages").dataframe[0].proto.arrow_data.data).read_all()
     assert sent["vente_id"].type == pa.int64()
     assert {502424218828802, None} <= set(sent["vente_id"].to_pylist())

@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 from harness.pipeline import free_ports
 from harness.shipped import BRONZE, PAR_PAYS
 from ventes.check.doctor import installation, lake, machine, packages, troubleshooting
+from ventes.check.doctor.finding import Finding
 from ventes.check.doctor.troubleshooting import Load
 from ventes.config import Kafka, Page, Paths, Settings
 from ventes.deltalog.commit import append
@@ -347,6 +348,30 @@ def test_an_entry_names_the_first_cause_and_a_next_step(settings, now, entry, le
     assert found.level == level
     assert cause in found.cause
     assert found.next_step
+
+
+def test_jobs_that_wait_for_a_stopped_broker_are_not_the_cause(settings):
+    waits = {"ready": False, "state": "waiting", "reason": "Kafka: connection refused"}
+    now = pipeline(broker=DEAD | {"state": "stopped"}, bronze=waits, producer=waits)
+    for entry in ("Charts Not Updating", "No Data Showing"):
+        found = troubles(settings, now)[entry]
+        assert "broker is stopped" in found.cause
+        assert found.next_step == troubleshooting.START
+
+
+def test_a_symptom_does_not_read_as_an_observation(settings):
+    entry = troubles(settings, pipeline())["Charts Not Updating"]
+    assert entry.sentence().startswith("cause of “Charts Not Updating”: none here; both jobs keep up")
+    entry = troubles(settings, pipeline(silver=DEAD))["Charts Not Updating"]
+    assert entry.sentence() == "cause of “Charts Not Updating”: the silver is failed: crashed 8 times"
+    assert Finding("disk", "ok", "9 GB free").sentence() == "disk: 9 GB free"
+
+
+def test_a_producer_that_nobody_asked_for_explains_still_charts(settings):
+    now = pipeline(producer={"running": False, "ready": False, "state": "off", "reason": "not asked for"})
+    found = troubles(settings, now)["Charts Not Updating"]
+    assert (found.level, found.next_step) == ("ok", "")
+    assert "only what other programs send is new" in found.cause
 
 
 def test_a_busy_or_full_machine_explains_a_slow_page(settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
@@ -16,12 +17,13 @@ from harness import sample_lake
 from harness.maintaining import maintenance_of
 from ventes.config import Settings
 from ventes.contract import tables
-from ventes.dashboard import figures, file_cache, query_sources, text
+from ventes.dashboard import figures, file_cache, query_sources, sparkline, text
 from ventes.dashboard.filters import Chosen, Filters, period
 from ventes.dashboard.newest_rows import newest_files
 from ventes.dashboard.own_tabs import module_of
 from ventes.dashboard.questions import Grouped, Question, question
 from ventes.dashboard.source import LiveTables, NotReadable
+from ventes.dashboard.trend import trend
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.stream import ByDay, ByMinute, Count, Distinct, Mean, Sum
@@ -310,22 +312,72 @@ def test_last_messages_reads_few_files(live: LiveTables) -> None:
     assert len(chosen) < len(snapshots[BRONZE.name].files) / 2
 
 
-def test_trend_slices_hold_all_recent_sales(live: LiveTables) -> None:
+def test_a_slice_of_the_trend_holds_the_sales_of_its_time(live: LiveTables) -> None:
     recent = query_sources.recent_events(live.read(), Filters(), 500)
-    sales_, clients_, products_, revenue_, average_ = figures.trend(recent, PAGE.figures)
-    assert sum(sales_) == 500
-    assert len(sales_) == len(average_) == 24
-    assert sum(revenue_) == pytest.approx(float(sum(recent["montant"].to_pylist())))
-    with live.connection() as con:
-        con.register("recent", recent)
-        ((first, last),) = con.execute("SELECT epoch_ms(min(kafka_ts)), epoch_ms(max(kafka_ts)) FROM recent").fetchall()
-        wanted = con.execute(
-            "SELECT least(23, ((epoch_ms(kafka_ts) - ?) * 24) // ?) AS i, count(*), count(DISTINCT client_id), "
-            "count(DISTINCT produit_id) FROM recent GROUP BY i",
-            [first, last - first],
-        ).fetchall()
-    for i, sales, clients, products in wanted:
-        assert (sales_[i], clients_[i], products_[i]) == (sales, clients, products)
+    found = trend(recent, PAGE.figures, complete=False)
+    sales_, clients_, products_, revenue_, average_ = found.lines
+    times = [row["kafka_ts"].timestamp() for row in recent.to_pylist()]
+    assert min(times) < found.starts[0] < found.starts[-1] + found.unit <= max(times)
+    for number, start in enumerate(found.starts):
+        rows = [r for r in recent.to_pylist() if start <= r["kafka_ts"].timestamp() < start + found.unit]
+        assert sales_[number] == len(rows)
+        assert clients_[number] == len({row["client_id"] for row in rows})
+        assert products_[number] == len({row["produit_id"] for row in rows})
+        assert revenue_[number] == pytest.approx(float(sum(row["montant"] for row in rows)))
+        assert average_[number] == (pytest.approx(float(sum(r["montant"] for r in rows)) / len(rows)) if rows else None)
+
+
+def recent_sales(*times: datetime) -> pa.Table:
+    """Sales of 10.00 each, of one client."""
+    size = len(times)
+    return pa.table(
+        {
+            "kafka_ts": pa.array(times, pa.timestamp("us", "UTC")),
+            "client_id": [1] * size,
+            "produit_id": [1] * size,
+            "montant": pa.array([Decimal("10.00")] * size, pa.decimal128(12, 2)),
+        }
+    )
+
+
+def test_a_steady_rate_is_a_level_line_in_whole_units_of_time() -> None:
+    """One sale every two seconds for 33 minutes and a half; the first and the last slice are cut off."""
+    start = datetime(2026, 3, 1, 12, 0, 30, tzinfo=timezone.utc)
+    found = trend(recent_sales(*(start + timedelta(seconds=2 * n) for n in range(1000))), PAGE.figures, complete=False)
+    assert found.unit == 300
+    assert set(found.lines[0]) == {150}
+    assert {start % found.unit for start in found.starts} == {0}
+
+
+def test_a_gap_of_the_mean_is_no_zero() -> None:
+    """Nothing was sold in the second minute: a sum is 0 there, a mean has no value."""
+    noon = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+    minutes = (0, 0.5, 2, 2.5, 3, 40)
+    found = trend(recent_sales(*(noon + timedelta(minutes=m) for m in minutes)), PAGE.figures, complete=True)
+    assert found.unit == 300
+    assert found.lines[0][:3] == [5, 0, 0]
+    assert found.lines[3][:3] == [50.0, 0.0, 0.0]
+    assert found.lines[4][:3] == [10.0, None, None]
+
+
+def heights(drawn: str) -> list[tuple[float, float]]:
+    """(bottom, height) of each bar, in percent."""
+    return [(float(low), float(high)) for low, high in re.findall("bottom:([0-9.]+)%;height:([0-9.]+)%", drawn)]
+
+
+def test_the_small_bars_stand_on_zero_and_have_gaps() -> None:
+    level = sparkline.html([84.0, 83.0, 84.0], ["a", "b", "c"], "per minute")
+    assert heights(level) == [(0, 100), (0, 98.8), (0, 100)]
+    broken = sparkline.html([10.0, None, 5.0], ["", "", "<b>"], "")
+    assert broken.count("<i ") == 3
+    assert heights(broken) == [(0, 100), (0, 50)]
+    assert 'title="&lt;b&gt;"' in broken
+    assert heights(sparkline.html([-5.0, 15.0], ["", ""], "")) == [(0, 25), (25, 75)]
+
+
+def test_a_card_without_a_line_has_the_same_room() -> None:
+    assert 'class="ventes-line"' in sparkline.html([], [], "")
+    assert "&nbsp;" in sparkline.html([], [], "")
 
 
 def test_recent_sales_are_the_newest_that_pass_the_filters(live: LiveTables) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from ventes.cli.reading import _for_json, _short
 from ventes.dashboard import grid
 from ventes.dashboard.spark import Result
+from ventes.dashboard.tabs.hovers import key_of
 
 LARGE = 502424218828802
 """An id that pandas' float holds exactly, but that the browser then shows as 502424218828802.06."""
@@ -98,3 +100,32 @@ def test_spark_sql_gives_exact_integers_to_pandas_too() -> None:
     assert frame["vente_id"].tolist()[0] == frame["n"].tolist()[0] == HUGE
     assert json.loads(frame.to_json(orient="records"))[0]["vente_id"] == HUGE
     assert result.collect()[0]["vente_id"] == HUGE
+
+
+def test_decimals_without_a_fraction_stay_integers_in_pandas() -> None:
+    """An id that a query casts to DECIMAL, and a sum of large integers."""
+    exact = pa.array([Decimal(HUGE), None], pa.decimal128(20, 0))
+    beyond = pa.array([Decimal(10**30 + 1), Decimal(1)], pa.decimal128(38, 0))
+    result = Result(pa.table({"n": exact, "beyond": beyond}))
+    assert int(result.toPandas()["n"][0]) == int(result.to_pandas()["n"].iloc[0]) == HUGE
+    assert int(result.toPandas()["beyond"][0]) == 10**30 + 1
+
+
+def test_amounts_in_pandas_are_floats_only_where_that_changes_no_digit() -> None:
+    small = pa.array([Decimal("0.29"), Decimal("59.99")], pa.decimal128(12, 2))
+    large = pa.array([Decimal("99999999999999.99"), Decimal("0.01")], pa.decimal128(18, 2))
+    frame = Result(pa.table({"small": small, "large": large})).toPandas()
+    assert frame["small"].dtype == "float64"
+    assert frame["large"].tolist() == [Decimal("99999999999999.99"), Decimal("0.01")]
+    assert Result(pa.table({"large": large})).to_pandas()["large"].dtype == "float64"  # a chart's lengths
+
+
+def test_unsigned_integers_with_gaps_stay_integers_in_pandas() -> None:
+    frame = Result(pa.table({"n": pa.array([2**64 - 1, None], pa.uint64())})).toPandas()
+    assert int(frame["n"][0]) == 2**64 - 1
+
+
+def test_a_very_small_decimal_is_written_without_an_exponent() -> None:
+    assert key_of(Decimal("0.000000001")) == "0.000000001"
+    assert key_of(Decimal("0E-9")) == "0.000000000"
+    assert _short(Decimal("0.000000001"), 60) == _for_json(Decimal("0.000000001")) == "0.000000001"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shlex
 import time
 from dataclasses import replace
 from decimal import Decimal
@@ -90,6 +91,45 @@ def test_a_job_that_is_behind_is_amber() -> None:
     assert "5,000 messages (2 min) behind" in found.problems[0][1]
 
 
+def test_silence_is_amber_though_every_part_is_ready() -> None:
+    """The producer is switched off, or the shops have closed."""
+    parts = (service("bronze"), service("silver"), service("producer", state="off", running=False, ready=False))
+    assert freshness.health_of(answer(*parts), quiet_for=599, quiet_from=600).level == "ok"
+    found = freshness.health_of(answer(*parts), quiet_for=600, quiet_from=600)
+    assert (found.level, found.summary) == ("quiet", "every part is ready, but nothing arrives")
+    assert freshness.health_of(answer(*parts), quiet_for=1e9, quiet_from=0).level == "ok"
+
+
+def test_one_cause_is_one_line_and_a_sentence_for_the_reader() -> None:
+    """The broker is stopped: what waits for it is no trouble of its own."""
+    found = freshness.health_of(
+        answer(
+            service("broker", state="stopped", running=False, ready=False, reason="`ventes start` starts it"),
+            *(service(name, state="waiting", ready=False, reason="Kafka: refused") for name in ("bronze", "producer")),
+            service("silver"),
+        )
+    )
+    assert found.level == "bad"
+    assert len(found.problems) == 1
+    assert found.summary == "the broker job is stopped; nothing that has arrived is lost"
+
+
+def test_the_sentence_names_the_first_part_in_the_flow() -> None:
+    down = [service(name, state="down", running=False, ready=False, reason="killed") for name in ("bronze", "silver")]
+    assert freshness.health_of(answer(*down)).summary == (
+        "the bronze job is down; new messages wait in Kafka, none is lost"
+    )
+    slow = service("silver", lag_messages=5000, lag_seconds=150.0)
+    assert freshness.health_of(answer(slow)).summary.startswith("a job is behind")
+
+
+def test_a_lag_of_one_batch_is_not_shown() -> None:
+    """Between two batches some message is always on its way."""
+    assert "up to date" in freshness._lag("Silver", service("silver", lag_messages=1, lag_seconds=0.4))
+    assert "5 behind (6 s)" in freshness._lag("Silver", service("silver", lag_messages=5, lag_seconds=6.0))
+    assert "5 behind" in freshness._lag("Silver", service("silver", lag_messages=5, lag_seconds=None))
+
+
 def test_commands_and_diagram_have_the_real_paths(tmp_path: object) -> None:
     from pathlib import Path
 
@@ -97,9 +137,18 @@ def test_commands_and_diagram_have_the_real_paths(tmp_path: object) -> None:
 
     folder = Path(str(tmp_path)) / "it's here"
     settings = settings_at(folder, port=19877)
+    (folder / "delta" / "bronze" / "ventes_stream").mkdir(parents=True)
+    settings.log("producer").write_text("")
     listed = "\n".join(command for _, command in commands.monitoring(settings))
     assert "'\"'\"'" in listed  # the quote in the path is quoted for the shell
     assert str(settings.log("producer").name) in listed
+    assert "streamlit.log" not in listed  # a page that was started by hand has none
+    assert "streamlit.log" not in str(commands.troubles(settings))
+    for word in shlex.split(listed):
+        if word.startswith("/"):
+            assert Path(word).exists(), word
+    settings.log("page").write_text("")
+    assert "streamlit.log" in "\n".join(command for _, command in commands.monitoring(settings))
     drawn = diagram.svg(settings, dark=False)
     assert ":19890" in drawn
     assert ":19877" in drawn

@@ -168,6 +168,27 @@ def test_a_wrong_variable_is_named(toml: Path, monkeypatch: pytest.MonkeyPatch, 
     assert str(toml) not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "allowed"),
+    [
+        ("VENTES_PAGE__PORT", "abc", "must be a whole number, at least 1, at most 65,535"),
+        ("VENTES_KAFKA__PARTITIONS", "1.5", "must be a whole number, at least 1, at most 1,000"),
+        ("VENTES_PAGE__SQL_SECONDS", "soon", "must be a number, more than 0, at most 60"),
+        ("VENTES_PAGE__SQL", "perhaps", "must be true or false"),
+        ("VENTES_LOGS__LEVEL", "loud", "must be 'debug', 'info', 'warning' or 'error'"),
+        ("VENTES_PAGE__CURRENCY", "francs", "must have at most 5 characters"),
+        ("VENTES_SPARK__DRIVER_MEMORY", "much", "does not have the form that ventes.toml shows"),
+    ],
+)
+def test_a_wrong_variable_is_told_what_is_allowed(
+    toml: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, allowed: str
+) -> None:
+    monkeypatch.setenv(name, text)
+    said = refusal()
+    assert f"= {text!r}: {allowed} (in the environment variable {name})" in said
+    assert "should" not in said
+
+
 def test_a_wrong_flag_is_named(toml: Path) -> None:
     said = refusal(engine="flink", kafka={"port": 0})
     assert "engine = 'flink'" in said

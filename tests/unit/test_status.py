@@ -157,7 +157,7 @@ def test_the_output_of_status() -> None:
         "ventes · engine spark · supervisor pid 99 since 06:00:00 · asked 08:00:00 UTC",
         "",
         "bronze    running, ready · pid 4711 since 07:00:00 (60 min)",
-        "          last batch 12: 30 rows in 0.70 s, 3 s ago · 360 since its start · "
+        "          last batch 12: 30 rows in 0.70 s, 3 s ago · 360 rows since its start · "
         "1,500 messages to do, the oldest 12 s old",
         "silver    FAILED since 07:59:55 · boom\\x1b[31m",
         "          caught up",
@@ -167,6 +167,23 @@ def test_the_output_of_status() -> None:
         "page     http://localhost:8501",
         "settings /x/ventes.toml",
     ]
+
+
+def test_a_reason_is_said_once() -> None:
+    """The last error of a job that waits is why it waits."""
+    why = "Kafka at 127.0.0.1:9092 does not answer: connection refused; " + "x" * 150
+    waits = judged(seen(record=record(phase="waiting", reason=why, last_error=why, last_error_at=NOW - 5)), NO)
+    assert status_text.render(whole(waits)).count("connection refused") == 1
+
+
+def test_the_producers_messages_are_acknowledged_or_kept() -> None:
+    made = record(service="producer", batch=2380, rows=1, total=2350, lag=30)
+    found = judge(services.PRODUCER, seen(record=made), YES, Lag(None), NOW)
+    assert "last message 3 s ago · 2,350 acknowledged messages since its start · 30 kept until Kafka acknowledges" in (
+        status_text.render(whole(found))
+    )
+    assert "batch" not in status_text.render(whole(found))
+    assert "1 row since its start" in status_text.render(whole(judged(seen(record=record(total=1)))))
 
 
 def test_as_json_it_holds_the_same() -> None:

@@ -103,7 +103,7 @@ def ready(settings: Settings) -> tuple[bool, str]:
         metadata = _metadata(settings)
     except (KafkaException, VentesError) as error:
         reason = error.args[0] if error.args else error
-        said = reason.str() if isinstance(reason, KafkaError) else reason
+        said = kafka.plain(reason.str()) if isinstance(reason, KafkaError) else reason
         return False, f"something listens at {address}, but does not answer as Kafka: {said}"
     ours = cluster_id(settings) if settings.kafka.managed else None
     if ours is not None and metadata.cluster_id != ours:

@@ -4,15 +4,16 @@ On purpose this is not the jobs' SQL: duplicates are found by one window over al
 the roll-ups are GROUP BYs over all clean events instead of sums of partial tables. Each measure and each grain of a
 declaration has a second rendering for this (`expected`).
 
-Relations it reads: judged (Bronze's columns without raw bytes), placed (position → lot, time), and "stored <table>" of
-Bronze, the clean events and the rejects. Relations it makes: `expected`, and "expected <table>" with every column of
-the table but those of `not_compared`. No declared table has a name with a blank.
+Relations it reads: judged (Bronze's columns without raw bytes, of one part of the messages), placed (position → lot,
+time), and "stored <table>" of Bronze, the clean events and the rejects. Relations it makes: `checked` (all parts of
+`judged`, with the lot), `expected` (the same with duplicates and conflicts), and "expected <table>" with every column
+of the table but those of `not_compared`. No declared table has a name with a blank.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pyarrow as pa
 
+from ventes.check.scope import Scope
 from ventes.config import Rules
 from ventes.contract.tables import Tables
 from ventes.deltalog.snapshot import sql_type
@@ -66,30 +68,66 @@ def not_compared(tables: Tables) -> Mapping[str, Mapping[str, str]]:
     }
 
 
-def messages(tables: Tables) -> str:
-    """`expected`: every message that Silver has processed, with the expected verdict."""
+def checked(condition: str) -> str:
+    """The statement that adds the messages of `judged` that meet `condition`, and that Silver has, to `checked`."""
+    # Bronze reads a message again from Kafka where it lost it; Silver keeps the time when Bronze took it first.
+    return f"""
+    INSERT INTO checked
+    SELECT j.* REPLACE (least(j.date_ingestion, p.taken_at) AS date_ingestion), p.lot
+    FROM judged j JOIN (SELECT * FROM placed WHERE {condition}) p USING ({_POSITION})
+    """
+
+
+def ids(tables: Tables, scope: Scope) -> str:
+    """The statements that prepare `repeated`: the table `verdicts`, empty, and the clean events not judged again.
+
+    These events have the names and types of Bronze.
+    """
+    event = tables.stream.event
+    columns = [
+        f"{_name(field.clean_name)}::{sql_type(field.bronze_type)} AS {_name(field.name)}" for field in event.read
+    ]
+    more = ", ".join(["_extra", _POSITION, "kafka_ts", "lot"])
+    return f"""
+    CREATE TABLE verdicts (topic_id VARCHAR, "partition" INTEGER, "offset" BIGINT, motifs VARCHAR[]);
+    CREATE TEMP VIEW trusted AS SELECT {", ".join(columns)}, {more} FROM {scope.outside(stored(tables.clean.name))};
+    """
+
+
+def repeated(tables: Tables, scope: Scope, bucket: int, buckets: int) -> str:
+    """The statement that adds to `verdicts` the valid messages that are not the first with their id.
+
+    Of the ids whose hash falls into `bucket`. A message that is not judged again and is a clean event counts too.
+    """
     event = tables.stream.event
     content = ", ".join(_name(name) for name in (*(name for name in event.names if name != event.id), "_extra"))
+    columns = ", ".join([*(_name(name) for name in event.names), "_extra", _POSITION, "kafka_ts", "lot"])
+    mine = f"hash({_name(event.id)}) % {buckets} = {bucket}"
     return f"""
-    CREATE TABLE expected AS
-    WITH placed_here AS (
-        -- Bronze reads a message again from Kafka where it lost it; Silver keeps the time when Bronze took it first.
-        SELECT j.* REPLACE (least(j.date_ingestion, p.taken_at) AS date_ingestion), p.lot
-        FROM judged j JOIN placed p USING ({_POSITION})),
-    valid AS (
-        SELECT j.*, row({content}) AS "_content",
+    INSERT INTO verdicts
+    WITH valid AS (
+        SELECT {columns}, false AS "_trusted" FROM checked WHERE len(motifs) = 0 AND {mine}
+        UNION ALL SELECT {columns}, true FROM trusted WHERE {mine}),
+    doubtful AS (
+        SELECT * FROM valid SEMI JOIN (
+            SELECT {_name(event.id)} FROM valid GROUP BY ALL HAVING count(*) > 1) USING ({_name(event.id)})),
+    ranked AS (
+        SELECT *, row({content}) AS "_content",
                row_number() OVER same_id AS "_nth", first(row({content})) OVER same_id AS "_first_content"
-        FROM placed_here j
-        WHERE len(motifs) = 0
+        FROM doubtful
         WINDOW same_id AS (PARTITION BY {_name(event.id)} ORDER BY lot, kafka_ts, {_POSITION}
                            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
-    SELECT * EXCLUDE ("_content", "_first_content", "_nth", motifs),
-           CASE WHEN "_nth" = 1 THEN []::VARCHAR[]
-                WHEN "_content" IS NOT DISTINCT FROM "_first_content" THEN ['duplicate']
-                ELSE ['conflict'] END AS motifs
-    FROM valid
-    UNION ALL BY NAME
-    SELECT * FROM placed_here WHERE len(motifs) > 0
+    SELECT {_POSITION},
+           CASE WHEN "_content" IS NOT DISTINCT FROM "_first_content" THEN ['duplicate'] ELSE ['conflict'] END
+    FROM ranked WHERE "_nth" > 1 AND NOT "_trusted"
+    """
+
+
+def messages(tables: Tables) -> str:
+    """`expected`: every message that is judged again, with the expected verdict."""
+    return f"""
+    CREATE TEMP VIEW expected AS
+    SELECT c.* REPLACE (coalesce(v.motifs, c.motifs) AS motifs) FROM checked c LEFT JOIN verdicts v USING ({_POSITION})
     """
 
 
@@ -127,20 +165,28 @@ def silver(tables: Tables, watermark_minutes: int) -> str:
     """
 
 
-def judged_otherwise(tables: Tables) -> str:
-    """Number of messages that are correctly among the rejects, but with other reasons than expected."""
+def judged_otherwise(tables: Tables, condition: str) -> str:
+    """The messages that are correctly among the rejects, but with other reasons than expected."""
     rejets = tables.rejets.name
     return (
-        f"SELECT count(*) FROM {stored(rejets)} r JOIN {expected(rejets)} e USING ({_POSITION}) "
+        f"SELECT 1 FROM (SELECT * FROM {stored(rejets)} WHERE {condition}) r "
+        f"JOIN (SELECT * FROM {expected(rejets)} WHERE {condition}) e USING ({_POSITION}) "
         "WHERE r.motifs IS DISTINCT FROM e.motifs"
     )
 
 
-def events(con: duckdb.DuckDBPyConnection, tables: Tables, rules: Rules) -> None:
-    """Make the table `events` of all expected clean events; with BUSINESS_HOUR if a roll-up groups by it."""
-    clean = expected(tables.clean.name)
+def all_clean(tables: Tables, scope: Scope, columns: Sequence[str]) -> str:
+    """The expected clean events, and as they stand those that are not judged again; `columns`: the expected ones."""
+    listed = ", ".join(_name(name) for name in columns)
+    clean = tables.clean.name
+    return f"(SELECT {listed} FROM {expected(clean)} UNION ALL SELECT {listed} FROM {scope.outside(stored(clean))})"
+
+
+def events(con: duckdb.DuckDBPyConnection, tables: Tables, rules: Rules, clean: str = "") -> None:
+    """Make the relation `events` of `clean` events, by default the expected; with BUSINESS_HOUR if a table needs it."""
+    clean = clean or expected(tables.clean.name)
     if not any(isinstance(table.grain, ByHour) for table in tables.stream.tables):
-        con.execute(f"CREATE TEMP TABLE events AS SELECT * FROM {clean}")
+        con.execute(f"CREATE TEMP VIEW events AS SELECT * FROM {clean}")
         return
     at = _name(tables.stream.event.field(tables.stream.event.at).clean_name)
     minute = f"epoch_us({at}) // 60000000"
@@ -154,7 +200,7 @@ def events(con: duckdb.DuckDBPyConnection, tables: Tables, rules: Rules) -> None
     )
     con.register("_hours", hours)
     con.execute(
-        f"CREATE TEMP TABLE events AS SELECT c.*, h.start AS {BUSINESS_HOUR} "
+        f"CREATE TEMP VIEW events AS SELECT c.*, h.start AS {BUSINESS_HOUR} "
         f"FROM {clean} c JOIN _hours h ON {minute} = h.minute"
     )
 
@@ -187,7 +233,7 @@ def aggregate(tables: Tables, table: Table, rules: Rules) -> str:
     where = f"WHERE ({declared.where})" if declared.where else ""
     groups = ", ".join(str(place) for place in range(1, len(keys) + 1))
     return f"""
-    CREATE TEMP VIEW {expected(table.name)} AS
+    CREATE TEMP TABLE {expected(table.name)} AS
     SELECT {", ".join(["*", *outer])} FROM (SELECT {", ".join(inner)} FROM events {where} GROUP BY {groups})
     """
 

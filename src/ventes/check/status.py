@@ -189,6 +189,7 @@ def judge(
         lag_messages=behind.messages,
         lag_seconds=behind.seconds,
         log=log,
+        unacknowledged=record.lag if record is not None and service.name == "producer" else None,
     )
 
 

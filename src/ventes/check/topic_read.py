@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import duckdb
 import pyarrow as pa
@@ -14,7 +14,10 @@ from ventes.config import Settings
 from ventes.contract.tables import HEADERS
 from ventes.lake import accepted_gaps
 
-BATCH = 10_000
+BATCH, BATCH_BYTES = 10_000, 8_000_000
+"""Messages requested at a time, and about how many bytes."""
+QUEUE_KB = 16_384
+"""Limit of librdkafka's queue."""
 POLL_SECONDS = 0.1
 """Seconds that `consume` waits for a full batch, also at the end of the topic."""
 PATIENCE_SECONDS = 20.0
@@ -36,12 +39,19 @@ _FINGERPRINT = """md5(concat_ws('|', coalesce(md5("key"), '-'), coalesce(md5("va
 """Hash of key, value and headers of a message."""
 
 
-def load(settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress: Callable[[str], None]) -> int | None:
+def load(
+    settings: Settings,
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    progress: Callable[[str], None],
+    firsts: Mapping[tuple[str, int], int] | None = None,
+) -> int | None:
     """Create tables `<name>` and `this_topic` (partition, offset, fingerprint, ms) over the same range of offsets.
 
     `ms` is the message's time; in `<name>` NULL if the sender set it. Only committed messages are read, as by the jobs.
     The range of a partition is from the topic's low watermark (after a recorded gap) to Bronze's last offset. Needs the
-    view `all_bronze`. Returns the number of messages read, None if the topic does not exist.
+    view `all_bronze`. `firsts`: only offsets from these on, of these (topic_id, partition). Returns the number of
+    messages read, None if the topic does not exist.
     """
     with kafka.Admin(settings) as admin:
         kafka_id = admin.topic_id()
@@ -58,6 +68,8 @@ def load(settings: Settings, con: duckdb.DuckDBPyConnection, name: str, progress
     ranges = {}
     for partition, (low, high) in watermarks.items():
         first = max(low, accepted.last(topic_id, partition) + 1)
+        if firsts is not None:
+            first = max(first, firsts.get((topic_id, partition), high))
         final = min(high - 1, last.get(partition, -1))
         if first <= final:
             ranges[partition] = (first, final)
@@ -85,12 +97,14 @@ def _consume(
 ) -> int:
     total = sum(high - low + 1 for low, high in ranges.values())
     count = 0
-    with kafka.consuming(settings, "ventes-verify", **{"enable.partition.eof": True}) as consumer:
+    limits = {"enable.partition.eof": True, "queued.max.messages.kbytes": QUEUE_KB}
+    most = 50  # until the size of the messages is known
+    with kafka.consuming(settings, "ventes-verify", **limits) as consumer:
         consumer.assign(settings.topic, {partition: low for partition, (low, _) in ranges.items()})
         unread = set(ranges)
         heard = time.monotonic()
         while unread:
-            messages = consumer.client.consume(BATCH, POLL_SECONDS)
+            messages = consumer.client.consume(most, POLL_SECONDS)
             if messages:
                 heard = time.monotonic()
             elif time.monotonic() - heard > PATIENCE_SECONDS:
@@ -114,10 +128,9 @@ def _consume(
                     unread.discard(partition)
             if rows:
                 columns = list(zip(*rows, strict=True))
-                con.register(
-                    "_read",
-                    pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA),
-                )
+                read = pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
+                most = max(1, min(BATCH, BATCH_BYTES * len(rows) // max(1, read.nbytes)))
+                con.register("_read", read)
                 con.execute(f'INSERT INTO {name} SELECT "partition", "offset", {_FINGERPRINT}, ms FROM _read')
                 con.unregister("_read")
                 count += len(rows)

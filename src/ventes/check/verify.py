@@ -5,16 +5,25 @@ have), judges every message again, finds duplicates with a window over all messa
 with plain GROUP BYs, and compares with EXCEPT ALL in both directions. Only reads.
 
     Verification(settings).run() -> Report        one Check per invariant of docs/architecture.md
+
+Memory does not grow with the lake. Messages are judged and compared in parts (scope.py): a part is a range of offsets,
+and only the files that may hold it are opened. What all messages are needed for, repeated ids and the aggregates, is
+done in DuckDB within MEMORY_MB; the rest is on the disk, in a folder that is deleted at the end: about 150 bytes for
+each message that is judged again.
+
+With `since` or `sample` only some messages are judged again. The clean events of the others are taken as they stand:
+their ids may make a message a duplicate, and they are summed up for the aggregates.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, make_dataclass
+from dataclasses import asdict, dataclass, field, make_dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -24,17 +33,23 @@ import pyarrow as pa
 from ventes.check import recompute, topic_read
 from ventes.check.protocol import checkpoint_complaints, log_complaints
 from ventes.check.recompute import expected, stored
+from ventes.check.scope import Part, Scope, lot_since, parts_of, sample_of
 from ventes.config import Settings
 from ventes.contract import tables as contract
 from ventes.deltalog.snapshot import Snapshot, TableMissing
 from ventes.deltalog.table import Table
+from ventes.engines.embedded.bronze_rows import pieces
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.judging.judge_batch import judge_batch
+from ventes.judging.messages import RAW
 from ventes.lake import tables
 from ventes.lake.tables import path_of
+from ventes.runtime.durations import in_words
 
-CHUNK = 200_000
-"""Messages judged at a time: about 100 MB."""
+MEMORY_MB = 1024
+"""Of DuckDB. What needs more goes through the disk: slower, with the same result."""
+IDS_AT_ONCE = 5_000_000
+"""Ids that are looked at together for repeated ones: some 500 MB. More are split by their hash."""
 FIRST_LOT_SECONDS = 10.0
 """Seconds to wait for the first lot in all tables before it counts as missing."""
 SHOWN = 5
@@ -76,6 +91,8 @@ class Report:
     seconds: float
     checks: list[Check]
     figures: Figures
+    unseen: list[str] = field(default_factory=list)
+    """What was not looked at, one sentence each: empty for a whole verification."""
 
     @property
     def ok(self) -> bool:
@@ -88,20 +105,66 @@ class Report:
         return any(check.asked and not check.ok for check in self.checks)
 
     def as_json(self) -> str:
-        return json.dumps({"ok": self.ok, **asdict(self)}, ensure_ascii=False, default=str)
+        told = asdict(self)
+        if not self.unseen:
+            del told["unseen"]
+        return json.dumps({"ok": self.ok, **told}, ensure_ascii=False, default=str)
+
+
+class _Remaining:
+    """Reports progress, with the time that is left once that can be told."""
+
+    def __init__(self, progress: Progress, what: str, total: int) -> None:
+        self._progress, self._what, self._total = progress, what, total
+        self._began = time.monotonic()
+        self._done = 0
+
+    def add(self, count: int) -> None:
+        self._done += count
+        took = time.monotonic() - self._began
+        left = took * (self._total - self._done) / max(1, self._done)
+        rest = f", about {in_words(left)} left" if took > 5 and self._done < self._total else ""
+        self._progress(f"{self._what}: {self._done:,} of {self._total:,}{rest}")
+
+
+class _Differences:
+    """Complaints, at most SHOWN under each label however many parts there are."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self._left: dict[str, int] = {}
+
+    def add(self, label: str, rows: Iterable[object]) -> None:
+        for row in rows:
+            if self._left.setdefault(label, SHOWN) > 0:
+                self._left[label] -= 1
+                self.found.append(f"{label}: {row}")
 
 
 class Verification:
     """One run. `progress` receives short sentences while it works."""
 
-    def __init__(self, settings: Settings, progress: Progress = lambda text: None, read_topic: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress = lambda text: None,
+        read_topic: bool = True,
+        since: str | None = None,
+        sample: float | None = None,
+    ) -> None:
+        """`since`: judge only the messages of this lot and later ones, or of what Silver took from this date or time.
+        `sample`: judge about so many percent of the messages.
+        """
         self.settings = settings
         self.progress = progress
         self.read_topic = read_topic
+        self._since, self._sample = since, sample
         self._declared = contract.of(settings)
         self._app = settings.stream.silver_app
         self.checks: list[Check] = []
         self._snapshots: dict[str, Snapshot | None] = {}
+        self._views: dict[str, tuple[Snapshot, str]] = {}
+        """Table → its snapshot, and the view of all its rows."""
 
     def run(self) -> Report:
         began = time.monotonic()
@@ -111,16 +174,15 @@ class Verification:
             )
         with tempfile.TemporaryDirectory(prefix="ventes-verify-") as folder, _database(Path(folder)) as con:
             lot = self._open(con)
-            self._judge_again(con)
-            self._expect_silver(con)
+            self._choose(con)
             self._positions(con)
-            self._bronze_fields(con)
+            self._judge_again(con)
             self._payload(con)
             self._silver(con)
             self._aggregates(con)
             figures = self._figures(con)
         self._protocol()
-        return Report(lot, time.monotonic() - began, self.checks, figures)
+        return Report(lot, time.monotonic() - began, self.checks, figures, self._unseen())
 
     # -- one consistent moment ------------------------------------------------------------------
 
@@ -147,19 +209,20 @@ class Verification:
             if lot is not None and table in self._declared.rollups:
                 snapshot = _as_of_lot(snapshot, self._app, lot)
             snapshot.view(con, f"all {table.name}")
+            self._views[table.name] = (snapshot, f"all {table.name}")
             with_lots = table in (self._declared.clean, self._declared.rejets)
             until = f" WHERE lot <= {-1 if lot is None else lot}" if with_lots else ""
             con.execute(f'CREATE TEMP VIEW {stored(table.name)} AS SELECT * FROM "all {table.name}"{until}')
         self._bronze = tables.snapshot(self.settings, self._declared.bronze)
         self._bronze.view(con, "all_bronze")
+        self._views[self._declared.bronze.name] = (self._bronze, "all_bronze")
         clean, rejets = stored(self._declared.clean.name), stored(self._declared.rejets.name)
+        columns = 'topic_id, "partition", "offset", lot, date_ingestion AS taken_at, date_traitement AS processed_at'
         con.execute(
             f"""
+            CREATE TEMP VIEW placed AS SELECT {columns} FROM {clean} UNION ALL SELECT {columns} FROM {rejets};
             CREATE TABLE taken AS
-            SELECT topic_id, "partition", max("offset") AS last FROM (
-                SELECT topic_id, "partition", "offset" FROM {clean}
-                UNION ALL SELECT topic_id, "partition", "offset" FROM {rejets})
-            GROUP BY ALL;
+            SELECT topic_id, "partition", max("offset") AS last FROM placed GROUP BY ALL;
             CREATE TEMP VIEW {stored(self._declared.bronze.name)} AS
             SELECT b.* FROM all_bronze b JOIN taken t USING (topic_id, "partition")
             WHERE b."offset" <= t.last;
@@ -178,80 +241,146 @@ class Verification:
         counted = (self._declared.clean, *self._declared.rollups)
         return found, {t.name: s.transactions.get(self._app) if (s := found[t.name]) else None for t in counted}
 
+    # -- what is looked at ----------------------------------------------------------------------
+
+    def _choose(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Decide which messages are judged again (`_scope`), and in which parts everything is compared (`_parts`)."""
+        position = 'topic_id, "partition", "offset"'
+        held = con.execute(
+            f"""
+            SELECT topic_id, "partition", min("offset"), max("offset"), any_value(last)
+            FROM (SELECT {position} FROM all_bronze UNION ALL SELECT {position} FROM placed)
+            LEFT JOIN taken USING (topic_id, "partition")
+            WHERE topic_id IS NOT NULL AND "partition" IS NOT NULL AND "offset" IS NOT NULL
+            GROUP BY ALL ORDER BY ALL
+            """
+        ).fetchall()
+        self._parts = list(parts_of([Part(*row[:4]) for row in held], self._bronze))
+        taken = [
+            Part(topic, partition, first, last)
+            for topic, partition, first, _, last in held
+            if last is not None and first <= last
+        ]
+        self._scope = self._scope_of(con, taken)
+        self._scope.register(con)
+        self._asked = list(parts_of(self._scope.asked, self._bronze))
+
+    def _scope_of(self, con: duckdb.DuckDBPyConnection, taken: list[Part]) -> Scope:
+        if self._sample is not None:
+            return sample_of(taken, self._sample, random.randrange(1_000_000))
+        if self._since is None:
+            return Scope(tuple(taken))
+        lot = lot_since(con, self._since, "placed")
+        firsts = con.execute(
+            'SELECT topic_id, "partition", min("offset") FROM placed WHERE lot >= ? GROUP BY ALL', [lot]
+        ).fetchall()
+        first = {(topic, partition): offset for topic, partition, offset in firsts}
+        asked = [replace(part, first=first[key]) for part in taken if (key := (part.topic_id, part.partition)) in first]
+        return Scope(tuple(asked), is_whole=False, words=f"lot {lot} and later ones")
+
+    def _unseen(self) -> list[str]:
+        """What was not looked at."""
+        if self._scope.is_whole:
+            return []
+        count = self._judged
+        left_out = self._total - count
+        told = [
+            f"judged again: {count:,} messages, {self._scope.words}",
+            f"not judged again: {left_out:,} messages; their fields in Bronze, their clean events and the reasons of "
+            "their rejection were not compared, and their clean events were summed up as they stand",
+        ]
+        if self._sample is not None and self.read_topic:
+            told.append("the topic was not read: key, value, headers and time were not compared with it")
+        elif self.read_topic:
+            told.append("of the topic only the offsets of these lots and later ones were read")
+        return told
+
+    @contextmanager
+    def _only(self, con: duckdb.DuckDBPyConnection, part: Part) -> Iterator[str]:
+        """The views of the tables with positions read only files that may hold rows of `part`; its condition."""
+        parted = [self._views[table.name] for table in self._parted if table.name in self._views]
+        for snapshot, view in parted:
+            snapshot.view(con, view, part.rows.holds)
+        try:
+            yield part.condition()
+        finally:
+            for snapshot, view in parted:
+                snapshot.view(con, view)
+
+    @property
+    def _parted(self) -> tuple[Table, ...]:
+        return (self._declared.bronze, *self._declared.outcomes)
+
     # -- the expected content -------------------------------------------------------------------
 
     def _judge_again(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Table `judged`: every Bronze message that Silver has processed, with a new verdict on its raw bytes."""
-        con.register("_empty", self._declared.bronze.schema.empty_table())
+        """Judge the raw bytes again, compare Bronze's typed fields, and keep the verdicts in `checked`."""
+        bronze = self._declared.bronze
+        con.register("_empty", bronze.schema.empty_table())
         con.execute('CREATE TEMP TABLE judged AS SELECT * EXCLUDE ("key", "value", "headers") FROM _empty')
-        total = _count(con, stored(self._declared.bronze.name))
-        # A separate connection: another statement would end a result that is still being read.
-        raw = con.cursor().execute(
-            f"""
-            SELECT "key", "value", "headers", topic_id, "partition", "offset", kafka_ts, date_ingestion
-            FROM ({self._bronze.select()}) JOIN taken USING (topic_id, "partition") WHERE "offset" <= last
-            """
-        )
-        done = 0
-        for batch in raw.to_arrow_reader(CHUNK):
-            chunk = pa.Table.from_batches([batch])
-            verdicts = judge_batch(
-                con.cursor(), chunk.drop_columns(["date_ingestion"]), self.settings, datetime.now(timezone.utc)
-            )
-            con.register("_verdicts", verdicts)
-            con.register("_stored", chunk.select(["topic_id", "partition", "offset", "date_ingestion"]))
-            con.execute(
-                """
-                INSERT INTO judged SELECT v.* EXCLUDE ("key", "value", "headers")
-                REPLACE (s.date_ingestion AS date_ingestion)
-                FROM _verdicts v JOIN _stored s USING (topic_id, "partition", "offset")
-                """
-            )
-            done += len(chunk)
-            self.progress(f"judging messages again: {done:,} of {total:,}")
+        con.execute(recompute.bronze_fields(self._declared))
+        con.execute("CREATE TABLE checked AS SELECT *, 0::BIGINT AS lot FROM judged")
+        differences = _Differences()
+        total = sum(_count_between(con, part) for part in self._scope.asked)
+        progress = _Remaining(self.progress, "judging messages again", total)
+        for part in self._asked:
+            with self._only(con, part) as condition:
+                con.execute("TRUNCATE judged")
+                for chunk in pieces(self._bronze, part.rows, ("key", "value", "headers", "kafka_ts", "date_ingestion")):
+                    self._insert_judged(con, chunk)
+                    progress.add(chunk.num_rows)
+                self._both_ways(con, bronze.name, differences, condition)
+                con.execute(recompute.checked(condition))
+        self._judged = _count(con, "checked")
+        rows = self._judged if not self._scope.is_whole else self._total
+        complaints = self._unexpected_columns(bronze, self._bronze) + differences.found
+        self._add("I3 payload", rows, f"{rows:,} messages: the typed fields are those of the raw bytes", complaints)
 
-    def _expect_silver(self, con: duckdb.DuckDBPyConnection) -> None:
+    def _insert_judged(self, con: duckdb.DuckDBPyConnection, chunk: pa.Table) -> None:
+        raw = chunk.select(RAW.names).cast(RAW)
+        verdicts = judge_batch(con.cursor(), raw, self.settings, datetime.now(timezone.utc))
+        place = verdicts.schema.get_field_index("date_ingestion")
+        verdicts = verdicts.set_column(place, verdicts.schema.field(place), chunk["date_ingestion"])
+        con.register("_verdicts", verdicts.drop(["key", "value", "headers"]))
+        con.execute("INSERT INTO judged SELECT * FROM _verdicts")
+        con.unregister("_verdicts")
+
+    def _find_repeated(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Relation `expected`: the messages judged again, and which of them are duplicates or conflicts."""
         self.progress("finding duplicates over the whole history")
-        clean, rejets = stored(self._declared.clean.name), stored(self._declared.rejets.name)
-        con.execute(
-            f"""
-            CREATE TEMP TABLE placed AS
-            SELECT topic_id, "partition", "offset", lot, date_ingestion AS taken_at FROM {clean}
-            UNION ALL SELECT topic_id, "partition", "offset", lot, date_ingestion FROM {rejets};
-            """
-        )
+        rows = _count(con, "placed")
+        con.execute(recompute.ids(self._declared, self._scope))
+        buckets = -(-max(1, rows) // IDS_AT_ONCE)
+        for bucket in range(buckets):
+            con.execute(recompute.repeated(self._declared, self._scope, bucket, buckets))
         con.execute(recompute.messages(self._declared))
 
     # -- the invariants -------------------------------------------------------------------------
 
     def _positions(self, con: duckdb.DuckDBPyConnection) -> None:
-        total = _count(con, stored(self._declared.bronze.name))
-        complaints = []
-        doubled = _rows(
-            con, 'SELECT topic_id, "partition", "offset", count(*) FROM all_bronze GROUP BY ALL HAVING count(*) > 1'
-        )
-        complaints += [f"Bronze holds {row} times" for row in doubled]
-        for label, left, right in (
-            ("in Bronze, in no Silver table", stored(self._declared.bronze.name), "placed"),
-            ("in Silver, not in Bronze", "placed", stored(self._declared.bronze.name)),
-        ):
-            columns = 'topic_id, "partition", "offset"'
-            complaints += [
-                f"{label}: {row}"
-                for row in _rows(con, f"SELECT {columns} FROM {left} EXCEPT ALL SELECT {columns} FROM {right}")
-            ]
-        complaints += [
-            f"lots go back at {row}"
-            for row in _rows(
-                con,
-                """
-                SELECT topic_id, "partition", "offset", lot FROM (
-                    SELECT *, lag(lot) OVER (PARTITION BY topic_id, "partition" ORDER BY "offset") AS before
-                    FROM placed)
-                WHERE lot < before
-                """,
-            )
-        ]
+        self.progress("comparing the positions of Bronze and Silver")
+        self._total = total = _count(con, stored(self._declared.bronze.name))
+        columns = 'topic_id, "partition", "offset"'
+        nowhere = 'WHERE topic_id IS NULL OR "partition" IS NULL OR "offset" IS NULL'
+        found = _Differences()
+        for label, relation in (("Bronze holds a row without a position", "all_bronze"), ("in Silver", "placed")):
+            found.add(label, _rows(con, f"SELECT {columns} FROM {relation} {nowhere}"))
+        lots: dict[tuple[str, int], int] = {}
+        bronze = stored(self._declared.bronze.name)
+        for part in self._parts:
+            with self._only(con, part) as condition:
+                doubled = (
+                    f"SELECT {columns}, count(*) FROM all_bronze WHERE {condition} GROUP BY ALL HAVING count(*) > 1"
+                )
+                found.add("Bronze holds more than once", _rows(con, doubled))
+                for label, left, right in (
+                    ("in Bronze, in no Silver table", bronze, "placed"),
+                    ("in Silver, not in Bronze", "placed", bronze),
+                ):
+                    query = f"SELECT {columns} FROM {left} WHERE {condition}"
+                    query += f" EXCEPT ALL SELECT {columns} FROM {right} WHERE {condition}"
+                    found.add(label, _rows(con, query))
+                found.add("lots go back at", self._lots_back(con, part, condition, lots))
         parts = _count(con, "taken")
         waiting = _count(con, "all_bronze") - total
         later = f"; {waiting:,} more in Bronze wait for Silver" if waiting else ""
@@ -259,24 +388,33 @@ class Verification:
             "I1 positions",
             total,
             f"{total:,} messages of {parts} partition(s): Bronze = clean ⊎ rejets{later}",
-            complaints,
+            found.found,
         )
 
-    def _bronze_fields(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Bronze's typed fields against the raw bytes beside them."""
-        self.progress("comparing Bronze's fields with its raw bytes")
-        con.execute(recompute.bronze_fields(self._declared))
-        rows = _count(con, stored(self._declared.bronze.name))
-        bronze = self._declared.bronze
-        complaints = self._unexpected_columns(bronze, self._bronze) + self._both_ways(con, bronze.name)
-        self._add("I3 payload", rows, f"{rows:,} messages: the typed fields are those of the raw bytes", complaints)
+    def _lots_back(
+        self, con: duckdb.DuckDBPyConnection, part: Part, condition: str, lots: dict[tuple[str, int], int]
+    ) -> list[tuple[object, ...]]:
+        """Rows whose lot is smaller than that of the row before. `lots`: the last lot of the part before."""
+        key = (part.topic_id, part.partition)
+        before = lots.get(key, -1)
+        query = f"""
+            SELECT topic_id, "partition", "offset", lot FROM (
+                SELECT *, lag(lot, 1, {before}) OVER (ORDER BY "offset") AS before FROM placed WHERE {condition})
+            WHERE lot < before
+            """
+        found = _rows(con, query)
+        last = con.execute(f'SELECT arg_max(lot, "offset") FROM placed WHERE {condition}').fetchone()
+        if last is not None and last[0] is not None:
+            lots[key] = last[0]
+        return found
 
     def _payload(self, con: duckdb.DuckDBPyConnection) -> None:
         """Bronze against a read of the topic, as far as the topic still has the messages."""
-        if not self.read_topic:
+        if not self.read_topic or self._sample is not None:
             return
+        first = None if self._scope.is_whole else {(p.topic_id, p.partition): p.first for p in self._scope.asked}
         try:
-            copy = topic_read.load(self.settings, con, "topic", self.progress)
+            copy = topic_read.load(self.settings, con, "topic", self.progress, first)
         except BrokerUnavailable as error:
             self.checks.append(Check("I3 payload", False, "the topic could not be read", 0, [str(error)], asked=False))
             return
@@ -310,22 +448,34 @@ class Verification:
         )
 
     def _silver(self, con: duckdb.DuckDBPyConnection) -> None:
-        self.progress("comparing Silver's messages")
+        self._find_repeated(con)
         clean, rejets, (event_id,) = self._declared.clean, self._declared.rejets, self._declared.clean.key
         count = _count(con, stored(clean.name))
-        by_id = f'SELECT "{event_id}", count(*) FROM {stored(clean.name)} GROUP BY ALL HAVING count(*) > 1'
-        doubled = _rows(con, by_id)
-        complaints = [f"{event_id} twice in {clean.name}: {row}" for row in doubled]
+        found = _Differences()
+        buckets = -(-max(1, count) // IDS_AT_ONCE)
+        for bucket in range(buckets):
+            ids = f'SELECT "{event_id}" FROM {stored(clean.name)} WHERE hash("{event_id}") % {buckets} = {bucket}'
+            by_id = f'SELECT "{event_id}", count(*) FROM ({ids}) GROUP BY ALL HAVING count(*) > 1'
+            found.add(f"{event_id} twice in {clean.name}", _rows(con, by_id))
         con.execute(recompute.silver(self._declared, self.settings.rules.watermark_minutes))
-        if judged_otherwise := con.execute(recompute.judged_otherwise(self._declared)).fetchone()[0]:  # type: ignore[index]
+        otherwise = 0
+        differences = {name: _Differences() for name in (clean.name, rejets.name, recompute.RAW)}
+        progress = _Remaining(self.progress, "comparing Silver's messages", self._judged)
+        for part in self._asked:
+            with self._only(con, part) as condition:
+                for name, these in differences.items():
+                    self._both_ways(con, name, these, condition)
+                otherwise += _count(con, f"({recompute.judged_otherwise(self._declared, condition)})")
+            progress.add(_count(con, f"(SELECT 1 FROM checked WHERE {condition})"))
+        complaints = found.found
+        if otherwise:
             complaints.append(
-                f"{judged_otherwise:,} rejected messages have reasons of earlier rules or of an earlier release: "
+                f"{otherwise:,} rejected messages have reasons of earlier rules or of an earlier release: "
                 "`ventes rebuild silver` gives them those of now"
             )
         for table in (clean, rejets):
-            complaints += self._unexpected_columns(table, self._snapshots[table.name])
-            complaints += self._both_ways(con, table.name)
-        complaints += self._both_ways(con, recompute.RAW)
+            complaints += self._unexpected_columns(table, self._snapshots[table.name]) + differences[table.name].found
+        complaints += differences[recompute.RAW].found
         rejected = _count(con, stored(rejets.name))
         self._add(
             "I4 silver",
@@ -336,11 +486,13 @@ class Verification:
 
     def _aggregates(self, con: duckdb.DuckDBPyConnection) -> None:
         self.progress("recomputing the aggregates")
-        recompute.events(con, self._declared, self.settings.rules)
+        clean = recompute.all_clean(self._declared, self._scope, _columns(con, expected(self._declared.clean.name)))
+        recompute.events(con, self._declared, self.settings.rules, clean)
         for table in self._declared.rollups:
             con.execute(recompute.aggregate(self._declared, table, self.settings.rules))
-            complaints = self._unexpected_columns(table, self._snapshots[table.name])
-            complaints += self._both_ways(con, table.name)
+            differences = _Differences()
+            self._both_ways(con, table.name, differences)
+            complaints = self._unexpected_columns(table, self._snapshots[table.name]) + differences.found
             rows = _count(con, stored(table.name))
             self._add(
                 "I5 aggregates", rows, f"{table.name}: {rows:,} rows recomputed from Bronze, both ways", complaints
@@ -379,23 +531,26 @@ class Verification:
         known = set(table.schema.names)
         return [f"{table.name} has a column {name!r} that no release wrote" for name in sorted(stored - known)]
 
-    def _both_ways(self, con: duckdb.DuckDBPyConnection, what: str) -> list[str]:
+    def _both_ways(
+        self, con: duckdb.DuckDBPyConnection, what: str, differences: _Differences, condition: str = "true"
+    ) -> None:
         """Rows that the table `what` lacks, and those that it should not have, over every column that is compared."""
         exempt = recompute.not_compared(self._declared).get(what, {})
         present = [name for name in _columns(con, stored(what)) if name not in exempt]
         wanted = _columns(con, expected(what))
         if set(present) != set(wanted):
             odd = ", ".join(sorted(set(present) ^ set(wanted)))
-            return [f"{what}: column(s) {odd} are either stored or expected, not both: a mistake in this program"]
+            differences.add(f"{what}: columns that are stored or expected, not both: a mistake in this program", [odd])
+            return
         listed = ", ".join(f'"{name}"' for name in wanted)
-        found = []
         for label, these, those in (
             ("missing or other", expected(what), stored(what)),
             ("not expected", stored(what), expected(what)),
         ):
-            query = f"SELECT {listed} FROM {these} EXCEPT ALL SELECT {listed} FROM {those}"
-            found += [f"{what}: {label}: {dict(zip(wanted, row, strict=True))}" for row in _rows(con, query)]
-        return found
+            query = f"SELECT {listed} FROM {these} WHERE {condition}"
+            query += f" EXCEPT ALL SELECT {listed} FROM {those} WHERE {condition}"
+            rows = _rows(con, query)
+            differences.add(f"{what}: {label}", (dict(zip(wanted, row, strict=True)) for row in rows))
 
     def _add(self, invariant: str, rows: int, compared: str, complaints: list[str]) -> None:
         self.checks.append(Check(invariant, not complaints, compared, rows, complaints))
@@ -415,6 +570,10 @@ def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
     return int(row[0])
 
 
+def _count_between(con: duckdb.DuckDBPyConnection, part: Part) -> int:
+    return _count(con, f"(SELECT 1 FROM all_bronze WHERE {part.condition()})")
+
+
 def _as_of_lot(snapshot: Snapshot, app: str, lot: int) -> Snapshot:
     """The roll-up at `lot`: it may already have a later lot that another roll-up still lacks."""
     while snapshot.transactions[app] > lot:
@@ -425,7 +584,14 @@ def _as_of_lot(snapshot: Snapshot, app: str, lot: int) -> Snapshot:
 @contextmanager
 def _database(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A scratch database on disk, so that a table larger than memory can be verified."""
-    con = duckdb.connect(str(folder / "verify.duckdb"), config={"temp_directory": str(folder)})
+    con = duckdb.connect(
+        str(folder / "verify.duckdb"),
+        config={
+            "temp_directory": str(folder),
+            "memory_limit": f"{MEMORY_MB}MB",
+            "preserve_insertion_order": False,
+        },
+    )
     con.execute("SET GLOBAL TimeZone = 'UTC'")
     try:
         yield con

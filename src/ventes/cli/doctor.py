@@ -33,7 +33,7 @@ def doctor(
         print(json.dumps({"ok": healthy, "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
         for finding in findings:
-            print(f"{_MARKS[finding.level]} {finding.name}: {finding.cause}")
+            print(f"{_MARKS[finding.level]} {finding.sentence()}")
             if finding.next_step:
                 print(f"{'':5}→ {finding.next_step}")
     if not healthy:

@@ -193,7 +193,8 @@ def _url(settings: Settings) -> str:
 def _welcome(settings: Settings, engine: str, seconds: float) -> str:
     """The message after a start: address, logs, tables, next commands."""
     ventes = _called()
-    log_names = ", ".join(str(settings.log(name)) for name in ("producer", "bronze", "silver", "page"))
+    logs = [settings.log(name) for name in ("producer", "bronze", "silver", "page")]
+    log_names = ", ".join(str(log) for log in logs if log.exists())  # without a producer there is no log of it
     return "\n".join(
         (
             "",

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -80,7 +81,9 @@ def export(
         files.WRITERS[output](schema, batches, out, _progress(snapshot.rows))
     terminal.progress("")
     if to is not None:
-        print(f"{snapshot.rows:,} rows of {name} (version {snapshot.version}) in {to}")
+        print(
+            f"{snapshot.rows:,} row{'' if snapshot.rows == 1 else 's'} of {name} (version {snapshot.version}) in {to}"
+        )
 
 
 def _export_unit(settings: Settings, to: Path | None) -> None:
@@ -225,7 +228,8 @@ def _print_table(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
             for text, width, number in zip(line, widths, right, strict=True)
         ]
         print("  ".join(cells).rstrip())
-    note = f"the first {SHOWN:,} rows; --format csv has all" if more else f"{len(rows):,} rows"
+    all_rows = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
+    note = f"the first {SHOWN:,} rows; --format csv has all" if more else all_rows
     print(f"({note})", file=sys.stderr)
 
 
@@ -245,7 +249,14 @@ def _for_json(value: Any) -> Any:
         return value
     if isinstance(value, date | time):
         return value.isoformat()
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    """A value as text: bytes as UTF-8, a decimal without an exponent."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def _printable(text: str) -> str:
@@ -256,10 +267,7 @@ def _printable(text: str) -> str:
 
 def _short(value: Any, limit: int) -> str:
     """One line, safe for a terminal."""
-    text = (
-        value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else "" if value is None else str(value)
-    )
-    text = _printable(text.replace("\n", " "))
+    text = "" if value is None else _printable(_plain(value).replace("\n", " "))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -50,20 +50,21 @@ def _details(service: ServiceStatus, now: float) -> Iterator[str]:
     parts = []
     if service.running and service.batch_at is not None:
         ago = f"{in_words(now - service.batch_at)} ago"
-        if service.batch_rows is None:  # the producer's: one sale at a time
-            parts.append(f"last sale {ago}")
+        if service.name == PRODUCER or service.batch_rows is None:
+            parts.append(f"last message {ago}")
         else:
             took = f" in {service.batch_seconds:.2f} s" if service.batch_seconds is not None else ""
             number = f" {service.batch}" if service.batch is not None else ""
-            rows = "row" if service.batch_rows == 1 else "rows"
-            parts.append(f"last batch{number}: {service.batch_rows:,} {rows}{took}, {ago}")
+            parts.append(f"last batch{number}: {_counted(service.batch_rows, 'row')}{took}, {ago}")
     if service.running and service.total:
-        parts.append(f"{service.total:,} since its start")
+        parts.append(f"{_counted(service.total, _unit(service))} since its start")
+    if service.running and service.unacknowledged:
+        parts.append(f"{service.unacknowledged:,} kept until Kafka acknowledges them")
     if service.lag_messages is not None:
         parts.append(f"{lag_words(service)}")
     if parts:
         yield " · ".join(parts)
-    if service.last_error:
+    if service.last_error and service.last_error != service.reason:
         when = f", {in_words(now - service.last_error_at)} ago" if service.last_error_at is not None else ""
         yield f"last error{when}: {printable(service.last_error)}"
 
@@ -72,9 +73,19 @@ def lag_words(service: ServiceStatus) -> str:
     """'caught up', or '30 messages to do, the oldest 2 s old'."""
     if not service.lag_messages:
         return "caught up"
-    plural = "s" if service.lag_messages != 1 else ""
     oldest = f", the oldest {in_words(service.lag_seconds)} old" if service.lag_seconds is not None else ""
-    return f"{service.lag_messages:,} message{plural} to do{oldest}"
+    return f"{_counted(service.lag_messages, 'message')} to do{oldest}"
+
+
+PRODUCER = "producer"
+
+
+def _unit(service: ServiceStatus) -> str:
+    return "acknowledged message" if service.name == PRODUCER else "row"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _tables(status: Status) -> str:

@@ -6,6 +6,7 @@ The page
     page             draws the page: one run of the script for one session
     page_state       objects shared by all sessions; the settings in force
     style            icon, style sheet
+    address          what the address asks for and is not there
     sidebar          refresh, filters, an earlier time; downloads, diagram, commands, help
     freshness        the line at the top: time of the newest event, lag, problems
     headline         the figures
@@ -20,6 +21,7 @@ Data
     as_of            an earlier time or version, in the address
     filters          the period, and the dimensions of the stream
     questions        what is asked of the events, which table answers it, the SQL
+    trend            recent activity per unit of time
     query_sources    the rows behind a figure: of a roll-up, or sums of the clean table
     figures          the numbers: functions over DuckDB relations, no Streamlit
     file_cache       sums of each data file, computed once
@@ -30,6 +32,7 @@ Data
 How it is shown
     view             the argument of a tab
     charts           Plotly figures from numbers, no Streamlit
+    sparkline        the small line of a card
     plot             a Plotly chart that keeps its zoom
     grid             rows as a table, every number exact
     text             data as text, whatever it contains

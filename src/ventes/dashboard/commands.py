@@ -13,25 +13,25 @@ def _q(path: Path) -> str:
 
 
 def monitoring(settings: Settings) -> list[tuple[str, str]]:
-    """(what it shows, command)."""
+    """(what it shows, command). No command names a file or a folder that is not there."""
+    logs = {"producer": "Producer", "bronze": "Kafka → Bronze", "silver": "Bronze → Silver", "page": "This page"}
+    folders = {"Bronze files": settings.bronze, "Silver files": settings.silver}
     return [
         ("Everything at a glance", "ventes status"),
         ("Processes", "ps aux | grep -E 'producer|spark_streaming|streamlit'"),
-        ("Producer", f"tail -f {_q(settings.log('producer'))}"),
-        ("Kafka → Bronze", f"tail -f {_q(settings.log('bronze'))}"),
-        ("Bronze → Silver", f"tail -f {_q(settings.log('silver'))}"),
-        ("This page", f"tail -f {_q(settings.log('page'))}"),
-        ("Bronze files", f"ls -la {_q(settings.bronze)}/"),
-        ("Silver files", f"ls -la {_q(settings.silver)}/"),
+        *((what, f"tail -f {_q(log)}") for name, what in logs.items() if (log := settings.log(name)).exists()),
+        *((what, f"ls -la {_q(folder)}/") for what, folder in folders.items() if folder.exists()),
         ("Check every figure", "ventes verify"),
     ]
 
 
 def troubles(settings: Settings) -> list[tuple[str, str, str]]:
     """(symptom, what to do, command)."""
+    log = settings.log("page")
+    see = f"tail -50 {_q(log)}\n" if log.exists() else ""  # a page that was started by hand writes to its terminal
     run = f"cd {_q(PROJECT)} && streamlit run streamlit_dashboard.py --server.port {settings.page.port}"
     return [
-        ("Page does not load.", "See its log, then start it again:", f"tail -50 {_q(settings.log('page'))}\n{run}"),
+        ("Page does not load.", "See its log or its terminal, then start it again:", f"{see}{run}"),
         ("All figures are 0.", "See which part is not running, and why:", "ventes status\nventes doctor"),
         ("Figures do not change.", "Is the page paused, or a job behind? See the line at the top.", "ventes status"),
         ("The page is slow.", "Choose a slower refresh rate above; see what the machine is doing:", "top"),

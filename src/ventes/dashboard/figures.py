@@ -14,10 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 import duckdb
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ventes.dashboard.filters import DAY
 from ventes.dashboard.questions import (
@@ -32,7 +29,7 @@ from ventes.dashboard.questions import (
 )
 from ventes.stream.declaration import Event
 from ventes.stream.grains import ByDay, ByMinute
-from ventes.stream.measures import Count, Distinct, Mean, Measure, OfField, Sum
+from ventes.stream.measures import Count, Distinct, Measure, Sum
 from ventes.stream.page import EVENTS, Figure
 from ventes.stream.sql_text import quoted
 
@@ -226,40 +223,6 @@ def reasons_over_time(con: duckdb.DuckDBPyConnection, zone: str, points: int = 1
         "FROM motifs GROUP BY ALL ORDER BY start, motif",
         [zone],
     ).to_arrow_table()
-
-
-def trend(recent: pa.Table, figures: Sequence[Figure], slices: int = 24) -> list[list[float]]:
-    """For each figure one value per slice of time, oldest first, for the small line beside it. Empty without events.
-
-    Equal slices of the time of `recent` (query_sources.recent_events). In floats: they only give the height of a line.
-    """
-    times = recent["kafka_ts"].cast(pa.int64()).to_numpy() // 1000
-    if not len(times) or (span := int(times.max() - times.min())) < 1000:
-        return [[] for _ in figures]
-    place = np.minimum(slices - 1, (times - times.min()) * slices // span)
-    return [_line(recent, place, figure.measure, slices) for figure in figures]
-
-
-def _line(recent: pa.Table, place: npt.NDArray[np.int64], measure: Measure, slices: int) -> list[float]:
-    line: list[float]
-    if not isinstance(measure, OfField):
-        line = np.bincount(place, minlength=slices).tolist()
-        return line
-    values = recent[measure.field]
-    if values.null_count:
-        place, values = place[pc.is_valid(values).to_numpy()], values.drop_null()
-    if isinstance(measure, Distinct):
-        codes = values.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
-        line = np.bincount(np.unique(np.stack([place, codes]), axis=1)[0], minlength=slices).tolist()
-    elif isinstance(measure, Sum | Mean):
-        sums = np.bincount(place, values.cast(pa.float64()).to_numpy(), slices)
-        if isinstance(measure, Mean):
-            count = np.bincount(place, minlength=slices)
-            sums = np.divide(sums, count, out=np.zeros(slices), where=count > 0)
-        line = sums.tolist()
-    else:
-        line = []  # a smallest or largest value has no line
-    return line
 
 
 def delays(con: duckdb.DuckDBPyConnection, at: str, zone: str, points: int = 120) -> pa.Table:

@@ -21,29 +21,80 @@ from ventes.runtime.pipeline_status import ServiceStatus, Status
 
 BEHIND_SECONDS = 20.0
 """Lag in seconds from which a job is amber."""
+SHOWN_LAG_SECONDS = 5.0
+"""A smaller lag is not shown: between two batches there is always one, and the line would flicker."""
 
-Level = Literal["ok", "warn", "bad", "unknown"]
+Level = Literal["ok", "quiet", "warn", "bad", "unknown"]
+"""quiet: every part is ready, and nothing has arrived for page.quiet_minutes."""
 
 
 @dataclass(frozen=True)
 class PipelineHealth:
-    """`problems`: (level, sentence with the next step)."""
+    """`problems`: (level, sentence with the next step), for the operator. `summary`: one sentence for a reader of the
+    figures, to be continued after "since …" or "…: "; "" if there is nothing to say."""
 
     level: Level
     problems: tuple[tuple[Level, str], ...] = ()
+    summary: str = ""
 
 
-def health_of(answer: Status | None) -> PipelineHealth:
-    """The pipeline's status as level and problems. Pure."""
+def health_of(answer: Status | None, quiet_for: float = 0.0, quiet_from: float = 0.0) -> PipelineHealth:
+    """The pipeline's status as level and problems. Pure.
+
+    `quiet_for`: seconds without an event; from `quiet_from` on that is worth saying (0: never).
+    """
     if answer is None:
         return PipelineHealth("unknown")
     together: dict[tuple[Level, str], list[str]] = {}
-    for service in answer.services:
+    for service in _with_a_cause_of_their_own(answer):
         if (found := _problem(service)) is not None:
             together.setdefault(found, []).append(service.title)
     problems = [(level, f"{_listed(titles)}{what}") for (level, what), titles in together.items()]
-    worst: Level = "bad" if any(level == "bad" for level, _ in problems) else "warn" if problems else "ok"
-    return PipelineHealth(worst, tuple(sorted(problems)))
+    if problems:
+        worst: Level = "bad" if any(level == "bad" for level, _ in problems) else "warn"
+        return PipelineHealth(worst, tuple(sorted(problems)), _summary(answer))
+    if quiet_from and quiet_for >= quiet_from:
+        return PipelineHealth("quiet", (), "every part is ready, but nothing arrives")
+    return PipelineHealth("ok")
+
+
+def _with_a_cause_of_their_own(answer: Status) -> list[ServiceStatus]:
+    """The services without those that only wait for a broker that is not there."""
+    broker = next((service for service in answer.services if service.name == "broker"), None)
+    if broker is None or broker.ok:
+        return list(answer.services)
+    return [service for service in answer.services if service.state != "waiting"]
+
+
+_SAFE = {
+    "broker": "nothing that has arrived is lost",
+    "bronze": "new messages wait in Kafka, none is lost",
+    "silver": "new messages wait in Bronze, none is lost",
+    "producer": "",
+}
+"""What becomes of the data meanwhile, in the order of the data flow."""
+
+
+def _summary(answer: Status) -> str:
+    """The first part in the data flow that is not ready, and what becomes of the data meanwhile; else the lag."""
+    by_name = {service.name: service for service in answer.services}
+    for name, safe in _SAFE.items():
+        service = by_name.get(name)
+        if service is not None and not service.ok:
+            return f"the {service.title} is {_STATES.get(service.state, 'not ready')}{f'; {safe}' if safe else ''}"
+    return "a job is behind; it is catching up, none is lost"
+
+
+_STATES = {
+    "stopped": "stopped",
+    "stopping": "stopping",
+    "starting": "starting",
+    "restarting": "being restarted",
+    "waiting": "waiting",
+    "failed": "stopped by an error",
+    "down": "down",
+}
+"""State of a service → what a reader is told."""
 
 
 def _listed(titles: list[str]) -> str:
@@ -72,6 +123,7 @@ def _problem(service: ServiceStatus) -> tuple[Level, str] | None:
 
 _BADGES: dict[Level, str] = {
     "ok": ":green-badge[:material/check_circle: Live]",
+    "quiet": ":orange-badge[:material/bedtime: Quiet]",
     "warn": ":orange-badge[:material/warning: Behind]",
     "bad": ":red-badge[:material/error: Not live]",
     "unknown": ":gray-badge[:material/help: Asking the pipeline …]",
@@ -83,19 +135,55 @@ def show(view: View, choices: Choices, status: StatusPoller) -> None:
         _show_earlier(view, choices)
         return
     answer = status.latest()
-    health = health_of(answer)
-    parts = [_BADGES[health.level], _newest(view, datetime.now(timezone.utc))]
+    now = datetime.now(timezone.utc)
+    newest = _newest(view)
+    since = newest or _beginning(view, answer)
+    quiet_for = (now - since).total_seconds() if since is not None else 0.0
+    health = health_of(answer, quiet_for, view.settings.page.quiet_minutes * 60)
+    parts = [_BADGES[health.level], _said_of(view, newest, now)]
     if answer is not None:
+        parts.append(f":gray[checked {in_words(now.timestamp() - answer.asked_at)} ago]")
         parts += [_lag("Bronze", answer.service("bronze")), _lag("Silver", answer.service("silver"))]
         parts.append(f":gray[{text.markdown(answer.engine)} engine]")
     parts.append(_versions(view))
     st.markdown(" &nbsp; ".join(part for part in parts if part))
-    lines = []
-    for level, sentence in health.problems:
-        colour, icon = ("red", "error") if level == "bad" else ("orange", "warning")
-        lines.append(f":{colour}[:material/{icon}: {_with_code(sentence)}]")
-    if lines:
+    with st.container(key="incident"):  # the style sheet keeps room for one line: the page does not move
+        if health.summary:
+            _incident(view, health, newest)
+        else:
+            st.html("<div>&nbsp;</div>")  # a container without an element takes no room
+
+
+def _incident(view: View, health: PipelineHealth, newest: datetime | None) -> None:
+    """One line for a reader of the figures; the causes and next steps unfold."""
+    many = view.page.many
+    last = f"No new {many} since {_clock(view, newest)}" if newest is not None else f"No {many} yet"
+    colour, icon = ("red", "error") if health.level == "bad" else ("orange", "warning")
+    sentence = f":{colour}[:material/{icon}: {text.markdown(f'{last}: {health.summary}', 300)}]"
+    with st.expander(sentence, key="incident-details"):
+        st.markdown(sentence)  # a phone cuts the line above
+        lines = []
+        for level, problem in health.problems:
+            colour, icon = ("red", "error") if level == "bad" else ("orange", "warning")
+            lines.append(f":{colour}[:material/{icon}: {_with_code(problem)}]")
+        lines.append(f":gray[{_with_code('`ventes status` shows every part, `ventes doctor` looks for causes.')}]")
         st.markdown("  \n".join(lines))
+
+
+def _clock(view: View, moment: datetime) -> str:
+    """The time of day, with the date unless it is today's."""
+    zone = view.settings.business_zone
+    local = moment.astimezone(zone)
+    today = datetime.now(zone).date() == local.date()
+    return f"{local:%H:%M}" if today else f"{local:%Y-%m-%d %H:%M}"
+
+
+def _beginning(view: View, answer: Status | None) -> datetime | None:
+    """Since when an event could have arrived, where none has: the start of the pipeline, else of the table."""
+    if answer is not None and answer.supervisor_since is not None:
+        return datetime.fromtimestamp(answer.supervisor_since, timezone.utc)
+    clean = view.contract.clean.name
+    return view.snapshots[clean].committed_at if view.snapshots.has(clean) else None
 
 
 def _show_earlier(view: View, choices: Choices) -> None:
@@ -107,8 +195,10 @@ def _show_earlier(view: View, choices: Choices) -> None:
         assert choices.as_of is not None
         local = choices.as_of.astimezone(view.settings.business_zone)
         what = f"{'Paused at' if choices.paused else 'As of'} {local:%Y-%m-%d %H:%M:%S}"
-    newest = _newest(view, then) if then is not None else ""
+    newest = _said_of(view, _newest(view), datetime.now(timezone.utc)) if then is not None else ""
     st.markdown(f":blue-badge[:material/history: {what}] {newest} {_versions(view)}")
+    with st.container(key="incident"):
+        st.html("<div>&nbsp;</div>")
 
 
 def _with_code(sentence: str) -> str:
@@ -117,17 +207,22 @@ def _with_code(sentence: str) -> str:
     return "".join(text.markdown(piece, 400) if index % 2 == 0 else f"`{piece}`" for index, piece in enumerate(pieces))
 
 
-def _newest(view: View, now: datetime) -> str:
-    """When the newest event arrived, and how long ago: from the statistics of the files, without reading them."""
+def _newest(view: View) -> datetime | None:
+    """When the newest event arrived: from the statistics of the files, without reading them."""
     clean = view.contract.clean.name
     if not view.snapshots.has(clean):
-        return ""
+        return None
     tops = [bounds[1] for file in view.snapshots[clean].files if (bounds := file.bounds("kafka_ts"))]
     if not tops:
-        return f"No {view.page.one} yet"
+        return None
     newest = datetime.fromisoformat(str(max(tops)).replace("Z", "+00:00"))
-    if newest.tzinfo is None:
-        newest = newest.replace(tzinfo=timezone.utc)
+    return newest if newest.tzinfo is not None else newest.replace(tzinfo=timezone.utc)
+
+
+def _said_of(view: View, newest: datetime | None, now: datetime) -> str:
+    """When the newest event arrived, and how long ago."""
+    if newest is None:
+        return f"No {view.page.one} yet" if view.snapshots.has(view.contract.clean.name) else ""
     local = newest.astimezone(view.settings.business_zone)
     age = (now - newest).total_seconds()
     ago = f"{in_words(age)} ago" if age > -1 else f"{in_words(-age)} ahead of this machine's clock"
@@ -137,7 +232,7 @@ def _newest(view: View, now: datetime) -> str:
 def _lag(name: str, service: ServiceStatus) -> str:
     if service.lag_messages is None:
         return f":gray[{name}: lag not known]"
-    if service.lag_messages == 0:
+    if service.lag_messages == 0 or (service.lag_seconds is not None and service.lag_seconds < SHOWN_LAG_SECONDS):
         return f":gray[{name} up to date]"
     since = f" ({in_words(service.lag_seconds)})" if service.lag_seconds else ""
     return f":gray[{name} {service.lag_messages:,} behind{since}]"

@@ -48,7 +48,7 @@ def shown(
             pattern = formats.get(name) or _pattern(name, kind, unit)
             bounds = _bounds(column)
             width = _width([_written(bound, pattern, unit) for bound in bounds])
-            if _fits_a_double(kind, bounds):
+            if fits_a_double(column):
                 configuration[name] = st.column_config.NumberColumn(name, format=pattern, width=width)
             else:
                 values = column.to_pylist()
@@ -83,9 +83,10 @@ def _bounds(column: pa.ChunkedArray) -> list[Decimal]:
     return [Decimal(bound) for bound in pc.min_max(column).as_py().values() if bound is not None]
 
 
-def _fits_a_double(kind: pa.DataType, bounds: list[Decimal]) -> bool:
-    largest = max(map(abs, bounds), default=Decimal(0))
-    scale = kind.scale if pa.types.is_decimal(kind) else 0
+def fits_a_double(column: pa.ChunkedArray) -> bool:
+    """Whether a double holds every number of the column with all its digits."""
+    largest = max(map(abs, _bounds(column)), default=Decimal(0))
+    scale = column.type.scale if pa.types.is_decimal(column.type) else 0
     return largest <= WHOLE if scale == 0 else largest < Decimal(10) ** (DIGITS - scale)
 
 

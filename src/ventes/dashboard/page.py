@@ -17,7 +17,7 @@ from typing import Any
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.dashboard import COMPOSED_BY, downloads, freshness, headline, page_state, sidebar, style, text
+from ventes.dashboard import COMPOSED_BY, address, downloads, freshness, headline, page_state, sidebar, style, text
 from ventes.dashboard.board import Board, OwnTab, tabs_to_show
 from ventes.dashboard.own_tabs import tab_of, tabs_of
 from ventes.dashboard.page_state import AskStatus, PageState
@@ -57,17 +57,23 @@ def render(own_tabs: Sequence[str] = (), ask_status: AskStatus | None = None) ->
     st.html(style.SHEET)
     st.title(title, anchor=False)
     choices = sidebar.show(settings, state.tables)
+    for sentence in choices.refused:
+        st.warning(sentence, icon=":material/link_off:")
     every = None if choices.as_of else choices.refresh_seconds
 
-    def view() -> View:
+    def read() -> View:
         snapshots = state.tables.read_shared(choices.as_of)
         return View(settings, snapshots, choices.filters, Spark(snapshots))
 
-    line = st.container()  # filled last: the pipeline's status may take seconds, and the figures must not wait for it
+    # what an earlier view shows stays the same: only its age is counted on
+    view: Callable[[], View] = read if choices.as_of is None else cache(read)
+    line = st.container(
+        key="status"
+    )  # filled last: the pipeline's status may take seconds, and the figures must not wait for it
     st.fragment(_figures, run_every=every, key="figures")(view)
     shown = _tabs(settings, own_tabs, every, view)
     with line:
-        line_every = min(every, LINE_SECONDS) if every else None
+        line_every = min(every or LINE_SECONDS, LINE_SECONDS)
         st.fragment(_line, run_every=line_every, key="line")(view, choices, state)
     spark = Spark(view().snapshots)
     _exempt_loaded_modules_from_collection()
@@ -110,6 +116,9 @@ def _tabs(settings: Settings, own: Sequence[str], every: int | None, view: Calla
     tabs = [*ours, *from_files]
     labels = [*(tab.label for tab in ours), *(text.markdown(tab.label, 40) for tab in from_files)]
     mine = tabs_to_show(own)
+    missing = address.refused("tab", frozenset([*labels, *mine]).__contains__)
+    if missing and st.session_state.get("tab", labels[0]) == labels[0]:
+        st.warning(address.sentence("Tab", missing, f"{labels[0]} is shown"), icon=":material/link_off:")
     containers = st.tabs([*labels, *mine], key="tab", bind="query-params")
     for number, (tab, container) in enumerate(zip(tabs, containers, strict=False)):
         if container.open:
@@ -136,7 +145,12 @@ def _figures(view: Callable[[], View]) -> None:
 
 
 def _tab(tab: Tab, view: Callable[[], View]) -> None:
-    _guarded(lambda: tab.render(view()))
+    def show() -> None:
+        found = view()
+        if found.snapshots.by_name or not found.snapshots.absent:  # otherwise the figures say why there is nothing
+            tab.render(found)
+
+    _guarded(show)
 
 
 def _pulse(state: PageState, spark: Spark, follow: bool) -> None:

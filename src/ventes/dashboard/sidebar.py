@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta, timezone
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.dashboard import commands, diagram, downloads, text
+from ventes.dashboard import address, commands, diagram, downloads, text
 from ventes.dashboard.as_of import AsOf, Version, committed_at, from_address, kept_versions, to_address
 from ventes.dashboard.filters import PERIODS, Chosen, Filters, period
 from ventes.dashboard.query_sources import relation, tables_for
@@ -28,6 +28,8 @@ class Choices:
     as_of: AsOf | None
     """None is now. Where the page is paused: since when."""
     filters: Filters
+    refused: tuple[str, ...] = ()
+    """What the address asks for and is not here, as Markdown sentences."""
 
 
 def show(settings: Settings, tables: LiveTables) -> Choices:
@@ -38,11 +40,12 @@ def show(settings: Settings, tables: LiveTables) -> Choices:
             )
         )
         paused_at = _pause()
-        filters = _filters(settings, tables)
-        as_of = _as_of(settings, tables)
+        filters, refused = _filters(settings, tables)
+        as_of, no_time = _as_of(settings, tables)
         st.divider()
         st.fragment(_boxes)(settings, tables, as_of or paused_at)
-    return Choices(refresh, paused_at is not None, as_of or paused_at, filters)
+    said = tuple(sentence for sentence in (*refused, no_time) if sentence)
+    return Choices(refresh, paused_at is not None, as_of or paused_at, filters, said)
 
 
 def _boxes(settings: Settings, tables: LiveTables, as_of: AsOf | None) -> None:
@@ -82,12 +85,17 @@ def _pause() -> datetime | None:
     return stopped
 
 
-def _filters(settings: Settings, tables: LiveTables) -> Filters:
+def _filters(settings: Settings, tables: LiveTables) -> tuple[Filters, list[str]]:
+    """The filters, and what the address asks for and is not here."""
     st.divider()
     today = datetime.now(settings.business_zone).date()
-    choice = st.selectbox("Period", list(PERIODS), key="period", bind="query-params")
+    said = [address.sentence("Period", address.refused("period", PERIODS.__contains__), "all time is shown")]
+    choice = st.selectbox(
+        "Period", list(PERIODS), key="period", bind="query-params", on_change=address.forget, args=("period",)
+    )
     custom: tuple[date, ...] = ()
     if choice == "Custom":
+        said.append(address.sentence("Day", address.refused("days", _is_day), "the last 7 days are shown"))
         picked = st.date_input(
             "Days", (today - timedelta(days=6), today), key="days", bind="query-params", format="YYYY-MM-DD"
         )
@@ -95,17 +103,44 @@ def _filters(settings: Settings, tables: LiveTables) -> Filters:
     since, until = period(str(choice), today, custom)
     dimensions = tables.contract.stream.shown.dimensions(tables.contract.stream.event)
     values = _choices_of_filters(tables, tuple(label.field for label in dimensions))
-    return Filters(since, until, tuple(_dimension(label, values[label.field]) for label in dimensions))
+    chosen = []
+    for label in dimensions:
+        offered = values[label.field]
+        missing = address.refused(_key(label), frozenset(offered).__contains__)
+        chosen.append(_dimension(label, offered))
+        instead = "it is left out" if chosen[-1].values else f"all {label.plural} are shown"
+        said.append(address.sentence(label.one, missing, instead))
+    return Filters(since, until, tuple(chosen)), said
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 KEYS = frozenset({"refresh", "pause", "period", "days", "tab", "at", "rank", "show", "search", "reason", "q", "chart"})
 """Names that the page itself uses in the address."""
 
 
+def _key(label: Label) -> str:
+    """The name of a filter in the address."""
+    return f"by_{label.slug}" if label.slug in KEYS else label.slug
+
+
 def _dimension(label: Label, values: list[str]) -> Chosen:
-    key = f"by_{label.slug}" if label.slug in KEYS else label.slug
-    placeholder = f"All {label.plural}"
-    chosen = st.multiselect(label.one, values, key=key, bind="query-params", placeholder=placeholder)
+    key, placeholder = _key(label), f"All {label.plural}"
+    chosen = st.multiselect(
+        label.one,
+        values,
+        key=key,
+        bind="query-params",
+        placeholder=placeholder,
+        on_change=address.forget,
+        args=(key,),
+    )
     return Chosen(label.field, label.plural, tuple(chosen))
 
 
@@ -138,24 +173,31 @@ def _text(asked: Question) -> str:
     return f"CAST({quoted(field)} AS VARCHAR)"
 
 
-def _as_of(settings: Settings, tables: LiveTables) -> AsOf | None:
-    """An earlier time, absolute, so that a link to it stays the same; or a version."""
+def _as_of(settings: Settings, tables: LiveTables) -> tuple[AsOf | None, str]:
+    """An earlier time, absolute, so that a link to it stays the same; or a version. And a sentence, if the address has
+    neither."""
     hours = settings.maintenance.history_hours
-    chosen = from_address(st.query_params.get("at"), tables.contract.by_name)
+    asked = st.query_params.get("at")
+    chosen = from_address(asked, tables.contract.by_name)
+    no_time = [asked] if asked and chosen is None else []
 
     def move() -> None:
         minutes = int(st.session_state["_back"])
         _go_to(datetime.now(timezone.utc) - timedelta(minutes=minutes) if minutes else None, "_back")
 
     st.divider()
-    st.slider(
-        "As of: minutes back",
-        0,
-        max(1, round(hours * 60)),
-        key="_back",
-        on_change=move,
-        help=f"The page as it was. Kept for {hours:g} hours. 0 is now.",
-    )
+    most = _minutes_back(tables, hours, frozen=chosen is not None)
+    if most:
+        st.slider(
+            "As of: minutes back",
+            0,
+            most,
+            key="_back",
+            on_change=move,
+            help=f"The page as it was, as far as there is history. Kept for {hours:g} hours. 0 is now.",
+        )
+    else:
+        st.caption("As of an earlier time: in a minute, when there is history.")
     box = st.expander("Exact time or version", icon=":material/history:", key="_exact", on_change="rerun")
     if box.open:
         with box:
@@ -163,7 +205,30 @@ def _as_of(settings: Settings, tables: LiveTables) -> AsOf | None:
     if chosen is not None:
         st.caption(_described(settings, tables, chosen))
         st.button("Back to now", on_click=_go_to, args=(None,), width="stretch", icon=":material/update:")
-    return chosen
+    return chosen, address.sentence("Time or version", no_time, "now is shown")
+
+
+def _minutes_back(tables: LiveTables, hours: float, frozen: bool) -> int:
+    """How far back the slider goes: the history that there is, at most `hours`; 0 for less than a minute.
+
+    `frozen`: as at the last run, because Streamlit resets a slider whose end moves.
+    """
+    if frozen and _MOST in st.session_state:
+        return int(st.session_state[_MOST])
+    begins = tables.history_begins()
+    there = 0 if begins is None else int((datetime.now(timezone.utc) - begins).total_seconds() // 60)
+    there = there - 1 if there > 10 else there  # of older versions only those at full minutes are kept
+    most = min(there, max(1, round(hours * 60)))
+    for step in (30, 5):  # an end that moves less often
+        if most >= 2 * step:
+            most -= most % step
+            break
+    st.session_state[_MOST] = most
+    return most
+
+
+_MOST = "_back_most"
+"""Key of the session's state: where the slider ended at the last run."""
 
 
 def _exact(settings: Settings, tables: LiveTables, chosen: AsOf | None) -> None:

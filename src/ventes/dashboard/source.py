@@ -42,6 +42,8 @@ SHARED_SECONDS = 0.05
 """Maximum age of snapshots that `read_shared` returns again."""
 SHARED_WHILE_READING_SECONDS = 1.0
 """The same, while another thread is reading."""
+HISTORY_SECONDS = 20.0
+"""Maximum age of `history_begins`."""
 
 
 class NotReadable(Exception):
@@ -111,6 +113,7 @@ class LiveTables:
         self._reading = threading.Lock()
         self._last: tuple[float, TableSnapshots] | None = None
         """What `read_shared` read last, and when."""
+        self._history: tuple[float, datetime | None] | None = None
 
     @contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -156,6 +159,21 @@ class LiveTables:
             return self._last[1]
         finally:
             self._reading.release()
+
+    def history_begins(self) -> datetime | None:
+        """The earliest time at which every table there is can be read, by their logs; None without a table.
+
+        At most HISTORY_SECONDS old: it lists the folder of each log.
+        """
+        found = self._history
+        if found is None or time.monotonic() - found[0] > HISTORY_SECONDS:
+            begins = []
+            for name in self.read_shared().by_name:
+                kept = kept_versions(self.path(name))
+                if kept is not None and (first := committed_at(self.path(name), kept[0])) is not None:
+                    begins.append(first)
+            found = self._history = (time.monotonic(), max(begins, default=None))
+        return found[1]
 
     def path(self, table: str) -> Path:
         """The folder of a table."""

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
+from ventes.dashboard import grid
 from ventes.dashboard.source import TableSnapshots
 from ventes.deltalog.snapshot import Snapshot
 from ventes.errors import VentesError
@@ -64,14 +65,31 @@ _NULLABLE = {
     pa.int16(): pd.Int16Dtype(),
     pa.int32(): pd.Int32Dtype(),
     pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
 }
+
+
+def _for_pandas(column: pa.ChunkedArray, exact: bool) -> pa.ChunkedArray:
+    """Decimals as integers if they have no fraction and fit, else as floats unless those would have other digits."""
+    if not pa.types.is_decimal(column.type):
+        return column
+    if column.type.scale == 0:
+        try:
+            return column.cast(pa.int64())
+        except pa.ArrowInvalid:  # more than 64 bits
+            return column if exact else column.cast(pa.float64())
+    return column if exact and not grid.fits_a_double(column) else column.cast(pa.float64())
 
 
 class Result:
     """The result of `spark.sql`. Streamlit's charts and tables accept it directly.
 
     `toPandas()` has a plain index; for charts, leading columns of text become the index, so that they name the bars.
-    Decimals are exact in `collect()` and floats in pandas, which charts need; integers are exact in both.
+    Integers are exact everywhere, also decimals without a fraction. Other decimals are exact in `collect()`, and in
+    `toPandas()` where a float would change a digit; charts get floats.
     """
 
     def __init__(self, table: pa.Table) -> None:
@@ -95,19 +113,18 @@ class Result:
         return self._table
 
     def toPandas(self) -> pd.DataFrame:
-        fields = [
-            pa.field(field.name, pa.float64() if pa.types.is_decimal(field.type) else field.type)
-            for field in self._table.schema
-        ]
-        with_gaps = {
-            column.type for column in self._table.columns if pa.types.is_integer(column.type) and column.null_count
-        }
+        return self._frame(exact=True)
+
+    def _frame(self, exact: bool) -> pd.DataFrame:
+        """`exact`: a column of decimals that no float holds has Decimals, not floats."""
+        columns = [_for_pandas(column, exact) for column in self._table.columns]
+        with_gaps = {column.type for column in columns if pa.types.is_integer(column.type) and column.null_count}
         nullable = {kind: dtype for kind, dtype in _NULLABLE.items() if kind in with_gaps}  # pandas would make floats
-        return self._table.cast(pa.schema(fields)).to_pandas(types_mapper=nullable.get)
+        return pa.table(columns, names=self._table.column_names).to_pandas(types_mapper=nullable.get)
 
     def to_pandas(self) -> pd.DataFrame:
         """Called by st.bar_chart and similar functions."""
-        frame = self.toPandas()
+        frame = self._frame(exact=False)
         names = []
         for field in self._table.schema:
             if not (pa.types.is_string(field.type) or pa.types.is_temporal(field.type)):

@@ -19,7 +19,7 @@ import streamlit as st
 
 from ventes.config import Settings
 from ventes.contract.tables import Tables
-from ventes.dashboard import grid, plot, query_sources, text
+from ventes.dashboard import address, grid, plot, query_sources, text
 from ventes.dashboard.filters import Filters
 from ventes.dashboard.questions import Question
 from ventes.dashboard.source import TableSnapshots
@@ -101,6 +101,8 @@ class View:
             return text.money(Decimal(value), currency)
         if isinstance(value, datetime):
             return f"{self.local(value):%Y-%m-%d %H:%M:%S}"
+        if isinstance(value, Decimal):
+            return f"{value:,f}"
         return str(value) if isinstance(value, str | bool | date) else f"{value:,}"
 
     def local(self, moment: datetime | None) -> datetime | None:
@@ -121,6 +123,11 @@ class View:
                 f"No {many} yet. They appear here by themselves as soon as the first ones arrive.",
                 icon=":material/hourglass_empty:",
             )
+
+    def say_unfiltered(self, what: str) -> None:
+        """Say, above what is not narrowed by the filters, that it is not, if there are any. `what`: what it shows."""
+        if self.filters.used:
+            st.info(f"The filters do not apply here: {what}.", icon=":material/filter_alt_off:")
 
     def chart(self, figure: Any, key: str, alt: str, zoom: bool = False) -> None:
         """A Plotly figure, or the dictionary of one, that keeps its place while its data changes."""
@@ -153,6 +160,7 @@ class View:
 
     def choice(self, label: str, options: Sequence[str], key: str) -> str:
         """One of a few options, the first by default; kept in the URL."""
+        missing = address.refused(key, frozenset(options).__contains__)
         chosen = st.segmented_control(
             label,
             options,
@@ -161,7 +169,11 @@ class View:
             format_func=str.capitalize,
             required=True,
             bind="query-params",
+            on_change=address.forget,
+            args=(key,),
         )
+        if missing:
+            st.warning(address.sentence(label, missing, f"{options[0]} is shown"), icon=":material/link_off:")
         return str(chosen or options[0])
 
     def text(self, label: str, key: str, placeholder: str = "") -> str:

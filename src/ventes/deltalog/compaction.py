@@ -68,15 +68,24 @@ def merge_files(path: Path, table: Table, group: Sequence[DataFile]) -> DataFile
 def _pieces(path: Path, schema: pa.Schema, group: Sequence[DataFile]) -> Iterator[pa.Table]:
     """The rows of the files in pieces of at most a row group: small files together, large ones in parts."""
     held: list[pa.Table] = []
-    rows = 0
+    rows = size = 0
     for file in group:
-        with pq.ParquetFile(path / file.path) as source:
-            # each thread would keep its own memory
-            for batch in source.iter_batches(data_files.ROW_GROUP, use_threads=False):
-                if rows + batch.num_rows > data_files.ROW_GROUP and held:
-                    yield pa.concat_tables(held)
-                    held, rows = [], 0
-                held.append(data_files.with_columns(pa.Table.from_batches([batch]), schema))
-                rows += batch.num_rows
+        for part in _parts(path / file.path, schema):
+            full = rows + part.num_rows > data_files.ROW_GROUP or size + part.nbytes > data_files.ROW_GROUP_BYTES
+            if full and held:
+                yield pa.concat_tables(held)
+                held, rows, size = [], 0, 0
+            held.append(part)
+            rows, size = rows + part.num_rows, size + part.nbytes
     if held:
         yield pa.concat_tables(held)
+
+
+def _parts(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of a file in parts that are limited in rows and bytes."""
+    with pq.ParquetFile(path) as source:
+        for number in range(source.num_row_groups):
+            most = data_files.rows_within(source.metadata.row_group(number), data_files.ROW_GROUP_BYTES)
+            # each thread would keep its own memory
+            for batch in source.iter_batches(min(most, data_files.ROW_GROUP), row_groups=[number], use_threads=False):
+                yield data_files.with_columns(pa.Table.from_batches([batch]), schema)

@@ -33,6 +33,8 @@ from ventes.stream.arrow import instant
 
 CHUNK = 5_000
 """Messages requested from librdkafka at a time under load; larger values made no difference."""
+FIRST_CHUNK = 50
+"""The same of the first request, when the size of the messages is not known yet."""
 GATHER_SECONDS = 0.02
 """Seconds to wait for more messages after the first one: at 1,000/s it makes 50 reads per second instead of 1,000."""
 IDLE_SECONDS = 1.0
@@ -85,7 +87,7 @@ class KafkaReader:
         self._max_bytes = max_bytes
         self._growing = _Growing()
         self._changed = threading.Condition()
-        self._chunk = CHUNK
+        self._chunk = FIRST_CHUNK
         self._closing = False
         self._turns = 0
         """How many calls to librdkafka have returned."""

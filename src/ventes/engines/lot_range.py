@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ventes.deltalog.actions import DataFile
@@ -32,23 +32,79 @@ class LotRange:
 
     def holds(self, file: DataFile) -> bool:
         """Whether a Bronze file may contain rows of this range, by its statistics: for `Snapshot.select(holds)`."""
-        topics, partitions, offsets = file.bounds("topic_id"), file.bounds("partition"), file.bounds("offset")
-        if topics is None or partitions is None or offsets is None:
+        return self.meets(bounds_of(file))
+
+    def meets(self, bounds: Bounds) -> bool:
+        """Whether rows within `bounds` may be of this range."""
+        return any(bounds.meet(key, self.after.get(key, -1), upto) for key, upto in self.upto.items())
+
+    def includes(self, bounds: Bounds) -> bool:
+        """Whether all rows within `bounds` are of this range."""
+        key = bounds.only()
+        if key is None or bounds.offsets is None or key not in self.upto:
+            return False
+        return self.after.get(key, -1) < bounds.offsets[0] and bounds.offsets[1] <= self.upto[key]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Smallest and largest topic_id, partition and offset of some rows; None where they are not known."""
+
+    topics: tuple[str, str] | None
+    partitions: tuple[int, int] | None
+    offsets: tuple[int, int] | None
+
+    def meet(self, key: tuple[str, int], after: int, upto: int) -> bool:
+        """Whether the rows may include one of this (topic_id, partition) with `after` < offset ≤ `upto`."""
+        topic, partition = key
+        if self.topics is None or self.partitions is None or self.offsets is None:
             return True
-        return any(
-            topics[0] <= topic <= topics[1]
-            and partitions[0] <= partition <= partitions[1]
-            and offsets[1] > self.after.get((topic, partition), -1)
-            and offsets[0] <= upto
-            for (topic, partition), upto in self.upto.items()
+        return (
+            self.topics[0] <= topic <= self.topics[1]
+            and self.partitions[0] <= partition <= self.partitions[1]
+            and self.offsets[1] > after
+            and self.offsets[0] <= upto
         )
 
+    def only(self) -> tuple[str, int] | None:
+        """The (topic_id, partition) of all the rows; None if they may be of several."""
+        topics, partitions = self.topics, self.partitions
+        if topics is None or partitions is None or topics[0] != topics[1] or partitions[0] != partitions[1]:
+            return None
+        return topics[0], partitions[0]
 
-def next_lot_range(position: Position, head: Position, files: Iterable[DataFile], max_rows: int) -> LotRange | None:
-    """The next range of at most `max_rows` offsets, or None if `position` has reached `head`.
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A row group of Bronze: its rows, and their bytes before compression."""
+
+    bounds: Bounds
+    rows: int
+    size: int
+
+
+def bounds_of(file: DataFile) -> Bounds:
+    """The bounds of a file's rows, from the log."""
+    return Bounds(file.bounds("topic_id"), file.bounds("partition"), file.bounds("offset"))
+
+
+RowGroups = Callable[[Sequence[DataFile]], Sequence[RowGroup]]
+"""The row groups of some files of Bronze."""
+
+
+def next_lot_range(
+    position: Position,
+    head: Position,
+    files: Iterable[DataFile],
+    max_rows: int,
+    max_bytes: int | None = None,
+    row_groups: RowGroups = lambda files: (),
+) -> LotRange | None:
+    """The next range of at most `max_rows` offsets and `max_bytes`, or None if `position` has reached `head`.
 
     One topic_id at a time, the one with the oldest messages first (a re-created topic comes after the previous one);
     its partitions share the lot evenly. Offsets that no file can contain are skipped, so a gap makes no empty lots.
+    `row_groups` is asked for the sizes. A message that is larger than a lot may be is a lot of its own.
     """
     files = list(files)
     waiting = [key for key, last in head.items() if last > position.get(key, -1)]
@@ -66,7 +122,57 @@ def next_lot_range(position: Position, head: Position, files: Iterable[DataFile]
         after[key] = _skip_gap(key, position.get(key, -1), files)
         upto[key] = min(head[key], after[key] + share)
         left -= upto[key] - after[key]
+    found = LotRange(after, upto)
+    if max_bytes is None:
+        return found
+    return _within(found, row_groups([file for file in files if found.holds(file)]), max_bytes)
+
+
+def _within(wanted: LotRange, groups: Sequence[RowGroup], max_bytes: int) -> LotRange:
+    """The beginning of a range that has at most `max_bytes`; at least one offset.
+
+    The partitions share the bytes evenly. One whose first message is larger than its share takes it if it fits into
+    what the lot has left, so the number of partitions does not multiply the limit.
+    """
+    if sum(group.size for group in groups) <= max_bytes:
+        return wanted
+    after: Position = {}
+    upto: Position = {}
+    left = float(max_bytes)
+    for taken, (key, last) in enumerate(wanted.upto.items()):
+        first = wanted.after[key] + 1
+        mine = [group for group in groups if group.bounds.meet(key, first - 1, last)]
+        end = _end(mine, first, last, left / (len(wanted.upto) - taken))
+        if end < first and (not upto or _size(mine, first, first) <= left):
+            end = first
+        if end >= first:
+            after[key], upto[key] = first - 1, end
+            left -= _size(mine, first, end)
     return LotRange(after, upto)
+
+
+def _end(groups: Sequence[RowGroup], first: int, last: int, most: float) -> int:
+    """The largest offset up to `last` so that `first` … it have at most `most` bytes; `first - 1` if there is none."""
+    if _size(groups, first, last) <= most:
+        return last
+    low, high = first - 1, last
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _size(groups, first, middle) <= most:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _size(groups: Iterable[RowGroup], first: int, last: int) -> float:
+    """The bytes of the offsets `first` … `last`: those of a row group are spread evenly over its rows."""
+    total = 0.0
+    for group in groups:
+        low, high = group.bounds.offsets or (first, last)
+        offsets = min(high, last) - max(low, first) + 1
+        total += group.size * min(max(0, offsets), group.rows) / max(1, group.rows)
+    return total
 
 
 def _oldest(topic: str, files: Iterable[DataFile]) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ import pyarrow as pa
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.log import FilesGone, Log, TableMissing, TableReplaced
 from ventes.deltalog.maintenance import TableMaintenance
+from ventes.engines.bronze_row_groups import BronzeRowGroups
 from ventes.engines.job import Job
 from ventes.engines.lot_range import LotRange, next_lot_range
 from ventes.errors import LakeDamaged
@@ -32,6 +34,10 @@ from ventes.lake.rollups import Publisher
 from ventes.lake.tables import path_of
 from ventes.runtime import disk
 from ventes.runtime.failpoints import failpoint
+
+LOT_BYTES = 48_000_000
+"""Bytes of the messages of a lot, before compression, unless it is a single message: three times those of 50,000 sales.
+A lot of large messages takes five times as much memory."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,11 @@ class SilverLoop:
         tables: OpenTables,
         *,
         max_rows: int,
+        max_bytes: int = LOT_BYTES,
         poll_seconds: float = 0.02,
         idle_seconds: float = 0.25,
     ) -> None:
-        """`tables`: the same that `engine` writes with. `max_rows`: Kafka messages per lot at most.
+        """`tables`: the same that `engine` writes with. `max_rows`, `max_bytes`: of Kafka messages per lot at most.
 
         Bronze is polled (one stat call) `poll_seconds` after a lot, then at growing intervals up to `idle_seconds`
         while there is nothing new; equal values make a fixed interval.
@@ -96,6 +103,8 @@ class SilverLoop:
         self._reporter = job.reporter
         self._log = job.log
         self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._row_groups = BronzeRowGroups()
         self._poll = poll_seconds
         self._idle = max(idle_seconds, poll_seconds)
         self._pause = poll_seconds
@@ -150,7 +159,14 @@ class SilverLoop:
         bronze = self._look()
         if bronze is None:
             return False
-        lot_range = next_lot_range(self._position, self._head, bronze.files.values(), self._max_rows)
+        lot_range = next_lot_range(
+            self._position,
+            self._head,
+            bronze.files.values(),
+            self._max_rows,
+            self._max_bytes,
+            partial(self._row_groups.of, bronze.path),
+        )
         if lot_range is None:
             self._idle_beat()
             return False

@@ -55,17 +55,25 @@ def what_to_remove(settings: Settings) -> Removal:
 
 
 def refuse_while_running(settings: Settings) -> None:
+    """Raises AlreadyRunning with each part of the pipeline that runs, its pid and the command that stops it."""
     records = service_records.read(settings.state)
-    running = [] if records.supervisor() is None else [f"the supervisor (pid {records.supervisor_pid})"]
-    running += [services.BY_NAME[name].title for name in orphans.find(settings)] if not running else []
+    supervised = records.supervisor() is not None
+    running = [f"supervisor (pid {records.supervisor_pid})"] if supervised else []
+    left = {} if supervised else orphans.find(settings)
+    with_all = False
     for service in services.ALL:
         if by_hand := services.started_by_hand(settings, service):
             running.append(f"{service.title} ({by_hand})")
-    for name in services.JOBS:
-        if pid := writer_lock.holder(writer_lock.lock_path(settings, name)):
-            running.append(f"the holder of the lock of {name} (pid {pid})")
+            with_all = True
+        elif processes := left.get(service.name):
+            running.append(f"{service.title} (pid {processes[0].pid})")
+        elif service.name in services.JOBS and (
+            pid := writer_lock.holder(writer_lock.lock_path(settings, service.name))
+        ):
+            running.append(f"{service.title} (pid {pid})")
     if running:
-        raise AlreadyRunning(f"still running: {', '.join(running)}", "ventes stop --all")
+        verb = "runs" if len(running) == 1 else "run"
+        raise AlreadyRunning(f"{', '.join(running)} {verb}", f"ventes stop{' --all' if with_all else ''}")
 
 
 def carry_out(settings: Settings, wanted: Removal, say: Callable[[str], None]) -> None:

@@ -45,6 +45,8 @@ class ServiceStatus:
     lag_messages: int | None
     lag_seconds: float | None
     log: str
+    unacknowledged: int | None = None
+    """Messages that the producer keeps until Kafka acknowledges them; None for other services."""
 
     @property
     def ok(self) -> bool:

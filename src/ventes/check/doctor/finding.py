@@ -16,6 +16,14 @@ class Finding:
     level: Level
     cause: str
     next_step: str = ""
+    symptom: bool = False
+    """Whether `name` is a symptom that a user may see (the guide's Troubleshooting), not what was checked."""
+
+    def sentence(self) -> str:
+        """What is printed: a symptom must not read as an observation."""
+        if not self.symptom:
+            return f"{self.name}: {self.cause}"
+        return f"cause of “{self.name}”: {self.cause if self.level != 'ok' else f'none here; {self.cause}'}"
 
 
 def ok(name: str, cause: str) -> Finding:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 
@@ -37,10 +37,8 @@ class Load:
 
 def findings(settings: Settings, now: Status, load: Load | None = None) -> Iterator[Finding]:
     """One finding for each entry, named after its heading."""
-    yield _not_loading(now)
-    yield _no_data(now)
-    yield _not_updating(settings, now)
-    yield _slow(settings, now, load or Load.now())
+    found = (_not_loading(now), _no_data(now), _not_updating(settings, now), _slow(settings, now, load or Load.now()))
+    yield from (replace(finding, symptom=True) for finding in found)
 
 
 def _not_loading(now: Status) -> Finding:
@@ -63,14 +61,22 @@ def _no_data(now: Status) -> Finding:
         return warn(name, "Bronze is empty: no message has arrived yet", f"look into {now.service('producer').log}")
     if not clean:
         if rejected:
-            return warn(name, f"all {rejected:,} messages so far were rejected", "ventes rejects list says why")
-        return warn(name, f"Bronze has {rows:,} rows, Silver none yet", f"look into {now.service('silver').log}")
-    return ok(name, f"{rows:,} messages in Bronze, {clean:,} sales in Silver")
+            return warn(
+                name, f"all {_counted(rejected, 'message')} so far were rejected", "ventes rejects list says why"
+            )
+        return warn(
+            name, f"Bronze has {_counted(rows, 'row')}, Silver none yet", f"look into {now.service('silver').log}"
+        )
+    return ok(name, f"{_counted(rows, 'message')} in Bronze, {clean:,} of them clean in Silver")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _not_updating(settings: Settings, now: Status) -> Finding:
     name = "Charts Not Updating"
-    broken = _first_broken(now, "silver", "bronze", "producer", "page")
+    broken = _first_broken(now, "broker", "silver", "bronze", "producer", "page")  # the jobs wait for the broker
     if broken is not None:
         return _trouble(name, broken)
     for job in (now.service("silver"), now.service("bronze")):
@@ -80,7 +86,10 @@ def _not_updating(settings: Settings, now: Status) -> Finding:
                 f"the {job.title} is {job.lag_seconds:.0f} s and {job.lag_messages or 0:,} messages behind",
                 f"it works through them; if the number does not fall, look into {job.log}",
             )
-    return ok(name, f"both jobs keep up; an open page asks every {settings.page.refresh_seconds} s")
+    others = ""
+    if now.service("producer").state == OFF:
+        others = "; no producer is asked for (producer.enabled), so only what other programs send is new"
+    return ok(name, f"both jobs keep up; an open page asks every {settings.page.refresh_seconds} s{others}")
 
 
 def _slow(settings: Settings, now: Status, load: Load) -> Finding:
@@ -108,6 +117,8 @@ def _trouble(name: str, service: ServiceStatus) -> Finding:
     seen = f"the {service.title} is {service.state}" + (f": {service.reason}" if service.reason else "")
     if service.state in (states.STOPPED, DOWN):
         return warn(name, seen, START)
-    if service.state in ("starting", "waiting"):
-        return warn(name, seen, f"wait a moment; it is written in {service.log}")
+    if service.state == "starting":
+        return warn(name, seen, f"wait a moment; {service.log} shows how far it is")
+    if service.state == "waiting":
+        return warn(name, seen, f"it goes on by itself once that is over; {service.log} shows since when it waits")
     return bad(name, seen, f"look into {service.log}, then {START}")

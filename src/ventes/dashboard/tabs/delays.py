@@ -29,6 +29,7 @@ def render(view: View) -> None:
         return
     last = rows[-1]
     st.subheader(f"How long {view.page.a_one} takes")
+    view.say_unfiltered(f"these are the newest {view.page.many} of all")
     for card, (name, label) in zip(st.columns(4, gap="small"), WAYS.items(), strict=True):
         card.metric(
             label,
@@ -52,7 +53,7 @@ def render(view: View) -> None:
     newest = min(RECENT, view.snapshots[view.contract.clean.name].rows)
     st.caption(
         f"Over the newest {newest:,} {view.page.many}; above: the last point. "
-        "Filters do not apply. A producer whose clock is wrong shows in Event → Kafka."
+        "A producer whose clock is wrong shows in Event → Kafka."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from ventes.dashboard import charts, text
 from ventes.dashboard.questions import Row
@@ -18,6 +19,8 @@ def key_of(value: object) -> str:
     """The value of a field as a name; a dash where an optional field has none."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return "–" if value is None else str(value)
 
 

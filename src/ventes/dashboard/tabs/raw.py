@@ -18,6 +18,7 @@ ROWS = 100
 
 def render(tab: Raw, view: View) -> None:
     st.subheader(f"Last {ROWS} records")
+    view.say_unfiltered(f"these are the newest messages of all {view.page.many}")
     search = view.text("Search these records", "search", placeholder=tab.hint)
     rows = view.shared(tab, (view.contract.bronze.name,), lambda: _rows(view, tab))
     if not rows:
@@ -33,7 +34,7 @@ def render(tab: Raw, view: View) -> None:
     view.table(found, "raw", money=currencies, height=560, formats=plain)
     st.caption(
         "Bronze as received, newest first; a message that Silver rejects shows why under *verdict*. "
-        "Filters do not apply here. Click a column to sort."
+        "Click a column to sort."
     )
 
 

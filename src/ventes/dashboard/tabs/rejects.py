@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import streamlit as st
 
-from ventes.dashboard import charts, figures, file_cache, text
+from ventes.dashboard import address, charts, figures, file_cache, text
 from ventes.dashboard.figures import Reconciliation, rows_of
 from ventes.dashboard.questions import Row
 from ventes.dashboard.view import View
@@ -21,6 +21,7 @@ def render(view: View) -> None:
     read = (contract.bronze.name, contract.clean.name, contract.rejets.name)
     book, reasons, over_time = view.shared("rejects", read, lambda: _all(view))
     st.subheader("Every message is accounted for")
+    view.say_unfiltered("every message is counted")
     _reconciled(view, book)
     if not reasons:
         st.success("No message was rejected.", icon=":material/task_alt:")
@@ -35,18 +36,21 @@ def render(view: View) -> None:
     st.subheader("The messages")
     options = [EVERY, *(str(row["motif"]) for row in reasons)]
     counts = {str(row["motif"]): row["messages"] for row in reasons}
+    missing = address.refused("reason", frozenset(options).__contains__)
+    if missing:
+        st.warning(address.sentence("Reason", missing, f"{EVERY} is shown"), icon=":material/link_off:")
     chosen = st.selectbox(
         "Reason",
         options,
         key="reason",
+        on_change=address.forget,
+        args=("reason",),
         bind="query-params",
         format_func=lambda name: name if name == EVERY else f"{name} ({counts.get(name, 0):,})",
     )
     reason = None if chosen in (None, EVERY) else str(chosen)
     rows = view.shared(("rejected", reason), (contract.rejets.name,), lambda: _messages(view, reason))
-    st.caption(
-        f"The {len(rows)} newest. A message with several reasons counts under each of them. Filters do not apply."
-    )
+    st.caption(f"The {len(rows)} newest. A message with several reasons counts under each of them.")
     view.table(rows, "rejects", height=380, formats={view.stream.event.id: "%d"})
     many = view.page.many
     st.caption(f"After a rule in ventes.toml changed, judge them again; those that are valid now become {many}, once:")

@@ -5,6 +5,7 @@ A query in the address is run only after a click: opening a link must not run an
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import Any
 
@@ -85,7 +86,7 @@ def _take_example(examples: dict[str, str]) -> None:
 
 
 def _shown(view: View, query: str, table: pa.Table, truncated: bool, seconds: float) -> None:
-    more = f"the first {table.num_rows:,} rows" if truncated else f"{table.num_rows:,} rows"
+    more = f"the first {table.num_rows:,} rows" if truncated else _rows(table.num_rows)
     st.caption(f"{more}, {seconds:.2f} s")
     view.table(_for_the_grid(table), "sql", formats=_formats(table))
     numbers = [f.name for f in table.schema if _is_number(f.type)]
@@ -108,7 +109,7 @@ def _offer_file(view: View, query: str, rows: int, truncated: bool) -> None:
         return CsvTask(read, query, view.settings.page.sql_memory_mb)
 
     linked = downloads.offer(
-        "CSV, all rows" if truncated else f"CSV, all {rows:,} rows",
+        "CSV, all rows" if truncated else f"CSV, all {_rows(rows)}",
         ("sql", query, view.snapshots.key(*(table.table.name for table in tables.values()))),
         Download(f"{view.stream.name}.csv", task),
     )
@@ -116,6 +117,10 @@ def _offer_file(view: View, query: str, rows: int, truncated: bool) -> None:
         if linked:
             st.caption("For all rows the query runs once more, for at most an hour. Or on the command line:")
         st.code(f"ventes query {shlex.quote(query)} --format csv > result.csv", language="bash", wrap_lines=True)
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"
 
 
 def _formats(table: pa.Table) -> dict[str, str]:
@@ -142,4 +147,6 @@ def _safe(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
 def _text(value: Any) -> str | None:
     if isinstance(value, bytes):
         return text.raw(value, 300)
+    if isinstance(value, list | dict):
+        return text.cell(json.dumps(value, ensure_ascii=False, default=str))
     return None if value is None else text.cell(str(value))

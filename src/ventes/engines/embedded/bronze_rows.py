@@ -6,7 +6,7 @@ small lot it is also four times faster.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
 
 import numpy as np
@@ -17,45 +17,78 @@ import pyarrow.parquet as pq
 
 from ventes.contract.tables import POSITION
 from ventes.deltalog.actions import DataFile
-from ventes.deltalog.data_files import with_columns
+from ventes.deltalog.data_files import rows_within, with_columns
 from ventes.deltalog.snapshot import Snapshot
-from ventes.engines.lot_range import LotRange
+from ventes.engines.bronze_row_groups import bounds_of_group, places_of
+from ventes.engines.lot_range import Bounds, LotRange, bounds_of
 
 PIECE_BYTES = 16_000_000
 """Size of a piece, before compression."""
 MOST_ROWS = 65_536
+MANY_ROWS = 4_096
+"""Row groups of at least so many rows are read with several threads; of smaller ones that takes 60 % more CPU."""
 
 
-def pieces(bronze: Snapshot, lot_range: LotRange, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The range's rows with topic_id, partition, offset and `columns`, about PIECE_BYTES at a time."""
+def pieces(
+    bronze: Snapshot,
+    lot_range: LotRange,
+    columns: Sequence[str],
+    wanted: Callable[[Bounds], bool] = lambda bounds: True,
+    days: Collection[date | None] | None = None,
+) -> Iterator[pa.Table]:
+    """The range's rows with topic_id, partition, offset and `columns`, about PIECE_BYTES at a time.
+
+    `wanted`: leaves out files and row groups by the bounds of their rows. `days`: only these.
+    """
     names = [*POSITION, *columns]
     schema = pa.schema([bronze.table.schema.field(name) for name in names])
     stored = [name for name in names if name not in bronze.table.partition_by]
-    for data_file in filter(lot_range.holds, bronze.files):
+
+    def needed(bounds: Bounds) -> bool:
+        return lot_range.meets(bounds) and wanted(bounds)
+
+    for data_file in bronze.files:
+        if not needed(bounds_of(data_file)) or (days is not None and _day(data_file) not in days):
+            continue
         jour = pa.scalar(_day(data_file), pa.date32())
         with pq.ParquetFile(bronze.path / data_file.path) as file:
+            places = places_of(file.metadata)
             for number in range(file.num_row_groups):
                 group = file.metadata.row_group(number)
-                if not _may_hold(lot_range, group):
+                bounds = bounds_of_group(group, places)
+                if not needed(bounds):
                     continue
-                for batch in file.iter_batches(_rows_a_piece(group, stored), row_groups=[number], columns=stored):
+                most = min(MOST_ROWS, rows_within(group, PIECE_BYTES))
+                threads = group.num_rows >= MANY_ROWS
+                for batch in file.iter_batches(most, row_groups=[number], columns=stored, use_threads=threads):
                     read = pa.Table.from_batches([batch]).append_column("jour", pa.repeat(jour, batch.num_rows))
                     rows = with_columns(read, schema)
+                    if lot_range.includes(bounds):
+                        yield rows
+                        continue
                     mask = _inside(lot_range, rows)
                     if mask.any():
                         yield rows if mask.all() else rows.filter(pa.array(mask))
 
 
-def with_values(rows: pa.Table, bronze: Snapshot, lot_range: LotRange) -> Iterator[pa.Table]:
-    """`rows`, all within the range, with `value` filled in; in pieces, in Bronze's order."""
+def with_values(
+    rows: pa.Table, bronze: Snapshot, lot_range: LotRange, days: Collection[date | None] | None = None
+) -> Iterator[pa.Table]:
+    """`rows`, all within the range, with `value` filled in; in pieces, in Bronze's order. `days`: theirs, if known."""
     places = _Places(rows)
     column = rows.schema.get_field_index("value")
-    for piece in pieces(bronze, lot_range, ("value",)):
+    for piece in pieces(bronze, lot_range, ("value",), places.may_be_within, days):
         found = places.of(piece)
         wanted = found >= 0
         if wanted.any():
             values = piece["value"].filter(pa.array(wanted))
             yield rows.take(pa.array(found[wanted])).set_column(column, rows.schema.field(column), values)
+
+
+def days_of(positions: pa.Table, rows: pa.Table) -> set[date | None]:
+    """The days of those of the Bronze `rows` whose position is in `positions`."""
+    found = _Places(positions).of(rows) >= 0
+    return set(rows["jour"].filter(pa.array(found)).unique().to_pylist())
 
 
 class _Places:
@@ -68,6 +101,16 @@ class _Places:
             places = np.flatnonzero(mask)
             order = np.argsort(offsets[places])
             self._by_part[part] = offsets[places][order], places[order]
+
+    def may_be_within(self, bounds: Bounds) -> bool:
+        """Whether rows within `bounds` may include one of the table."""
+        if bounds.offsets is None:
+            return True
+        low, high = bounds.offsets
+        return any(
+            bounds.meet(part, low - 1, high) and np.searchsorted(known, low) < np.searchsorted(known, high, "right")
+            for part, (known, _) in self._by_part.items()
+        )
 
     def of(self, rows: pa.Table) -> npt.NDArray[np.int64]:
         """The index of each row, -1 for those that are not found."""
@@ -84,6 +127,11 @@ class _Places:
 
 def _parts(rows: pa.Table) -> Iterator[tuple[tuple[str, int], npt.NDArray[np.bool_]]]:
     """Each (topic_id, partition) in `rows`, and which rows are of it."""
+    topics, partitions = pc.min_max(rows["topic_id"]), pc.min_max(rows["partition"])
+    if rows.num_rows and topics["min"] == topics["max"] and partitions["min"] == partitions["max"]:
+        # the usual case, and a tenth of the time
+        yield (topics["min"].as_py(), partitions["min"].as_py()), np.ones(rows.num_rows, dtype=np.bool_)
+        return
     keys = rows.select(["topic_id", "partition"]).group_by(["topic_id", "partition"]).aggregate([])
     for topic, partition in zip(keys["topic_id"].to_pylist(), keys["partition"].to_pylist(), strict=True):
         same = pc.and_(pc.equal(rows["topic_id"], topic), pc.equal(rows["partition"], partition))
@@ -99,27 +147,6 @@ def _inside(lot_range: LotRange, rows: pa.Table) -> npt.NDArray[np.bool_]:
     return result
 
 
-def _may_hold(lot_range: LotRange, group: pq.RowGroupMetaData) -> bool:
-    """Whether a row group may hold rows of the range, by its offsets."""
-    statistics = _column(group, "offset").statistics
-    if statistics is None or not statistics.has_min_max:
-        return True
-    return any(
-        statistics.max > lot_range.after.get(part, -1) and statistics.min <= upto
-        for part, upto in lot_range.upto.items()
-    )
-
-
-def _rows_a_piece(group: pq.RowGroupMetaData, columns: Collection[str]) -> int:
-    chunks = map(group.column, range(group.num_columns))
-    size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.partition(".")[0] in columns)
-    return int(max(1, min(MOST_ROWS, PIECE_BYTES * group.num_rows / max(1, size))))
-
-
 def _day(file: DataFile) -> date | None:
     text = file.partition.get("jour")
     return date.fromisoformat(text) if text else None
-
-
-def _column(group: pq.RowGroupMetaData, name: str) -> pq.ColumnChunkMetaData:
-    return next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == name)

@@ -6,8 +6,8 @@ so its cost depends on the lot and not on the size of the tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timezone
+from collections.abc import Collection, Iterable
+from datetime import date, datetime, timezone
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +20,7 @@ from ventes.deltalog.data_files import with_columns
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
-from ventes.engines.embedded.bronze_rows import pieces, with_values
+from ventes.engines.embedded.bronze_rows import days_of, pieces, with_values
 from ventes.engines.embedded.known_ids import KnownIds
 from ventes.engines.event_ids import EventIds
 from ventes.engines.job import Job
@@ -92,7 +92,9 @@ class EmbeddedSilver:
         parts = split_in_duckdb(self.database.con, rows, self._known_rows(rows, clean), self._settings, lot, now)
         failpoint("silver.before_rejets")
         if parts.rejets.num_rows:
-            self._commit_rejects(parts.rejets, bronze, lot_range, lot)
+            # a day that was computed again need not be the one of the file
+            days = None if self._rejudge else days_of(parts.rejets, rows)
+            self._commit_rejects(parts.rejets, bronze, lot_range, lot, days)
         failpoint("silver.after_rejets")
         rejects = silver_recovery.rejects_of(self._tables)
         commit.append(clean, self._own.clean, parts.clean, self._app_id, lot, rejects)
@@ -133,13 +135,15 @@ class EmbeddedSilver:
         finally:
             self.database.con.unregister("lot_ids")
 
-    def _commit_rejects(self, rows: pa.Table, bronze: Snapshot, lot_range: LotRange, lot: int) -> None:
-        """Append the rejected rows with their raw bytes, which are read from Bronze in pieces."""
+    def _commit_rejects(
+        self, rows: pa.Table, bronze: Snapshot, lot_range: LotRange, lot: int, days: Collection[date | None] | None
+    ) -> None:
+        """Append the rejected rows (of `days`, if known) with their raw bytes, which are read from Bronze in pieces."""
         log = self._tables.log(self._own.rejets)
         if commit.has(log, self._app_id, lot):
             return
         table = self._own.rejets
-        file = data_files.write_stream(log.path, table, table.schema, with_values(rows, bronze, lot_range), {})
+        file = data_files.write_stream(log.path, table, table.schema, with_values(rows, bronze, lot_range, days), {})
         if file.rows != rows.num_rows:
             raise LakeDamaged(
                 f"Bronze gave the raw bytes of {file.rows} rejected rows of {rows.num_rows}", "ventes verify says which"

@@ -1,0 +1,50 @@
+"""The row groups of Bronze's files and their sizes, from the Parquet footers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from ventes.contract.tables import POSITION
+from ventes.deltalog.actions import DataFile
+from ventes.deltalog.data_files import group_bytes
+from ventes.engines.lot_range import Bounds, RowGroup
+
+
+class BronzeRowGroups:
+    """Reads each footer once, as long as a lot may begin in its file."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, list[RowGroup]] = {}
+
+    def of(self, table: Path, files: Sequence[DataFile]) -> list[RowGroup]:
+        """The row groups of `files`, those that may hold rows of the next lot. Forgets those of all other files."""
+        paths = [table / file.path for file in files]
+        self._known = {path: self._known[path] if path in self._known else _read(path) for path in paths}
+        return [group for groups in self._known.values() for group in groups]
+
+
+def _read(path: Path) -> list[RowGroup]:
+    footer = pq.read_metadata(path)
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    places = places_of(footer)
+    return [RowGroup(bounds_of_group(group, places), group.num_rows, group_bytes(group)) for group in groups]
+
+
+def places_of(footer: pq.FileMetaData) -> list[int]:
+    """Where the columns of a position are in the row groups of a file."""
+    paths = [footer.schema.column(number).path for number in range(footer.num_columns)]
+    return [paths.index(name) for name in POSITION]
+
+
+def bounds_of_group(group: pq.RowGroupMetaData, places: Sequence[int]) -> Bounds:
+    """The bounds of a row group. `places`: see `places_of`."""
+    return Bounds(*(_bounds(group, place) for place in places))
+
+
+def _bounds(group: pq.RowGroupMetaData, place: int) -> tuple[Any, Any] | None:
+    statistics = group.column(place).statistics
+    return (statistics.min, statistics.max) if statistics is not None and statistics.has_min_max else None
