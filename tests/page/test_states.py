@@ -394,6 +394,23 @@ def test_a_query_from_the_address_waits_for_a_click(run: Run, lake: Path) -> Non
     assert page.dataframe[0].value["n"].tolist() == [7]
 
 
+def test_counts_of_a_query_have_separators_and_ids_and_years_have_none(run: Run, lake: Path) -> None:
+    page = run("SQL")
+    page.text_area[0].set_value(
+        "SELECT year(jour) AS y, COUNT(*) AS n, MAX(vente_id) AS vente_id, COUNT(*) FROM bronze_data GROUP BY 1"
+    ).run()
+    shown = json.loads(page.dataframe[0].proto.columns)
+    patterns = [column["type_config"].get("format") for column in shown.values() if "type_config" in column]
+    assert patterns == ["%d", "%,d", "%d", "%,d"]
+
+
+def test_an_error_of_a_query_is_two_sentences(run: Run, lake: Path) -> None:
+    page = run("SQL")
+    page.text_area[0].set_value("SELECT pay FROM bronze_data").run()
+    text = said(page).replace("\\", "")
+    assert "not found in FROM clause. Next step: correct the query; perhaps pays is meant." in text
+
+
 def test_ids_of_rejected_messages_are_exact_beside_messages_without_one(run: Run, lake: Path) -> None:
     add_rejected(sample_lake.settings_at(lake), 502424218828802, None)
     sent = pa.ipc.open_stream(run("Rejected Messages").dataframe[0].proto.arrow_data.data).read_all()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from decimal import ROUND_HALF_UP, Context, Decimal
 
+from ventes.errors import VentesError
 from ventes.runtime.logs import printable
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&^=\"'/@])")
@@ -40,6 +41,12 @@ def plotly(text: str, limit: int = 32) -> str:
 def raw(value: bytes | None, limit: int = 2000) -> str | None:
     """A message's bytes for reading: UTF-8 where they are, else escapes."""
     return None if value is None else cell(value.decode("utf-8", "backslashreplace"), limit)
+
+
+def problem(error: VentesError) -> str:
+    """An error and its next step as two sentences; not escaped."""
+    what, step = error.message.rstrip(".!"), error.hint.rstrip(".")
+    return f"{what}. Next step: {step}." if step else f"{what}."
 
 
 def count(number: int) -> str:
