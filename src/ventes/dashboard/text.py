@@ -64,6 +64,19 @@ def money(amount: Decimal, currency: str) -> str:
     return f"{sign}{currency}{rounded.copy_abs():,}" if len(currency) == 1 else f"{rounded:,} {currency}"
 
 
+def compact(amount: Decimal) -> str:
+    """At most three digits and a unit, to stand beside a bar: `0.29`, `84`, `1.25k`, `33.3M`. Half up."""
+    size, unit = amount.copy_abs(), ""
+    for step, letter in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if size >= Decimal("999.5").scaleb(step - 3):
+            size, unit = size.scaleb(-step), letter
+            break
+    decimals = 2 if size < Decimal("9.995") else 1 if size < Decimal("99.95") else 0
+    rounded = size.quantize(Decimal(1).scaleb(-decimals), context=_DIGITS)
+    digits = f"{rounded:f}".rstrip("0").rstrip(".") if decimals else f"{rounded:f}"
+    return f"{'-' if amount < 0 and rounded else ''}{digits}{unit}"
+
+
 def percent(fraction: Decimal | None) -> str:
     """`12.3%`; a dash where there is none."""
     return "–" if fraction is None else f"{fraction:.1%}"
