@@ -12,6 +12,7 @@ import streamlit as st
 from ventes.contract.arithmetic import mean, share
 from ventes.dashboard import charts, text
 from ventes.dashboard.questions import Row, question
+from ventes.dashboard.tabs.hovers import beside
 from ventes.dashboard.view import View
 from ventes.stream import ByDay, Count, Sum
 
@@ -47,6 +48,20 @@ def render(view: View) -> None:
             f"Premium from {text.markdown(view.money(rules.premium_from))}, "
             f"Standard from {text.markdown(view.money(rules.standard_from))} spent in all, else Economy."
         )
+    view.as_table(
+        lambda: [
+            {
+                "Group": text.cell(row[name]),
+                "Revenue": row["revenue"],
+                "Sales": row["sales"],
+                "Clients": row["clients"],
+            }
+            for rows, name in ((segments, "segment"), (spending, "segment_depense"))
+            for row in rows
+        ],
+        "loyalty",
+        money={"Revenue": view.settings.page.currency},
+    )
     st.subheader("Best clients")
     view.table(
         [
@@ -81,6 +96,7 @@ def _bars(view: View, rows: list[Row], name: str) -> charts.Figure:
         hover,
         f"Revenue ({text.plotly(currency)})",
         charts.money_axis(currency),
+        beside(view, Sum("revenue", "montant"), [row["revenue"] for row in rows], sum(row["revenue"] for row in rows)),
     )
 
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -297,6 +297,42 @@ def test_hostile_names_are_text(site: Site, opened: Open) -> None:
     for tested in (page, raw):
         assert tested.locator("a[href^='javascript'], a[*|href^='javascript']").count() == 0
         assert "alert(1)" not in "".join(tested.locator("script").all_inner_texts())
+
+
+def test_a_zoom_in_time_fits_the_other_axis_to_what_is_visible(site: Site, opened: Open) -> None:
+    page = opened(f"{site.url}?tab=Sales+Timeline&show=Sales")
+    drawn(page)
+    whole = plot(page, "gd._fullLayout.yaxis.range[1]")
+    box = page.locator(".js-plotly-plot .nsewdrag").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 150, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 320, box["y"] + 110, steps=6)
+    page.mouse.up()
+    page.wait_for_function("() => document.querySelector('.js-plotly-plot')._fullLayout.yaxis.autorange === false")
+    highest = plot(
+        page,
+        "Math.max(...gd.data[0].y.filter((y, i) => { const t = new Date(gd.data[0].x[i]).getTime(); const [a, b] = "
+        "gd._fullLayout.xaxis.range.map(x => new Date(x).getTime()); return a <= t && t <= b; }))",
+    )
+    low, high = cast(list[float], plot(page, "gd._fullLayout.yaxis.range"))
+    assert low == 0  # bars stand on zero
+    assert cast(float, highest) < high <= 1.1 * cast(float, highest)
+    page.mouse.dblclick(box["x"] + 150, box["y"] + 100)
+    page.wait_for_function("() => document.querySelector('.js-plotly-plot')._fullLayout.yaxis.autorange")
+    assert plot(page, "gd._fullLayout.yaxis.range[1]") == whole
+
+
+def test_the_legend_of_a_phone_is_below_the_chart(site: Site, opened: Open) -> None:
+    page = opened(f"{site.url}?tab=Freshness", size={"width": 390, "height": 1600})
+    drawn(page)
+    legend = page.locator(".js-plotly-plot .legend .bg").first.bounding_box()
+    chart = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    assert legend is not None
+    assert chart is not None
+    assert legend["y"] >= chart["y"] + chart["height"]
+    page.locator(".js-plotly-plot .nsewdrag").first.hover()
+    expect(page.locator(".modebar-btn")).to_have_count(0)
 
 
 @pytest.mark.parametrize("width", [390, 1400])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -64,13 +68,17 @@ NOW = datetime.now(timezone.utc)
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(tab, script, **query)`: one run of the page over the lake in tmp_path, without an exception."""
 
-    def go(tab: str | None = None, script: Path = SCRIPT, **query: str | list[str]) -> AppTest:
+    def go(
+        tab: str | None = None, script: Path = SCRIPT, state: dict[str, Any] | None = None, **query: str | list[str]
+    ) -> AppTest:
         if not (tmp_path / "ventes.toml").exists():
             toml(tmp_path)
         monkeypatch.setenv("VENTES_CONFIG", str(tmp_path / "ventes.toml"))
         page = AppTest.from_file(str(script), default_timeout=60)
         for name, value in {**({"tab": tab} if tab else {}), **query}.items():
             page.query_params[name] = value
+        for name, kept in (state or {}).items():
+            page.session_state[name] = kept
         page.run()
         assert not page.exception, page.exception
         return page
@@ -327,6 +335,18 @@ def test_what_a_link_asks_for_and_is_not_here_is_said(run: Run, lake: Path, aske
     assert answer in said(page).replace("\\", "")
 
 
+def test_a_link_to_a_choice_and_to_a_reason_stays_valid(run: Run, lake: Path) -> None:
+    settings = sample_lake.settings_at(lake)
+    page = run("Sales Timeline", show="Revenue")
+    assert any(title.value.startswith("Revenue per") for title in page.subheader)
+    assert "of the address" not in said(page)
+    for ids in ((1,), (2, 3)):  # the number of messages is no part of the link
+        add_rejected(settings, *ids)
+        page = run("Rejected Messages", reason="range:montant")
+        assert page.selectbox(key="reason").value == "range:montant"
+        assert "of the address" not in said(page)
+
+
 def test_a_choice_takes_back_what_was_said_about_the_link(run: Run, lake: Path) -> None:
     page = run(country="Nowhere")
     country = next(box for box in page.multiselect if box.label == "Country")
@@ -392,6 +412,76 @@ def test_a_query_from_the_address_waits_for_a_click(run: Run, lake: Path) -> Non
     assert page.dataframe[0].value["n"].tolist() == [300]
     page.text_area[0].set_value("SELECT 7 AS n").run()  # typed here: no click is needed
     assert page.dataframe[0].value["n"].tolist() == [7]
+
+
+def test_counts_of_a_query_have_separators_and_ids_and_years_have_none(run: Run, lake: Path) -> None:
+    page = run("SQL")
+    page.text_area[0].set_value(
+        "SELECT year(jour) AS y, COUNT(*) AS n, MAX(vente_id) AS vente_id, COUNT(*) FROM bronze_data GROUP BY 1"
+    ).run()
+    shown = json.loads(page.dataframe[0].proto.columns)
+    patterns = [column["type_config"].get("format") for column in shown.values() if "type_config" in column]
+    assert patterns == ["%d", "%,d", "%d", "%,d"]
+
+
+def test_an_error_of_a_query_is_two_sentences(run: Run, lake: Path) -> None:
+    page = run("SQL")
+    page.text_area[0].set_value("SELECT pay FROM bronze_data").run()
+    text = said(page).replace("\\", "")
+    assert "not found in FROM clause. Next step: correct the query; perhaps pays is meant." in text
+
+
+def figure(page: AppTest) -> dict[str, Any]:
+    """The first chart of the page."""
+    (one, *_) = [block for block in blocks(page) if getattr(block, "type", "") == "bidi_component"]
+    found: dict[str, Any] = json.loads(json.loads(one.proto.json)["figure"])
+    return found
+
+
+def blocks(page: AppTest) -> list[Any]:
+    def walk(block: Any) -> list[Any]:
+        children = getattr(block, "children", None)
+        return [block] if children is None else [leaf for child in children.values() for leaf in walk(child)]
+
+    return walk(page._tree)
+
+
+def test_each_bar_has_its_value_and_its_share(run: Run, lake: Path) -> None:
+    clean = _rows(path_of(sample_lake.settings_at(lake), CLEAN)).to_pylist()
+    revenue: dict[str, Decimal] = defaultdict(Decimal)
+    for row in clean:
+        revenue[row["pays"]] += row["montant"]
+    amount = max(revenue.values())
+    (bars,) = figure(run("Sales by Country"))["data"]
+    shown, share = html.unescape(bars["text"][0]).split(" · ")
+    assert shown.startswith("$")
+    assert float(shown.strip("$k")) * (1000 if "k" in shown else 1) == pytest.approx(float(amount), rel=0.005)
+    assert share == f"{amount / sum(revenue.values()):.1%}"
+    items: dict[int, int] = defaultdict(int)
+    for row in clean:
+        items[row["produit_id"]] += row["quantite"]
+    (bars,) = figure(run("Top 10 Products"))["data"]
+    most = max(items.values())
+    assert html.unescape(bars["text"][0]) == f"{most} · {most / sum(items.values()):.1%}"  # of all, not of the ten
+
+
+@pytest.mark.parametrize(
+    ("tab", "key", "columns"),
+    [
+        ("Top 10 Products", "ranking", ["Produit id", "Produit nom", "Category", "Quantity", "Revenue", "Sales"]),
+        ("Sales Timeline", "timeline", ["Start", "Sales", "So far", "Revenue"]),
+        ("Segments & Loyalty", "loyalty", ["Group", "Revenue", "Sales", "Clients"]),
+        ("Rejected Messages", "reasons", ["Start", "Reason", "Messages"]),
+        ("Freshness", "delays", ["Start", "Kafka → Silver p50"]),
+    ],
+)
+def test_each_chart_has_a_table_under_it(run: Run, lake: Path, tab: str, key: str, columns: list[str]) -> None:
+    add_rejected(sample_lake.settings_at(lake), 1)
+    closed, opened = run(tab), run(tab, state={f"_table-{key}": True})
+    assert len(opened.dataframe) == len(closed.dataframe) + 1  # a closed one is not computed
+    assert [name for table in opened.dataframe for name in table.value.columns if name in columns][: len(columns)] == (
+        columns
+    )
 
 
 def test_ids_of_rejected_messages_are_exact_beside_messages_without_one(run: Run, lake: Path) -> None:

@@ -55,6 +55,18 @@ def test_money_and_age() -> None:
     assert text.money(Decimal("-2"), "EUR") == "-2.00 EUR"
 
 
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        ("0", "0"), ("0.29", "0.29"), ("84", "84"), ("9.994", "9.99"), ("9.995", "10"), ("12.25", "12.3"),
+        ("999.4", "999"), ("999.5", "1k"), ("1250", "1.25k"), ("33333.33", "33.3k"), ("999499", "999k"),
+        ("999500", "1M"), ("9007199254740993", "9007T"), ("-1234.5", "-1.23k"),
+    ],
+)  # fmt: skip
+def test_a_number_beside_a_bar_is_short(amount: str, words: str) -> None:
+    assert text.compact(Decimal(amount)) == words
+
+
 def service(name: str, **changes: object) -> ServiceStatus:
     well = ServiceStatus(
         name=name, title=f"{name} job", state="running", running=True, ready=True, reason="", pid=1, since=0.0,

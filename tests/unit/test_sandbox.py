@@ -246,3 +246,37 @@ def test_a_text_is_translated_once(tables: Mapping[str, Snapshot], monkeypatch: 
         with pytest.raises(SqlRefused):
             sandbox.run("SELECT once(", tables, Limits(seconds=20))
     assert started == ["translate", "run", "run", "translate"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "what", "step"),
+    [
+        ("SELECT pay FROM bronze_data", 'Referenced column "pay" not found in FROM clause', "perhaps pays is meant"),
+        ("SELECT pays FROM bronze_dat", "there is no table bronze_dat", "perhaps bronze_data is meant"),
+        ("SELECT bronze_dat.pays FROM bronze_data", 'Referenced table "bronze_dat"', "perhaps bronze_data is meant"),
+        ("SELECT FROM WHERE", "Expected table name but got WHERE", "correct it"),
+    ],
+)
+def test_an_error_ends_without_a_mark_and_proposes_a_name(
+    tables: Mapping[str, Snapshot], sql: str, what: str, step: str
+) -> None:
+    with pytest.raises((SqlFailed, SqlRefused)) as refused:
+        sandbox.run(sql, tables, Limits())
+    assert what in refused.value.message
+    assert refused.value.message[-1] not in ".!"
+    assert step in refused.value.hint
+
+
+def test_nothing_is_proposed_for_a_name_that_is_like_none(tables: Mapping[str, Snapshot]) -> None:
+    with pytest.raises(SqlFailed) as refused:
+        sandbox.run("SELECT zzzz FROM bronze_data", tables, Limits())
+    assert "perhaps" not in refused.value.hint
+
+
+def test_the_names_of_counts_and_sums_are_known(tables: Mapping[str, Snapshot]) -> None:
+    sql = (
+        "SELECT pays, n, N AS again, s, vente_id, year(jour) AS y, SUM(s) OVER () AS Whole FROM "
+        "(SELECT pays, COUNT(*) AS n, SUM(quantite) AS s, MAX(vente_id) AS vente_id, MAX(jour) AS jour "
+        "FROM bronze_data GROUP BY pays)"
+    )
+    assert sandbox.translated(sql, frozenset(tables)).counts == ("n", "s", "whole")

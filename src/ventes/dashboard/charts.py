@@ -24,6 +24,11 @@ SERIES = ("#2f6fde", "#e08a2c", "#2a9d8f", "#c2528b", "#8a6fd1", "#6b7785", "#b5
 COUNT: Axis = {"tickformat": ",~s"}
 ROW = 34
 """Pixels per horizontal bar."""
+CHARACTER = 6
+"""Pixels of a character beside a bar."""
+MARGIN = {"l": 8, "r": 16, "t": 16, "b": 8}
+LEGEND: Axis = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0}
+"""Below the chart: above it, the seven entries of a phone's three lines lie over the bars."""
 
 
 def money_axis(currency: str) -> Axis:
@@ -34,11 +39,16 @@ def money_axis(currency: str) -> Axis:
 
 
 def bars(
-    labels: Sequence[str], values: Sequence[float], hover: Sequence[str], title: str, axis: Axis | None = None
+    labels: Sequence[str],
+    values: Sequence[float],
+    hover: Sequence[str],
+    title: str,
+    axis: Axis | None = None,
+    texts: Sequence[str] = (),
 ) -> Figure:
-    """Horizontal bars, the first on top. `hover` is ready HTML: its makers escape."""
+    """Horizontal bars, the first on top. `hover` is ready HTML: its makers escape. `texts` stand beside the bars."""
     places = list(range(len(labels)))
-    trace = {
+    trace: dict[str, Any] = {
         "type": "bar",
         "x": list(values),
         "y": places,
@@ -47,6 +57,13 @@ def bars(
         "customdata": list(hover),
         "hovertemplate": "%{customdata}<extra></extra>",
     }
+    if texts:
+        trace |= {
+            "text": [text.plotly(words) for words in texts],
+            "textposition": "outside",
+            "cliponaxis": False,
+            "textfont": {"size": 11.5},
+        }
     names = {
         "tickmode": "array",
         "tickvals": places,
@@ -56,7 +73,9 @@ def bars(
         "zeroline": False,
     }
     height = max(180, ROW * len(places) + 90)
-    return _base_layout([trace], _values(title, axis), names, height=height, hovermode="closest", bargap=0.32)
+    margin = MARGIN | {"r": MARGIN["r"] + CHARACTER * max(map(len, texts), default=0)}
+    layout = {"hovermode": "closest", "bargap": 0.32, "margin": margin}
+    return _base_layout([trace], _values(title, axis), names, height, **layout)
 
 
 def line(times: Sequence[str], values: Sequence[float], hover: Sequence[str], title: str, time_title: str) -> Figure:
@@ -148,10 +167,10 @@ def _base_layout(traces: list[dict[str, Any]], x: Axis, y: Axis, height: int, **
         "data": traces,
         "layout": {
             "height": height,
-            "margin": {"l": 8, "r": 16, "t": 16, "b": 8},
+            "margin": MARGIN,
             "uirevision": "kept",
             "dragmode": False,
-            "legend": {"orientation": "h", "y": 1.12, "x": 0},
+            "legend": LEGEND,
             "xaxis": {"automargin": True, "zeroline": False, **x},
             "yaxis": {"automargin": True, "zeroline": False, **y},
             "showlegend": False,

@@ -141,6 +141,14 @@ def grouped(
     return [finished(row, asked.measures) for row in rows]
 
 
+def of_all(con: duckdb.DuckDBPyConnection, measure: Measure, event: Event) -> Any:
+    """A Count or Sum of all rows of the view `grouped`; None for other measures, which do not add up."""
+    if not isinstance(measure, Count | Sum):
+        return None
+    (expression,) = expressions(measure, event).values()
+    return _row(con, f"SELECT {expression} FROM grouped")[0]
+
+
 @dataclass(frozen=True)
 class Timeline:
     """`points`: start (business zone, naive), events, cumulative (events so far), the measures; in time order."""

@@ -49,7 +49,7 @@ def render(own_tabs: Sequence[str] = (), ask_status: AskStatus | None = None) ->
         title = settings.stream.shown.title
     except VentesError as error:
         st.set_page_config(page_icon=style.ICON, layout="wide")
-        st.error(text.markdown(f"{error.message}. Next step: {error.hint}.", 900), icon=":material/settings_alert:")
+        st.error(text.markdown(text.problem(error), 900), icon=":material/settings_alert:")
         st.stop()
     st.set_page_config(page_title=title, page_icon=style.ICON, layout="wide")
     state = page_state.state_of(settings, ask_status or _composed_ask_status())
@@ -169,4 +169,4 @@ def _guarded(show: Callable[[], None]) -> None:
     except NotReadable as reason:
         st.info(text.markdown(str(reason), 400), icon=":material/hourglass_empty:")
     except VentesError as error:
-        st.error(text.markdown(f"{error.message}. Next step: {error.hint}.", 400), icon=":material/error:")
+        st.error(text.markdown(text.problem(error), 400), icon=":material/error:")

@@ -39,6 +39,49 @@ function themed(layout, element) {
   return themedLayout;
 }
 
+// The range of y that fits what of the data is between `from` and `to` of x; null if nothing is.
+// Bars stand on zero; lines need not.
+function fitting(data, from, to) {
+  let low = Infinity, high = -Infinity;
+  for (const trace of data) {
+    if (trace.visible === "legendonly") continue;
+    trace.x.forEach((x, i) => {
+      const at = new Date(x).getTime(), y = trace.y[i];
+      if (y == null || at < from || at > to) return;
+      low = Math.min(low, y, trace.type === "bar" ? 0 : y);
+      high = Math.max(high, y, trace.type === "bar" ? 0 : y);
+    });
+  }
+  if (low > high) return null;
+  const room = (high - low || Math.abs(high) || 1) * 0.05;
+  return [low === 0 ? 0 : low - room, high + room];
+}
+
+// Of a chart over time that is zoomed in x; null if it is not.
+function zoomed(box, data) {
+  const x = box._fullLayout && box._fullLayout.xaxis;
+  if (!x || x.type !== "date" || x.autorange) return null;
+  const [from, to] = x.range.map((moment) => new Date(moment).getTime());
+  return fitting(data, from, to);
+}
+
+const NARROW = 500;
+
+// On a phone the bars would have no room beside both texts: only the value stays beside them, without its share.
+function narrow(data, layout) {
+  for (const trace of data) {
+    if (trace.textposition !== "outside") continue;
+    trace.text = trace.text.map((words) => words.split(" · ")[0]);
+    layout.margin = { ...layout.margin, r: 60 };
+  }
+}
+
+function fitAfterZoom(box, change) {
+  if (!Object.keys(change).some((name) => name.startsWith("xaxis."))) return;
+  const range = zoomed(box, box.data);
+  window.Plotly.relayout(box, range ? { "yaxis.range": range } : { "yaxis.autorange": true });
+}
+
 export default function ({ data, parentElement }) {
   let box = parentElement.querySelector(".sales-plot");
   if (!box) {
@@ -55,7 +98,17 @@ export default function ({ data, parentElement }) {
   box.setAttribute("aria-label", data.label);
   box.style.height = `${figure.layout.height}px`;
   library(data.script).then(
-    (plotly) => plotly.react(box, figure.data, themed(figure.layout, box), data.config),
+    async (plotly) => {
+      const layout = themed(figure.layout, box);
+      const range = zoomed(box, figure.data);
+      if (range) layout.yaxis = { ...layout.yaxis, range, autorange: false };
+      if (box.offsetWidth < NARROW) narrow(figure.data, layout);
+      const touch = window.matchMedia("(max-width: 640px), (hover: none)").matches; // the bar would lie over the chart
+      const config = touch ? { ...data.config, displayModeBar: false } : data.config;
+      const first = !box.data;
+      await plotly.react(box, figure.data, layout, config);
+      if (first) box.on("plotly_relayout", (change) => fitAfterZoom(box, change));
+    },
     (error) => { box.textContent = error.message; },
   );
   return () => {

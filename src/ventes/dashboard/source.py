@@ -21,6 +21,7 @@ import duckdb
 
 from ventes.config import Settings
 from ventes.contract import tables
+from ventes.dashboard import text
 from ventes.dashboard.as_of import AsOf, Version, committed_at, kept_versions
 from ventes.dashboard.file_cache import FileCache
 from ventes.dashboard.newest_rows import NewestRows
@@ -195,7 +196,7 @@ class LiveTables:
             except VersionGone:
                 absent[name] = f"The table {name} is not kept for as long ago as that: choose a later time."
             except LakeDamaged as error:
-                absent[name] = f"The table {name} cannot be read: {error.message}. Next step: {error.hint}."
+                absent[name] = f"The table {name} cannot be read: {text.problem(error)}"
         return TableSnapshots(self, snapshots, absent, as_of)
 
     def _at_version(self, at: Version) -> TableSnapshots:

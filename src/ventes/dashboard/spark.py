@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
-from ventes.dashboard import grid
+from ventes.dashboard import grid, text
 from ventes.dashboard.source import TableSnapshots
 from ventes.deltalog.snapshot import Snapshot
 from ventes.errors import VentesError
@@ -35,6 +35,11 @@ def tables_read(query: str, snapshots: TableSnapshots) -> dict[str, Snapshot]:
     """Name in SQL → table, for the tables that the query reads. Raises SqlRefused."""
     tables = offered(snapshots)
     return {name: tables[name] for name in sandbox.translated(query, frozenset(tables)).tables}
+
+
+def counts_of(query: str, snapshots: TableSnapshots) -> tuple[str, ...]:
+    """Names that the query gives to counts and sums. Raises SqlRefused."""
+    return sandbox.translated(query, frozenset(offered(snapshots))).counts
 
 
 def ask(snapshots: TableSnapshots, query: str) -> Answer:
@@ -152,7 +157,7 @@ class Spark:
         try:
             answer = ask(self._snapshots, query)
         except VentesError as error:
-            st.error(f"spark.sql: {error.message}. Next step: {error.hint}.", icon=":material/database_off:")
+            st.error(f"spark.sql: {text.problem(error)}", icon=":material/database_off:")
             return Result(pa.table({}))
         if answer.truncated:
             st.caption(f"spark.sql: only the first {answer.table.num_rows:,} rows are shown.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from decimal import ROUND_HALF_UP, Context, Decimal
 
+from ventes.errors import VentesError
 from ventes.runtime.logs import printable
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&^=\"'/@])")
@@ -42,6 +43,12 @@ def raw(value: bytes | None, limit: int = 2000) -> str | None:
     return None if value is None else cell(value.decode("utf-8", "backslashreplace"), limit)
 
 
+def problem(error: VentesError) -> str:
+    """An error and its next step as two sentences; not escaped."""
+    what, step = error.message.rstrip(".!"), error.hint.rstrip(".")
+    return f"{what}. Next step: {step}." if step else f"{what}."
+
+
 def count(number: int) -> str:
     return f"{number:,}"
 
@@ -55,6 +62,19 @@ def money(amount: Decimal, currency: str) -> str:
     rounded = amount.quantize(Decimal("0.01"), context=_DIGITS)
     sign = "-" if rounded < 0 else ""
     return f"{sign}{currency}{rounded.copy_abs():,}" if len(currency) == 1 else f"{rounded:,} {currency}"
+
+
+def compact(amount: Decimal) -> str:
+    """At most three digits and a unit, to stand beside a bar: `0.29`, `84`, `1.25k`, `33.3M`. Half up."""
+    size, unit = amount.copy_abs(), ""
+    for step, letter in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if size >= Decimal("999.5").scaleb(step - 3):
+            size, unit = size.scaleb(-step), letter
+            break
+    decimals = 2 if size < Decimal("9.995") else 1 if size < Decimal("99.95") else 0
+    rounded = size.quantize(Decimal(1).scaleb(-decimals), context=_DIGITS)
+    digits = f"{rounded:f}".rstrip("0").rstrip(".") if decimals else f"{rounded:f}"
+    return f"{'-' if amount < 0 and rounded else ''}{digits}{unit}"
 
 
 def percent(fraction: Decimal | None) -> str:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TABLE_HEIGHT = 380
+"""Pixels of the table of a chart."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -138,7 +141,9 @@ class View:
             "modeBarButtonsToRemove": ["select2d", "lasso2d", "toImage"],
         }
         if zoom and isinstance(figure, dict):
-            figure = {**figure, "layout": {**figure["layout"], "dragmode": "zoom"}}
+            layout = figure["layout"]  # a zoom is one of time: the script fits the other axis to what is visible
+            yaxis = {**layout["yaxis"], "fixedrange": True}
+            figure = {**figure, "layout": {**layout, "dragmode": "zoom", "yaxis": yaxis}}
         plot.show(figure, key, config, alt)
 
     def table(
@@ -158,9 +163,22 @@ class View:
         table, columns = grid.shown(arrow, self.settings.page.currency, money, formats or {})
         st.dataframe(table, key=f"table-{key}", hide_index=True, column_config=columns, height=height)
 
+    def as_table(
+        self,
+        rows: Callable[[], Sequence[Mapping[str, Any]]],
+        key: str,
+        money: Mapping[str, str] | None = None,
+        formats: Mapping[str, str] | None = None,
+    ) -> None:
+        """The values of a chart as a table that unfolds under it. `rows()` is called only while it is open."""
+        box = st.expander("As a table", key=f"_table-{key}", on_change="rerun")
+        if box.open:
+            with box:
+                self.table(rows(), f"{key}-table", money=money or {}, height=TABLE_HEIGHT, formats=formats)
+
     def choice(self, label: str, options: Sequence[str], key: str) -> str:
         """One of a few options, the first by default; kept in the URL."""
-        missing = address.refused(key, frozenset(options).__contains__)
+        missing = address.refused(key, frozenset(map(str.capitalize, options)).__contains__)  # as they are shown
         chosen = st.segmented_control(
             label,
             options,

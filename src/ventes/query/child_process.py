@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from ventes.query.outcome import SqlFailed
+from ventes.query.outcome import SqlFailed, perhaps
 from ventes.runtime.child_environment import variables
 
 PROGRAM = Path(__file__).with_name("sandbox_child.py")
@@ -22,6 +23,13 @@ _COMPLAINT = 20_000
 """Bytes of the child's stderr that are kept."""
 _SHOWN = 2_000
 """Characters of an error that a person sees."""
+
+
+def _candidate(message: str) -> str:
+    """The column or table that DuckDB proposes, if it is like the one that it did not find."""
+    missing = re.search(r'Referenced (?:column|table) "([^"]+)" not found', message)
+    _, _, proposed = message.partition("\nCandidate ")
+    return perhaps(missing[1], re.findall(r'"([^"]+)"', proposed)) if missing else ""
 
 
 class DataFileUnreadable(Exception):
@@ -128,9 +136,10 @@ class Child:
             )
         if status < 0:
             return SqlFailed(f"the query ended DuckDB with {signal.Signals(-status).name}", "write it more simply")
-        first = (str(report["message"]).strip().splitlines() or [""])[0]
+        message = str(report["message"]).strip()
+        first = (message.splitlines() or [""])[0].rstrip(".!")
         first = first if len(first) <= _SHOWN else first[: _SHOWN - 1] + "…"
-        return SqlFailed(first or f"the query ended with status {status}", "correct the query")
+        return SqlFailed(first or f"the query ended with status {status}", f"correct the query{_candidate(message)}")
 
     def end(self) -> None:
         """No process, no thread and no pipe of it is left."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from ventes.errors import LakeDamaged, UsageError, VentesError
 
@@ -13,6 +15,14 @@ class Translated:
 
     sql: str
     tables: tuple[str, ...]
+    counts: tuple[str, ...] = ()
+    """Names (lower case) that the text gives to counts and sums."""
+
+
+def perhaps(name: str, offered: Iterable[str]) -> str:
+    """What was probably meant by `name`, to be added to a next step; "" if nothing is like it."""
+    alike = get_close_matches(name.lower(), offered, 1)
+    return f"; perhaps {alike[0]} is meant" if alike else ""
 
 
 class SqlRefused(UsageError):

@@ -118,7 +118,10 @@ def translated(query: str, tables: Collection[str]) -> Translated:
             answer = process.out.read()
             process.wait()
         said = json.loads(answer)
-        found = SqlRefused(*said["refused"]) if "refused" in said else Translated(said["sql"], tuple(said["tables"]))
+        if "refused" in said:
+            found = SqlRefused(*said["refused"])
+        else:
+            found = Translated(said["sql"], tuple(said["tables"]), tuple(said["counts"]))
         _kept.put(key, found)
     if isinstance(found, SqlRefused):
         raise SqlRefused(found.message, found.hint)

@@ -16,7 +16,7 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from ventes.query.allowed import FUNCTIONS, IN_FROM, NAMES, NODES, function_name
 from ventes.query.corrections import RENAMED, Spark4, correct
-from ventes.query.outcome import SqlRefused, Translated
+from ventes.query.outcome import SqlRefused, Translated, perhaps
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it would log what people type
 
@@ -42,9 +42,10 @@ def translate(query: str, tables: Collection[str]) -> Translated:
             raise SqlRefused("only a SELECT is allowed", "the tables can be read, not changed")
         for node in statement.walk():
             _check(node)
-        used = _tables_used(statement, tables)
+        used, counts = _tables_used(statement, tables), _counts(statement)
         correct(statement)
-        return Translated(statement.sql("duckdb", identify=True, comments=False), tuple(sorted(used)))
+        sql = statement.sql("duckdb", identify=True, comments=False)
+        return Translated(sql, tuple(sorted(used)), tuple(sorted(counts)))
     except SqlglotError as error:
         raise SqlRefused(f"this cannot be run here: {_first_line(error)}", "correct it, or write it simpler") from None
     except (AttributeError, LookupError, TypeError, ValueError) as error:  # a tree that sqlglot did not expect
@@ -95,9 +96,22 @@ def _tables_used(statement: exp.Query, tables: Collection[str]) -> set[str]:
             continue
         name = table.name.lower()
         if table.db or table.catalog or name not in tables:
-            raise SqlRefused(f"there is no table {table.sql(Spark4)}", f"there are {listed}")
+            raise SqlRefused(f"there is no table {table.sql(Spark4)}", f"there are {listed}{perhaps(name, tables)}")
         used.add(name)
     return used
+
+
+_COUNTED = (exp.Count, exp.CountIf, exp.Sum, exp.ApproxDistinct)
+
+
+def _counts(statement: exp.Query) -> set[str]:
+    """The names that are given to counts and sums, in subqueries too."""
+    found = set()
+    for alias in statement.find_all(exp.Alias):
+        inner = alias.this.this if isinstance(alias.this, exp.Window) else alias.this
+        if isinstance(inner, _COUNTED):
+            found.add(alias.alias.lower())
+    return found
 
 
 def _names_of_own(statement: exp.Query) -> set[int]:
@@ -110,6 +124,9 @@ def _names_of_own(statement: exp.Query) -> set[int]:
     }
 
 
+_TOKEN = re.compile(r"<Token token_type: [^,]+, text: (.*?), line: [^>]*>")
+
+
 def _first_line(error: object) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else ""
+    return _TOKEN.sub(r"\1", lines[0])[:300].rstrip(".") if lines else ""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from ventes.dashboard import charts, figures, text
 from ventes.dashboard.questions import Grouped, Row
-from ventes.dashboard.tabs.hovers import axis_of, hover, key_of, title_of
+from ventes.dashboard.tabs.hovers import axis_of, beside, hover, key_of, title_of
 from ventes.dashboard.view import View
+from ventes.stream.measures import Count, Measure, Sum
 from ventes.stream.page import Bars, in_words
 
 SHOWN = 25
@@ -27,6 +30,7 @@ def render(tab: Bars, view: View) -> None:
         [hover(view, tab.hover, (tab.by,), tab.by, tab.measures, row) for row in rows[:SHOWN]],
         title_of(view, axis, first),
         axis_of(view, first),
+        beside(view, first, [row[first.name] for row in rows], _total(rows, first))[:SHOWN],
     )
     heading = f"{axis} by {label.one.lower()}"
     st.subheader(heading)
@@ -47,6 +51,11 @@ def render(tab: Bars, view: View) -> None:
             f"{label.slug}-table",
             money={name: unit for name, measure in columns.items() if (unit := view.currency(measure)) is not None},
         )
+
+
+def _total(rows: list[Row], measure: Measure) -> Any:
+    """Of all rows; of no use for a measure that does not add up."""
+    return sum(row[measure.name] or 0 for row in rows) if isinstance(measure, Count | Sum) else None
 
 
 def _rows(view: View, tab: Bars, asked: Grouped) -> list[Row]:

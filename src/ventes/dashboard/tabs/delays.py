@@ -50,6 +50,18 @@ def render(view: View) -> None:
         alt="Median and 95th percentile of the delays over time",
         zoom=True,
     )
+    view.as_table(
+        lambda: [
+            {
+                "Start": row["start"],
+                **{f"{label} {q}": row[f"{name}_{q}"] for name, label in WAYS.items() for q in ("p50", "p95")},
+                "Events": row["events"],
+            }
+            for row in reversed(rows)
+        ],
+        "delays",
+        formats={f"{label} {q}": "%.2f s" for label in WAYS.values() for q in ("p50", "p95")},
+    )
     newest = min(RECENT, view.snapshots[view.contract.clean.name].rows)
     st.caption(
         f"Over the newest {newest:,} {view.page.many}; above: the last point. "

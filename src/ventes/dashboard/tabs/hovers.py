@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
+from ventes.contract.arithmetic import share
 from ventes.dashboard import charts, text
 from ventes.dashboard.questions import Row
 from ventes.dashboard.view import View
-from ventes.stream.measures import Measure
+from ventes.stream.measures import Count, Measure, Sum
 from ventes.stream.page import Tab, in_words
 
 LONG = 60
@@ -41,6 +43,22 @@ def _default(view: View, by: Sequence[str], named: str, measures: Sequence[Measu
     others = [f"{text.plotly(view.page.label(name).one)} {{{name}}}" for name in by if name != named]
     lines = [f"{in_words(measure.name)} {{{measure.name}}}" for measure in measures]
     return "<br>".join([f"<b>{{{named}}}</b>", *others, *lines])
+
+
+def beside(view: View, measure: Measure, values: Sequence[Any], total: Any = None) -> list[str]:
+    """What stands beside each bar: the value in short, and its share of `total` where the measure adds up to it.
+
+    The exact values are in the hover box and in the table.
+    """
+    currency = view.currency(measure) or ""
+    adds_up = isinstance(measure, Count | Sum) and total and not any(value and value < 0 for value in values)
+    written = []
+    for value in values:
+        words = "–" if value is None else text.compact(Decimal(value))
+        if value is not None and currency:
+            words = f"{currency}{words}" if len(currency) == 1 else f"{words} {currency}"
+        written.append(f"{words} · {text.percent(share(Decimal(value or 0), Decimal(total)))}" if adds_up else words)
+    return written
 
 
 def title_of(view: View, title: str, measure: Measure) -> str:

@@ -33,6 +33,13 @@ def render(view: View) -> None:
         "reasons",
         alt="Rejected messages over time, by reason",
     )
+    view.as_table(
+        lambda: [
+            {"Start": row["start"], "Reason": text.cell(row["motif"]), "Messages": row["messages"]}
+            for row in reversed(over_time.to_pylist())
+        ],
+        "reasons",
+    )
     st.subheader("The messages")
     options = [EVERY, *(str(row["motif"]) for row in reasons)]
     counts = {str(row["motif"]): row["messages"] for row in reasons}
@@ -46,11 +53,11 @@ def render(view: View) -> None:
         on_change=address.forget,
         args=("reason",),
         bind="query-params",
-        format_func=lambda name: name if name == EVERY else f"{name} ({counts.get(name, 0):,})",
-    )
+    )  # without the number of messages: it would be in the address, and out of date with the next one
     reason = None if chosen in (None, EVERY) else str(chosen)
     rows = view.shared(("rejected", reason), (contract.rejets.name,), lambda: _messages(view, reason))
-    st.caption(f"The {len(rows)} newest. A message with several reasons counts under each of them.")
+    of = f"{text.count(counts[reason])} with this reason" if reason in counts else f"{text.count(book.rejected)}"
+    st.caption(f"The {len(rows)} newest of {of}. A message with several reasons counts under each of them.")
     view.table(rows, "rejects", height=380, formats={view.stream.event.id: "%d"})
     many = view.page.many
     st.caption(f"After a rule in ventes.toml changed, judge them again; those that are valid now become {many}, once:")

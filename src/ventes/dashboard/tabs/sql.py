@@ -6,7 +6,9 @@ A query in the address is run only after a click: opening a link must not run an
 from __future__ import annotations
 
 import json
+import re
 import shlex
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa
@@ -14,11 +16,12 @@ import streamlit as st
 
 from ventes.dashboard import downloads, text
 from ventes.dashboard.download_links import Download
-from ventes.dashboard.spark import Result, ask, offered, tables_read
+from ventes.dashboard.spark import Result, ask, counts_of, offered, tables_read
 from ventes.dashboard.view import View
 from ventes.errors import VentesError
 from ventes.query.csv_child import CsvTask
 from ventes.query.readable import TableToRead
+from ventes.stream.measures import Count, Distinct, Sum
 
 LABEL = "SQL"
 LIVE = False
@@ -65,7 +68,7 @@ def render(view: View) -> None:
         with st.spinner("Running …"):
             answer = ask(view.snapshots, query)
     except VentesError as error:
-        st.error(text.markdown(f"{error.message}. Next step: {error.hint}.", 600), icon=":material/database_off:")
+        st.error(text.markdown(text.problem(error), 600), icon=":material/database_off:")
         return
     _shown(view, query, answer.table, answer.truncated, answer.seconds)
 
@@ -88,7 +91,7 @@ def _take_example(examples: dict[str, str]) -> None:
 def _shown(view: View, query: str, table: pa.Table, truncated: bool, seconds: float) -> None:
     more = f"the first {table.num_rows:,} rows" if truncated else _rows(table.num_rows)
     st.caption(f"{more}, {seconds:.2f} s")
-    view.table(_for_the_grid(table), "sql", formats=_formats(table))
+    view.table(_for_the_grid(table), "sql", formats=_formats(table, _counted(view, query)))
     numbers = [f.name for f in table.schema if _is_number(f.type)]
     if numbers and 1 < table.num_rows <= 1000:
         kind = view.choice("Chart", ("bar", "line", "none"), "chart")
@@ -123,9 +126,28 @@ def _rows(number: int) -> str:
     return "1 row" if number == 1 else f"{number:,} rows"
 
 
-def _formats(table: pa.Table) -> dict[str, str]:
-    """Integers as they are: a year, an id."""
-    return {field.name: "%d" for field in table.schema if pa.types.is_integer(field.type)}
+def _counted(view: View, query: str) -> frozenset[str]:
+    """Names of counts and sums: those of the query, and the measures of the roll-ups."""
+    measures = {
+        measure.name
+        for table in view.stream.tables
+        for measure in table.measures
+        if isinstance(measure, Count | Sum | Distinct)
+    }
+    return frozenset({*counts_of(query, view.snapshots), *measures})
+
+
+def _formats(table: pa.Table, counted: Collection[str]) -> dict[str, str]:
+    """Counts and sums with separators; other integers as they are: a year, an id."""
+    return {
+        field.name: "%,d" if field.name.lower() in counted or _COUNT.match(field.name) else "%d"
+        for field in table.schema
+        if pa.types.is_integer(field.type)
+    }
+
+
+_COUNT = re.compile(r"(?i)(count|sum)\w*\(")
+"""A count without a name of its own."""
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -42,6 +42,19 @@ def render(tab: Timeline, view: View) -> None:
         st.subheader(title)
         figure = charts.columns(times, [row["events"] for row in rows], hover, title, time_title)
     view.chart(figure, f"timeline-{show}", alt=f"Chart of {show} over time", zoom=True)
+    view.as_table(
+        lambda: [
+            {
+                "Start": row["start"],
+                in_words(many): row["events"],
+                "So far": row["cumulative"],
+                **{in_words(measure.name): row[measure.name] for measure in tab.measures},
+            }
+            for row in reversed(rows)
+        ],
+        choice_key(view, tab, "timeline"),
+        money={in_words(m.name): unit for m in tab.measures if (unit := view.currency(m)) is not None},
+    )
 
 
 def _hover(view: View, tab: Timeline, row: Row, step_minutes: int) -> str:
