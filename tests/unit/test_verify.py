@@ -30,6 +30,7 @@ from ventes.contract import tables as contract
 from ventes.deltalog.table import Table
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.errors import UsageError
+from ventes.judging.judge_batch import judge_batch
 from ventes.lake import tables
 from ventes.lake.tables import path_of
 from ventes.operations.rebuild import rebuild
@@ -280,11 +281,9 @@ def test_damage_at_the_edge_of_a_part_is_found(lots: Settings, offset: int) -> N
 def test_what_is_held_at_once_is_bounded(lots: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[int] = []
     compared: list[int] = []
-    judge = verify.judge_batch
-
     def counting(con: duckdb.DuckDBPyConnection, raw: pa.Table, *more: Any) -> pa.Table:
         judged.append(raw.num_rows)
-        return judge(con, raw, *more)
+        return judge_batch(con, raw, *more)
 
     class Counting(Verification):
         def _both_ways(self, con: duckdb.DuckDBPyConnection, what: str, *more: Any) -> None:

@@ -13,6 +13,8 @@ class Translated:
 
     sql: str
     tables: tuple[str, ...]
+    counts_only: bool = False
+    """It reads no column: how many rows the tables have is all that it needs."""
 
 
 class SqlRefused(UsageError):
