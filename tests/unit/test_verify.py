@@ -281,6 +281,7 @@ def test_damage_at_the_edge_of_a_part_is_found(lots: Settings, offset: int) -> N
 def test_what_is_held_at_once_is_bounded(lots: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[int] = []
     compared: list[int] = []
+
     def counting(con: duckdb.DuckDBPyConnection, raw: pa.Table, *more: Any) -> pa.Table:
         judged.append(raw.num_rows)
         return judge_batch(con, raw, *more)
