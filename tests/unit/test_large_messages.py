@@ -20,11 +20,13 @@ from ventes.config import PROJECT, Settings
 from ventes.deltalog import compaction, data_files
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.log import Log
-from ventes.engines.bronze_row_groups import BronzeRowGroups
+from ventes.engines.bronze_row_groups import NEWEST_FILES, BronzeRowGroups, recent_message_bytes
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.engines.lot_range import Bounds, LotRange, RowGroup, next_lot_range
+from ventes.engines.spark import kafka_source
 from ventes.lake import tables
 from ventes.lake.positions import Position, furthest, of_log
+from ventes.query import export
 
 MB = 1_000_000
 
@@ -137,6 +139,39 @@ def test_many_small_files_are_merged_into_few_row_groups(settings: Settings) -> 
     log = Log.open(settings.bronze)
     merged = compaction.merge_files(log.path, BRONZE, list(log.files.values()))
     assert pq.read_metadata(log.path / merged.path).num_row_groups == 1
+
+
+# -- Spark's batches ------------------------------------------------------------------------------
+
+
+def test_a_batch_of_spark_has_fewer_of_larger_messages(settings: Settings) -> None:
+    def most() -> int:
+        known = recent_message_bytes(Log.open(settings.bronze))
+        return int(kafka_source.options(settings, {0: 0}, known)["maxOffsetsPerTrigger"])
+
+    tables.ensure(settings, BRONZE)
+    assert most() == settings.spark.max_rows_per_batch
+    ingest(settings, [sale(number) for number in range(100)])
+    assert most() == settings.spark.max_rows_per_batch
+    for block in range(NEWEST_FILES):
+        ingest(settings, [sale(100 + block, remarque="x" * MB)], first=100 + block)
+    assert 1_900 / 2 < most() < 2_000  # of value and _extra, 1 MB each
+    for file in tables.snapshot(settings, BRONZE).paths():
+        Path(file).unlink()
+    assert most() == settings.spark.max_rows_per_batch
+
+
+# -- exports --------------------------------------------------------------------------------------
+
+
+def test_an_export_holds_few_large_messages_at_once(settings: Settings) -> None:
+    for block in range(6):
+        ingest(settings, [sale(5 * block + n, remarque="x" * 4 * MB) for n in range(5)], first=5 * block)
+    with export.batches(tables.snapshot(settings, BRONZE)) as (_, rows):
+        sizes = [(batch.num_rows, batch.nbytes) for batch in rows]
+    assert sum(count for count, _ in sizes) == 30
+    # `value` and `_extra` hold the filler, which the footer tells once where it is the same in both rows of a group
+    assert max(size for _, size in sizes) <= 2 * export.BATCH_BYTES
 
 
 # -- the job --------------------------------------------------------------------------------------

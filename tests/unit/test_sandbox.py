@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -280,3 +281,40 @@ def test_the_names_of_counts_and_sums_are_known(tables: Mapping[str, Snapshot]) 
         "FROM bronze_data GROUP BY pays)"
     )
     assert sandbox.translated(sql, frozenset(tables)).counts == ("n", "s", "whole")
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("SELECT count(*) FROM bronze_data", [{"count_star()": 400}]),
+        ("SELECT COUNT(1) AS n FROM bronze_data", [{"n": 400}]),
+        ("SELECT (SELECT count(*) FROM bronze_data) - count(*) AS n FROM bronze_data", [{"n": 0}]),
+        ("SELECT count(*) + 1 AS n FROM bronze_data UNION ALL SELECT 2", [{"n": 401}, {"n": 2}]),
+    ],
+)
+def test_rows_are_counted_without_opening_a_file(
+    tables: Mapping[str, Snapshot], sql: str, rows: list[dict[str, Any]]
+) -> None:
+    nowhere = {name: replace(table, path=Path("/nowhere")) for name, table in tables.items()}
+    assert sandbox.run(sql, nowhere, Limits()).table.to_pylist() == rows
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM bronze_data",
+        "SELECT count(*) FROM bronze_data WHERE pays = 'France'",
+        "SELECT count(pays) FROM bronze_data",
+        "SELECT count(DISTINCT pays) FROM bronze_data",
+        "SELECT count(*) FROM bronze_data JOIN ventes_clean USING (vente_id)",
+        "SELECT count(*) FROM bronze_data NATURAL JOIN ventes_clean",
+        "SELECT count(*) FROM (SELECT DISTINCT pays FROM bronze_data)",
+        "SELECT count(*) FROM (SELECT * FROM bronze_data LIMIT 3)",
+        "SELECT count(*) FROM bronze_data GROUP BY pays",
+    ],
+)
+def test_what_depends_on_the_rows_is_read(tables: Mapping[str, Snapshot], sql: str) -> None:
+    nowhere = {name: replace(table, path=Path("/nowhere")) for name, table in tables.items()}
+    with pytest.raises(sandbox.TableUnreadable):
+        sandbox.run(sql, nowhere, Limits())
+    assert sandbox.run(sql, tables, Limits(seconds=30)).table.num_rows > 0

@@ -363,24 +363,25 @@ class Verification:
         columns = 'topic_id, "partition", "offset"'
         nowhere = 'WHERE topic_id IS NULL OR "partition" IS NULL OR "offset" IS NULL'
         found = _Differences()
-        for label, relation in (("Bronze holds a row without a position", "all_bronze"), ("in Silver", "placed")):
-            found.add(label, _rows(con, f"SELECT {columns} FROM {relation} {nowhere}"))
+        for table, relation in (("Bronze", "all_bronze"), ("Silver", "placed")):
+            found.add(
+                f"{table} holds a row without a position", _rows(con, f"SELECT {columns} FROM {relation} {nowhere}")
+            )
         lots: dict[tuple[str, int], int] = {}
-        bronze = stored(self._declared.bronze.name)
+        bronze = f'(SELECT {columns} FROM _bronze JOIN taken USING (topic_id, "partition") WHERE "offset" <= last)'
+        silver = f"(SELECT {columns} FROM _placed)"
         for part in self._parts:
-            with self._only(con, part) as condition:
-                doubled = (
-                    f"SELECT {columns}, count(*) FROM all_bronze WHERE {condition} GROUP BY ALL HAVING count(*) > 1"
-                )
-                found.add("Bronze holds more than once", _rows(con, doubled))
-                for label, left, right in (
-                    ("in Bronze, in no Silver table", bronze, "placed"),
-                    ("in Silver, not in Bronze", "placed", bronze),
-                ):
-                    query = f"SELECT {columns} FROM {left} WHERE {condition}"
-                    query += f" EXCEPT ALL SELECT {columns} FROM {right} WHERE {condition}"
-                    found.add(label, _rows(con, query))
-                found.add("lots go back at", self._lots_back(con, part, condition, lots))
+            with self._only(con, part) as condition:  # each file is opened once: there may be one for every day
+                for name, of in (("_bronze", f"{columns} FROM all_bronze"), ("_placed", f"{columns}, lot FROM placed")):
+                    con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {of} WHERE {condition}")
+            doubled = "SELECT *, count(*) FROM _bronze GROUP BY ALL HAVING count(*) > 1"
+            found.add("Bronze holds more than once", _rows(con, doubled))
+            for label, left, right in (
+                ("in Bronze, in no Silver table", bronze, silver),
+                ("in Silver, not in Bronze", silver, bronze),
+            ):
+                found.add(label, _rows(con, f"SELECT * FROM {left} EXCEPT ALL SELECT * FROM {right}"))
+            found.add("lots go back at", self._lots_back(con, part, lots))
         parts = _count(con, "taken")
         waiting = _count(con, "all_bronze") - total
         later = f"; {waiting:,} more in Bronze wait for Silver" if waiting else ""
@@ -392,18 +393,18 @@ class Verification:
         )
 
     def _lots_back(
-        self, con: duckdb.DuckDBPyConnection, part: Part, condition: str, lots: dict[tuple[str, int], int]
+        self, con: duckdb.DuckDBPyConnection, part: Part, lots: dict[tuple[str, int], int]
     ) -> list[tuple[object, ...]]:
-        """Rows whose lot is smaller than that of the row before. `lots`: the last lot of the part before."""
+        """Rows of `_placed` whose lot is smaller than that of the row before. `lots`: the last one of earlier parts."""
         key = (part.topic_id, part.partition)
         before = lots.get(key, -1)
         query = f"""
             SELECT topic_id, "partition", "offset", lot FROM (
-                SELECT *, lag(lot, 1, {before}) OVER (ORDER BY "offset") AS before FROM placed WHERE {condition})
+                SELECT *, lag(lot, 1, {before}) OVER (ORDER BY "offset") AS before FROM _placed)
             WHERE lot < before
             """
         found = _rows(con, query)
-        last = con.execute(f'SELECT arg_max(lot, "offset") FROM placed WHERE {condition}').fetchone()
+        last = con.execute('SELECT arg_max(lot, "offset") FROM _placed').fetchone()
         if last is not None and last[0] is not None:
             lots[key] = last[0]
         return found
@@ -543,13 +544,13 @@ class Verification:
             differences.add(f"{what}: columns that are stored or expected, not both: a mistake in this program", [odd])
             return
         listed = ", ".join(f'"{name}"' for name in wanted)
+        for name, relation in (("_stored", stored(what)), ("_expected", expected(what))):
+            con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {listed} FROM {relation} WHERE {condition}")
         for label, these, those in (
-            ("missing or other", expected(what), stored(what)),
-            ("not expected", stored(what), expected(what)),
+            ("missing or other", "_expected", "_stored"),
+            ("not expected", "_stored", "_expected"),
         ):
-            query = f"SELECT {listed} FROM {these} WHERE {condition}"
-            query += f" EXCEPT ALL SELECT {listed} FROM {those} WHERE {condition}"
-            rows = _rows(con, query)
+            rows = _rows(con, f"SELECT * FROM {these} EXCEPT ALL SELECT * FROM {those}")
             differences.add(f"{what}: {label}", (dict(zip(wanted, row, strict=True)) for row in rows))
 
     def _add(self, invariant: str, rows: int, compared: str, complaints: list[str]) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ventes.contract.tables import POSITION
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.data_files import group_bytes
+from ventes.deltalog.log import Log
 from ventes.engines.lot_range import Bounds, RowGroup
+
+NEWEST_FILES = 8
+"""Files whose messages tell how large the next ones may be."""
 
 
 class BronzeRowGroups:
@@ -25,6 +31,16 @@ class BronzeRowGroups:
         paths = [table / file.path for file in files]
         self._known = {path: self._known[path] if path in self._known else _read(path) for path in paths}
         return [group for groups in self._known.values() for group in groups]
+
+
+def recent_message_bytes(bronze: Log) -> float:
+    """Bytes of a message, before compression: the average of the newest files, 0 if there are none or one is gone."""
+    newest = heapq.nlargest(NEWEST_FILES, bronze.files.values(), key=lambda file: file.modified)
+    try:
+        groups = BronzeRowGroups().of(bronze.path, newest)
+    except (OSError, pa.ArrowException):
+        return 0.0
+    return sum(group.size for group in groups) / max(1, sum(group.rows for group in groups))
 
 
 def _read(path: Path) -> list[RowGroup]:

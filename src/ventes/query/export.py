@@ -16,11 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
+from ventes.deltalog.data_files import rows_within
 from ventes.deltalog.database import connect
 from ventes.query import values
 from ventes.query.readable import Readable
 
-BATCH = 50_000
+BATCH, BATCH_BYTES = 50_000, 64_000_000
+"""Rows at a time, fewer where so many bytes (before compression) are in fewer rows of a row group."""
 PIECE = 10_000
 """Rows of a piece of CSV: some MB in memory for each reader."""
 _FORMULA = r"^[=+\-@\t\r]"
@@ -31,8 +33,20 @@ def batches(table: Readable) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatc
     """All rows of a table, all columns of the contract, as they stand in its files."""
     with connect() as con:
         con.execute("SET preserve_insertion_order = false")
-        reader = con.execute(table.select()).to_arrow_reader(BATCH)
+        reader = con.execute(table.select()).to_arrow_reader(_rows_at_once(table.paths()))
         yield reader.schema, iter(reader)
+
+
+def _rows_at_once(paths: Iterable[str]) -> int:
+    most = BATCH
+    for path in paths:
+        try:
+            footer = pq.read_metadata(path)
+        except (OSError, pa.ArrowException):
+            continue  # the query reports it
+        groups = (footer.row_group(number) for number in range(footer.num_row_groups))
+        most = min([most, *(rows_within(group, BATCH_BYTES) for group in groups)])
+    return most
 
 
 def csv_chunks(schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> Iterator[bytes]:

@@ -17,6 +17,8 @@ class Translated:
     tables: tuple[str, ...]
     counts: tuple[str, ...] = ()
     """Names (lower case) that the text gives to counts and sums."""
+    counts_only: bool = False
+    """It reads no column: how many rows the tables have is all that it needs."""
 
 
 def perhaps(name: str, offered: Iterable[str]) -> str:

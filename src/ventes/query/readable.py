@@ -9,6 +9,10 @@ from typing import Protocol
 class Readable(Protocol):
     """A table at one version; a Snapshot is one."""
 
+    @property
+    def rows(self) -> int | None:
+        """How many rows it has; None if only reading them tells."""
+
     def select(self) -> str:
         """A SELECT of all rows, in DuckDB's dialect."""
 
@@ -22,10 +26,11 @@ class TableToRead:
 
     sql: str
     files: list[str]
+    rows: int | None = None
 
     @classmethod
     def of(cls, table: Readable) -> TableToRead:
-        return cls(table.select(), table.paths())
+        return cls(table.select(), table.paths(), table.rows)
 
     def select(self) -> str:
         return self.sql

@@ -27,7 +27,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def translate_query() -> None:
-    """{"query", "tables", limits} → {"sql", "tables", "counts"}, or {"refused": [what, next step]}."""
+    """{"query", "tables", limits} → {"sql", "tables", "counts", "counts_only"}, or {"refused": [what, next step]}."""
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     from ventes.query.outcome import SqlRefused
     from ventes.query.translate import translate
@@ -36,7 +36,12 @@ def translate_query() -> None:
     ready()
     try:
         done = translate(task["query"], task["tables"])
-        answer: dict[str, Any] = {"sql": done.sql, "tables": done.tables, "counts": done.counts}
+        answer: dict[str, Any] = {
+            "sql": done.sql,
+            "tables": done.tables,
+            "counts": done.counts,
+            "counts_only": done.counts_only,
+        }
     except SqlRefused as error:
         answer = {"refused": [error.message[:MESSAGE], error.hint]}
     sys.stdout.write(json.dumps(answer))

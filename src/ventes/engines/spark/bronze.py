@@ -23,6 +23,7 @@ from ventes.config import Settings
 from ventes.deltalog.log import Log
 from ventes.engines import source
 from ventes.engines.bronze_edits import settle
+from ventes.engines.bronze_row_groups import recent_message_bytes
 from ventes.engines.bronze_writer import read_range
 from ventes.engines.job import Crashed, Job
 from ventes.engines.job import run as run_job
@@ -196,7 +197,9 @@ class Bronze:
         return decision.path
 
     def _start(self, batches: MicroBatches, resume: source.Resume, epoch: Path) -> StreamingQuery:
-        options = kafka_source.options(self._settings, resume.offsets)
+        options = kafka_source.options(
+            self._settings, resume.offsets, recent_message_bytes(self._tables.log(self._table))
+        )
         messages = self._session.spark.readStream.format("kafka").options(**options).load()
         return (
             messages.writeStream.foreachBatch(batches)

@@ -12,13 +12,18 @@ from ventes.errors import ConfigError
 ROWS_A_TASK = 50_000
 """A backlog is split into tasks of this many messages, so that one Kafka partition uses all cores (73k → 107k
 messages/s on 2 cores), while a small batch stays one task. minPartitions would split the smallest batch too."""
+BATCH_BYTES = 2_000_000_000
+"""Bytes of a batch: 400,000 sales have 120 MB. Memory does not depend on it, because tasks pass their messages on; but
+a batch that takes half an hour counts as stuck, and 400,000 messages of 5 MB would take a day."""
 
 
-def options(settings: Settings, offsets: Mapping[int, int]) -> dict[str, str]:
+def options(settings: Settings, offsets: Mapping[int, int], message_bytes: float = 0.0) -> dict[str, str]:
     """Options for `spark.readStream.format("kafka")` that start a new query at exactly `offsets` (partition → offset).
 
+    `message_bytes`: of a message on average, as far as is known, else 0; a batch has fewer of larger messages.
     The result holds the secrets of [kafka.security]: never log it.
     """
+    most = min(settings.spark.max_rows_per_batch, max(1, int(BATCH_BYTES / max(1.0, message_bytes))))
     starting = {settings.topic: {str(partition): offset for partition, offset in offsets.items()}}
     return {
         "kafka.bootstrap.servers": settings.kafka.bootstrap,
@@ -28,8 +33,8 @@ def options(settings: Settings, offsets: Mapping[int, int]) -> dict[str, str]:
         "includeHeaders": "true",
         # Aborted messages are not read; the embedded engine and `verify` read the same way.
         "kafka.isolation.level": "read_committed",
-        "maxOffsetsPerTrigger": str(settings.spark.max_rows_per_batch),
-        "maxRecordsPerPartition": str(min(ROWS_A_TASK, settings.spark.max_rows_per_batch)),
+        "maxOffsetsPerTrigger": str(most),
+        "maxRecordsPerPartition": str(min(ROWS_A_TASK, most)),
         # With the default, 500 ms, each small batch would wait that long at its end.
         "kafka.fetch.max.wait.ms": "20",
         # Without an answer of the broker the query fails after this time; it is started again from the table.

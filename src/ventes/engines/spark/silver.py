@@ -46,6 +46,9 @@ from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import lock_path
 from ventes.runtime.failpoints import failpoint
 
+LOT_BYTES = 160_000_000
+"""Bytes of the messages of a lot, before compression: those of 400,000 sales."""
+
 
 def run(settings: Settings) -> int:
     """Run the Silver job until SIGTERM; its exit code (see engines.job.run)."""
@@ -66,6 +69,7 @@ def _body(job: Job) -> int:
             SparkSilver(settings, tables, session),
             tables,
             max_rows=settings.spark.max_rows_per_batch,
+            max_bytes=LOT_BYTES,
             poll_seconds=rhythm,
             idle_seconds=rhythm,
         )
