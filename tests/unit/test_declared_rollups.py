@@ -11,7 +11,7 @@ import os
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -33,8 +33,8 @@ from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.errors import LakeDamaged
-from ventes.lake import clean_lots, rollup_files, tables
-from ventes.lake.rollups import partials_of
+from ventes.lake import clean_lots, rollup_files, rollups, tables
+from ventes.lake.rollups import partials_of, partials_of_lot
 from ventes.lake.unpublished import Unpublished
 from ventes.stream import (
     BOOLEAN,
@@ -163,7 +163,7 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
         "later": [*later, draw(aggregates("table_added"))],
         "changes_after": draw(st.integers(1, len(lots))),
         "lots": lots,
-        "sizes": draw(st.sampled_from([{}, {"CHUNK": 2, "AT_ONCE": 3}])),
+        "sizes": draw(st.sampled_from([{}, {"CHUNK": 2, "AT_ONCE": 3, "FEW_EVENTS": 3}])),
         "dies_at": draw(st.dictionaries(st.integers(1, len(lots)), st.integers(0, 12), max_size=2)),
         "published": draw(st.lists(st.booleans(), min_size=len(lots), max_size=len(lots))),
         "parts_filled": draw(st.integers(0, 2)),
@@ -321,19 +321,21 @@ class Writer:
     """A Silver job's roll-ups in one process: it holds lots, publishes them in steps, fills, and can be killed."""
 
     def __init__(self, config: Settings, clean: Log, lot: int) -> None:
-        self._publisher, self._clean = publisher_of(config), clean
+        self._config, self._publisher, self._clean = config, publisher_of(config), clean
         self._publisher.complete(clean, lot)
         self._waiting = Unpublished(lot)
         self._published = lot
 
-    def take(self, partial_tables: Mapping[str, pa.Table], lot: int) -> None:
-        self._waiting.add(partial_tables, lot, 0.0)
+    def take(self, rows: pa.Table, lot: int) -> None:
+        with connect(threads=1) as con:
+            self._waiting.add(partials_of_lot(con, self._config, rows), lot, 0.0)
 
     def publish(self, steps: int | None = None) -> None:
         """Publish what waits; only so many steps of it if the process is to be killed within."""
         if self._waiting.since is None:
             return
-        made, lot = self._waiting.take()
+        lots, lot = self._waiting.take()
+        made = self._publisher.together(lots)
         publication = self._publisher.publication(made, lot)
         for _ in islice(publication, steps):
             pass
@@ -357,7 +359,7 @@ class Writer:
 def test_lot_by_lot_at_once_and_by_hand_are_the_same(run: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         for name, size in run["sizes"].items():
-            patch.setattr(rollup_files if name == "CHUNK" else clean_lots, name, size)
+            patch.setattr({"CHUNK": rollup_files, "AT_ONCE": clean_lots, "FEW_EVENTS": rollups}[name], name, size)
         config = declared_in(Path(folder), "first", run["first"], run["zone"])
         table = contract.of(config).clean
         tables.ensure(config, table)
@@ -368,7 +370,7 @@ def test_lot_by_lot_at_once_and_by_hand_are_the_same(run: dict[str, Any]) -> Non
             commit.append(clean, table, rows, config.stream.silver_app, lot)
             events += placed(found, lot)
             all_rows = pa.concat_tables([all_rows, rows])
-            writer.take(partials(config, rows), lot)
+            writer.take(rows, lot)
             if lot in run["dies_at"]:
                 writer.publish(run["dies_at"][lot])
                 writer = Writer(config, clean, lot)

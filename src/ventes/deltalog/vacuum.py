@@ -31,14 +31,16 @@ MOST_COMMITS = 12_000
 """Commits kept at most: six hours of one every 2 s. Each is a file of some kB."""
 BUSY = 500
 """Commits within RECENT from which a table is busy: fifty per minute."""
-KEPT_WHILE_BUSY = 5 * 60.0
+KEPT_WHILE_BUSY = 4 * 60.0
 """Seconds. At 1,000 events per second Bronze and the clean events have ten commits per second, each with a data file,
-and the roll-ups ten files per publication: five minutes of these are 17,000 files, ten would be 33,000."""
+and the roll-ups ten files per publication: four minutes of these are 13,000 files, ten would be 33,000."""
 CHECKPOINT_BLOCK = 500
 """Of older checkpoints one per this many versions is kept, for reading earlier versions."""
+BUSY_BLOCK = 100
+"""The same for a busy table: its log can only be cut at a checkpoint."""
 EVERY = 300.0
 """Seconds between two runs. The first reads every kept log file, the later ones only the new."""
-EVERY_COMMITS = 150
+EVERY_COMMITS = 100
 """Commits after which a run is due earlier: at ten commits per second files are not left for 300 s more."""
 
 
@@ -147,7 +149,7 @@ class Vacuum:
                     commits[version] = entry.name
         if not checkpoints or not commits:
             return 0, min(commits, default=0)
-        keep = self._first_kept(commits, now)
+        keep, busy = self._first_kept(commits, now)
         base = max((version for version in checkpoints if version <= keep), default=None)
         waste = [] if base is None else [name for version, name in commits.items() if version < base]
         recent = sorted(checkpoints)[-3:]
@@ -156,7 +158,7 @@ class Vacuum:
             if base is not None and version < base:
                 waste += checkpoints[version]
             elif version not in recent and version != base:
-                block = version // CHECKPOINT_BLOCK
+                block = version // (BUSY_BLOCK if busy else CHECKPOINT_BLOCK)
                 if block in blocks:
                     waste += checkpoints[version]
                 blocks.add(block)
@@ -164,8 +166,8 @@ class Vacuum:
             (self._log / name).unlink(missing_ok=True)
         return len(waste), min(commits) if base is None else max(base, min(commits))
 
-    def _first_kept(self, commits: Mapping[int, str], now: float) -> int:
-        """The first version of the kept history, from the times of the commits on disk."""
+    def _first_kept(self, commits: Mapping[int, str], now: float) -> tuple[int, bool]:
+        """The first version of the kept history, from the times of the commits on disk; and whether it is busy."""
         versions = sorted(commits)
         newest = versions[-1]
 
@@ -176,4 +178,4 @@ class Vacuum:
 
         busy = newest - younger_than(RECENT) > BUSY
         kept = min(self._history, KEPT_WHILE_BUSY) if busy else self._history
-        return max(younger_than(kept), newest - self._most_commits)
+        return max(younger_than(kept), newest - self._most_commits), busy

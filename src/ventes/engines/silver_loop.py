@@ -38,9 +38,9 @@ from ventes.runtime.failpoints import failpoint
 
 @dataclass(frozen=True)
 class LotResult:
-    """The result of a lot: rows written to <stream>_clean and <stream>_rejets, and the partials of the clean ones.
+    """The result of a lot: rows written to <stream>_clean and <stream>_rejets, and what the roll-ups get of them.
 
-    `partials`: what lake.rollups.partials_of makes of the clean ones.
+    `partials`: what lake.rollups.partials_of_lot, or partials_of, makes of the clean ones.
     """
 
     clean: int
@@ -171,9 +171,10 @@ class SilverLoop:
         if lot_range is not None:
             self._take(lot_range, self._rollups)
         self._engine.require_lock()
+        before = self._rollups.record()
         published = self._rollups.go_on()
-        if published:
-            self._reporter.update(**self._rollups.record())
+        if (now := self._rollups.record()) != before:
+            self._reporter.update(**now)
         if lot_range is None and bronze is not None:
             self._idle_beat()
         return published or lot_range is not None

@@ -43,7 +43,7 @@ class Publication:
         self._waiting_since: float | None = None
 
     def add(self, partials: Mapping[str, pa.Table], lot: int) -> None:
-        """Take over the partial tables of a committed lot. It publishes here only if too much is held in memory."""
+        """Take over what a committed lot has for the roll-ups. It publishes here only if too much is held in memory."""
         self._waiting.add(partials, lot, time.monotonic())
         self._waiting_since = self._waiting_since or time.time()
         while self._waiting.full:
@@ -91,9 +91,9 @@ class Publication:
         began = time.monotonic()
         if self._steps is None:
             self._took = 0.0
-            partials, self._lot = self._waiting.take()
+            lots, self._lot = self._waiting.take()
             self._missing_since, self._waiting_since = self._waiting_since, None
-            self._steps = self.publisher.publication(partials, self._lot)
+            self._steps = self.publisher.publication(self.publisher.together(lots), self._lot)
         ended = next(self._steps, self) is self
         self._took += time.monotonic() - began
         if ended:

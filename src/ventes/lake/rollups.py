@@ -12,7 +12,7 @@ many it is filled in steps between the lots: its files are written beside the ta
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -37,6 +37,25 @@ _log = logging.getLogger("ventes.lake")
 
 Values = dict[str, DistinctValues]
 """The column of a distinct count → its values."""
+
+
+EVENTS = "clean events"
+"""In place of a partial table's name: clean events whose partial rows are not computed yet."""
+FEW_EVENTS = 1_000
+FEW_BYTES = 1 << 20
+"""A lot of so few clean events keeps them as they are until the publication: ten lots per second would run thirty
+statements, a publication runs three for all of them. Larger lots are added up at once: that takes less memory."""
+
+
+def partials_of_lot(con: duckdb.DuckDBPyConnection, settings: Settings, clean: pa.Table) -> dict[str, pa.Table]:
+    """What a lot with these clean events gives to the next publication: its partial tables, or few events as EVENTS."""
+    if clean.num_rows <= FEW_EVENTS and clean.nbytes <= FEW_BYTES:
+        return {EVENTS: clean}
+    con.register("clean", clean)
+    try:
+        return partials_of(con, settings)
+    finally:
+        con.unregister("clean")
 
 
 def partials_of(con: duckdb.DuckDBPyConnection, settings: Settings) -> dict[str, pa.Table]:
@@ -138,6 +157,16 @@ class Publisher:
         return bool(self._changed)
 
     # -- publishing ---------------------------------------------------------------------------
+
+    def together(self, lots: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
+        """The partial tables of several lots, from what `partials_of_lot` made of each."""
+        events = [lot[EVENTS] for lot in lots if EVENTS in lot]
+        parts = [lot for lot in lots if EVENTS not in lot]
+        if events:
+            self._database.con.register("clean", pa.concat_tables(events))
+            parts.append(partials_of(self._database.con, self._settings))
+            self._database.con.unregister("clean")
+        return {name: pa.concat_tables([part[name] for part in parts]) for name in self._plan.partials}
 
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
         """Merge the partial tables of the lots up to `lot` into the tables. A table that has `lot` is not changed."""

@@ -38,7 +38,7 @@ class Unpublished:
     """Until then no publication is due by time."""
 
     def add(self, partials: Mapping[str, pa.Table], lot: int, now: float) -> None:
-        """Add the partial tables of a lot; one without rows counts too, because the roll-ups have it then."""
+        """Add what rollups.partials_of_lot made; a lot without rows counts too, because the roll-ups have it then."""
         self.lot = lot
         self.since = now if self.since is None else self.since
         if any(table.num_rows for table in partials.values()) or not self._parts:
@@ -57,11 +57,11 @@ class Unpublished:
             return None
         return self.since if self.full else max(self.since + AFTER, self._rested)
 
-    def take(self) -> tuple[dict[str, pa.Table], int]:
-        """The partial rows of all lots, by partial table, and the last lot; nothing is left."""
+    def take(self) -> tuple[list[Mapping[str, pa.Table]], int]:
+        """What was added of each lot, for Publisher.together, and the last lot; nothing is left."""
         parts, self._parts = self._parts, []
         self.since, self.rows, self.size = None, 0, 0
-        return {name: pa.concat_tables([part[name] for part in parts]) for name in parts[0]}, self.lot
+        return parts, self.lot
 
     def published(self, took: float, now: float) -> None:
         """Note the end of a publication that took so many seconds of work."""
