@@ -199,7 +199,7 @@ class Silver:
         self._lot += 1
         result = self._engine.take(lot_range, self._lot)
         assert result.clean + result.rejected == 1
-        self._publisher.publish(result.partials, self._lot)
+        self._publisher.publish(self._publisher.together([result.partials]), self._lot)
         self._position = furthest(self._position, lot_range.upto)
         for table in self._maintenance:
             table.run_due()

@@ -121,7 +121,7 @@ def _steps(settings: Settings, size: int, count: int) -> None:
         with meter.step("silver take"):
             taken = engine.take(lot_range, number + 1)
         with meter.step("roll-ups"):
-            publisher.publish(taken.partials, number + 1)
+            publisher.publish(publisher.together([taken.partials]), number + 1)
     each = {name: cpu / count for name, cpu in meter.cpu.items()}
     parts = "   ".join(f"{name} {cpu / size * 1e6:7.2f}" for name, cpu in each.items())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,4 +1,7 @@
-"""Runs Silver on a lake until no work is left. As a script: `python -m harness.silver_run LAKE`."""
+"""Runs Silver on a lake until no work is left. As a script: `python -m harness.silver_run LAKE [at-once]`.
+
+`at-once`: roll-ups are due with each lot, so that their steps and the next lots alternate.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.table import Table
 from ventes.engines.job import Job
 from ventes.engines.silver_loop import SilverEngine, SilverLoop
-from ventes.lake import tables
+from ventes.lake import tables, unpublished
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.rollups import Publisher
 from ventes.runtime.heartbeat import Reporter
@@ -79,4 +82,6 @@ def stored_rollups(settings: Settings) -> dict[str, list[Row]]:
 
 
 if __name__ == "__main__":
+    if "at-once" in sys.argv[2:]:
+        unpublished.AFTER = 0.0
     sys.exit(run(settings_of(Path(sys.argv[1]))))

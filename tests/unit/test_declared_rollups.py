@@ -11,10 +11,11 @@ import os
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,8 +33,9 @@ from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.errors import LakeDamaged
-from ventes.lake import rollups, tables
-from ventes.lake.rollups import partials_of
+from ventes.lake import clean_lots, rollup_files, rollups, tables
+from ventes.lake.rollups import partials_of, partials_of_lot
+from ventes.lake.unpublished import Unpublished
 from ventes.stream import (
     BOOLEAN,
     Aggregate,
@@ -161,27 +163,11 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
         "later": [*later, draw(aggregates("table_added"))],
         "changes_after": draw(st.integers(1, len(lots))),
         "lots": lots,
-        "sizes": draw(st.sampled_from([{}, {"CHUNK": 2, "MOST_FILES": 100, "FILLED_AT_ONCE": 3}])),
-        "dies_at": draw(st.dictionaries(st.integers(1, len(lots)), st.integers(0, 8), max_size=2)),
+        "sizes": draw(st.sampled_from([{}, {"CHUNK": 2, "AT_ONCE": 3, "FEW_EVENTS": 3}])),
+        "dies_at": draw(st.dictionaries(st.integers(1, len(lots)), st.integers(0, 12), max_size=2)),
+        "published": draw(st.lists(st.booleans(), min_size=len(lots), max_size=len(lots))),
+        "parts_filled": draw(st.integers(0, 2)),
     }
-
-
-class Died(Exception):
-    pass
-
-
-class Dying(dict[str, pa.Table]):
-    """Partial tables for a writer that dies when it has taken `lives` of them."""
-
-    def __init__(self, partials: Mapping[str, pa.Table], lives: int) -> None:
-        super().__init__(partials)
-        self._lives = lives
-
-    def __getitem__(self, name: str) -> pa.Table:
-        if not self._lives:
-            raise Died
-        self._lives -= 1
-        return super().__getitem__(name)
 
 
 def declared_in(
@@ -299,7 +285,7 @@ def _plain(value: Any) -> Any:
     return value.astimezone(timezone.utc) if isinstance(value, datetime) else value
 
 
-def assert_exact(config: Settings, clean: pa.Table, events: Sequence[Row]) -> None:
+def assert_exact(config: Settings, clean: pa.Table, events: Sequence[Row], lot: int) -> None:
     """Stored = plain Python in the visible columns, and = what `verify` expects in all columns."""
     declared = contract.of(config)
     with connect(threads=1) as con:
@@ -311,7 +297,7 @@ def assert_exact(config: Settings, clean: pa.Table, events: Sequence[Row]) -> No
             visible = [*aggregate.key, *(measure.name for measure in aggregate.measures)]
             wanted = by_hand(aggregate, events, ZoneInfo(config.rules.time_zone))
             assert in_any_order(stored, visible) == in_any_order(wanted, visible), aggregate
-            con.execute(recompute.aggregate(declared, table, config.rules))
+            con.execute(recompute.aggregate(declared, table, config.rules, lot))
             again = con.execute(f"SELECT * FROM {recompute.expected(table.name)}").to_arrow_table()
             assert in_any_order(stored, table.schema.names) == in_any_order(again.to_pylist(), table.schema.names)
 
@@ -331,29 +317,66 @@ def another_type(before: Settings, after: Settings) -> bool:
     return False
 
 
+class Writer:
+    """A Silver job's roll-ups in one process: it holds lots, publishes them in steps, fills, and can be killed."""
+
+    def __init__(self, config: Settings, clean: Log, lot: int) -> None:
+        self._config, self._publisher, self._clean = config, publisher_of(config), clean
+        self._publisher.complete(clean, lot)
+        self._waiting = Unpublished(lot)
+        self._published = lot
+
+    def take(self, rows: pa.Table, lot: int) -> None:
+        with connect(threads=1) as con:
+            self._waiting.add(partials_of_lot(con, self._config, rows), lot, 0.0)
+
+    def publish(self, steps: int | None = None) -> None:
+        """Publish what waits; only so many steps of it if the process is to be killed within."""
+        if self._waiting.since is None:
+            return
+        lots, lot = self._waiting.take()
+        made = self._publisher.together(lots)
+        publication = self._publisher.publication(made, lot)
+        for _ in islice(publication, steps):
+            pass
+        if steps is None:
+            self._publisher.publish(made, lot)  # repeated: nothing changes
+            self._published = lot
+
+    def fill(self, parts: int | None = None) -> None:
+        """Fill so many parts; None: all there is to fill."""
+        while self._publisher.fillings and parts != 0:
+            self._publisher.fill(self._clean, self._published, next(iter(self._publisher.fillings)))
+            parts = parts - 1 if parts is not None else None
+
+    def left_out(self) -> set[str]:
+        """The tables that are being filled."""
+        return set(self._publisher.fillings)
+
+
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(run=runs())
 def test_lot_by_lot_at_once_and_by_hand_are_the_same(run: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         for name, size in run["sizes"].items():
-            patch.setattr(rollups, name, size)
+            patch.setattr({"CHUNK": rollup_files, "AT_ONCE": clean_lots, "FEW_EVENTS": rollups}[name], name, size)
         config = declared_in(Path(folder), "first", run["first"], run["zone"])
         table = contract.of(config).clean
         tables.ensure(config, table)
         clean = Log.open(tables.path_of(config, table))
-        publisher, events, all_rows = publisher_of(config), [], table.schema.empty_table()
-        for lot, found in enumerate(run["lots"], 1):
+        writer, events, all_rows = Writer(config, clean, 0), [], table.schema.empty_table()
+        for lot, (found, published) in enumerate(zip(run["lots"], run["published"], strict=True), 1):
             rows = clean_rows(config, found, lot)
             commit.append(clean, table, rows, config.stream.silver_app, lot)
             events += placed(found, lot)
             all_rows = pa.concat_tables([all_rows, rows])
-            made = partials(config, rows)
-            try:
-                publisher.publish(Dying(made, run["dies_at"].get(lot, 1_000)), lot)
-            except Died:
-                publisher = publisher_of(config)
-                publisher.complete(clean, lot)
-            publisher.publish(made, lot)  # repeated: nothing changes
+            writer.take(rows, lot)
+            if lot in run["dies_at"]:
+                writer.publish(run["dies_at"][lot])
+                writer = Writer(config, clean, lot)
+            elif published:
+                writer.publish()
+            writer.fill(run["parts_filled"])
             if lot == run["changes_after"]:
                 later = declared_in(Path(folder), "later", run["later"], run["zone"])
                 if another_type(config, later):
@@ -361,9 +384,11 @@ def test_lot_by_lot_at_once_and_by_hand_are_the_same(run: dict[str, Any]) -> Non
                         publisher_of(later)
                 else:
                     config = later
-                publisher = publisher_of(config)
-                publisher.complete(clean, lot)
-        assert_exact(config, all_rows, events)
+                writer = Writer(config, clean, lot)
+        writer.publish()
+        writer.fill()
+        assert not writer.left_out()
+        assert_exact(config, all_rows, events, len(run["lots"]))
 
 
 def every_measure() -> list[Measure]:
@@ -397,7 +422,7 @@ def test_every_measure_of_every_kind_of_field(tmp_path: Path, count: tuple[Measu
         publisher.publish(partials(config, rows), lot)
         events += placed(found, lot)
         all_rows = pa.concat_tables([all_rows, rows])
-    assert_exact(config, all_rows, events)
+    assert_exact(config, all_rows, events, 4)
 
 
 def any_event(rng: random.Random) -> Row:

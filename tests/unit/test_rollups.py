@@ -23,7 +23,7 @@ from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.errors import LakeDamaged
-from ventes.lake import rollups, tables
+from ventes.lake import rollup_files, tables
 from ventes.lake.rollups import partials_of
 
 CENTS = st.one_of(st.integers(1, 3), st.integers(1, 100_000), st.just(999_999_999_999))
@@ -85,8 +85,7 @@ def test_any_sales_in_any_lots(lots: list[list[dict[str, Any]]]) -> None:
 
 
 def test_sums_stay_exact_when_many_files_are_touched(config: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollups, "CHUNK", 4)
-    monkeypatch.setattr(rollups, "MOST_FILES", 1000)
+    monkeypatch.setattr(rollup_files, "CHUNK", 4)
     sale = {
         "client_nom": "Ana", "pays": "France", "segment": "B2C", "produit_nom": "Sac", "categorie": "Mode",
         "quantite": 1, "montant": Decimal("0.05"),
@@ -141,7 +140,8 @@ def test_a_rollup_ahead_of_ventes_clean_is_refused(config: Settings) -> None:
         publisher.complete(clean, 1)
 
 
-def test_only_the_day_concerned_is_rewritten(config: Settings) -> None:
+def test_only_the_day_concerned_is_rewritten(config: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollup_files, "CHUNK", 8)
     publisher = publisher_of(config)
     days = [_sale(1) | {"timestamp": START + timedelta(days=day)} for day in range(5)]
     for number, sale in enumerate(days, 1):
@@ -157,7 +157,7 @@ def test_files_of_a_small_table_stay_few(config: Settings) -> None:
     publisher = publisher_of(config)
     for number in range(1, 40):
         publisher.publish(partials(clean_rows([_sale(number)], number)), number)
-        assert all(len(log.files) <= 2 * rollups.SMALL_FILES for log in publisher.logs.values())
+        assert all(len(log.files) <= 2 * rollup_files.SMALL_FILES for log in publisher.logs.values())
     assert len(publisher.logs[PAR_PAYS.name].files) == 1
 
 

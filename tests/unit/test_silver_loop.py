@@ -40,6 +40,7 @@ POINTS = [
     "silver.after_clean",
     *(f"silver.after_rollup.{table.name}" for table in ROLLUPS),
     "silver.after_lot",
+    "silver.after_publication",
 ]
 
 
@@ -106,7 +107,7 @@ def test_files_are_merged_while_nothing_comes(tmp_path: Path, monkeypatch: pytes
 def test_killed_anywhere_it_continues_exactly(settings: Settings, tmp_path: Path, point: str) -> None:
     fill_bronze(settings)
     child = subprocess.run(
-        [sys.executable, "-m", "harness.silver_run", str(tmp_path)],
+        [sys.executable, "-m", "harness.silver_run", str(tmp_path), "at-once"],
         env=os.environ | {"VENTES_FAILPOINTS": f"{point}@2:kill9", "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}"},
         cwd=PROJECT,
         check=False,

@@ -214,8 +214,8 @@ def _hour_of(minutes: int, zone: ZoneInfo) -> datetime:
     return (wall.replace(minute=0, second=0, microsecond=0) - offset).replace(tzinfo=timezone.utc)
 
 
-def aggregate(tables: Tables, table: Table, rules: Rules) -> str:
-    """The statement that makes the expected rows of a roll-up, over `events`."""
+def aggregate(tables: Tables, table: Table, rules: Rules, lot: int | None) -> str:
+    """The statement that makes the expected rows of a roll-up that has the lots up to `lot` (None: no lot)."""
     declared = next(one for one in tables.stream.tables if one.table == table.name)
     kinds = {field.name: sql_type(field.type) for field in table.schema}
     keys = _keys(tables, declared)
@@ -230,7 +230,7 @@ def aggregate(tables: Tables, table: Table, rules: Rules) -> str:
     inner = [f"{sql} AS {_name(name)}" for name, sql in keys.items()]
     inner += [f"({sql})::{kinds[name]} AS {_name(name)}" for name, sql in values.items()]
     outer = [f"({sql})::{kinds[name]} AS {_name(name)}" for name, sql in computed.items()]
-    where = f"WHERE ({declared.where})" if declared.where else ""
+    where = f"WHERE lot <= {-1 if lot is None else lot}" + (f" AND ({declared.where})" if declared.where else "")
     groups = ", ".join(str(place) for place in range(1, len(keys) + 1))
     return f"""
     CREATE TEMP TABLE {expected(table.name)} AS

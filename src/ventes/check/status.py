@@ -190,7 +190,16 @@ def judge(
         lag_seconds=behind.seconds,
         log=log,
         unacknowledged=record.lag if record is not None and service.name == "producer" else None,
+        rollups_lot=record.rollups_lot if record else None,
+        rollups_missing_seconds=_missing_seconds(record, now) if record else None,
+        filling={name: (done, events) for name, (done, events) in record.filling.items()} if record else {},
     )
+
+
+def _missing_seconds(record: Heartbeat, now: float) -> float | None:
+    if record.rollups_lot is None:
+        return None
+    return 0.0 if record.rollups_missing_since is None else max(0.0, now - record.rollups_missing_since)
 
 
 def _alive(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, str]:

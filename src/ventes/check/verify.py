@@ -1,8 +1,9 @@
 """`ventes verify`: recomputes everything from Bronze's raw bytes and compares it exactly, both ways.
 
-Independent of the jobs: it reads the tables at one consistent state (lot L: the last one that all roll-ups
-have), judges every message again, finds duplicates with a window over all messages instead of lot by lot, aggregates
-with plain GROUP BYs, and compares with EXCEPT ALL in both directions. Only reads.
+Independent of the jobs: it reads the tables at one consistent state (lot L: the last one of the clean events; each
+roll-up is compared as of the last lot that it has itself, up to a second before L), judges every message again, finds
+duplicates with a window over all messages instead of lot by lot, aggregates with plain GROUP BYs, and compares with
+EXCEPT ALL in both directions. Only reads.
 
     Verification(settings).run() -> Report        one Check per invariant of docs/architecture.md
 
@@ -44,6 +45,7 @@ from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
 from ventes.lake import tables
 from ventes.lake.tables import path_of
+from ventes.runtime import heartbeat
 from ventes.runtime.durations import in_words
 
 MEMORY_MB = 1024
@@ -165,6 +167,9 @@ class Verification:
         self._snapshots: dict[str, Snapshot | None] = {}
         self._views: dict[str, tuple[Snapshot, str]] = {}
         """Table → its snapshot, and the view of all its rows."""
+        self._lots: dict[str, int | None] = {}
+        """Table → its last lot: the clean events', and each roll-up's."""
+        self._filling: dict[str, str] = {}
 
     def run(self) -> Report:
         began = time.monotonic()
@@ -188,17 +193,15 @@ class Verification:
 
     def _open(self, con: duckdb.DuckDBPyConnection) -> int | None:
         """Views of all tables as they were when lot L was complete; returns L (None: Silver is empty)."""
+        self._filling = self._being_filled()
         found, lots = self._silver_now()
         deadline = time.monotonic() + FIRST_LOT_SECONDS
         while None in lots.values() and any(lots.values()) and time.monotonic() < deadline:
             time.sleep(0.2)  # most likely the first lot is being published
             found, lots = self._silver_now()
-        lot = None if None in lots.values() else min(value for value in lots.values() if value is not None)
-        missing = [name for name, value in lots.items() if value is None]
-        if missing and len(missing) < len(lots):
-            self._add(
-                "I6 protocol", 0, f"no lot yet in {', '.join(missing)}", ["start the silver job: it completes them"]
-            )
+        lot = lots[self._declared.clean.name]
+        self._lots = lots
+        self._check_lots(lots)
         for table in self._declared.silver:
             snapshot = found[table.name]
             self._snapshots[table.name] = snapshot
@@ -206,11 +209,9 @@ class Verification:
                 con.register(f"no {table.name}", table.schema.empty_table())
                 con.execute(f'CREATE TEMP VIEW {stored(table.name)} AS SELECT * FROM "no {table.name}"')
                 continue
-            if lot is not None and table in self._declared.rollups:
-                snapshot = _as_of_lot(snapshot, self._app, lot)
             snapshot.view(con, f"all {table.name}")
             self._views[table.name] = (snapshot, f"all {table.name}")
-            with_lots = table in (self._declared.clean, self._declared.rejets)
+            with_lots = table in self._declared.outcomes
             until = f" WHERE lot <= {-1 if lot is None else lot}" if with_lots else ""
             con.execute(f'CREATE TEMP VIEW {stored(table.name)} AS SELECT * FROM "all {table.name}"{until}')
         self._bronze = tables.snapshot(self.settings, self._declared.bronze)
@@ -231,15 +232,37 @@ class Verification:
         return lot
 
     def _silver_now(self) -> tuple[dict[str, Snapshot | None], dict[str, int | None]]:
-        """Snapshots of the Silver tables, and the last lot of those that count lots."""
+        """Snapshots of the Silver tables, and the last lot of those that count lots and are not being filled.
+
+        The roll-ups first, then the clean events, then the rejects: so none has a lot that the next one lacks.
+        """
         found: dict[str, Snapshot | None] = {}
-        for table in self._declared.silver:
+        for table in (*self._declared.rollups, *self._declared.outcomes):
             try:
                 found[table.name] = tables.snapshot(self.settings, table)
             except TableMissing:
                 found[table.name] = None
-        counted = (self._declared.clean, *self._declared.rollups)
+        counted = [t for t in (self._declared.clean, *self._declared.rollups) if t.name not in self._filling]
         return found, {t.name: s.transactions.get(self._app) if (s := found[t.name]) else None for t in counted}
+
+    def _being_filled(self) -> dict[str, str]:
+        """Roll-up → how far the running Silver job has filled it."""
+        record = heartbeat.read(self.settings.state, "silver")
+        if record is None or not heartbeat.alive(record):
+            return {}
+        return {name: f"{done:,} of {events:,} events" for name, (done, events) in record.filling.items()}
+
+    def _check_lots(self, lots: dict[str, int | None]) -> None:
+        last = lots[self._declared.clean.name]
+        missing = [name for name, value in lots.items() if value is None]
+        if missing and len(missing) < len(lots):
+            self._add(
+                "I6 protocol", 0, f"no lot yet in {', '.join(missing)}", ["start the silver job: it completes them"]
+            )
+        ahead = [name for name, value in lots.items() if value is not None and last is not None and value > last]
+        if ahead:
+            text = f"{', '.join(ahead)}: a lot after {last}, the last one of {self._declared.clean.name}"
+            self._add("I6 protocol", 0, text, ["`ventes rebuild silver` makes them agree"])
 
     # -- what is looked at ----------------------------------------------------------------------
 
@@ -490,7 +513,11 @@ class Verification:
         clean = recompute.all_clean(self._declared, self._scope, _columns(con, expected(self._declared.clean.name)))
         recompute.events(con, self._declared, self.settings.rules, clean)
         for table in self._declared.rollups:
-            con.execute(recompute.aggregate(self._declared, table, self.settings.rules))
+            if table.name in self._filling:
+                why = [f"it is being filled, {self._filling[table.name]}: ask again later"]
+                self.checks.append(Check("I5 aggregates", False, f"{table.name}: not filled yet", 0, why, asked=False))
+                continue
+            con.execute(recompute.aggregate(self._declared, table, self.settings.rules, self._lots[table.name]))
             differences = _Differences()
             self._both_ways(con, table.name, differences)
             complaints = self._unexpected_columns(table, self._snapshots[table.name]) + differences.found
@@ -573,13 +600,6 @@ def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
 
 def _count_between(con: duckdb.DuckDBPyConnection, part: Part) -> int:
     return _count(con, f"(SELECT 1 FROM all_bronze WHERE {part.condition()})")
-
-
-def _as_of_lot(snapshot: Snapshot, app: str, lot: int) -> Snapshot:
-    """The roll-up at `lot`: it may already have a later lot that another roll-up still lacks."""
-    while snapshot.transactions[app] > lot:
-        snapshot = Snapshot.open(snapshot.path, snapshot.table, version=snapshot.version - 1)
-    return snapshot
 
 
 @contextmanager

@@ -64,9 +64,19 @@ def _details(service: ServiceStatus, now: float) -> Iterator[str]:
         parts.append(f"{lag_words(service)}")
     if parts:
         yield " · ".join(parts)
+    yield from _rollups(service)
     if service.last_error and service.last_error != service.reason:
         when = f", {in_words(now - service.last_error_at)} ago" if service.last_error_at is not None else ""
         yield f"last error{when}: {printable(service.last_error)}"
+
+
+def _rollups(service: ServiceStatus) -> Iterator[str]:
+    """How far the roll-ups are, where they lack a lot."""
+    missing = service.rollups_missing_seconds
+    if missing:
+        yield f"roll-ups up to lot {service.rollups_lot}; the next one is {in_words(missing)} old"
+    for name, (done, events) in service.filling.items():
+        yield f"{printable(name)} is being filled: {done:,} of {events:,} events"
 
 
 def lag_words(service: ServiceStatus) -> str:

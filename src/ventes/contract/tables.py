@@ -160,7 +160,7 @@ def _has_bounds(kind: pa.DataType) -> bool:
 
 
 def clustered_by(declared: Aggregate) -> tuple[str, ...]:
-    """The columns that a roll-up's rows are sorted by: its grain, then its first field. The first prunes files."""
+    """The columns that a roll-up's rows are sorted by: its grain, then its fields. Those with bounds prune files."""
     grain = declared.grain
-    fields = [name for name in declared.key if grain is None or name != grain.column]
-    return (*((grain.column,) if grain is not None else ()), *fields[:1])
+    fields = tuple(name for name in declared.key if grain is None or name != grain.column)
+    return (*((grain.column,) if grain is not None else ()), *fields)

@@ -118,6 +118,11 @@ def _problem(service: ServiceStatus) -> tuple[Level, str] | None:
             f" – {service.lag_messages:,} messages ({in_words(service.lag_seconds)}) "
             "behind; it is catching up, or too slow: `ventes status` shows its batches"
         )
+    if service.filling:
+        tables = ", ".join(
+            f"{name} ({done:,} of {events:,} events)" for name, (done, events) in service.filling.items()
+        )
+        return "warn", f" – fills {tables}; figures that need it are computed from the events meanwhile"
     return None
 
 

@@ -34,13 +34,15 @@ def tables_for(snapshots: TableSnapshots, filters: Filters, *questions: Question
 def _aggregate(snapshots: TableSnapshots, filters: Filters, asked: Question) -> Aggregate | None:
     """The smallest declared aggregate that answers the question; None if only the clean table does.
 
-    One without rows beside clean events is new and not filled yet.
+    One without rows beside clean events is new and not filled yet, and one of an earlier declaration is not filled
+    again yet.
     """
     clean = snapshots.tables.contract.clean.name
     events = snapshots.has(clean) and snapshots[clean].rows > 0
     rows = {
         declared: snapshots[declared.table].rows if snapshots.has(declared.table) else math.inf
         for declared in snapshots.tables.sources.aggregates(asked, filters)
+        if not snapshots.has(declared.table) or snapshots.tables.is_as_declared(snapshots[declared.table])
     }
     return min((declared for declared in rows if rows[declared] or not events), key=rows.__getitem__, default=None)
 

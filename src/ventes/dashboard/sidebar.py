@@ -258,7 +258,7 @@ def _exact(settings: Settings, tables: LiveTables, chosen: AsOf | None) -> None:
     st.number_input("Version", min_value=0, value=None, step=1, key="_at_version", on_change=to_version)
     first, last = kept_versions(tables.path(table)) or (0, 0)
     st.caption(
-        f"The log of {text.markdown(table)} has {first:,} to {last:,}. Each version of the last 10 minutes can be "
+        f"The log of {text.markdown(table)} has {first:,} to {last:,}. Each version of the last minutes can be "
         "read; before that, the last one of each minute."
     )
 

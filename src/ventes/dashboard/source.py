@@ -30,6 +30,7 @@ from ventes.dashboard.result_cache import ResultCache
 from ventes.deltalog.database import connect
 from ventes.deltalog.snapshot import Snapshot, TableMissing, VersionGone, Watcher, version_at
 from ventes.errors import LakeDamaged
+from ventes.lake import fit
 from ventes.lake.tables import path_of
 
 T = TypeVar("T")
@@ -110,6 +111,7 @@ class LiveTables:
         self._earlier = ResultCache(64)
         """Snapshots of earlier versions."""
         self._watchers = {table.name: Watcher(path_of(settings, table), table) for table in self.contract.all}
+        self._declarations = {table.name: fit.declaration_of(self.contract, table) for table in self.contract.all}
         self._database = connect(MEMORY_MB, rereads=True)
         self._reading = threading.Lock()
         self._last: tuple[float, TableSnapshots] | None = None
@@ -176,6 +178,11 @@ class LiveTables:
             found = self._history = (time.monotonic(), max(begins, default=None))
         return found[1]
 
+    def is_as_declared(self, snapshot: Snapshot) -> bool:
+        """Whether a table holds what the declaration says now; the Silver job fills it again if it does not."""
+        known = snapshot.properties.get(fit.DECLARATION)
+        return known is None or known == self._declarations[snapshot.table.name]
+
     def path(self, table: str) -> Path:
         """The folder of a table."""
         return self._watchers[table].path
@@ -222,7 +229,7 @@ class LiveTables:
             return f"The table {at.table} has no version {at.number:,} yet: its newest is {last:,}."
         return (
             f"Version {at.number:,} of {at.table} is no longer kept: its files were removed. The log has versions "
-            f"{first:,} to {last:,}; each of the last 10 minutes can be read, and before that the last of each minute."
+            f"{first:,} to {last:,}; each of the last minutes can be read, and before that the last of each minute."
         )
 
     def _table_at(self, name: str, watcher: Watcher, as_of: datetime) -> Snapshot:

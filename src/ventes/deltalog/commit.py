@@ -49,28 +49,31 @@ def append_files(log: Log, new: Sequence[DataFile], transactions: dict[str, int]
     return log.commit([*stamps, *(file.add(True) for file in new)], "WRITE")
 
 
-def replace(
-    log: Log,
-    table: Table,
-    old: Collection[DataFile],
-    rows: Sequence[pa.Table],
-    app_id: str | None = None,
-    version: int = 0,
-    accept: bool = False,
-    also: Sequence[Action] = (),
-) -> list[DataFile]:
-    """Replace the files `old` by `rows` (one file each, in a table without partitions), in one commit.
-
-    The commit has the transaction (app_id, version), or none (a repair outside the lots). It is not checked whether
-    the table has that transaction. `accept`: record the resulting content as correct, including files of other
-    programs. `also`: further actions of the same commit. Returns the new files.
-    """
+def replace(log: Log, table: Table, old: Collection[DataFile], rows: Sequence[pa.Table]) -> list[DataFile]:
+    """Replace the files `old` by `rows` (one file each, in a table without partitions), in one commit without a
+    transaction: a repair outside the lots. Returns the new files."""
     log.require_in_place()
     new = [data_files.write_one(log.path, table, in_table_order(table, part), {}) for part in rows]
-    stamp = [] if app_id is None else [transaction(app_id, version)]
-    changes = [*(file.remove(True) for file in old), *(file.add(True) for file in new)]
-    log.commit([*also, *stamp, *changes], "MERGE", accept)
+    replace_files(log, old, new, {})
     return new
+
+
+def replace_files(
+    log: Log,
+    old: Collection[DataFile],
+    new: Sequence[DataFile],
+    transactions: Mapping[str, int],
+    accept: bool = False,
+    also: Sequence[Action] = (),
+) -> None:
+    """Replace the files `old` by files that are on the disk, in one commit with `transactions` (app_id → version).
+
+    It is not checked whether the table has these. `accept`: record the resulting content as correct, including files of
+    other programs. `also`: further actions of the same commit.
+    """
+    stamps = [transaction(app_id, version) for app_id, version in transactions.items()]
+    changes = [*(file.remove(True) for file in old), *(file.add(True) for file in new)]
+    log.commit([*also, *stamps, *changes], "MERGE", accept)
 
 
 def in_table_order(table: Table, rows: pa.Table) -> pa.Table:

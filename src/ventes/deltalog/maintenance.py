@@ -88,7 +88,7 @@ class TableMaintenance:
         every = self._every * (BACKLOG_FACTOR if behind >= BACKLOG else 1)
         compact = self._every > 0 and version - self._compact_at >= every
         checkpoint = self._checkpoint_due(version - self._checkpoint_at)
-        vacuum = self._vacuum.due()
+        vacuum = self._vacuum.due(version)
         if not (compact or checkpoint or vacuum):
             return
         if compact:

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -46,7 +46,8 @@ class Snapshot:
     columns: tuple[str, ...]
     """Columns of the table; a table of an older release may lack some of the contract."""
     table: Table
-    _widened: bool = False
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """The table's Delta properties."""
 
     @classmethod
     def open(cls, path: Path, table: Table, version: int | None = None, as_of: datetime | None = None) -> Snapshot:
@@ -73,8 +74,12 @@ class Snapshot:
             transactions=dict(log.transactions),
             columns=tuple(field["name"] for field in fields),
             table=table,
-            _widened=(log.metadata.get("configuration") or {}).get(WIDENED) == "true",
+            properties=dict(log.metadata.get("configuration") or {}),
         )
+
+    @property
+    def _widened(self) -> bool:
+        return self.properties.get(WIDENED) == "true"
 
     @cached_property
     def rows(self) -> int:

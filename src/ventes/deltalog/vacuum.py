@@ -1,11 +1,13 @@
 """Deleting data files and log files that the kept history does not need.
 
-The kept history is `history_seconds`, at most MOST_COMMITS commits. Every version within it can be read, and every
-commit too: a stream that follows the table can be down for that long.
+The kept history is `history_seconds`, at most MOST_COMMITS commits; of a table with more than BUSY commits in the last
+RECENT seconds it is KEPT_WHILE_BUSY. Every version within it can be read, and every commit too: a stream that follows
+the table can be down for that long. Older commits go, as soon as a checkpoint replaces them, and then the files that
+only older versions have.
 
 For a table that is kept "by minute" (each lot replaces its files, so no stream follows it) every version of the last
 RECENT seconds can be read, and before that the version at each full minute: a file that was added and removed within
-one minute is deleted after RECENT. Without this rule five lots per second would leave 500,000 files in six hours.
+one minute is deleted after RECENT. Without this rule a lot every two seconds would leave 50,000 files in six hours.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Set
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -26,10 +29,19 @@ ORPHAN_AGE = 3600.0
 """Age from which a file that no kept commit names is deleted: it is of an interrupted batch. No batch takes an hour."""
 MOST_COMMITS = 12_000
 """Commits kept at most: six hours of one every 2 s. Each is a file of some kB."""
+BUSY = 500
+"""Commits within RECENT from which a table is busy: fifty per minute."""
+KEPT_WHILE_BUSY = 4 * 60.0
+"""Seconds. At 1,000 events per second Bronze and the clean events have ten commits per second, each with a data file,
+and the roll-ups ten files per publication: four minutes of these are 13,000 files, ten would be 33,000."""
 CHECKPOINT_BLOCK = 500
 """Of older checkpoints one per this many versions is kept, for reading earlier versions."""
+BUSY_BLOCK = 100
+"""The same for a busy table: its log can only be cut at a checkpoint."""
 EVERY = 300.0
 """Seconds between two runs. The first reads every kept log file, the later ones only the new."""
+EVERY_COMMITS = 100
+"""Commits after which a run is due earlier: at ten commits per second files are not left for 300 s more."""
 
 
 class Vacuum:
@@ -51,34 +63,41 @@ class Vacuum:
         self._most_commits = most_commits
         self._now = now
         self._due = time.monotonic() + EVERY
+        self._ran_at: int | None = None
         self._scanned = -1
-        self._removed: dict[str, float] = {}
-        """Path → Unix seconds of its removal, of every removed file still on disk."""
+        self._removed: dict[str, tuple[float, int]] = {}
+        """Path → Unix seconds and version of its removal, of every removed file still on disk."""
 
-    def due(self) -> bool:
-        return time.monotonic() >= self._due
+    def due(self, version: int) -> bool:
+        """Whether to run now; `version`: the table's newest."""
+        if self._ran_at is None:
+            self._ran_at = version
+        return time.monotonic() >= self._due or version - self._ran_at >= EVERY_COMMITS
 
     def run(self, live: Set[str], keep_also: Set[str] = frozenset()) -> int:
         """Delete what is not needed; `live` files of the newest version and `keep_also` stay. Returns files deleted."""
         self._due = time.monotonic() + EVERY
         now = self._now()
         self._read_removals()
+        self._ran_at = self._scanned
+        trimmed, first = self._trim_log(now)
         deleted = 0
         for relative, modified in list(self._data_files()):
             if relative in live or relative in keep_also:
                 continue
-            if self._needed(relative, modified, now):
+            if self._needed(relative, modified, now, first):
                 continue
             (self._path / relative).unlink(missing_ok=True)
             self._removed.pop(relative, None)
             deleted += 1
-        return deleted + self._trim_log(now)
+        return deleted + trimmed
 
-    def _needed(self, relative: str, modified: float, now: float) -> bool:
-        removed = self._removed.get(relative)
-        if removed is None:
+    def _needed(self, relative: str, modified: float, now: float, first: int) -> bool:
+        """Whether a file that is not live must stay; `first`: the first version that can be read."""
+        if relative not in self._removed:
             return now - modified < max(ORPHAN_AGE, self._history)
-        if now - removed >= self._history:
+        removed, version = self._removed[relative]
+        if version <= first or now - removed >= self._history:
             return False
         if not self._by_minute or now - removed < RECENT:
             return True
@@ -109,11 +128,14 @@ class Vacuum:
             for line in (self._log / name).read_bytes().splitlines():
                 if line.startswith(b'{"remove"'):
                     body = json.loads(line)["remove"]
-                    self._removed[unquote(body["path"])] = body.get("deletionTimestamp", 0) / 1000
+                    self._removed[unquote(body["path"])] = body.get("deletionTimestamp", 0) / 1000, version
             self._scanned = version
 
-    def _trim_log(self, now: float) -> int:
-        """Delete commits and checkpoints before the kept history, if a checkpoint replaces them."""
+    def _trim_log(self, now: float) -> tuple[int, int]:
+        """Delete commits and checkpoints before the kept history, if a checkpoint replaces them.
+
+        Returns the number of deleted files, and the first version that can still be read.
+        """
         checkpoints: dict[int, list[str]] = {}
         commits: dict[int, str] = {}
         with os.scandir(self._log) as entries:
@@ -125,10 +147,10 @@ class Vacuum:
                     checkpoints.setdefault(version, []).append(entry.name)
                 elif entry.name.endswith(".json"):
                     commits[version] = entry.name
-        if not checkpoints:
-            return 0
-        newest = max(commits)
-        base = max((v for v in checkpoints if self._out_of_history(commits.get(v), v, newest, now)), default=None)
+        if not checkpoints or not commits:
+            return 0, min(commits, default=0)
+        keep, busy = self._first_kept(commits, now)
+        base = max((version for version in checkpoints if version <= keep), default=None)
         waste = [] if base is None else [name for version, name in commits.items() if version < base]
         recent = sorted(checkpoints)[-3:]
         blocks: set[int] = set()
@@ -136,15 +158,24 @@ class Vacuum:
             if base is not None and version < base:
                 waste += checkpoints[version]
             elif version not in recent and version != base:
-                block = version // CHECKPOINT_BLOCK
+                block = version // (BUSY_BLOCK if busy else CHECKPOINT_BLOCK)
                 if block in blocks:
                     waste += checkpoints[version]
                 blocks.add(block)
         for name in waste:
             (self._log / name).unlink(missing_ok=True)
-        return len(waste)
+        return len(waste), min(commits) if base is None else max(base, min(commits))
 
-    def _out_of_history(self, commit: str | None, version: int, newest: int, now: float) -> bool:
-        if newest - version > self._most_commits or commit is None:
-            return True
-        return now - (self._log / commit).stat().st_mtime > self._history
+    def _first_kept(self, commits: Mapping[int, str], now: float) -> tuple[int, bool]:
+        """The first version of the kept history, from the times of the commits on disk; and whether it is busy."""
+        versions = sorted(commits)
+        newest = versions[-1]
+
+        def younger_than(seconds: float) -> int:
+            """The first version that is not older; the newest if all are."""
+            place = bisect_left(versions, now - seconds, key=lambda v: (self._log / commits[v]).stat().st_mtime)
+            return versions[min(place, len(versions) - 1)]
+
+        busy = newest - younger_than(RECENT) > BUSY
+        kept = min(self._history, KEPT_WHILE_BUSY) if busy else self._history
+        return max(younger_than(kept), newest - self._most_commits), busy

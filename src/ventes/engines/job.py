@@ -48,12 +48,15 @@ class Job:
         if news or self.reporter.age > BEAT_SECONDS:
             self.reporter.update(phase="waiting", reason=reason)
 
-    def go_on(self, **fields: object) -> None:
-        """Report that the job runs, with `fields` of the heartbeat; after a wait, log its duration."""
+    def go_on(self, *, working_since: float | None = None, **fields: object) -> None:
+        """Report that the job runs, with `fields` of the heartbeat; after a wait, log its duration.
+
+        `working_since`: the beginning of a batch or lot that is still in progress (Unix seconds).
+        """
         if self._waits_since is not None:
             self.log.info("continues after waiting %s", in_words(time.monotonic() - self._waits_since))
             self._waits_since = None
-        self.reporter.update(phase="running", reason="", working_since=None, **fields)
+        self.reporter.update(phase="running", reason="", working_since=working_since, **fields)
 
     def beat_due(self) -> bool:
         """Whether the heartbeat is old, or its phase is not "running"."""

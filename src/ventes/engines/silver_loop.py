@@ -2,18 +2,19 @@
 
 There is no checkpoint. A lot takes the Bronze rows of a LotRange and is committed in this order:
 
-    <stream>_rejets (if any) → <stream>_clean (always: its transaction is the lot's commit point) → the roll-ups
+    <stream>_rejets (if any) → <stream>_clean (always: its transaction is the lot's commit point)
 
-Each commit has the transaction ("<stream>-silver", lot), so an interrupted lot is found and repaired on start
-(`silver_recovery.recover`): rejects of a lot without its commit point are deleted, roll-ups that lack lots are
-completed from the clean events. Silver's position is max(offset) over both tables. See
-docs/decisions/0001-silver-without-checkpoint.md.
+The roll-ups follow when they are due, several lots together (silver_publication.py). Each commit has the transaction
+("<stream>-silver", lot), so an interrupted lot is found and repaired on start (`silver_recovery.recover`): rejects of a
+lot without its commit point are deleted, roll-ups that lack lots are completed from the clean events. Silver's position
+is max(offset) over both tables. See
+docs/decisions/0001-silver-without-checkpoint.md and 0010-roll-ups-when-due.md.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -26,6 +27,7 @@ from ventes.deltalog.maintenance import TableMaintenance
 from ventes.engines.bronze_row_groups import BronzeRowGroups
 from ventes.engines.job import Job
 from ventes.engines.lot_range import LotRange, next_lot_range
+from ventes.engines.silver_publication import Publication
 from ventes.errors import LakeDamaged
 from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
@@ -42,9 +44,9 @@ A lot of large messages takes five times as much memory."""
 
 @dataclass(frozen=True)
 class LotResult:
-    """The result of a lot: rows written to <stream>_clean and <stream>_rejets, and the partials of the clean ones.
+    """The result of a lot: rows written to <stream>_clean and <stream>_rejets, and what the roll-ups get of them.
 
-    `partials`: what lake.rollups.partials_of makes of the clean ones.
+    `partials`: what lake.rollups.partials_of_lot, or partials_of, makes of the clean ones.
     """
 
     clean: int
@@ -113,7 +115,7 @@ class SilverLoop:
         self._head_version = -1
         self._position: Position = {}
         self._lot = 0
-        self._publisher: Publisher | None = None
+        self._rollups: Publication | None = None
         self._maintenance: list[TableMaintenance] = []
         self._room_known_until = 0.0
 
@@ -126,6 +128,7 @@ class SilverLoop:
             while not self._stopper.stopping:
                 if not self._step():
                     self._rest()
+            self._finish()
         finally:
             self._release()
             self._engine.close()
@@ -134,11 +137,25 @@ class SilverLoop:
         return 0
 
     def _step(self) -> bool:
-        """Process one lot, if there is one. False if nothing can be done now."""
-        if not self._room():
-            return False
+        """Process one lot, or a step of the roll-ups, if there is one. False if nothing can be done now."""
+        return self._room() and self._attempt(self._go_on)
+
+    def _finish(self) -> None:
+        """Publish the roll-ups of the last lots, if possible: else the next start completes them."""
+        if self._rollups is not None and not self._edited(self._rollups.publisher):
+            self._attempt(self._publish_all)
+
+    def _publish_all(self) -> bool:
+        assert self._rollups is not None
+        self._engine.require_lock()
+        self._rollups.finish()
+        self._reporter.update(**self._rollups.record())
+        return True
+
+    def _attempt(self, work: Callable[[], bool]) -> bool:
+        """The result of `work`; if a table changed under it or the disk is full, the state is read again next time."""
         try:
-            return self._go_on()
+            return work()
         except (FilesGone, TableReplaced) as error:  # a table was optimized, restored or replaced during this lot
             self._release()
             self._log.warning(f"{error.message}: starting from the tables again")
@@ -151,47 +168,52 @@ class SilverLoop:
             return False
 
     def _go_on(self) -> bool:
-        if self._publisher is not None and self._edited(self._publisher):
+        if self._rollups is not None and self._edited(self._rollups.publisher):
             self._release()  # the state in memory may be wrong now
-        if self._publisher is None:
+        if self._rollups is None:
             self._reporter.begin_work()
-            self._publisher = self._recover()
+            self._rollups = self._recover()
         bronze = self._look()
-        if bronze is None:
-            return False
-        lot_range = next_lot_range(
-            self._position,
-            self._head,
-            bronze.files.values(),
-            self._max_rows,
-            self._max_bytes,
-            partial(self._row_groups.of, bronze.path),
-        )
-        if lot_range is None:
+        lot_range = None
+        if bronze is not None:
+            lot_range = next_lot_range(
+                self._position,
+                self._head,
+                bronze.files.values(),
+                self._max_rows,
+                self._max_bytes,
+                partial(self._row_groups.of, bronze.path),
+            )
+        if lot_range is not None:
+            self._take(lot_range, self._rollups)
+        self._engine.require_lock()
+        before = self._rollups.record()
+        published = self._rollups.go_on()
+        if (now := self._rollups.record()) != before:
+            self._reporter.update(**now)
+        if lot_range is None and bronze is not None:
             self._idle_beat()
-            return False
-        self._take(lot_range, self._publisher)
-        return True
+        return published or lot_range is not None
 
-    def _take(self, lot_range: LotRange, publisher: Publisher) -> None:
+    def _take(self, lot_range: LotRange, rollups: Publication) -> None:
         began = time.monotonic()
         self._engine.require_lock()
         self._reporter.begin_work()
         lot = self._lot + 1
         result = self._engine.take(lot_range, lot)
-        publisher.publish(result.partials, lot)
+        rollups.add(result.partials, lot)
         failpoint("silver.after_lot")
         self._lot = lot
         self._position = furthest(self._position, lot_range.upto)
         lag = behind(self._position, self._head)
         self._maintain(lag)
-        self._report(result, time.monotonic() - began, lag)
+        self._report(result, time.monotonic() - began, lag, rollups)
 
     def _maintain(self, lag: int) -> None:
         for table in self._maintenance:
             table.run_due(lag)
 
-    def _report(self, result: LotResult, seconds: float, lag: int) -> None:
+    def _report(self, result: LotResult, seconds: float, lag: int, rollups: Publication) -> None:
         rows = result.clean + result.rejected
         self._log.info(
             f"lot {self._lot}: {rows} rows = {result.clean} clean + {result.rejected} rejected"
@@ -204,12 +226,13 @@ class SilverLoop:
             duration=round(seconds, 4),
             total=self._reporter.record.total + rows,
             lag=lag,
+            **rollups.record(),
         )
         self._pause = self._poll
 
     # -- state --------------------------------------------------------------------------------
 
-    def _recover(self) -> Publisher:
+    def _recover(self) -> Publication:
         """Make the Silver tables consistent with the last lot of the clean events, and read the position."""
         publisher = Publisher(self._settings, self._tables, self._engine.database, self._reporter.begin_work)
         state = silver_recovery.recover(self._tables, publisher)
@@ -220,16 +243,21 @@ class SilverLoop:
             self._tables.declared.outcomes, kept_small=self._tables.declared.rollups
         )
         self._log.info(f"{self._engine.name} engine continues after lot {self._lot}")
-        return publisher
+        for name, filling in publisher.fillings.items():
+            self._log.info(f"{name} is filled from {filling.events:,} events, between the lots")
+        return Publication(self._log, publisher, self._tables.log(self._tables.declared.clean), state.committed)
 
     def _edited(self, publisher: Publisher) -> bool:
-        """Whether another program has changed, replaced or deleted a Silver table since the last lot."""
+        """Whether another program has changed, replaced or deleted a Silver table since the last lot.
+
+        What a table holds that is being filled does not matter.
+        """
         try:
             logs = {table.name: self._tables.log(table) for table in self._tables.declared.silver}
         except TableMissing:
             return True
         replaced = any(logs[name] is not log for name, log in publisher.logs.items())
-        return replaced or any(log.edited for log in logs.values())
+        return replaced or any(log.edited for name, log in logs.items() if name not in publisher.fillings)
 
     def _look(self) -> Log | None:
         """A snapshot of Bronze, or None while there is no such table."""
@@ -288,11 +316,13 @@ class SilverLoop:
             self._maintain(0)
 
     def _rest(self) -> None:
-        self._stopper.wait(self._pause)
+        self._stopper.wait(self._pause if self._rollups is None else self._rollups.pause(self._pause))
         self._pause = min(self._pause * 1.5, self._idle)
 
     def _release(self) -> None:
         for table in self._maintenance:
             table.close()
         self._maintenance = []
-        self._publisher = None
+        if self._rollups is not None:
+            self._rollups.drop()
+        self._rollups = None

@@ -13,13 +13,13 @@ from ventes.config import Settings
 from ventes.contract import tables
 from ventes.contract.dialect import Value
 from ventes.engines.lot_sql import CLEAN, JUDGED, REJECTED, lot_sql
-from ventes.lake.rollups import partials_of
+from ventes.lake.rollups import partials_of_lot
 from ventes.stream.declaration import Stream
 
 
 @dataclass(frozen=True)
 class LotSplit:
-    """The result of a lot: clean and rejected rows, and the partials of the clean ones."""
+    """The result of a lot: clean and rejected rows, and what the roll-ups get of the clean ones."""
 
     clean: pa.Table
     rejets: pa.Table
@@ -49,11 +49,8 @@ def split_in_duckdb(
     rejets = own.rejets.schema.empty_table()
     if clean.num_rows < judged_rows.num_rows:
         rejets = _arrow(con, lot_sql(stream, REJECTED, "duckdb", **taken)).cast(own.rejets.schema)
-    con.register("clean", clean)
-    partials = partials_of(con, settings)
-    for name in ("judged_rows", "clean"):
-        con.unregister(name)
-    return LotSplit(clean, rejets, partials)
+    con.unregister("judged_rows")
+    return LotSplit(clean, rejets, partials_of_lot(con, settings, clean))
 
 
 def _new_ids_only(stream: Stream, lot_rows: pa.Table, known_rows: pa.Table) -> bool:

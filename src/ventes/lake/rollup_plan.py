@@ -33,7 +33,8 @@ class DistinctCount:
     """A Distinct whose values are kept in memory: those of each `key` that the rows of a partial table show.
 
     `key` and `value` are columns of the partial table `partial`. `stored_in`: the roll-up that has them all in columns
-    of the same names; None: the statement of the partial table finds them in the clean events.
+    of the same names; None: no table has them. `from_clean`: the statement that finds them in the relation `clean`,
+    with the columns _key_0, _key_1, … and _value.
     """
 
     column: str
@@ -41,6 +42,7 @@ class DistinctCount:
     value: str
     partial: str
     stored_in: str | None
+    from_clean: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,12 @@ class Rollup:
     merged: str
     distinct: tuple[DistinctCount, ...]
     ordered_by: tuple[str, ...]
-    """The columns that sort the rows; the first prunes files."""
+    """The columns that sort the rows; those with bounds in the log prune files."""
+
+    @property
+    def key_names(self) -> list[str]:
+        """_key_0, _key_1, …: the key's columns in `distinct_counts`, which no measure has."""
+        return [f"_key_{place}" for place in range(len(self.table.key))]
 
 
 @dataclass(frozen=True)
@@ -155,15 +162,19 @@ class _Composer:
 
     def _distinct(self, table: Aggregate, measure: Distinct, partials: dict[str, str]) -> DistinctCount:
         """Where the values come from: a table with a finer key that has them, else a partial table of their own."""
+        keys = self._keys(table)
+        columns = [f'{sql} AS "_key_{place}"' for place, sql in enumerate(keys.values())]
+        value = quoted(self._event.field(measure.field).clean_name)
+        from_clean = f'SELECT DISTINCT {", ".join(columns)}, {value} AS "_value" FROM clean{_where(table)}'
         for finer in self._own:
             key = _key_in(finer, table)
             if key is not None and measure.field in finer.by and len(finer.by) > len(table.by):
-                return DistinctCount(measure.name, tuple(key.values()), measure.field, finer.table, finer.table)
+                shown = tuple(key.values())
+                return DistinctCount(measure.name, shown, measure.field, finer.table, finer.table, from_clean)
         name = f"{table.table}.{measure.name}"
-        columns = [f"{sql} AS {quoted(column)}" for column, sql in self._keys(table).items()]
-        value = quoted(self._event.field(measure.field).clean_name)
-        partials[name] = f'SELECT DISTINCT {", ".join(columns)}, {value} AS "_value" FROM clean{_where(table)}'
-        return DistinctCount(measure.name, table.key, "_value", name, None)
+        partials[name] = from_clean
+        shown = tuple(f"_key_{place}" for place in range(len(keys)))
+        return DistinctCount(measure.name, shown, "_value", name, None, from_clean)
 
     # -- statements ---------------------------------------------------------------------------
 

@@ -1,34 +1,33 @@
-"""The roll-ups: merges the partial tables of each lot into the aggregate tables, exactly once.
+"""The roll-ups: merges the partial tables of lots into the aggregate tables, exactly once.
 
-For each roll-up the rows that may have the same key are read, added up with its partial rows (lake/rollup_plan.py has
-the statements) and written, in one commit with the transaction ("<stream>-silver", lot). Sums, minima, maxima and sets
-can be combined in any order, so a lot may be completed later from the clean events with the same result.
+A publication merges the partial rows of some lots (lake/rollup_plan.py has the statements, lake/rollup_merge.py the
+files) and commits each roll-up with the transaction ("<stream>-silver", lot): the table has every lot up to that one.
+Sums, minima, maxima and sets can be combined in any order, so a roll-up that lacks lots is completed later from the
+clean events with the same result.
 
-Only files whose key range may contain a changed key are rewritten. Files are kept small (CHUNK rows, sorted by the
-table's range columns), so a lot of today's events rewrites today's file, however many days the table has.
+A roll-up that is new, declared otherwise or changed by another program is filled from all clean events. If these are
+many it is filled in steps between the lots: its files are written beside the table, and one commit replaces its rows.
 """
 
 from __future__ import annotations
 
 import logging
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ventes.config import Settings
-from ventes.deltalog import commit, create, data_files
-from ventes.deltalog.actions import DataFile
+from ventes.deltalog import commit, create
+from ventes.deltalog.actions import Action, DataFile
 from ventes.deltalog.database import RecycledDatabase, connect
 from ventes.deltalog.log import Log, TableMissing
 from ventes.deltalog.snapshot import Snapshot
-from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
-from ventes.lake import fit, tables
+from ventes.lake import clean_lots, fit, tables
 from ventes.lake.distinct_values import DistinctValues
 from ventes.lake.open_tables import OpenTables
+from ventes.lake.rollup_merge import Changes, Merger, Steps, run
 from ventes.lake.rollup_plan import DistinctCount, Rollup, plan_of
 from ventes.runtime.failpoints import failpoint
 from ventes.stream.declared import DeclarationError
@@ -36,19 +35,49 @@ from ventes.stream.sql_text import listed
 
 _log = logging.getLogger("ventes.lake")
 
-CHUNK = 8192
-"""Rows per file: rewriting one takes about 10 ms (15 columns), the largest part of a lot's time."""
-MOST_FILES = 100
-"""If CHUNK would make more files than this, the files get larger."""
-SMALL_FILES = 8
-"""Number of unchanged files below half a CHUNK from which they are merged."""
-FILLED_AT_ONCE = 1_000_000
-"""Clean events that are aggregated together where a table is filled from all of them."""
+Values = dict[str, DistinctValues]
+"""The column of a distinct count → its values."""
+
+
+EVENTS = "clean events"
+"""In place of a partial table's name: clean events whose partial rows are not computed yet."""
+FEW_EVENTS = 1_000
+FEW_BYTES = 1 << 20
+"""A lot of so few clean events keeps them as they are until the publication: ten lots per second would run thirty
+statements, a publication runs three for all of them. Larger lots are added up at once: that takes less memory."""
+
+
+def partials_of_lot(con: duckdb.DuckDBPyConnection, settings: Settings, clean: pa.Table) -> dict[str, pa.Table]:
+    """What a lot with these clean events gives to the next publication: its partial tables, or few events as EVENTS."""
+    if clean.num_rows <= FEW_EVENTS and clean.nbytes <= FEW_BYTES:
+        return {EVENTS: clean}
+    con.register("clean", clean)
+    try:
+        return partials_of(con, settings)
+    finally:
+        con.unregister("clean")
 
 
 def partials_of(con: duckdb.DuckDBPyConnection, settings: Settings) -> dict[str, pa.Table]:
     """The partial tables of the stream, by name, from the relation `clean` of `con` (rows of the clean events)."""
     return {name: con.execute(sql).to_arrow_table() for name, sql in plan_of(settings).partials.items()}
+
+
+class Filling:
+    """A roll-up that is being filled: the files that are written and not committed yet."""
+
+    def __init__(self, rollup: Rollup, events: int) -> None:
+        self.rollup = rollup
+        self.events = events
+        """Clean events when it began."""
+        self.done = 0
+        """Of them, those that are added up."""
+        self.upto = 0
+        """The last lot that is added up."""
+        self.ends: list[int] = []
+        """The last lots of the parts that come next."""
+        self.files: dict[str, DataFile] = {}
+        self.values: Values = {count.column: DistinctValues() for count in rollup.distinct}
 
 
 class Publisher:
@@ -64,7 +93,8 @@ class Publisher:
         database: RecycledDatabase,
         progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """`database` is the engine's, which recycles it between two lots. `progress` is called while a table is filled.
+        """`database` is the engine's, which recycles it between two lots. `progress` is called after each part of what
+        is completed at once.
 
         Raises, before anything is written, LakeDamaged if the declaration does not fit a Silver table on disk, and
         DeclarationError for SQL of the declaration that cannot run.
@@ -76,13 +106,14 @@ class Publisher:
         self._database = database
         self._progress = progress
         self._plan = plan_of(settings)
+        self._merger = Merger(database)
         self._changed: set[str] = set()
-        """Tables that hold what an earlier declaration meant; `complete` builds them again."""
+        """Tables that hold what an earlier declaration meant; they are filled again."""
         self.logs = self._opened()
-        self._known: dict[tuple[str, str], DistinctValues] = {}
-        """(table, column) → the values of a distinct count."""
-        self._recent: dict[str, dict[str, pa.Table]] = {name: {} for name in self.logs}
-        """Table → path → rows, of the files written last: the next lot most likely changes the same files."""
+        self._known: dict[str, Values] = {}
+        """Table → the values of its distinct counts, as of the table."""
+        self.fillings: dict[str, Filling] = {}
+        """Tables that are being filled, in the order of the plan; publications leave them out."""
 
     def _opened(self) -> dict[str, Log]:
         self._require_runnable()
@@ -109,54 +140,105 @@ class Publisher:
                 clean = self._declared.clean.schema.empty_table()
                 made = {}
                 for name, statement in self._plan.partials.items():
-                    made[name] = _run(con, statement, {"clean": clean})
+                    made[name] = run(con, statement, {"clean": clean})
                 for rollup in self._plan.rollups:
                     name = rollup.table.name
                     partials = _taken(rollup, made[rollup.partial])
-                    counts = partials.select(rollup.table.key).rename_columns(_keys(rollup))
+                    counts = partials.select(rollup.table.key).rename_columns(rollup.key_names)
                     for count in rollup.distinct:
                         counts = counts.append_column(count.column, pa.array([], pa.int64()))
-                    _run(con, rollup.merged, {"partials": partials, "distinct_counts": counts})
+                    run(con, rollup.merged, {"partials": partials, "distinct_counts": counts})
             except duckdb.Error as error:
                 raise DeclarationError(f"{name} of {self._settings.declaration}: {error}") from None
 
     @property
     def needs_filling(self) -> bool:
-        """Whether a table must be built again although no lot is missing in it."""
+        """Whether a table must be filled although no lot is missing in it."""
         return bool(self._changed)
 
+    # -- publishing ---------------------------------------------------------------------------
+
+    def together(self, lots: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
+        """The partial tables of several lots, from what `partials_of_lot` made of each."""
+        events = [lot[EVENTS] for lot in lots if EVENTS in lot]
+        parts = [lot for lot in lots if EVENTS not in lot]
+        if events:
+            self._database.con.register("clean", pa.concat_tables(events))
+            parts.append(partials_of(self._database.con, self._settings))
+            self._database.con.unregister("clean")
+        return {name: pa.concat_tables([part[name] for part in parts]) for name in self._plan.partials}
+
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
-        """Merge the partial tables of `lot` into the tables. A table that has the lot already is not changed."""
-        for rollup in self._plan.rollups:
+        """Merge the partial tables of the lots up to `lot` into the tables. A table that has `lot` is not changed."""
+        for _ in self.publication(partials, lot):
+            pass
+
+    def publication(self, partials: Mapping[str, pa.Table], lot: int) -> Iterator[None]:
+        """The same in steps of a tenth of a second at most; lots may be taken between them.
+
+        A roll-up has the lots with its commit, at the end of its steps.
+        """
+        rollups = [rollup for rollup in self._plan.rollups if rollup.table.name not in self.fillings]
+        for rollup in rollups:
+            values = self._values(rollup)
             for count in rollup.distinct:
-                _add(self._values(rollup, count), count, partials[count.partial])
-        for rollup in self._plan.rollups:
-            self._merge(rollup, _taken(rollup, partials[rollup.partial]), lot)
+                _add(values[count.column], count.key, count.value, partials[count.partial])
+        for rollup in rollups:
+            yield from self._merge(rollup, _taken(rollup, partials[rollup.partial]), lot)
             failpoint(f"silver.after_rollup.{rollup.table.name}")
+
+    def _merge(self, rollup: Rollup, delta: pa.Table, lot: int) -> Iterator[None]:
+        log = self.logs[rollup.table.name]
+        if log.transactions.get(self._app, -1) >= lot:
+            return
+        changes = Changes()
+        if delta.num_rows:
+            changes = yield from self._merger.steps(rollup, log.path, log.files.values(), delta, self._values(rollup))
+        log.require_in_place()
+        commit.replace_files(log, changes.removed, changes.added, {self._app: lot})
+
+    # -- completing ---------------------------------------------------------------------------
 
     def complete(self, clean: Log, lot: int) -> list[str]:
         """Update every table that lacks lots up to `lot`, from the clean events. Returns their names.
 
-        A table without any transaction, one that another program changed and one whose declaration changed are built
-        from all clean events. Raises LakeDamaged for one that is ahead.
+        A table without any transaction, one that another program changed and one whose declaration changed are filled
+        from all clean events: at once if these are few, else in the steps of `fill`. Raises LakeDamaged for one that is
+        ahead.
         """
         done = []
         self.require_none_ahead(lot)
+        self.fillings = {}
         for rollup in self._plan.rollups:
             name = rollup.table.name
             if not lot and name not in self._changed:
                 continue
             last = self.logs[name].transactions.get(self._app)
-            if self.logs[name].edited or name in self._changed:
-                last = None
-            if last == lot:
+            if last is None or self.logs[name].edited or name in self._changed:
+                self.fillings[name] = self._filling(clean, rollup, lot)
+                if len(self.fillings[name].ends) <= 1:
+                    self.fill(clean, lot, name)
+            elif last < lot:
+                self._catch_up(clean, rollup, last, lot)
+            else:
                 continue
-            delta = self._from_clean(clean, rollup, -1 if last is None else last, lot)
-            self._merge(rollup, delta, lot, from_scratch=last is None)
-            self._changed.discard(name)
-            done.append(name)
-        self._known = {}
+            if name not in self.fillings:
+                done.append(name)
         return done
+
+    def _catch_up(self, clean: Log, rollup: Rollup, last: int, lot: int) -> None:
+        con = self._database.con
+        ends = clean_lots.parts(con, clean, self._declared.clean, last, lot)
+        # The table with the values may have the later lots already: then they are those of this table at its end only.
+        self._known[rollup.table.name] = self._loaded(rollup, None if len(ends) == 1 else last)
+        for end in ends:
+            with clean_lots.view(con, clean, self._declared.clean, last, end):
+                delta = self._partial_rows(rollup)
+                self._add_from_clean(rollup, self._known[rollup.table.name])
+            for _ in self._merge(rollup, delta, end):
+                self._progress()
+            last = end
+        self._progress()
 
     def require_none_ahead(self, lot: int) -> None:
         """Raise LakeDamaged if an aggregate has a lot after `lot`: the clean events lost their last commits."""
@@ -169,140 +251,105 @@ class Publisher:
                     "`ventes rebuild silver` makes them agree",
                 )
 
-    # -- one table ----------------------------------------------------------------------------
+    # -- filling ------------------------------------------------------------------------------
 
-    def _merge(self, rollup: Rollup, delta: pa.Table, lot: int, from_scratch: bool = False) -> None:
-        table, log = rollup.table, self.logs[rollup.table.name]
-        if not from_scratch and log.transactions.get(self._app, -1) >= lot:
-            return
-        if delta.num_rows == 0 and not from_scratch:
-            commit.append(log, table, table.schema.empty_table(), self._app, lot)
-            return
-        touched = list(log.files.values()) if from_scratch else _touched(rollup, log, delta)
-        old = [] if from_scratch else [self._rows(log, table, file) for file in touched]
-        columns = delta.column_names
-        partials = pa.concat_tables([*(rows.select(columns).cast(delta.schema) for rows in old), delta])
-        merged = self._merged(rollup, partials)
-        gathered = [] if from_scratch else _small(log, touched)
-        kept = pa.concat_tables([self._rows(log, table, file) for file in gathered]) if gathered else None
-        chunks = [*_chunks(rollup, merged, log), *(_chunks(rollup, kept, log) if kept is not None else [])]
-        also = []
-        if table.name in self._changed:
-            also.append(create.redefined(log, table, tables.properties(self._settings, table)))
-        new = commit.replace(log, table, [*touched, *gathered], chunks, self._app, lot, accept=from_scratch, also=also)
-        self._recent[table.name] = {file.path: rows for file, rows in zip(new, chunks, strict=True)}
+    def _filling(self, clean: Log, rollup: Rollup, lot: int) -> Filling:
+        filling = Filling(rollup, clean.rows)
+        filling.ends = clean_lots.parts(self._database.con, clean, self._declared.clean, 0, lot)
+        return filling
 
-    def _merged(self, rollup: Rollup, partials: pa.Table) -> pa.Table:
-        relations = {"partials": partials}
-        if rollup.distinct:
-            relations["distinct_counts"] = self._distinct_counts(rollup, partials)
-        schema = rollup.table.schema
-        rows = _run(self._database.con, rollup.merged, relations).select(schema.names).cast(schema)
-        return rows.sort_by([(column, "ascending") for column in rollup.ordered_by])
+    def fill(self, clean: Log, lot: int, name: str) -> bool:
+        """Add the next part of the clean events to a table that is being filled; True if that was the last one.
 
-    def _rows(self, log: Log, table: Table, file: DataFile) -> pa.Table:
-        kept = self._recent[table.name].get(file.path)
-        return kept if kept is not None else pq.ParquetFile(log.path / file.path).read().cast(table.schema)
+        `lot`: the lot that the other roll-ups have, and no publication is in progress. With the last part up to it the
+        table is committed, and takes part in publications from then on.
+        """
+        filling = self.fillings[name]
+        rollup, log, con = filling.rollup, self.logs[name], self._database.con
+        if not filling.ends:
+            filling.ends = clean_lots.parts(con, clean, self._declared.clean, filling.upto, lot)
+        if filling.ends:
+            self._fill_part(clean, filling, filling.ends.pop(0))
+        if filling.upto < lot:
+            return False
+        log.require_in_place()
+        also: list[Action] = []
+        if name in self._changed:
+            also.append(create.redefined(log, rollup.table, tables.properties(self._settings, rollup.table)))
+        new = list(filling.files.values())
+        commit.replace_files(log, list(log.files.values()), new, {self._app: lot}, accept=True, also=also)
+        self._changed.discard(name)
+        self._known[name] = filling.values
+        del self.fillings[name]
+        return True
+
+    def _fill_part(self, clean: Log, filling: Filling, end: int) -> None:
+        rollup, path = filling.rollup, self.logs[filling.rollup.table.name].path
+        con = self._database.con
+        with clean_lots.view(con, clean, self._declared.clean, filling.upto, end):
+            delta = self._partial_rows(rollup)
+            self._add_from_clean(rollup, filling.values)
+            filling.done += con.execute("SELECT count(*) FROM clean").fetchone()[0]  # type: ignore[index]
+        if delta.num_rows:
+            steps = self._merger.steps(rollup, path, filling.files.values(), delta, filling.values)
+            changes = _finished(steps)
+            for file in changes.removed:  # no commit names it
+                del filling.files[file.path]
+                (path / file.path).unlink(missing_ok=True)
+            filling.files |= {file.path: file for file in changes.added}
+        filling.upto = end
+
+    def abandon(self) -> None:
+        """Delete the files of the tables that are being filled: the next start fills them again."""
+        for name, filling in self.fillings.items():
+            for path in filling.files:
+                (self.logs[name].path / path).unlink(missing_ok=True)
+        self.fillings = {}
 
     # -- the distinct counts ------------------------------------------------------------------
 
-    def _distinct_counts(self, rollup: Rollup, partials: pa.Table) -> pa.Table:
-        """The relation `distinct_counts` for the keys of `partials`."""
-        keys = _keys(rollup)
-        if len(keys) == 1:  # the usual case, and a fifth of the time
-            found = pa.table({keys[0]: partials[rollup.table.key[0]].unique()})
-        else:
-            found = partials.select(rollup.table.key).rename_columns(keys).group_by(keys).aggregate([])
-        wanted = list(zip(*(found[name].to_pylist() for name in keys), strict=True))
-        for count in rollup.distinct:
-            found = found.append_column(count.column, self._values(rollup, count).counts(wanted))
-        return found
+    def _values(self, rollup: Rollup) -> Values:
+        """The values of the table's distinct counts; at first use they are loaded from the tables."""
+        name = rollup.table.name
+        if name not in self._known:
+            self._known[name] = self._loaded(rollup, None)
+        return self._known[name]
 
-    def _values(self, rollup: Rollup, count: DistinctCount) -> DistinctValues:
-        """The values of a distinct count; at first use they are loaded from the tables."""
-        place = (rollup.table.name, count.column)
-        if place not in self._known:
-            self._known[place] = self._loaded(count)
-        return self._known[place]
+    def _loaded(self, rollup: Rollup, upto: int | None) -> Values:
+        """The values of the lots up to `upto`; None: of those that the table has which holds them."""
+        return {count.column: self._values_of(rollup, count, upto) for count in rollup.distinct}
 
-    def _loaded(self, count: DistinctCount) -> DistinctValues:
+    def _values_of(self, rollup: Rollup, count: DistinctCount, upto: int | None) -> DistinctValues:
         found = DistinctValues()
         con = self._database.con
-        if count.stored_in is None:
-            clean = self._tables.log(self._declared.clean)
-            for _ in self._parts_of_clean(clean, -1, None, f"the distinct values of {count.column}"):
-                _add(found, count, con.execute(self._plan.partials[count.partial]).to_arrow_table())
+        if upto is None and count.stored_in is not None and count.stored_in not in self.fillings:
+            table = self._declared.by_name[count.stored_in]
+            columns = listed(tuple(dict.fromkeys((*count.key, count.value))))
+            Snapshot.of_log(self.logs[table.name], table).view(con, "stored_values")
+            for batch in con.execute(f"SELECT {columns} FROM stored_values").to_arrow_reader(clean_lots.AT_ONCE):
+                _add(found, count.key, count.value, pa.Table.from_batches([batch]))
+            con.execute("DROP VIEW stored_values")
             return found
-        table = self._declared.by_name[count.stored_in]
-        Snapshot.of_log(self.logs[table.name], table).view(con, "stored_values")
-        columns = listed(tuple(dict.fromkeys((*count.key, count.value))))
-        for batch in con.execute(f"SELECT DISTINCT {columns} FROM stored_values").to_arrow_reader(FILLED_AT_ONCE):
-            _add(found, count, pa.Table.from_batches([batch]))
-        con.execute("DROP VIEW stored_values")
+        clean = self._tables.log(self._declared.clean)
+        until = self.logs[rollup.table.name].transactions.get(self._app, 0) if upto is None else upto
+        begin = 0
+        for end in clean_lots.parts(con, clean, self._declared.clean, 0, until):
+            with clean_lots.view(con, clean, self._declared.clean, begin, end):
+                _add(found, rollup.key_names, "_value", con.execute(count.from_clean).to_arrow_table())
+            begin = end
+            self._progress()
         return found
 
     # -- from the clean events ----------------------------------------------------------------
 
-    def _from_clean(self, clean: Log, rollup: Rollup, after: int, upto: int) -> pa.Table:
-        """The partial rows of one table of the lots in (after, upto], with its columns."""
-        con = self._database.con
-        rows = None
-        for _ in self._parts_of_clean(clean, after, upto, rollup.table.name):
-            more = _taken(rollup, con.execute(self._plan.partials[rollup.partial]).to_arrow_table())
-            rows = more if rows is None else _run(con, rollup.combined, {"partials": pa.concat_tables([rows, more])})
-        assert rows is not None  # there is at least one part
-        return rows
+    def _partial_rows(self, rollup: Rollup) -> pa.Table:
+        """The partial rows of one table, with its columns, from the relation `clean`."""
+        return _taken(rollup, self._database.con.execute(self._plan.partials[rollup.partial]).to_arrow_table())
 
-    def _parts_of_clean(self, clean: Log, after: int, upto: int | None, what: str) -> Iterator[None]:
-        """Make the view `clean` of the events of the lots in (after, upto], part by part; at least one part.
-
-        So memory holds the groups of FILLED_AT_ONCE events at most.
-        """
-        source = Snapshot.of_log(clean, self._declared.clean)
-        lots = f"lot > {after}" + ("" if upto is None else f" AND lot <= {upto}")
-        parts = _parts(source.files, after, upto)
-        con = self._database.con
-        for number, part in enumerate(parts, 1):
-            selected = source.select(lambda file, part=part: file.path in part)  # type: ignore[misc]
-            con.execute(f"CREATE OR REPLACE TEMP VIEW clean AS SELECT * FROM ({selected}) WHERE {lots}")
-            try:
-                yield
-            finally:
-                con.execute("DROP VIEW clean")
-            if len(parts) > 1:
-                self._progress()
-                _log.info("%s: part %d of %d of the events is added up", what, number, len(parts))
-
-
-def _run(con: duckdb.DuckDBPyConnection, statement: str, relations: Mapping[str, pa.Table]) -> pa.Table:
-    for relation, rows in relations.items():
-        con.register(relation, rows)
-    try:
-        return con.execute(statement).to_arrow_table()
-    finally:
-        for relation in relations:
-            con.unregister(relation)
-
-
-def _keys(rollup: Rollup) -> list[str]:
-    """The key columns of `distinct_counts`."""
-    return [f"_key_{place}" for place in range(len(rollup.table.key))]
-
-
-def _parts(files: Sequence[DataFile], after: int, upto: int | None) -> list[set[str]]:
-    """The files with lots in (after, upto], in parts of about FILLED_AT_ONCE rows; at least one part."""
-    parts: list[set[str]] = [set()]
-    rows = 0
-    for file in files:
-        lots = file.bounds("lot")
-        if lots is not None and (lots[1] <= after or (upto is not None and lots[0] > upto)):
-            continue
-        if rows >= FILLED_AT_ONCE:
-            parts.append(set())
-            rows = 0
-        parts[-1].add(file.path)
-        rows += file.rows or 0
-    return parts
+    def _add_from_clean(self, rollup: Rollup, values: Values) -> None:
+        for count in rollup.distinct:
+            rows = self._database.con.execute(count.from_clean).to_arrow_table()
+            _add(values[count.column], rollup.key_names, "_value", rows)
 
 
 def _taken(rollup: Rollup, partial: pa.Table) -> pa.Table:
@@ -313,39 +360,15 @@ def _taken(rollup: Rollup, partial: pa.Table) -> pa.Table:
     return partial.select(list(rollup.taken.values())).rename_columns(names)
 
 
-def _add(values: DistinctValues, count: DistinctCount, rows: pa.Table) -> None:
-    values.add([rows[name] for name in count.key], rows[count.value])
+def _add(values: DistinctValues, key: Iterable[str], value: str, rows: pa.Table) -> None:
+    values.add([rows[name] for name in key], rows[value])
 
 
-def _touched(rollup: Rollup, log: Log, delta: pa.Table) -> list[DataFile]:
-    """The files that may hold a key of `delta`."""
-    column = rollup.ordered_by[0]
-    found = delta[column].unique()
-    if column not in rollup.table.stats or found.null_count:  # a file's bounds say nothing about NULL
-        return list(log.files.values())
-    if pa.types.is_string(found.type) and log.rows < CHUNK:  # a few names: one file, not one for each range of them
-        return list(log.files.values())
-    values = sorted(data_files.bound_text(value) for value in found.to_pylist())
-    result = []
-    for file in log.files.values():
-        bounds = file.bounds(column)
-        if bounds is not None:
-            place = bisect_left(values, bounds[0])
-            if place == len(values) or values[place] > bounds[1]:
-                continue
-        result.append(file)
-    return result
-
-
-def _small(log: Log, touched: Sequence[DataFile]) -> list[DataFile]:
-    """Untouched small files, once there are enough to merge."""
-    names = {file.path for file in touched}
-    small = [f for f in log.files.values() if f.path not in names and (f.rows or 0) < CHUNK // 2]
-    return small if len(small) >= SMALL_FILES else []
-
-
-def _chunks(rollup: Rollup, rows: pa.Table, log: Log) -> list[pa.Table]:
-    total = sum(file.rows or 0 for file in log.files.values())
-    size = max(CHUNK, total // MOST_FILES)
-    ordered = rows.sort_by([(column, "ascending") for column in rollup.ordered_by])
-    return [ordered.slice(start, size) for start in range(0, ordered.num_rows, size)]
+def _finished(steps: Steps) -> Changes:
+    """The result of steps that are done at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            changes: Changes = end.value
+            return changes

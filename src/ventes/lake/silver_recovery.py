@@ -26,6 +26,8 @@ REBUILD = "`ventes rebuild silver` builds the Silver tables again from Bronze"
 class State:
     """Silver after `recover`."""
 
+    committed: int
+    """The last lot of the clean events; the roll-ups have it too, but for those that are being filled."""
     last_used: int
     """The highest lot number ever used, also by an interrupted lot; numbers are not used again."""
     position: Position
@@ -73,7 +75,7 @@ def recover(tables: OpenTables, publisher: Publisher) -> State:
     if committed or publisher.needs_filling:
         repaired += [f"{name} completed up to lot {committed}" for name in publisher.complete(clean, committed)]
     last_used = max(committed, rejets.transactions.get(app, 0), *used)
-    return State(last_used, furthest(of_log(clean), of_log(rejets)), repaired)
+    return State(committed, last_used, furthest(of_log(clean), of_log(rejets)), repaired)
 
 
 def _require_rows(log: Log) -> None:

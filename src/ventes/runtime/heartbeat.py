@@ -55,6 +55,12 @@ class Heartbeat:
     """Rows (or sales) since the process started."""
     lag: int | None = None
     """Lag: messages still to process, after the last batch."""
+    rollups_lot: int | None = None
+    """Silver: the last lot that the roll-ups have, but for those in `filling`."""
+    rollups_missing_since: float | None = None
+    """Silver: when the first lot was committed that they do not have yet; None if they have all."""
+    filling: dict[str, list[int]] = field(default_factory=dict)
+    """Silver: a roll-up that is being filled → [clean events added up, all clean events]."""
     working_since: float | None = None
     """Start of the current batch or lot; None between two."""
     last_error: str = ""

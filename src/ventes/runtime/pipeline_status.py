@@ -6,7 +6,7 @@ Data classes only: check/status.py asks the services and fills them in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 OFF = "off"
@@ -47,6 +47,12 @@ class ServiceStatus:
     log: str
     unacknowledged: int | None = None
     """Messages that the producer keeps until Kafka acknowledges them; None for other services."""
+    rollups_lot: int | None = None
+    """Silver: the last lot that the roll-ups have."""
+    rollups_missing_seconds: float | None = None
+    """Silver: the age of the oldest lot that they do not have yet; 0 if they have all."""
+    filling: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Silver: a roll-up that is being filled → (clean events added up, all clean events)."""
 
     @property
     def ok(self) -> bool:

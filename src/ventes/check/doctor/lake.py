@@ -28,6 +28,7 @@ from ventes.errors import AlreadyRunning, LakeDamaged
 from ventes.lake.damage import lost
 from ventes.lake.tables import path_of, undeclared
 from ventes.lake.writer_lock import WriterLock, lock_path
+from ventes.runtime import heartbeat
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 
@@ -67,12 +68,23 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
     gone = [file for file in log.files if not (path / file).is_file()]
     if gone:
         return bad(name, f"{len(gone)} of {len(log.files)} data files are gone, such as {gone[0]}", lost(path))
+    if progress := _being_filled(settings, table):
+        return warn(name, f"is being filled: {progress}", "nothing to do: the other tables go on, ask again later")
     rows = sum(file.rows or 0 for file in log.files.values())
     text = f"version {log.version}, {rows:,} rows in {len(log.files)} files, {commits} commits without a gap"
     if len(log.files) > 1000:
         step = "its job compacts it: look for errors in the job's log"
         return warn(name, f"{text}; so many files make readers slow", step)
     return ok(name, text)
+
+
+def _being_filled(settings: Settings, table: Table) -> str:
+    """How far the running Silver job has filled a roll-up; '' if it does not fill it."""
+    record = heartbeat.read(settings.state, "silver")
+    if record is None or table.name not in record.filling or not heartbeat.alive(record):
+        return ""
+    done, events = record.filling[table.name]
+    return f"{done:,} of {events:,} events"
 
 
 def _undeclared(settings: Settings) -> Iterator[Finding]:

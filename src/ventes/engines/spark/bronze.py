@@ -216,14 +216,16 @@ class Bronze:
             if self._stopper.wait(LOOK_SECONDS):
                 self._finish(query)
                 return
-            if batches.begun != batch or not query.status["isTriggerActive"]:
+            active = bool(query.status["isTriggerActive"])
+            if batches.begun != batch or not active:
                 turned, batch = time.monotonic(), batches.begun
             if time.monotonic() - turned >= STUCK_SECONDS:
                 raise Crashed(f"Spark has not come to the end of a batch for {in_words(STUCK_SECONDS)}")
             if time.monotonic() - asked >= ASK_SECONDS:
                 asked = time.monotonic()
                 bronze.require_in_place()
-                if not self._report_lag_and_check_topic(batches, resume):
+                since = time.time() - (time.monotonic() - turned) if active else None
+                if not self._report_lag_and_check_topic(batches, resume, since):
                     return
         if isinstance(batches.failure, Stopping):
             return
@@ -241,14 +243,19 @@ class Bronze:
         while query.isActive and query.status["isTriggerActive"] and time.monotonic() < until:
             time.sleep(LOOK_SECONDS / 2)
 
-    def _report_lag_and_check_topic(self, batches: MicroBatches, resume: source.Resume) -> bool:
-        """Write the lag to the heartbeat; False if the topic is not the same any more."""
+    def _report_lag_and_check_topic(
+        self, batches: MicroBatches, resume: source.Resume, working_since: float | None
+    ) -> bool:
+        """Write the lag to the heartbeat; False if the topic is not the same any more.
+
+        `working_since`: when the batch in progress began; Spark plans it before MicroBatches hears of it.
+        """
         try:
             topic = source.read_topic(self._settings, self._admin)
         except BrokerUnavailable as error:
             self._job.wait_for(str(error))
             return True  # the query waits for the broker too
-        self._job.go_on(lag=source.lag(topic, batches.following))
+        self._job.go_on(working_since=working_since, lag=source.lag(topic, batches.following))
         return topic.kafka_id == resume.kafka_id
 
 
