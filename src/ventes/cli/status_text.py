@@ -70,10 +70,14 @@ def _details(service: ServiceStatus, now: float) -> Iterator[str]:
         yield f"last error{when}: {printable(service.last_error)}"
 
 
+ROLLUPS_SECONDS = 2.0
+"""Age of a lot that the roll-ups lack from which it is shown; usually they have it after half a second."""
+
+
 def _rollups(service: ServiceStatus) -> Iterator[str]:
     """How far the roll-ups are, where they lack a lot."""
     missing = service.rollups_missing_seconds
-    if missing:
+    if missing is not None and missing >= ROLLUPS_SECONDS:
         yield f"roll-ups up to lot {service.rollups_lot}; the next one is {in_words(missing)} old"
     for name, (done, events) in service.filling.items():
         yield f"{printable(name)} is being filled: {done:,} of {events:,} events"

@@ -186,14 +186,19 @@ class SilverLoop:
             )
         if lot_range is not None:
             self._take(lot_range, self._rollups)
-        self._engine.require_lock()
-        before = self._rollups.record()
-        published = self._rollups.go_on()
-        if (now := self._rollups.record()) != before:
-            self._reporter.update(**now)
+        due = self._rollups.pause(1.0) == 0
+        if due:
+            self._publish_some(self._rollups)
         if lot_range is None and bronze is not None:
             self._idle_beat()
-        return published or lot_range is not None
+        return due or lot_range is not None
+
+    def _publish_some(self, rollups: Publication) -> None:
+        self._engine.require_lock()
+        before = rollups.record()
+        rollups.go_on()
+        if (now := rollups.record()) != before:
+            self._reporter.update(**now)
 
     def _take(self, lot_range: LotRange, rollups: Publication) -> None:
         began = time.monotonic()

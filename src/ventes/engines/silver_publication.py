@@ -49,18 +49,15 @@ class Publication:
         while self._waiting.full:
             self._step()
 
-    def go_on(self) -> bool:
-        """Make one step if one is due: a tenth of a second of a publication, or a part of a table to fill."""
-        if self._steps is not None or self._due_in() <= 0:
+    def go_on(self) -> None:
+        """Make the step that is due: a tenth of a second of a publication, or a part of a table to fill."""
+        if self._due_in() <= 0:
             self._step()
-            return True
-        if self.publisher.fillings and self._fill_in() <= 0:
+        else:
             self._fill()
-            return True
-        return False
 
     def pause(self, longest: float) -> float:
-        """Seconds until the next step is due, at most `longest`."""
+        """Seconds until a step is due, at most `longest`; 0 if one is."""
         return max(0.0, min(longest, self._due_in(), self._fill_in()))
 
     def finish(self) -> None:
@@ -84,6 +81,9 @@ class Publication:
     # -- publications -------------------------------------------------------------------------
 
     def _due_in(self) -> float:
+        """Seconds until the next step of a publication; none passes while one is in progress."""
+        if self._steps is not None:
+            return 0.0
         due = self._waiting.due_at()
         return math.inf if due is None else due - time.monotonic()
 

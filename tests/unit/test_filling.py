@@ -1,0 +1,140 @@
+"""A roll-up that is new is filled beside the lots, in parts; meanwhile nobody reports a difference."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.ingested import ingest, sale
+from harness.shipped import CLEAN, SILVER_APP
+from harness.silver_run import UntilIdle, loop_of, rows_of
+from tests.unit.test_fit import sales
+from ventes.check.doctor import lake as doctor
+from ventes.check.lag import Lag
+from ventes.check.status import Seen, judge
+from ventes.check.verify import Report, Verification
+from ventes.cli import status_text
+from ventes.config import Settings
+from ventes.contract import tables as contract
+from ventes.deltalog.log import Log
+from ventes.engines.embedded.silver import EmbeddedSilver
+from ventes.engines.lot_range import next_lot_range
+from ventes.lake import clean_lots
+from ventes.lake.open_tables import OpenTables
+from ventes.lake.positions import of_log
+from ventes.lake.tables import path_of
+from ventes.runtime import heartbeat
+from ventes.runtime.heartbeat import Reporter
+from ventes.supervise import services
+
+ADDED = """Aggregate("ventes_par_heure", by=("categorie", ByHour()), measures=(
+        Count("n"), Sum("total", "montant"), Distinct("clients", "client_id"))),
+        Aggregate(
+            "ventes_par_minute","""
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, Settings]:
+    """A lake of 100 sales, and settings that declare one table more, before its Silver job has started."""
+    monkeypatch.setattr(clean_lots, "AT_ONCE", 20)
+    first = sales(tmp_path, "first")
+    ingest(first, [sale(number) for number in range(1, 101)])
+    assert loop_of(first, EmbeddedSilver, max_rows=10).run() == 0
+    later = sales(
+        tmp_path,
+        "later",
+        ("    ByMinute,\n", "    ByHour, ByMinute,\n"),
+        ('Aggregate(\n            "ventes_par_minute",', ADDED),
+    )
+    return first, later
+
+
+class WhileFilling(UntilIdle):
+    """Stops the loop when nothing is being filled; calls `look` each time that the loop pauses before."""
+
+    def __init__(self, reporter: Reporter, look: Callable[[], None]) -> None:
+        super().__init__()
+        self._reporter, self._look = reporter, look
+
+    def wait(self, seconds: float) -> bool:
+        if not self._reporter.record.filling:
+            return super().wait(seconds)
+        self._look()
+        return False
+
+
+def verified(settings: Settings) -> Report:
+    return Verification(settings, read_topic=False).run()
+
+
+def test_lots_go_on_while_a_table_is_filled(lake: tuple[Settings, Settings], caplog: pytest.LogCaptureFixture) -> None:
+    _, later = lake
+    caplog.set_level(logging.INFO, "ventes.silver")
+    ingest(later, [sale(number) for number in range(101, 161)], first=100)
+    reporter = Reporter(later.state, "silver")
+    loop = loop_of(later, EmbeddedSilver, WhileFilling(reporter, lambda: None), reporter, max_rows=10)
+    assert loop.run() == 0
+    lines = [record.getMessage() for record in caplog.records]
+    parts = [place for place, line in enumerate(lines) if "events are added up" in line]
+    lots = [place for place, line in enumerate(lines) if line.startswith("lot ")]
+    assert len(parts) >= 5
+    assert any(parts[0] < lot < parts[-1] for lot in lots)
+    assert verified(later).ok, [check for check in verified(later).checks if not check.ok]
+    assert sum(row["n"] for row in rows_of(later, contract.of(later).by_name["ventes_par_heure"])) == 160
+
+
+def test_everybody_says_how_far_it_is(lake: tuple[Settings, Settings]) -> None:
+    _, later = lake
+    reporter = Reporter(later.state, "silver")
+    seen: list[str] = []
+
+    def look() -> None:
+        if seen:
+            return
+        report = verified(later)
+        (unknown,) = [check for check in report.checks if not check.ok]
+        assert not report.wrong
+        assert (unknown.invariant, unknown.asked) == ("I5 aggregates", False)
+        seen.extend(unknown.differences)
+        record = heartbeat.read(later.state, "silver")
+        assert record is not None
+        status = judge(services.SILVER, Seen(None, record, record.pid, 0.0), (True, ""), Lag(0), record.beat)
+        seen.extend(status_text._details(status, record.beat))
+        seen.extend(f.cause for f in doctor.findings(later, repair=False) if f.name == "table ventes_par_heure")
+
+    assert loop_of(later, EmbeddedSilver, WhileFilling(reporter, look), reporter).run() == 0
+    assert len([text for text in seen if "being filled" in text and "of 100 events" in text]) == 3
+    assert verified(later).ok
+
+
+def test_stopped_within_it_leaves_no_file_and_the_next_start_fills_it(lake: tuple[Settings, Settings]) -> None:
+    _, later = lake
+    table = contract.of(later).by_name["ventes_par_heure"]
+    assert loop_of(later, EmbeddedSilver).run() == 0  # stops at its first pause
+    assert not list(path_of(later, table).glob("*.parquet"))
+    assert SILVER_APP not in Log.open(path_of(later, table)).transactions
+    reporter = Reporter(later.state, "silver")
+    assert loop_of(later, EmbeddedSilver, WhileFilling(reporter, lambda: None), reporter).run() == 0
+    assert verified(later).ok
+
+
+def test_a_rollup_is_verified_as_of_its_own_lot(lake: tuple[Settings, Settings]) -> None:
+    first, _ = lake
+    ingest(first, [sale(number) for number in range(101, 121)], first=100)
+    tables = OpenTables(first)
+    engine = EmbeddedSilver(first, tables)
+    engine.lock()
+    clean, bronze = tables.log(CLEAN), tables.log(contract.of(first).bronze)
+    lot_range = next_lot_range(of_log(clean), of_log(bronze), bronze.files.values(), 1_000)
+    assert lot_range is not None
+    engine.take(lot_range, clean.transactions[SILVER_APP] + 1)  # and no publication: as after kill -9
+    engine.close()
+    report = verified(first)
+    assert report.ok, [check.differences for check in report.checks if not check.ok]
+    assert report.lot == 11
+    assert report.checks[0].rows == 120
+    assert loop_of(first, EmbeddedSilver).run() == 0
+    assert verified(first).ok
