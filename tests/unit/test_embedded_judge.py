@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
@@ -21,14 +22,16 @@ from harness.messages import (
     assert_same_rows,
     damaged,
     expected,
+    odd,
     raw_table,
     valid,
     valid_sale,
     written,
 )
 from harness.shipped import BRONZE, EVENT_FIELDS
+from harness.verdicts import decided
 from ventes.config import Rules, Settings, Source
-from ventes.judging.judge_batch import fast_rows
+from ventes.judging.judge_batch import Few, fast_rows
 from ventes.judging.judge_batch import judge_batch as judge_any_number
 from ventes.judging.verdict import Judging
 
@@ -36,6 +39,8 @@ INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
 UTC = Settings()
 PARIS = Settings(source=Source(time_zone="Europe/Paris"), rules=Rules(time_zone="Europe/Paris"))
 NEW_YORK = Settings(source=Source(time_zone="Asia/Kathmandu"), rules=Rules(time_zone="America/New_York"))
+
+NONE_IS_FEW = Few(0, 0)
 
 property_test = settings(
     max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -51,7 +56,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def judge_batch(con: duckdb.DuckDBPyConnection, raw: pa.Table, config: Settings, at: datetime) -> pa.Table:
     """Through SQL, however few messages there are."""
-    return judge_any_number(con, raw, config, at, few=0)
+    return judge_any_number(con, raw, config, at, NONE_IS_FEW)
 
 
 def verdicts(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config: Settings = UTC) -> None:
@@ -63,13 +68,11 @@ def verdicts(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config:
 
 
 def sure(con: duckdb.DuckDBPyConnection, values: Sequence[bytes | None], config: Settings = UTC) -> list[bool]:
-    return _fast(con, raw_table(list(values)), config)["_proven"].to_pylist()
-
-
-def _fast(con: duckdb.DuckDBPyConnection, raw: pa.Table, config: Settings) -> pa.Table:
+    """Which messages SQL decides; what it says of them is what `judge` says."""
+    raw = raw_table(list(values))
     rows = fast_rows(con, raw, Judging.of(config), INGESTED.year)
     assert rows is not None
-    return rows
+    return decided(rows, raw, Judging.of(config))
 
 
 def test_corpus(con: duckdb.DuckDBPyConnection) -> None:
@@ -91,6 +94,14 @@ def test_corpus(con: duckdb.DuckDBPyConnection) -> None:
 def test_seeded_damage(con: duckdb.DuckDBPyConnection, config: Settings) -> None:
     rng = random.Random(f"damage {config.source.time_zone}")
     verdicts(con, [*damaged(rng, 6_000), *valid(rng, 1_000)], config)
+
+
+@pytest.mark.parametrize("config", [UTC, PARIS, NEW_YORK], ids=["UTC", "Paris", "New York"])
+def test_seeded_odd_messages(con: duckdb.DuckDBPyConnection, config: Settings) -> None:
+    rng = random.Random(f"odd {config.source.time_zone} {os.environ.get('SEED', '')}")
+    values = odd(rng, int(os.environ.get("ODD_MESSAGES", "4000")))
+    assert sum(sure(con, values, config)) > len(values) / 3, "the rest has members that only Python can write"
+    verdicts(con, values, config)
 
 
 def test_what_producers_write_is_on_the_fast_path(con: duckdb.DuckDBPyConnection) -> None:
