@@ -150,11 +150,11 @@ def _damaged(rng: random.Random) -> bytes | None:
     return message
 
 
-_UNKNOWN_KEYS = (
+UNKNOWN_KEYS = (
     "canal", "x", "a b", "é", "", "k.1", 'q"t', "a\\b", "Montant", "PAYS", "vente_id ", "\t", "\x1f", "\u2028", "a,b",
     "{", "zz", "_f", "$", "0", "it's",
 )  # fmt: skip
-_UNKNOWN = (
+UNKNOWN = (
     "null", "true", "false", "0", "-0", "1", "-7", "12345678901234567890123", "0.15", "-0.5", "1.50", "1.0", "1e2",
     "0.00001", "1E-7", "1e400", "0.1000000000000000055", "-0.0", "5e-324", '""', '"web"', '"\\u00e9t\\u00e9"',
     '"a\\"b"', '"a\\\\b"', '"\\n\\t\\r\\b\\f"', '"\\u001f"', '"\\u007f\x7f"', '"\\/"', '"\\ud83d\\ude00"',
@@ -186,8 +186,8 @@ def _odd(rng: random.Random) -> bytes:
         else:
             members[place] = key, rng.choice(_VALUES)
     for _ in range(rng.choice((0, 1, 1, 2, 3, 5))):
-        key = json.dumps(rng.choice(_UNKNOWN_KEYS), ensure_ascii=rng.random() < 0.5)
-        members.insert(rng.randrange(len(members) + 1), (key, rng.choice(_UNKNOWN)))
+        key = json.dumps(rng.choice(UNKNOWN_KEYS), ensure_ascii=rng.random() < 0.5)
+        members.insert(rng.randrange(len(members) + 1), (key, rng.choice(UNKNOWN)))
     if rng.random() < 0.05:
         members.append(
             rng.choice((members[0], ('"p\\u0061ys"', '"x"'), ('"remise"', "0.150"), ('"\\u0072emise"', "0.150")))

@@ -458,7 +458,7 @@ WITH _step0 AS (
             NOT CONTAINS(TO_JSON(member.key), '\u')
             AND COALESCE(
               CASE
-                WHEN member.value IS NULL OR member.value IN ('true', 'false')
+                WHEN member.value IS NULL OR member.value IN ('true', 'false', 'null')
                 THEN TRUE
                 WHEN STARTS_WITH(member.value, '"')
                 THEN NOT CONTAINS(member.value, '\u')

@@ -214,7 +214,7 @@ def _is_open(members: str) -> str:
     minus_zero = "regexp_matches(_message, '-0[ \\t\\n\\r,}]')"  # it is read as 0
     # CASE: the conditions on the message are evaluated only where they are needed
     written = (
-        f"CASE WHEN {value} IS NULL OR {value} IN ('true', 'false') THEN true"
+        f"CASE WHEN {value} IS NULL OR {value} IN ('true', 'false', 'null') THEN true"
         f" WHEN starts_with({value}, '\"') THEN NOT contains({value}, '\\u')"
         f" WHEN regexp_full_match({value}, '-?[1-9][0-9]*') THEN true"
         f" WHEN {value} = '0' THEN NOT {minus_zero} ELSE {_as_sent()} END"
