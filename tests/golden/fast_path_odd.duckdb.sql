@@ -450,7 +450,9 @@ WITH _step0 AS (
   SELECT
     *,
     CASE
-      WHEN NOT _unknown0 IS NULL
+      WHEN LENGTH(_new0) = 0
+      THEN FALSE
+      WHEN LENGTH(_unknown0) = LENGTH(_new0)
       THEN LENGTH(
         LIST_FILTER(
           _unknown0,
@@ -497,6 +499,7 @@ WITH _step0 AS (
           )
         )
       ) > 0
+      ELSE TRUE
     END AS "_open0"
   FROM _step6
 ), _step8 AS (

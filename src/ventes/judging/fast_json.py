@@ -174,7 +174,7 @@ class Node:
         """Steps: `_unknown<n>`, the members that no field reads; `_open<n>`, whether Python has to write them; then
         `_extra<n>`, each object's after those in it."""
         lists = [(f"_unknown{node.number}", node._unknown()) for node in self._all()]
-        opens = [(f"_open{node.number}", _is_open(f"_unknown{node.number}")) for node in self._all()]
+        opens = [(f"_open{node.number}", _is_open(node.number)) for node in self._all()]
         return [lists, opens, *([(f"_extra{node.number}", node._extra())] for node in self._all())]
 
     def _unknown(self) -> str:
@@ -206,8 +206,9 @@ class Node:
         return f"_extra{self.number} AS _extra, {' OR '.join(some)} AS _extra_open"
 
 
-def _is_open(members: str) -> str:
-    """Whether one of the members is not certainly written as `judge` writes it."""
+def _is_open(number: int) -> str:
+    """Whether an unknown member of the object is not certainly written as `judge` writes it, or was not found."""
+    members, new = f"_unknown{number}", f"_new{number}"
     value, key = "member.value", "to_json(member.key)"
     # Python writes other control characters than DuckDB's \\u001F; and the text may hold \\u itself
     plain_key = f"NOT contains({key}, '\\u')"
@@ -220,8 +221,9 @@ def _is_open(members: str) -> str:
         f" WHEN {value} = '0' THEN NOT {minus_zero} ELSE {_as_sent()} END"
     )
     return (
-        f"CASE WHEN {members} IS NOT NULL"
-        f" THEN len(list_filter({members}, lambda member: NOT ({plain_key} AND coalesce({written}, false)))) > 0 END"
+        f"CASE WHEN len({new}) = 0 THEN false WHEN len({members}) = len({new})"
+        f" THEN len(list_filter({members}, lambda member: NOT ({plain_key} AND coalesce({written}, false)))) > 0"
+        " ELSE true END"
     )
 
 
