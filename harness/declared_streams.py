@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
+from harness.messages import UNKNOWN, UNKNOWN_KEYS
 from ventes.stream.declaration import Event, Stream
 from ventes.stream.kinds import Boolean, Day, Decimals, Field, Instant, Integer, Json, Money, Text
 
@@ -143,25 +144,29 @@ def messages(draw: Draw, stream: Stream) -> bytes:
 
 
 def _object(draw: Draw, tree: Tree, countdown: list[int]) -> str:
-    """The object as text. The object that the countdown reaches at 0 is damaged."""
+    """The object as text. The object that the countdown reaches at 0 is damaged, or has members that no field reads."""
     damaged = countdown[0] == 0
     countdown[0] -= 1
     pairs = []
     for key, item in tree.items():
         text = _object(draw, item, countdown) if isinstance(item, dict) else item
         name = json.dumps(key, ensure_ascii=draw(st.booleans()))
-        pairs.append(name + draw(st.sampled_from((":", ": "))) + text)
-    end = ""
+        pairs.append(name + draw(st.sampled_from((":", ": ", "\n :\t"))) + text)
+    end = draw(st.sampled_from(("", "", "", " ", "\n")))
     if damaged:
-        way = draw(st.sampled_from(("comma", "comma", "member", "member", "other")))
+        way = draw(st.sampled_from(("comma", "member", "other", "unknown", "unknown", "unknown")))
         if way == "other":
             return draw(st.sampled_from(OTHERS))
         if way == "comma":
             end = draw(st.sampled_from((",", ", ", ",\n\t")))
-        else:
+        elif way == "member":
             extra = draw(st.sampled_from((*pairs, '"inconnu":1', '"A":2', '"O":{}', f'"{next(iter(tree))}":null')))
             pairs.insert(draw(st.integers(0, len(pairs))), extra)
-    return "{" + draw(st.sampled_from((",", ", "))).join(pairs) + end + "}"
+        else:
+            for _ in range(draw(st.integers(1, 5))):
+                extra = json.dumps(draw(st.sampled_from(UNKNOWN_KEYS))) + ":" + draw(st.sampled_from(UNKNOWN))
+                pairs.insert(draw(st.integers(0, len(pairs))), extra)
+    return "{" + draw(st.sampled_from((",", ", ", "\n,\r\n  "))).join(pairs) + end + "}"
 
 
 def _put(tree: Tree, keys: Sequence[str], text: str) -> None:

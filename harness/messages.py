@@ -150,6 +150,57 @@ def _damaged(rng: random.Random) -> bytes | None:
     return message
 
 
+UNKNOWN_KEYS = (
+    "canal", "x", "a b", "é", "", "k.1", 'q"t', "a\\b", "Montant", "PAYS", "vente_id ", "\t", "\x1f", "\u2028", "a,b",
+    "{", "zz", "_f", "$", "0", "it's",
+)  # fmt: skip
+UNKNOWN = (
+    "null", "true", "false", "0", "-0", "1", "-7", "12345678901234567890123", "0.15", "-0.5", "1.50", "1.0", "1e2",
+    "0.00001", "1E-7", "1e400", "0.1000000000000000055", "-0.0", "5e-324", '""', '"web"', '"\\u00e9t\\u00e9"',
+    '"a\\"b"', '"a\\\\b"', '"\\n\\t\\r\\b\\f"', '"\\u001f"', '"\\u007f\x7f"', '"\\/"', '"\\ud83d\\ude00"',
+    '"\\ud83d"', '"\\u0000"', '"{}"', '",}"', '"-0 "', '"\\\\u0041"', "{}", "[]", '{"a": 1}', '{"b": 1, "a": 2}',
+    '{"a": 1, "a": 2}', "[1, 2.50]", "[1,]", "[[[]]]", '{"a": {"c": 1, "b": []}}', "NaN", "-Infinity", "nan", "01",
+    '"a\\u2028b"', '{"remise": 0.15}', '"\\"remise\\": 0.15,"',
+)  # fmt: skip
+_SPACES = ("", "", " ", "  ", "\n", "\r\n", "\t", "\n    ")
+
+
+def odd(rng: random.Random, count: int) -> list[bytes | None]:
+    """Sales with white space anywhere, unknown fields, blanks around texts, and none or few broken values."""
+    return [_odd(rng) for _ in range(count)]
+
+
+def _odd(rng: random.Random) -> bytes:
+    sale = valid_sale(rng)
+    members = [(json.dumps(key), json.dumps(item)) for key, item in sale.items()]
+    for _ in range(rng.choice((0, 0, 1, 1, 1, 2))):
+        place = rng.randrange(len(members))
+        key, _text = members[place]
+        item = sale[json.loads(key)]
+        way = rng.randrange(5)
+        if way == 0:
+            del members[place]
+        elif way == 1 and isinstance(item, str):
+            blank = rng.choice((*_BLANKS, "\u2028", "\u200b", "\ufeff", "\n"))
+            members[place] = key, json.dumps(rng.choice((blank + item, item + blank, blank)))
+        else:
+            members[place] = key, rng.choice(_VALUES)
+    for _ in range(rng.choice((0, 1, 1, 2, 3, 5))):
+        key = json.dumps(rng.choice(UNKNOWN_KEYS), ensure_ascii=rng.random() < 0.5)
+        members.insert(rng.randrange(len(members) + 1), (key, rng.choice(UNKNOWN)))
+    if rng.random() < 0.05:
+        members.append(
+            rng.choice((members[0], ('"p\\u0061ys"', '"x"'), ('"remise"', "0.150"), ('"\\u0072emise"', "0.150")))
+        )
+    spaces = _SPACES if rng.random() < 0.5 else rng.choice((("",), (" ",)))
+
+    def space() -> str:
+        return rng.choice(spaces)
+
+    inner = ",".join(space() + key + space() + ":" + space() + text + space() for key, text in members)
+    return (space() + "{" + inner + "}" + space()).encode("utf-8", "surrogatepass")
+
+
 def raw_table(values: list[bytes | None], kafka_ts: datetime = ARRIVAL) -> pa.Table:
     """Messages as the embedded engine reads them from Kafka: one partition, offsets from 0."""
     rows = len(values)

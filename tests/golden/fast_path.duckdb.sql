@@ -4,42 +4,50 @@ WITH _objects AS (
     kafka_ts,
     CASE
       WHEN STRLEN(_message) <= 16384
-      AND STARTS_WITH(_message, '{')
-      AND SUFFIX(_message, '}')
-      AND NOT (
-        SUFFIX(_message, ',}')
-        OR SUFFIX(_message, ' }')
-        OR SUFFIX(_message, CHR(9) || '}')
-        OR SUFFIX(_message, CHR(10) || '}')
-        OR SUFFIX(_message, CHR(13) || '}')
-      )
       AND NOT CONTAINS(_message, '\u0000')
+      AND CASE
+        WHEN SUFFIX(_message, '}')
+        AND NOT (
+          SUFFIX(_message, ',}')
+          OR SUFFIX(_message, ' }')
+          OR SUFFIX(_message, CHR(9) || '}')
+          OR SUFFIX(_message, CHR(10) || '}')
+          OR SUFFIX(_message, CHR(13) || '}')
+        )
+        THEN TRUE
+        ELSE NOT REGEXP_MATCHES(_message, ',[ \t\n\r]*[}]')
+      END
       THEN _message
     END AS _message
   FROM _messages
 ), _read AS (
   SELECT
-    _row,
-    kafka_ts,
+    *,
     TRY(
       FROM_JSON(
         _message,
         '{"vente_id": "VARCHAR", "client_id": "VARCHAR", "produit_id": "VARCHAR", "timestamp": "VARCHAR", "quantite": "VARCHAR", "montant": "VARCHAR", "client_nom": "JSON", "produit_nom": "JSON", "categorie": "JSON", "pays": "JSON", "segment": "JSON"}'
       )
-    ) AS _f,
-    TRY(JSON_KEYS(_message)) AS _keys
+    ) AS _f
   FROM _objects
+), _taken AS (
+  SELECT
+    *
+    REPLACE (CASE WHEN NOT _f IS NULL THEN _message END AS _message)
+  FROM _read
+), _asked AS (
+  SELECT
+    *,
+    JSON_KEYS(_message) AS _keys0
+  FROM _taken
 ), _parsed AS (
   SELECT
-    _row,
-    kafka_ts,
-    _f,
-    LENGTH(_keys) = 11 AS _exact
-  FROM _read
+    *,
+    LENGTH(_keys0) = 11 AS _exact
+  FROM _asked
 ), _step0 AS (
   SELECT
-    _row,
-    kafka_ts,
+    *,
     _f."vente_id" AS "_t_vente_id",
     _f."client_id" AS "_t_client_id",
     _f."produit_id" AS "_t_produit_id",
@@ -70,8 +78,7 @@ WITH _objects AS (
     CASE
       WHEN STARTS_WITH(_f."segment", '"')
       THEN TRY(FROM_JSON(_f."segment", '"VARCHAR"'))
-    END AS "_n_segment",
-    _exact AS "_exact"
+    END AS "_n_segment"
   FROM _parsed
 ), _step1 AS (
   SELECT
@@ -81,7 +88,7 @@ WITH _objects AS (
     TRY_CAST("_t_produit_id" AS BIGINT) AS "produit_id",
     REGEXP_MATCHES(
       "_t_timestamp",
-      '^2[0-9]{3}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?\z'
+      '^[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?\z'
     ) AS "_iso_timestamp",
     CASE
       WHEN ENDS_WITH("_t_timestamp", 'Z')
@@ -101,6 +108,13 @@ WITH _objects AS (
       )
       OR "_n_client_nom" >= '、'
       THEN "_n_client_nom"
+      WHEN NOT (
+        REGEXP_FULL_MATCH(
+          "_n_client_nom",
+          '[\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*'
+        )
+      )
+      THEN "_n_client_nom"
     END AS "client_nom",
     CASE
       WHEN (
@@ -110,6 +124,13 @@ WITH _objects AS (
         "_n_produit_nom" >= '¡' AND "_n_produit_nom" < 'ᙿ'
       )
       OR "_n_produit_nom" >= '、'
+      THEN "_n_produit_nom"
+      WHEN NOT (
+        REGEXP_FULL_MATCH(
+          "_n_produit_nom",
+          '[\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*'
+        )
+      )
       THEN "_n_produit_nom"
     END AS "produit_nom",
     CASE
@@ -121,6 +142,13 @@ WITH _objects AS (
       )
       OR "_n_categorie" >= '、'
       THEN "_n_categorie"
+      WHEN NOT (
+        REGEXP_FULL_MATCH(
+          "_n_categorie",
+          '[\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*'
+        )
+      )
+      THEN "_n_categorie"
     END AS "categorie",
     CASE
       WHEN (
@@ -131,6 +159,13 @@ WITH _objects AS (
       )
       OR "_n_pays" >= '、'
       THEN "_n_pays"
+      WHEN NOT (
+        REGEXP_FULL_MATCH(
+          "_n_pays",
+          '[\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*'
+        )
+      )
+      THEN "_n_pays"
     END AS "pays",
     CASE
       WHEN (
@@ -140,6 +175,13 @@ WITH _objects AS (
         "_n_segment" >= '¡' AND "_n_segment" < 'ᙿ'
       )
       OR "_n_segment" >= '、'
+      THEN "_n_segment"
+      WHEN NOT (
+        REGEXP_FULL_MATCH(
+          "_n_segment",
+          '[\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*'
+        )
+      )
       THEN "_n_segment"
     END AS "segment"
   FROM _step0
@@ -181,11 +223,64 @@ WITH _objects AS (
 ), _step5 AS (
   SELECT
     *,
-    CAST("timestamp" AS DATE) AS "jour"
+    "vente_id" BETWEEN 1 AND 9007199254740991
+    AND CAST("vente_id" AS TEXT) = "_t_vente_id" AS "_p_vente_id",
+    "client_id" BETWEEN 1 AND 2147483647
+    AND CAST("client_id" AS TEXT) = "_t_client_id" AS "_p_client_id",
+    "produit_id" BETWEEN 1 AND 2147483647
+    AND CAST("produit_id" AS TEXT) = "_t_produit_id" AS "_p_produit_id",
+    NOT "timestamp" IS NULL AS "_p_timestamp",
+    "quantite" BETWEEN 1 AND 1000000 AND CAST("quantite" AS TEXT) = "_t_quantite" AS "_p_quantite",
+    "montant" BETWEEN 0.01 AND 8589934591.00
+    AND CASE
+      WHEN CAST("montant" AS TEXT) IN ("_t_montant", "_t_montant" || '0', "_t_montant" || '.00')
+      THEN TRUE
+      ELSE REGEXP_MATCHES("_t_montant", '^(0|[1-9][0-9]{0,8})[.][0-9]{2}(00000|99999)[0-9]{0,12}\z')
+    END AS "_p_montant",
+    CASE
+      WHEN BIT_LENGTH("client_nom") <= 1600
+      THEN TRUE
+      ELSE LENGTH("client_nom") <= 200
+    END AS "_p_client_nom",
+    CASE
+      WHEN BIT_LENGTH("produit_nom") <= 1600
+      THEN TRUE
+      ELSE LENGTH("produit_nom") <= 200
+    END AS "_p_produit_nom",
+    CASE
+      WHEN BIT_LENGTH("categorie") <= 1600
+      THEN TRUE
+      ELSE LENGTH("categorie") <= 200
+    END AS "_p_categorie",
+    CASE WHEN BIT_LENGTH("pays") <= 1600 THEN TRUE ELSE LENGTH("pays") <= 200 END AS "_p_pays",
+    CASE WHEN BIT_LENGTH("segment") <= 1600 THEN TRUE ELSE LENGTH("segment") <= 200 END AS "_p_segment",
+    CAST("timestamp" AS DATE) AS "_day"
   FROM _step4
+), _step6 AS (
+  SELECT
+    *,
+    COALESCE(
+      _exact
+      AND "_p_vente_id"
+      AND "_p_client_id"
+      AND "_p_produit_id"
+      AND "_p_timestamp"
+      AND "_p_quantite"
+      AND "_p_montant"
+      AND "_p_client_nom"
+      AND "_p_produit_nom"
+      AND "_p_categorie"
+      AND "_p_pays"
+      AND "_p_segment"
+      AND "timestamp" BETWEEN CAST('2000-01-03 00:00:00' AS TIMESTAMP) AND kafka_ts + INTERVAL '12' HOUR
+      AND NOT _day IS NULL,
+      FALSE
+    ) AS "_plain"
+  FROM _step5
 )
 SELECT
   _row,
+  kafka_ts,
   "vente_id",
   "client_id",
   "produit_id",
@@ -197,31 +292,42 @@ SELECT
   "categorie",
   "pays",
   "segment",
-  jour,
-  COALESCE(
-    _exact
-    AND "vente_id" BETWEEN 1 AND 9007199254740991
-    AND CAST("vente_id" AS TEXT) = "_t_vente_id"
-    AND "client_id" BETWEEN 1 AND 2147483647
-    AND CAST("client_id" AS TEXT) = "_t_client_id"
-    AND "produit_id" BETWEEN 1 AND 2147483647
-    AND CAST("produit_id" AS TEXT) = "_t_produit_id"
-    AND NOT "timestamp" IS NULL
-    AND "quantite" BETWEEN 1 AND 1000000
-    AND CAST("quantite" AS TEXT) = "_t_quantite"
-    AND "montant" BETWEEN 0.01 AND 8589934591.00
-    AND CASE
-      WHEN CAST("montant" AS TEXT) IN ("_t_montant", "_t_montant" || '0', "_t_montant" || '.00')
-      THEN TRUE
-      ELSE REGEXP_MATCHES("_t_montant", '^(0|[1-9][0-9]{0,8})[.][0-9]{2}(00000|99999)[0-9]{0,12}\z')
-    END
-    AND BIT_LENGTH("client_nom") <= 1600
-    AND BIT_LENGTH("produit_nom") <= 1600
-    AND BIT_LENGTH("categorie") <= 1600
-    AND BIT_LENGTH("pays") <= 1600
-    AND BIT_LENGTH("segment") <= 1600
-    AND "timestamp" BETWEEN CAST('2000-01-03 00:00:00' AS TIMESTAMP) AND kafka_ts + INTERVAL '12' HOUR
-    AND NOT jour IS NULL,
-    FALSE
-  ) AS _proven
-FROM _step5
+  _day AS jour,
+  CASE WHEN _plain THEN '' END AS _reasons,
+  CAST(NULL AS TEXT) AS _extra,
+  FALSE AS _extra_open,
+  CASE WHEN NOT _plain THEN "_t_vente_id" END AS "_t_vente_id",
+  CASE WHEN NOT _plain THEN "_t_client_id" END AS "_t_client_id",
+  CASE WHEN NOT _plain THEN "_t_produit_id" END AS "_t_produit_id",
+  CASE WHEN NOT _plain THEN "_t_timestamp" END AS "_t_timestamp",
+  CASE WHEN NOT _plain THEN "_t_quantite" END AS "_t_quantite",
+  CASE WHEN NOT _plain THEN "_t_montant" END AS "_t_montant",
+  CASE WHEN NOT _plain THEN "_j_client_nom" END AS "_j_client_nom",
+  CASE WHEN NOT _plain THEN "_n_client_nom" END AS "_n_client_nom",
+  CASE WHEN NOT _plain THEN "_j_produit_nom" END AS "_j_produit_nom",
+  CASE WHEN NOT _plain THEN "_n_produit_nom" END AS "_n_produit_nom",
+  CASE WHEN NOT _plain THEN "_j_categorie" END AS "_j_categorie",
+  CASE WHEN NOT _plain THEN "_n_categorie" END AS "_n_categorie",
+  CASE WHEN NOT _plain THEN "_j_pays" END AS "_j_pays",
+  CASE WHEN NOT _plain THEN "_n_pays" END AS "_n_pays",
+  CASE WHEN NOT _plain THEN "_j_segment" END AS "_j_segment",
+  CASE WHEN NOT _plain THEN "_n_segment" END AS "_n_segment",
+  CASE WHEN NOT _plain THEN "_iso_timestamp" END AS "_iso_timestamp",
+  CASE WHEN NOT _plain THEN "_zone_length_timestamp" END AS "_zone_length_timestamp",
+  CASE WHEN NOT _plain THEN "_local_timestamp" END AS "_local_timestamp",
+  CASE WHEN NOT _plain THEN "_offset_timestamp" END AS "_offset_timestamp",
+  CASE WHEN NOT _plain THEN "_p_vente_id" END AS "_p_vente_id",
+  CASE WHEN NOT _plain THEN "_p_client_id" END AS "_p_client_id",
+  CASE WHEN NOT _plain THEN "_p_produit_id" END AS "_p_produit_id",
+  CASE WHEN NOT _plain THEN "_p_timestamp" END AS "_p_timestamp",
+  CASE WHEN NOT _plain THEN "_p_quantite" END AS "_p_quantite",
+  CASE WHEN NOT _plain THEN "_p_montant" END AS "_p_montant",
+  CASE WHEN NOT _plain THEN "_p_client_nom" END AS "_p_client_nom",
+  CASE WHEN NOT _plain THEN "_p_produit_nom" END AS "_p_produit_nom",
+  CASE WHEN NOT _plain THEN "_p_categorie" END AS "_p_categorie",
+  CASE WHEN NOT _plain THEN "_p_pays" END AS "_p_pays",
+  CASE WHEN NOT _plain THEN "_p_segment" END AS "_p_segment",
+  CASE WHEN NOT _plain THEN "_day" END AS "_day",
+  CASE WHEN NOT _plain THEN _message END AS _message,
+  CASE WHEN NOT _plain THEN _keys0 END AS _keys0
+FROM _step6

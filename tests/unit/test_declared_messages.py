@@ -19,10 +19,10 @@ import pytest
 
 from harness.corpus import ARRIVAL
 from harness.messages import raw_table
-from harness.verdicts import judge
+from harness.verdicts import decided, judge
 from ventes.config import PROJECT
 from ventes.contract import tables
-from ventes.judging.judge_batch import fast_rows, judge_messages
+from ventes.judging.judge_batch import Few, fast_rows, judge_messages
 from ventes.judging.verdict import Judging
 from ventes.runtime import heartbeat
 from ventes.runtime.exit_codes import NEEDS_A_PERSON
@@ -54,16 +54,18 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 def rows_of(con: duckdb.DuckDBPyConnection, values: list[bytes | None], of: Judging) -> list[dict[str, Any]]:
     """Bronze's rows; the same through the fast path and one by one."""
     raw = raw_table(values)
-    rows = judge_messages(con, raw, of, INGESTED, few=0)
-    assert rows.equals(judge_messages(con, raw, of, INGESTED, few=len(values)))
+    rows = judge_messages(con, raw, of, INGESTED, Few(0, 0))
+    assert rows.equals(judge_messages(con, raw, of, INGESTED, Few(len(values))))
     assert rows.schema == tables.of_stream(of.stream).bronze.schema
     return rows.to_pylist()
 
 
 def proven(con: duckdb.DuckDBPyConnection, values: list[bytes | None], of: Judging) -> list[bool]:
-    found = fast_rows(con, raw_table(values), of, INGESTED.year)
+    """Which messages SQL decides."""
+    raw = raw_table(values)
+    found = fast_rows(con, raw, of, INGESTED.year)
     assert found is not None
-    return found["_proven"].to_pylist()
+    return decided(found, raw, of)
 
 
 # -- nested and optional ------------------------------------------------------------------------
@@ -117,16 +119,19 @@ def test_nested_and_optional_values_are_on_the_fast_path(con: duckdb.DuckDBPyCon
     full = {"customer": {"id": 7, "address": {"city": "Nice"}}, "shop": "S1"}
     without = {"customer": {"id": 7, "address": None}, "shop": None}
     values: list[bytes | None] = [order(**full), order(**without), order(customer={"id": 7}), order(**full, more=1)]
-    values.append(order(customer={"id": 7, "vip": True}))
-    values += [order(**full).replace(b"}", b",}", 1), order(**full).replace(b'"id"', b'"ID"')]
-    assert proven(con, values, CUSTOMER) == [True, True, True, False, False, False, False]
+    values.append(order(customer={"id": 7, "vip": True, "address": {"zip": "06"}}))
+    values += [order(**full).replace(b"}", b",}", 1), order(**full).replace(b'"id"', b'"ID"'), order(customer=7)]
+    assert proven(con, values, CUSTOMER) == [True, True, True, True, True, False, True, False]
     rows = rows_of(con, values, CUSTOMER)
     assert [(row["client"], row["ville"], row["shop"]) for row in rows[:3]] == [
         (7, "Nice", "S1"),
         (7, None, None),
         (7, None, None),
     ]
-    assert [row["motifs"] for row in rows[3:]] == [[], [], ["not_json"], ["missing:client"]]
+    assert [row["motifs"] for row in rows[3:]] == [
+        [], [], ["not_json"], ["missing:client"], ["type:client", "type:ville"],
+    ]  # fmt: skip
+    assert rows[4]["_extra"] == '{"customer":{"address":{"zip":"06"},"vip":true}}'
 
 
 def test_keys_that_differ_in_case_only_are_left_to_judge(con: duckdb.DuckDBPyConnection) -> None:

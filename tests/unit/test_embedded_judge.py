@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from itertools import groupby
 
@@ -16,26 +17,32 @@ from hypothesis import strategies as st
 
 from harness.corpus import ARRIVAL, load
 from harness.messages import (
+    NAMES,
     VERDICT,
     as_producers_write,
     assert_same_rows,
     damaged,
     expected,
+    odd,
     raw_table,
     valid,
     valid_sale,
     written,
 )
 from harness.shipped import BRONZE, EVENT_FIELDS
+from harness.verdicts import decided
 from ventes.config import Rules, Settings, Source
-from ventes.judging.judge_batch import fast_rows
+from ventes.judging.judge_batch import FEW, Few, fast_rows
 from ventes.judging.judge_batch import judge_batch as judge_any_number
 from ventes.judging.verdict import Judging
+from ventes.stream.fast_form import blank
 
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
 UTC = Settings()
 PARIS = Settings(source=Source(time_zone="Europe/Paris"), rules=Rules(time_zone="Europe/Paris"))
 NEW_YORK = Settings(source=Source(time_zone="Asia/Kathmandu"), rules=Rules(time_zone="America/New_York"))
+
+NONE_IS_FEW = Few(0, 0)
 
 property_test = settings(
     max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -51,7 +58,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def judge_batch(con: duckdb.DuckDBPyConnection, raw: pa.Table, config: Settings, at: datetime) -> pa.Table:
     """Through SQL, however few messages there are."""
-    return judge_any_number(con, raw, config, at, few=0)
+    return judge_any_number(con, raw, config, at, NONE_IS_FEW)
 
 
 def verdicts(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config: Settings = UTC) -> None:
@@ -63,13 +70,11 @@ def verdicts(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config:
 
 
 def sure(con: duckdb.DuckDBPyConnection, values: Sequence[bytes | None], config: Settings = UTC) -> list[bool]:
-    return _fast(con, raw_table(list(values)), config)["_proven"].to_pylist()
-
-
-def _fast(con: duckdb.DuckDBPyConnection, raw: pa.Table, config: Settings) -> pa.Table:
+    """Which messages SQL decides; what it says of them is what `judge` says."""
+    raw = raw_table(list(values))
     rows = fast_rows(con, raw, Judging.of(config), INGESTED.year)
     assert rows is not None
-    return rows
+    return decided(rows, raw, Judging.of(config))
 
 
 def test_corpus(con: duckdb.DuckDBPyConnection) -> None:
@@ -93,11 +98,120 @@ def test_seeded_damage(con: duckdb.DuckDBPyConnection, config: Settings) -> None
     verdicts(con, [*damaged(rng, 6_000), *valid(rng, 1_000)], config)
 
 
+@pytest.mark.parametrize("config", [UTC, PARIS, NEW_YORK], ids=["UTC", "Paris", "New York"])
+def test_seeded_odd_messages(con: duckdb.DuckDBPyConnection, config: Settings) -> None:
+    rng = random.Random(f"odd {config.source.time_zone} {os.environ.get('SEED', '')}")
+    values = odd(rng, int(os.environ.get("ODD_MESSAGES", "4000")))
+    assert sum(sure(con, values, config)) > len(values) / 3, "the rest has members that only Python can write"
+    verdicts(con, values, config)
+
+
 def test_what_producers_write_is_on_the_fast_path(con: duckdb.DuckDBPyConnection) -> None:
     rng = random.Random("producers")
     for config in (UTC, PARIS):
         values = as_producers_write(rng)
         assert sure(con, values, config) == [True] * len(values)
+
+
+def _added(member: str) -> Callable[[str], str]:
+    return lambda text: f"{text[:-1]}, {member}}}"
+
+
+def _changed(**members: object) -> Callable[[str], str]:
+    return lambda text: json.dumps({**json.loads(text), **members})
+
+
+def _without(field: str) -> Callable[[str], str]:
+    return lambda text: json.dumps({key: item for key, item in json.loads(text).items() if key != field})
+
+
+SHAPES: dict[str, Callable[[str], str]] = {
+    "indented": lambda text: json.dumps(json.loads(text), indent=2),
+    "blanks around": lambda text: f" \r\n\t{text}\n",
+    "blanks between": lambda text: text.replace(": ", " :\t").replace(", ", "\n,\r\n"),
+    "a leading blank": _changed(client_nom=" Zoé"),
+    "blanks of Unicode": _changed(client_nom="\u00a0Zoé\u3000", pays="\u2028x\n"),
+    "an unknown text": _added('"canal": "web"'),
+    "an unknown text with escapes": _added('"note": "caf\\u00e9 \\"noir\\"\\n"'),
+    "unknown numbers": _added('"n": 7, "z": 0, "long": 123456789012345678901234567890'),
+    "an unknown number with a fraction": _added('"remise": 0.15'),
+    "unknown true and null": _added('"vip": true, "non": false, "rien": null'),
+    "many unknown fields": _added(", ".join(f'"champ_{number}": "web"' for number in range(9))),
+    "unknown keys in another case": _added('"Pays": "x", "VENTE_ID": 2'),
+    "a field missing": _without("pays"),
+    "a field null": _changed(pays=None),
+    "a field blank": _changed(pays="\u2003 "),
+    "a number that is a text": _changed(quantite="deux"),
+    "a number with a fraction": _changed(quantite=1.5),
+    "a number that is true": _changed(montant=True),
+    "a number too large": _changed(quantite=2_000_000),
+    "a number beyond the column": _changed(vente_id=10**30),
+    "three decimals": _changed(montant=12.345),
+    "a negative amount": _changed(montant=-5.25),
+    "no amount": _changed(montant=0.0),
+    "an amount too large": _changed(montant=99_999_999_999),
+    "an amount that is a text": _changed(montant="12,50"),
+    "a text that is a number": _changed(segment=5),
+    "a text too long": _changed(segment="é" * 201),
+    "a time that is a number": _changed(timestamp=1_767_600_000),
+    "a time that is none": _changed(timestamp="05/01/2026 10:00"),
+    "a day that does not exist": _changed(timestamp="2026-02-30T10:00:00Z"),
+    "a time too old": _changed(timestamp="1970-01-01T00:00:00Z"),
+    "a time too new": _changed(timestamp="2030-01-01T00:00:00Z"),
+    "several reasons": _changed(montant=-12.345, quantite=0, pays=None, canal="web"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_message_of_a_common_shape_goes_to_python(con: duckdb.DuckDBPyConnection, shape: str) -> None:
+    rng = random.Random(shape)
+    plain = {**dict.fromkeys(NAMES, "Zoé Dupont"), "timestamp": "2026-01-05T09:59:58.25Z", "montant": 19.99}
+    values = [SHAPES[shape](json.dumps({**valid_sale(rng), **plain})).encode() for _ in range(50)]
+    raw = raw_table([*values])
+    for config in (UTC, PARIS):
+        found = fast_rows(con, raw, Judging.of(config), INGESTED.year)
+        assert found is not None
+        assert found["_reasons"].null_count == 0
+        assert not any(found["_extra_open"].to_pylist())
+        assert all(decided(found, raw, Judging.of(config)))
+
+
+def test_unknown_fields_that_python_writes_leave_the_rest_to_sql(con: duckdb.DuckDBPyConnection) -> None:
+    text = json.dumps({**valid_sale(random.Random(5)), "montant": 5, "client_nom": "x"})
+    members = ('"a": {"c": 1, "b": 2.50}', '"a": [1e2]', '"a": 1.50', '"a": -0', '"\\u0001": 1', '"a": "\\u0001"')
+    broken = ('"a": {"b": 1, "b": 2}', '"a": [1,]', '"a": NaN', '"a": [NaN]')
+    values = [_added(member)(text).encode() for member in (*members, *broken)]
+    found = fast_rows(con, raw_table([*values]), Judging.of(UTC), INGESTED.year)
+    assert found is not None
+    assert (found["_reasons"].null_count, found["_extra_open"].to_pylist()) == (0, [True] * len(values))
+    verdicts(con, [*values])
+
+
+def test_a_number_too_small_for_anything_is_not_zero(con: duckdb.DuckDBPyConnection) -> None:
+    text = json.dumps({**valid_sale(random.Random(6)), "montant": "@@"})
+    values = [text.replace('"@@"', amount).encode() for amount in ("0.0", "1e-400", "1e-99999999999999999999")]
+    assert sure(con, values) == [True, False, False]
+
+
+def test_many_odd_messages_are_judged_by_sql_and_few_by_python(con: duckdb.DuckDBPyConnection) -> None:
+    rng = random.Random(7)
+    for count in (FEW.odd, FEW.odd + 1):
+        raw = raw_table([*valid(rng, 500), *odd(rng, count), *valid(rng, 500)])
+        assert_same_rows(
+            judge_any_number(con, raw, UTC, INGESTED).select(VERDICT.names),
+            expected(raw, UTC),
+            raw["value"].to_pylist(),
+        )
+
+
+def test_white_space_is_what_python_strips(con: duckdb.DuckDBPyConnection) -> None:
+    characters = [chr(code) for code in range(1, 0x11000) if not 0xD800 <= code < 0xE000]
+    con.register("_characters", pa.table({"one": characters}))
+    found = con.execute(f"SELECT {blank('one')} FROM _characters").fetchall()
+    con.unregister("_characters")
+    assert [one for one, (white,) in zip(characters, found, strict=True) if white] == [
+        one for one in characters if not one.strip()
+    ]
 
 
 def test_a_row_of_the_fast_path_is_typed_as_sent(con: duckdb.DuckDBPyConnection) -> None:

@@ -34,9 +34,10 @@ def statements() -> Iterator[tuple[str, str]]:
         yield f"partial_{partial}.duckdb.sql", statement
     for rollup in plan.rollups:
         yield f"{rollup.table.name}.duckdb.sql", rollup.merged
-    typed = fast_path.query(Judging.of(Settings()), 2026)
-    assert typed is not None
-    yield "fast_path.duckdb.sql", typed
+    fast = fast_path.queries(Judging.of(Settings()), 2026)
+    assert fast is not None
+    yield "fast_path.duckdb.sql", fast.plain
+    yield "fast_path_odd.duckdb.sql", fast.odd
 
 
 def pretty(statement: str, name: str) -> str:

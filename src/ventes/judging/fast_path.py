@@ -1,31 +1,27 @@
-"""The fast path: the query that types the messages which it can prove to be valid. Composed from the kinds. Pure.
+"""The fast path: queries that give the verdict on the messages for which they can prove it. Composed from the kinds.
 
-`_proven` = judging.verdict.judge would find the message valid, with exactly these values. Never NULL; false means
-undecided: the message then goes to `judge`. Run by DuckDB, in both engines.
+Two queries, because planning the second takes longer than reading thousands of messages:
 
-DuckDB's parser (yyjson) refuses trailing data, raw control characters and half surrogate pairs, as `judge` does, but
-takes a comma before a closing brace, NaN, and keys more than once. So the query proves that the message is one object
-with known keys, each once, and nothing else:
+- `plain` types all messages and proves the plain ones: valid, with known keys only. Nearly all messages are;
+- `odd` runs over the rows that are left, with what the first one has typed. It decides what is wrong with a message,
+  and writes its unknown members.
 
-- it ends in `}` after a value, and nowhere else is a comma before a brace (such a text in a string is undecided);
-- it has as many keys as fields that are not NULL; or its keys are different, and all declared. A field that is not
-  optional is proved by its value, which is not NULL.
+A message is decided where `_reasons` is not NULL: judging.verdict.judge would give it exactly these values and these
+reasons; none (an empty text) is a valid event. All other messages go to `judge`. Run by DuckDB, in both engines. Pure.
 
-TRY, because one malformed message would otherwise fail the query for all.
-
-Names that begin with `_` are ours: no field has such a name.
+How a message is proved to be one strict JSON object: judging/fast_json.py. TRY, because one malformed message would
+otherwise fail the query for all. Names that begin with `_` are ours: no field has such a name.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
-from ventes.judging.verdict import Judging
+from ventes.judging import fast_json
+from ventes.judging.verdict import Judging, reason_codes
+from ventes.stream.event_time import EARLIEST, LATEST_AHEAD
 from ventes.stream.fast_form import FastForm
 from ventes.stream.kinds import Field
 from ventes.stream.sql_text import literal, quoted
@@ -33,21 +29,30 @@ from ventes.stream.zones import local_steps, offset_case, utc_steps
 
 YEARS_BACK = 10
 """Events older than this go to `judge` if the zone has daylight saving time."""
-MOST_BYTES = 16_384
-"""Larger messages go to `judge`."""
 
-_Step: TypeAlias = tuple[tuple[str, str], ...]
-_KEY = re.compile(r"[A-Za-z0-9_ -]+")
-"""Keys on the way to a nested value that need no escape in a JSON path."""
+_Columns: TypeAlias = "list[tuple[str, str]]"
+"""Names and expressions of one step."""
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Queries in DuckDB. Both give _row and the fields as Bronze shows them (an Instant as naive UTC), `jour`, and:
+
+    - `_reasons`: the codes, each followed by a comma, in no particular order; NULL if the message is undecided;
+    - `_extra`: the unknown members as `judge` writes them, NULL if there are none;
+    - `_extra_open`: whether there are some that only Python can write; then the message may also be no strict JSON.
+
+    `plain` reads a relation `_messages` with _row, _message (the value as text, without its frame; NULL if it is none)
+    and kafka_ts (naive UTC); it has no unknown members. `odd` reads the rows that `plain` left undecided, as `_odd`.
+    """
+
+    plain: str
+    odd: str
 
 
 @lru_cache(maxsize=16)
-def query(judging: Judging, year: int) -> str | None:
-    """A query in DuckDB over a relation `_messages` as of the calendar year `year`; None if no message can be proved.
-
-    `_messages` has _row, _message (the value as text, without its frame; NULL if it is none) and kafka_ts (naive UTC).
-    The result has _row, the typed fields (an Instant as naive UTC), `jour` and `_proven`.
-    """
+def queries(judging: Judging, year: int) -> Queries | None:
+    """The queries as of the calendar year `year`; None if no message can be decided."""
     event = judging.stream.event
     if event.envelope is not None:
         return None  # a key may be repeated anywhere in the rest of the envelope
@@ -58,34 +63,68 @@ def query(judging: Judging, year: int) -> str | None:
             return "0"
         return offset_case(local, local_steps(judging.source_zone, first, last), last)
 
-    forms = {field: field.fast(_member(field), offset_of) for field in event.read}
+    forms = {field: field.fast(fast_json.member(field), offset_of) for field in event.read}
     known = {field: form for field, form in forms.items() if form is not None}
-    root = _Node.of(known)
+    root = fast_json.Node.of(known)
     if len(known) < len(forms) or root is None:
         return None
-    at = quoted(event.at)
-    steps: list[list[tuple[str, str]]] = []
-    for form in known.values():
+    return Queries(_plain_query(judging, known, root, first, last), _odd_query(judging, known, root, first, last))
+
+
+def _chain(steps: list[_Columns], source: str) -> str:
+    """One relation for each step, so that an expression is computed once, whoever uses it."""
+    relations = []
+    for level, columns in enumerate(steps):
+        listed = "".join(f", {expression} AS {quoted(column)}" for column, expression in columns)
+        relations.append(f"_step{level} AS (SELECT *{listed} FROM {source})")
+        source = f"_step{level}"
+    return ", ".join(relations)
+
+
+# -- plain messages -----------------------------------------------------------------------------
+
+
+def _plain_query(judging: Judging, forms: dict[Field, FastForm], root: fast_json.Node, first: int, last: int) -> str:
+    typing = _typing(forms)
+    steps = [
+        *typing,
+        [*((f"_p_{field.name}", _proof(field, form)) for field, form in forms.items()), *_day(judging, first, last)],
+        [("_plain", _plain(judging, tuple(forms)))],
+    ]
+    fields = [quoted(field.name) for field in forms]
+    typed = [quoted(name) for columns in steps[:-1] for name, _ in columns if quoted(name) not in fields]
+    left = [f"CASE WHEN NOT _plain THEN {name} END AS {name}" for name in (*typed, *root.columns())]
+    return (
+        f"WITH {', '.join(fast_json.parsed(root))}, {_chain(steps, '_parsed')} "
+        f"SELECT _row, kafka_ts, {', '.join(fields)}, _day AS jour, CASE WHEN _plain THEN '' END AS _reasons, "
+        f"CAST(NULL AS TEXT) AS _extra, false AS _extra_open, {', '.join(left)} FROM _step{len(steps) - 1}"
+    )
+
+
+def _typing(forms: dict[Field, FastForm]) -> list[_Columns]:
+    steps: list[_Columns] = []
+    for form in forms.values():
         for level, columns in enumerate(form.steps):
             steps += [[] for _ in range(level + 1 - len(steps))]
             steps[level] += columns
-    steps[0].append(("_exact", "_exact"))
-    steps.append([("jour", f"CAST({_local(judging, at, first, last)} AS DATE)")])
-    proofs = [_proof(field, form) for field, form in known.items()]
-    # Narrower than the rule by what a zone can shift, so that the day needs no check of its own.
-    proofs.append(
-        f"{at} BETWEEN TIMESTAMP '2000-01-03 00:00:00' AND kafka_ts + INTERVAL '12' HOUR AND jour IS NOT NULL"
-    )
-    fields = ", ".join(map(quoted, event.names))
-    return (
-        f"WITH {', '.join(_parsed(root))}, {_chain(steps)} "
-        f"SELECT _row, {fields}, jour, coalesce(_exact AND {' AND '.join(proofs)}, false) AS _proven "
-        f"FROM _step{len(steps) - 1}"
-    )
+    return steps
 
 
 def _proof(field: Field, form: FastForm) -> str:
     return f"({form.absent} OR ({form.proof}))" if field.optional else form.proof
+
+
+def _plain(judging: Judging, fields: tuple[Field, ...]) -> str:
+    """That the message is valid and has no unknown key. The times are narrower than the rule by what a zone can shift,
+    so that the day needs no check of its own."""
+    at = quoted(judging.stream.event.at)
+    proofs = [quoted(f"_p_{field.name}") for field in fields]
+    in_time = f"{at} BETWEEN TIMESTAMP '2000-01-03 00:00:00' AND kafka_ts + INTERVAL '12' HOUR AND _day IS NOT NULL"
+    return f"coalesce(_exact AND {' AND '.join(proofs)} AND {in_time}, false)"
+
+
+def _day(judging: Judging, first: int, last: int) -> _Columns:
+    return [("_day", f"CAST({_local(judging, quoted(judging.stream.event.at), first, last)} AS DATE)")]
 
 
 def _local(judging: Judging, instant: str, first: int, last: int) -> str:
@@ -97,107 +136,83 @@ def _local(judging: Judging, instant: str, first: int, last: int) -> str:
     return f"({instant} + INTERVAL ({offset}) SECOND)"
 
 
-def _chain(steps: list[list[tuple[str, str]]]) -> str:
-    """One relation for each level, so that an expression is computed once, whoever uses it."""
-    relations = []
-    for level, columns in enumerate(steps):
-        listed = ", ".join(f"{expression} AS {quoted(column)}" for column, expression in columns)
-        source, kept = ("_parsed", "_row, kafka_ts") if level == 0 else (f"_step{level - 1}", "*")
-        relations.append(f"_step{level} AS (SELECT {kept}, {listed} FROM {source})")
-    return ", ".join(relations)
+# -- odd messages -------------------------------------------------------------------------------
+
+_VALID, _ABSENT, _BLANK, _FIRST_OUTCOME = range(4)
+"""What a field's value is, column `_case_<field>`: these, and one number for each outcome of its form."""
 
 
-# -- the JSON text ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Node:
-    """An object of the message: the types asked of its members, an object's for one on the way to nested values."""
-
-    members: dict[str, str | _Node]
-    optional: frozenset[str]
-
-    @classmethod
-    def of(cls, forms: dict[Field, FastForm], depth: int = 0) -> _Node | None:
-        """The object that holds these fields; None if DuckDB could not tell its keys apart."""
-        members: dict[str, str | _Node] = {}
-        optional = set()
-        for field, form in forms.items():
-            key = field.keys[depth]
-            if len(field.keys) == depth + 1:
-                members[key] = form.asked
-                optional |= {key} if field.optional else set()
-            elif key not in members:
-                inside = {other: forms[other] for other in forms if other.keys[: depth + 1] == field.keys[: depth + 1]}
-                node = cls.of(inside, depth + 1)
-                if node is None or not _KEY.fullmatch(key):
-                    return None
-                members[key] = node
-                optional |= {key} if all(other.optional for other in inside) else set()
-        if len({key.lower() for key in members}) < len(members):
-            return None  # DuckDB's structures do not distinguish upper and lower case
-        return cls(members, frozenset(optional))
-
-    def structure(self) -> dict[str, object]:
-        """For from_json."""
-        return {key: asked if isinstance(asked, str) else asked.structure() for key, asked in self.members.items()}
-
-    def inner(self) -> Iterator[tuple[tuple[str, ...], _Node]]:
-        """The nested objects, each with its path."""
-        for key, node in self.members.items():
-            if isinstance(node, _Node):
-                yield (key,), node
-                yield from (((key, *path), below) for path, below in node.inner())
-
-
-def _member(field: Field) -> str:
-    """The value of a field in the parsed structure `_f`."""
-    return ".".join(["_f", *map(quoted, field.keys)])
-
-
-def _parsed(root: _Node) -> list[str]:
-    """The relations up to `_parsed`: the structure `_f` with the asked members, and `_exact`."""
-    inner = list(root.inner())
-    proofs = [_exact_keys("_keys", root, "_f")]
-    keys = ["TRY(json_keys(_message)) AS _keys"]
-    for number, (path, node) in enumerate(inner):
-        place = literal("$." + ".".join(quoted(key) for key in path))
-        member = ".".join(["_f", *map(quoted, path)])
-        kind = f"TRY(json_type(_message, {place}))"
-        keys.append(f"CASE WHEN {kind} = 'OBJECT' THEN TRY(json_keys(_message, {place})) END AS _keys{number}")
-        keys.append(f"coalesce({kind}, 'NULL') AS _kind{number}")
-        proofs.append(
-            f"(_kind{number} = 'NULL' OR _kind{number} = 'OBJECT' AND {_exact_keys(f'_keys{number}', node, member)})"
-        )
-    no_comma = " AND NOT regexp_matches(_message, ',[ \\t\\n\\r]*[}]')" if inner else ""
-    return [
-        f"""_objects AS (
-  SELECT _row, kafka_ts,
-    CASE WHEN strlen(_message) <= {MOST_BYTES} AND starts_with(_message, '{{')
-          AND suffix(_message, '}}')
-          AND NOT (suffix(_message, ',}}') OR suffix(_message, ' }}') OR suffix(_message, chr(9) || '}}')
-                   OR suffix(_message, chr(10) || '}}') OR suffix(_message, chr(13) || '}}'))
-          AND NOT contains(_message, '\\u0000'){no_comma}
-         THEN _message END AS _message
-  FROM _messages
-)""",
-        f"""_read AS (
-  SELECT _row, kafka_ts, TRY(from_json(_message, {literal(json.dumps(root.structure(), ensure_ascii=False))})) AS _f,
-    {", ".join(keys)}
-  FROM _objects
-)""",
-        f"_parsed AS (SELECT _row, kafka_ts, _f, {' AND '.join(proofs)} AS _exact FROM _read)",
+def _odd_query(judging: Judging, forms: dict[Field, FastForm], root: fast_json.Node, first: int, last: int) -> str:
+    names = judging.stream.event.names
+    further = [
+        (name, f"CASE WHEN NOT coalesce({quoted(f'_p_{field.name}')}, false) THEN {expression} END")
+        for field, form in forms.items()
+        for name, expression in form.further
     ]
-
-
-def _exact_keys(keys: str, node: _Node, structure: str) -> str:
-    """That the object has known keys only, each at most once."""
-    count = len(node.members)
-    if not node.optional:
-        return f"len({keys}) = {count}"
-    present = " + ".join(f"({structure}.{quoted(key)} IS NOT NULL)::INT" for key in sorted(node.optional))
-    known = ", ".join(map(literal, node.members))
+    steps = [
+        further,
+        [*((f"_case_{field.name}", _case(field, form)) for field, form in forms.items()), *root.counts()],
+        [*((f"_shown_{field.name}", _shown(field, form)) for field, form in forms.items()), *root.keys()],
+        [*_time(judging, first, last), ("_cases", " + ".join(quoted(f"_case_{name}") for name in names))],
+        root.differences(),
+        root.maps(),
+        *root.extras(),
+    ]
+    fields = ", ".join(f"{quoted(f'_shown_{name}')} AS {quoted(name)}" for name in names)
     return (
-        f"CASE WHEN len({keys}) = {count - len(node.optional)} + {present} THEN true"
-        f" ELSE len(list_distinct({keys})) = len({keys}) AND list_has_all([{known}], {keys}) END"
+        f"WITH {_chain(steps, '_odd')} SELECT _row, {fields}, _jour AS jour, {_reasons(judging, forms, root)} "
+        f"AS _reasons, {root.extra()} FROM _step{len(steps) - 1}"
     )
+
+
+def _case(field: Field, form: FastForm) -> str:
+    """NULL if the value is undecided."""
+    cases = [(form.absent, _ABSENT), (quoted(f"_p_{field.name}"), _VALID), (form.blank, _BLANK)]
+    cases += [(outcome.when, number) for number, outcome in enumerate(form.outcomes, _FIRST_OUTCOME)]
+    return f"CASE {' '.join(f'WHEN {condition} THEN {number}' for condition, number in cases)} END"
+
+
+def _shown(field: Field, form: FastForm) -> str:
+    case = quoted(f"_case_{field.name}")
+    cases = [(_VALID, quoted(field.name))] + ([] if field.optional else [(_BLANK, form.blank_shown)])
+    cases += [(number, outcome.shown) for number, outcome in enumerate(form.outcomes, _FIRST_OUTCOME)]
+    return f"CASE {' '.join(f'WHEN {case} = {number} THEN {shown}' for number, shown in cases if shown != 'NULL')} END"
+
+
+def _time(judging: Judging, first: int, last: int) -> _Columns:
+    """`_late`: whether the event's time is out of range. `_jour`: as event_time.day_of; NULL if it is not known."""
+    at = quoted(f"_shown_{judging.stream.event.at}")
+    earliest = f"TIMESTAMP '{EARLIEST:%Y-%m-%d %H:%M:%S}'"
+    hours = int(LATEST_AHEAD.total_seconds() // 3600)
+    late = f"coalesce(NOT {at} BETWEEN {earliest} AND kafka_ts + INTERVAL '{hours}' HOUR, false)"
+    arrival = f"CAST({_local(judging, 'kafka_ts', first, last)} AS DATE)"
+    # a time so far away is on no usable day, whatever the zones
+    far = f"{at} IS NULL OR {at} < {earliest} - INTERVAL '2' DAY OR {at} > kafka_ts + INTERVAL '4' DAY"
+    usable = f"_day BETWEEN CAST({earliest} AS DATE) AND {arrival} + 1"
+    jour = f"CASE WHEN {far} THEN {arrival} WHEN {usable} THEN _day WHEN NOT ({usable}) THEN {arrival} END"
+    return [("_late", late), ("_jour", jour)]
+
+
+def _reasons(judging: Judging, forms: dict[Field, FastForm], root: fast_json.Node) -> str:
+    parts = [f"CASE WHEN _late THEN {literal('time_out_of_range,')} ELSE '' END"]
+    parts += [_reasons_of(field, form, field.name == judging.stream.event.at) for field, form in forms.items()]
+    # NULL if a case is: then a value is undecided
+    some = f"CASE WHEN _cases = {_VALID} AND NOT _late THEN '' WHEN _cases IS NOT NULL THEN {' || '.join(parts)} END"
+    return f"CASE WHEN {root.decided()} AND _jour IS NOT NULL THEN {some} END"
+
+
+def _reasons_of(field: Field, form: FastForm, is_at: bool) -> str:
+    codes = reason_codes(field.name, is_at)
+
+    def text(kind: str) -> str:
+        return literal(codes[kind] + ",")
+
+    texts = {_VALID: "''", _ABSENT: "''" if field.optional else text("missing")}
+    texts[_BLANK] = texts[_ABSENT]
+    for number, outcome in enumerate(form.outcomes, _FIRST_OUTCOME):
+        some = (
+            text(kind) if when == "true" else f"CASE WHEN {when} THEN {text(kind)} ELSE '' END"
+            for kind, when in outcome.reasons
+        )
+        texts[number] = " || ".join(some)
+    return f"CASE {quoted(f'_case_{field.name}')} {' '.join(f'WHEN {n} THEN {t}' for n, t in texts.items())} END"

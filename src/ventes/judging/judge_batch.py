@@ -1,55 +1,70 @@
 """Kafka messages → Bronze rows, in DuckDB: computes the verdict of each message.
 
-Messages that SQL proves to be valid events are converted there (judging/fast_path.py); every other message goes
-through `judging.verdict.Judge`. The stream's own rules come last, for all messages alike (judging/rules.py).
+Messages whose verdict SQL proves are judged there (judging/fast_path.py); every other message goes through
+`judging.verdict.Judge`, which also writes the unknown fields that SQL cannot write. The stream's own rules come last,
+for all messages alike (judging/rules.py).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ventes.config import Settings
 from ventes.contract import tables
 from ventes.judging import fast_path, rules
+from ventes.judging.fast_path import Queries
 from ventes.judging.judge_rows import columns_of, judge_rows
-from ventes.judging.verdict import FRAME_BYTES, Judging
+from ventes.judging.verdict import FRAME_BYTES, Judging, judge_of
 from ventes.stream.declaration import Stream
+from ventes.stream.strict_json import Refused
 
 _BATCH = 2048
 """Rows per DuckDB task, DuckDB's own row group size; it never splits an Arrow batch."""
 _MANY = 5_000
 """From this many messages DuckDB builds the Arrow table itself (`sql`), with both threads: 120 ms for 100,000 messages
 instead of 190. Below it the result is a stream (`execute`): one thread, but planned only once, which saves 2 ms."""
-FEW = 100
-"""Up to this many messages, judging one by one (24 µs each) is faster than planning the DuckDB query (8 ms)."""
+
+
+@dataclass(frozen=True)
+class Few:
+    """Up to so many messages are judged one by one (28 µs each), which is faster than planning the query for the plain
+    ones (10 ms); and so many of the `odd` ones that it leaves, as planning theirs takes 25 to 35 ms."""
+
+    messages: int = 100
+    odd: int = 1_500
+
+
+FEW = Few()
 
 
 def judge_batch(
-    con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, ingested_at: datetime, few: int = FEW
+    con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, ingested_at: datetime, few: Few = FEW
 ) -> pa.Table:
     """`judge_messages` for the stream and the zones of the settings."""
     return judge_messages(con, raw, Judging.of(settings), ingested_at, few)
 
 
 def judge_messages(
-    con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, ingested_at: datetime, few: int = FEW
+    con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, ingested_at: datetime, few: Few = FEW
 ) -> pa.Table:
     """Messages as Bronze rows, in the same order, with exactly the schema of the stream's Bronze table.
 
     `raw` has the columns of judging.messages.RAW. Where kafka_ts is NULL the message arrived at `ingested_at`: the
     sender sets the time of a record unless the topic has LogAppendTime. `con` must not be used elsewhere meanwhile;
-    `ingested_at` (aware) becomes date_ingestion. Up to `few` messages are judged without the fast path.
+    `ingested_at` (aware) becomes date_ingestion.
     """
     raw = _arrived(raw, ingested_at)
     bronze = tables.of_stream(judging.stream).bronze
-    query = fast_path.query(judging, ingested_at.year) if raw.num_rows > few else None
-    columns = _one_by_one(raw, judging) if query is None else _mostly_fast(con, raw, judging, query)
+    queries = fast_path.queries(judging, ingested_at.year) if raw.num_rows > few.messages else None
+    columns = _one_by_one(raw, judging) if queries is None else _mostly_fast(con, raw, judging, queries, few.odd)
     columns = rules.apply(con, judging.stream, columns)
     stamped = pa.array([ingested_at], bronze.schema.field("date_ingestion").type)
     columns["date_ingestion"] = stamped.take(pa.array(np.zeros(raw.num_rows, dtype=np.int8)))
@@ -71,29 +86,59 @@ def _one_by_one(raw: pa.Table, judging: Judging) -> rules.Columns:
     return {name: judged[name] for name in judged.schema.names}
 
 
-def _mostly_fast(con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, query: str) -> rules.Columns:
-    typed = _typed(con, raw, judging.stream, query)
-    columns = {field.name: typed[field.name].cast(field.bronze_type) for field in judging.stream.event.read}
-    columns["jour"] = typed["jour"]
-    columns["motifs"] = _empty_lists(raw.num_rows)
-    columns["_extra"] = pa.nulls(raw.num_rows, pa.string())
-    unproven = np.flatnonzero(~typed["_proven"].to_numpy())
-    if not len(unproven):
+def _mostly_fast(
+    con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, queries: Queries, few_odd: int
+) -> rules.Columns:
+    decided = _decided(con, raw, judging.stream, queries, few_odd)
+    columns = {field.name: decided[field.name].cast(field.bronze_type) for field in judging.stream.event.read}
+    columns["jour"] = decided["jour"]
+    columns["motifs"] = _lists_of_codes(decided["_reasons"])
+    undecided = decided["_reasons"].is_null().to_numpy().copy()
+    columns["_extra"] = _with_open_extras(decided, raw["value"], judging, undecided)
+    places = np.flatnonzero(undecided)
+    if not len(places):
         return columns
-    slow = judge_rows(raw["value"].take(unproven), raw["kafka_ts"].take(unproven), judging)
-    return {name: _replaced(columns[name], unproven, slow[name]) for name in columns_of(judging.stream).names}
+    slow = judge_rows(raw["value"].take(places), raw["kafka_ts"].take(places), judging)
+    return {name: _replaced(columns[name], places, slow[name]) for name in columns_of(judging.stream).names}
+
+
+def _lists_of_codes(reasons: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """The `motifs` of the fast path's `_reasons`; few texts of codes are different."""
+    texts = reasons.combine_chunks().dictionary_encode()
+    if texts.dictionary.to_pylist() == [""]:
+        return _empty_lists(len(reasons))
+    lists = [sorted(text.split(",")[:-1]) for text in texts.dictionary.to_pylist()]
+    return pa.array(lists, pa.list_(pa.string())).take(texts.indices)
+
+
+def _with_open_extras(
+    decided: pa.Table, values: pa.ChunkedArray, judging: Judging, undecided: npt.NDArray[np.bool_]
+) -> pa.ChunkedArray:
+    """`_extra`, with those that SQL left open. A message that turns out to be no strict JSON becomes `undecided`."""
+    places = np.flatnonzero(decided["_extra_open"].to_numpy() & ~undecided)
+    if not len(places):
+        return decided["_extra"]
+    judge = judge_of(judging)
+    extras: list[str | None] = []
+    for place, value in zip(places.tolist(), values.take(places).to_pylist(), strict=True):
+        try:
+            extras.append(judge.extra(value))
+        except Refused:
+            extras.append(None)
+            undecided[place] = True
+    return _replaced(decided["_extra"], places, pa.array(extras, pa.string()))
 
 
 def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, year: int) -> pa.Table | None:
-    """The fast path's result for `raw` (value, kafka_ts), row by row: the fields, `jour`, and `_proven`.
+    """What SQL makes of `raw` (value, kafka_ts), row by row: the columns of fast_path.Queries but _row.
 
-    If `_proven` is false the other columns are undefined. None if the stream has no fast path.
+    Where `_reasons` is NULL the other columns are undefined. None if the stream has no fast path.
     """
-    query = fast_path.query(judging, year)
-    return None if query is None else _typed(con, raw, judging.stream, query)
+    queries = fast_path.queries(judging, year)
+    return None if queries is None else _decided(con, raw, judging.stream, queries, few_odd=0)
 
 
-def _typed(con: duckdb.DuckDBPyConnection, raw: pa.Table, stream: Stream, query: str) -> pa.Table:
+def _decided(con: duckdb.DuckDBPyConnection, raw: pa.Table, stream: Stream, queries: Queries, few_odd: int) -> pa.Table:
     values = raw["value"] if stream.event.frame is None else _unframed(raw["value"])
     messages = pa.table(
         {
@@ -102,16 +147,27 @@ def _typed(con: duckdb.DuckDBPyConnection, raw: pa.Table, stream: Stream, query:
             "kafka_ts": raw["kafka_ts"].cast(pa.timestamp("us")),
         }
     )
-    con.register("_messages", pa.Table.from_batches(messages.to_batches(_BATCH), messages.schema))
-    run = con.sql if raw.num_rows >= _MANY else con.execute
+    typed = _run(con, queries.plain, "_messages", messages)
+    names = (*stream.event.names, "jour", "_reasons", "_extra", "_extra_open")
+    odd = np.flatnonzero(typed["_reasons"].is_null().to_numpy())
+    if len(odd) <= few_odd:
+        return typed.select(names)
+    found = _run(con, queries.odd, "_odd", typed if len(odd) == len(typed) else typed.take(odd))
+    if len(odd) == len(typed):
+        return found.select(names)
+    return pa.table({name: _replaced(typed[name], odd, found[name]) for name in names})
+
+
+def _run(con: duckdb.DuckDBPyConnection, query: str, relation: str, rows: pa.Table) -> pa.Table:
+    """The query's result for `rows`, in their order; `_row` ascends."""
+    con.register(relation, pa.Table.from_batches(rows.to_batches(_BATCH), rows.schema))
+    run = con.sql if rows.num_rows >= _MANY else con.execute
     try:
-        typed = run(query).to_arrow_table()
+        result = run(query).to_arrow_table()
     finally:
-        con.unregister("_messages")
-    order = typed["_row"].to_numpy()  # the connection may have preserve_insertion_order = false
-    if not np.array_equal(order, np.arange(len(order))):
-        typed = typed.take(np.argsort(order))
-    return typed
+        con.unregister(relation)
+    order = result["_row"].to_numpy()  # the connection may have preserve_insertion_order = false
+    return result if np.all(order[1:] > order[:-1]) else result.take(np.argsort(order))
 
 
 def _unframed(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -137,10 +193,12 @@ def _text(value: bytes | None) -> str | None:
         return None
 
 
-def _replaced(column: pa.ChunkedArray | pa.Array, places: np.ndarray[Any, Any], values: pa.Array) -> pa.ChunkedArray:
+def _replaced(
+    column: pa.ChunkedArray | pa.Array, places: np.ndarray[Any, Any], values: pa.ChunkedArray | pa.Array
+) -> pa.ChunkedArray:
     """`column` with `values` at `places`."""
-    fast_chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    both = pa.chunked_array([*fast_chunks, values], values.type)
+    chunks = [part for whole in (column, values) for part in getattr(whole, "chunks", [whole])]
+    both = pa.chunked_array(chunks, values.type)
     order = np.arange(len(column))
     order[places] = len(column) + np.arange(len(places))
     return both.take(order)

@@ -1,7 +1,7 @@
 """The verdict on a message: bytes → the event's fields, and every reason why it is not a valid event. Pure.
 
-This is the definition, composed from the declared kinds. The SQL of `fast_path` handles only messages that it can
-prove to be valid here, with the same values; all others come here. The rules, each with its reason, are in
+This is the definition, composed from the declared kinds. The SQL of `fast_path` handles only messages of which it can
+prove the verdict that they would get here; all others come here. The rules, each with its reason, are in
 docs/data-contract.md. A stream's own rules (`Stream.rules`) are applied afterwards, to whole batches: judging/rules.py.
 """
 
@@ -88,6 +88,13 @@ class Judge:
             return self._without_event(tuple(repeated if ambiguous else [*repeated, "no_event"]), kafka_ts)
         return self._event(found, repeated, kafka_ts)
 
+    def extra(self, value: bytes | None) -> str | None:
+        """`Verdict.extra` alone, of a stream without an envelope. Raises Refused where it is no strict JSON object."""
+        members = parse_object(unframed(value) if self._framed else value)
+        if has_repeated_key(members):
+            raise Refused("duplicate_key")
+        return self._extra(members)
+
     def _event(self, members: dict[str, Any], reasons: list[str], kafka_ts: datetime) -> Verdict:
         keys_repeated = members.keys_repeated if isinstance(members, Repeated) else ()
         shown: list[Any] = []
@@ -116,16 +123,19 @@ class Judge:
         when = shown[self._at]
         if when is not None and not event_time.in_range(when, kafka_ts):
             reasons.append("time_out_of_range")
+        return Verdict(
+            values=tuple(shown),
+            motifs=tuple(sorted(reasons)),
+            extra=self._extra(members),
+            jour=event_time.day_of(when, kafka_ts, self._zone),
+        )
+
+    def _extra(self, members: dict[str, Any]) -> str | None:
         if self._nested:
             extra = _unread(members, self._tree)
         else:
             extra = {key: item for key, item in members.items() if key not in self._tree}
-        return Verdict(
-            values=tuple(shown),
-            motifs=tuple(sorted(reasons)),
-            extra=to_text(extra) if extra else None,
-            jour=event_time.day_of(when, kafka_ts, self._zone),
-        )
+        return to_text(extra) if extra else None
 
     def _without_event(self, reasons: tuple[str, ...], kafka_ts: datetime) -> Verdict:
         return Verdict(self._nothing, reasons, None, event_time.day_of(None, kafka_ts, self._zone))
@@ -143,6 +153,11 @@ class _Codes(dict[str, str]):
         return self[kind]
 
 
+def reason_codes(field: str, is_at: bool) -> dict[str, str]:
+    """A kind of reason → its code for a field; `is_at`: for the time of the event, which has two to itself."""
+    return _Codes(field, ("time_unreadable", "time_out_of_range") if is_at else ())
+
+
 class _Prepared:
     """A field and what the judge needs of it for each message."""
 
@@ -154,8 +169,7 @@ class _Prepared:
         self.optional = field.optional
         self.read = field.reader(source_zone)
         self.shown_blank = field.shown_blank
-        # the time of the event has these two reasons to itself
-        self.codes = _Codes(field.name, ("time_unreadable", "time_out_of_range") if is_at else ())
+        self.codes = reason_codes(field.name, is_at)
 
 
 def _below(item: Any, keys: tuple[str, ...]) -> tuple[Any, str | None]:

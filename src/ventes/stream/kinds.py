@@ -102,8 +102,8 @@ class Field(_Options, _Named):
         """The judge of this field; `_source_zone` is the zone of times without an offset."""
         raise NotImplementedError
 
-    def fast(self, _member: str, _offset_of: OffsetOf) -> FastForm | None:
-        """The SQL for the value that the expression `_member` has; None if only the reader can judge it."""
+    def fast(self, _value: fast_form.Member, _offset_of: OffsetOf) -> FastForm | None:
+        """The SQL for a member's value; None if only the reader can judge it."""
         return None
 
 
@@ -136,11 +136,12 @@ class Integer(Field):
 
         return read
 
-    def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
+    def fast(self, member: fast_form.Member, _offset_of: OffsetOf) -> FastForm | None:
         value, text = quoted(self.name), quoted(fast_form.text_of(self.name))
         steps = (((self.name, f"TRY_CAST({text} AS BIGINT)"),),)
         proof = f"{value} BETWEEN {self.least} AND {self.most} AND CAST({value} AS TEXT) = {text}"
-        return fast_form.of_text(self.name, member, steps, proof)
+        outcomes = fast_form.integer_outcomes(self.name, self.least, self.most)
+        return fast_form.of_text(self.name, member.value, steps, proof, outcomes)
 
 
 @dataclass(frozen=True)
@@ -201,10 +202,19 @@ class Decimals(Field):
             return None
         return rounded.copy_abs() if rounded.is_zero() else rounded
 
-    def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
+    def fast(self, member: fast_form.Member, _offset_of: OffsetOf) -> FastForm | None:
         steps = fast_form.decimal_steps(self.name, self.bronze_type.precision, self.scale)
         proof = fast_form.decimal_proof(self.name, self.scale, self.least, self.most)
-        return fast_form.of_text(self.name, member, steps, proof)
+        limits = (self.least, self.most, Decimal(0))
+        outcomes = fast_form.decimal_outcomes(self.name, self.scale, limits, self._fast_problems)
+        further = fast_form.long_decimal(self.name, self.scale)
+        return fast_form.of_text(self.name, member.value, steps, proof, outcomes, further)
+
+    def _fast_problems(self, number: str, precise: bool) -> tuple[tuple[str, str], ...]:
+        """`_problems` as SQL."""
+        limits = f"{fast_form.exactly(self.least)} AND {fast_form.exactly(self.most)}"
+        outside = ("range", f"NOT {number} BETWEEN {limits}")
+        return (outside,) if precise else (outside, ("too_precise", "true"))
 
 
 _BEYOND_COLUMN = Decimal(10) ** 16
@@ -236,6 +246,13 @@ class Money(Decimals):
             "not_cents": not precise,
         }
         return tuple(kind for kind, applies in broken.items() if applies)
+
+    def _fast_problems(self, number: str, precise: bool) -> tuple[tuple[str, str], ...]:
+        sign = ("negative", f"{number} < 0"), ("zero", f"{number} = 0")
+        above = f"abs({number}) > {fast_form.exactly(self.most)}"
+        if not precise:
+            return (*sign, ("range", above), ("not_cents", "true"))
+        return (*sign, ("range", f"{above} OR (0 < {number} AND {number} < {fast_form.exactly(self.least)})"))
 
 
 @dataclass(frozen=True)
@@ -286,17 +303,16 @@ class Text(Field):
 
         return read
 
-    def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
-        further = []
+    def fast(self, member: fast_form.Member, _offset_of: OffsetOf) -> FastForm | None:
+        value, allowed, matching = quoted(self.name), None, None
         if self.values:
             texts = [literal(text) for text in self.values if is_unicode(text) and "\0" not in text]
-            further.append(f"{quoted(self.name)} IN ({', '.join(texts) or 'NULL'})")
+            allowed = f"{value} IN ({', '.join(texts)})" if texts else "false"
         if self.pattern is not None:
-            matches = fast_form.matches(quoted(self.name), self.pattern)
-            if matches is None:
+            matching = fast_form.matching(value, self.pattern)
+            if matching is None:
                 return None
-            further.append(matches)
-        return fast_form.of_string(self.name, member, self.most, further)
+        return fast_form.of_string(self.name, member.value, self.most, allowed, matching)
 
 
 @dataclass(frozen=True)
@@ -317,10 +333,12 @@ class Boolean(Field):
 
         return read
 
-    def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
+    def fast(self, member: fast_form.Member, _offset_of: OffsetOf) -> FastForm | None:
         text = quoted(fast_form.text_of(self.name))
         steps = (((self.name, f"{text} = 'true'"),),)
-        return fast_form.of_text(self.name, member, steps, f"{text} IN ('true', 'false')")
+        proof = f"{text} IN ('true', 'false')"
+        outcomes = (fast_form.Outcome(fast_form.scalar_but(text, "true", "false"), fast_form.always("type")),)
+        return fast_form.of_text(self.name, member.value, steps, proof, outcomes)
 
 
 @dataclass(frozen=True)
@@ -365,14 +383,17 @@ class Instant(Field):
         except OverflowError:
             return None, ("time_out_of_range",)
 
-    def fast(self, member: str, offset_of: OffsetOf) -> FastForm | None:
+    def fast(self, member: fast_form.Member, offset_of: OffsetOf) -> FastForm | None:
         """Its column is a naive TIMESTAMP in UTC."""
         if self.form == "iso":
             steps, proof = fast_form.iso_steps(self.name, offset_of), f"{quoted(self.name)} IS NOT NULL"
+            outcomes = fast_form.iso_outcomes(self.name, member.kind)
         else:
+            per_second = 10 ** {"s": 0, "ms": 3, "us": 6, "ns": 9}[self.form]
             steps = fast_form.epoch_steps(self.name, _MICROSECONDS_SQL[self.form])
-            proof = fast_form.epoch_proof(self.name, 10 ** {"s": 0, "ms": 3, "us": 6, "ns": 9}[self.form])
-        return fast_form.of_text(self.name, member, steps, proof)
+            proof = fast_form.epoch_proof(self.name, per_second)
+            outcomes = fast_form.epoch_outcomes(self.name, per_second)
+        return fast_form.of_text(self.name, member.value, steps, proof, outcomes)
 
 
 UNITS: dict[str, Callable[[int], int]] = {
@@ -405,12 +426,12 @@ class Day(Field):
 
         return read
 
-    def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
+    def fast(self, member: fast_form.Member, _offset_of: OffsetOf) -> FastForm | None:
         value, text = quoted(self.name), quoted(fast_form.text_of(self.name))
         steps = (((self.name, f"TRY_CAST({text} AS DATE)"),),)
         # ten characters: DuckDB also has the dates infinity, and years of more digits
         proof = f"length({text}) = 10 AND CAST({value} AS TEXT) = {text}"
-        return fast_form.of_text(self.name, member, steps, proof)
+        return fast_form.of_text(self.name, member.value, steps, proof, fast_form.day_outcomes(self.name))
 
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -436,12 +457,12 @@ class Json(Field):
 
         return read
 
-    def fast(self, member: str, _offset_of: OffsetOf) -> FastForm | None:
+    def fast(self, member: fast_form.Member, _offset_of: OffsetOf) -> FastForm | None:
         """Only for messages without the value: DuckDB does not keep numbers as they were sent."""
         if not self.optional:
             return None
         asked = f"_j_{self.name}"
-        steps = (((asked, member), (self.name, "CAST(NULL AS TEXT)")),)
+        steps = (((asked, member.value), (self.name, "CAST(NULL AS TEXT)")),)
         return FastForm("JSON", steps, "false", f"{quoted(asked)} IS NULL")
 
 
