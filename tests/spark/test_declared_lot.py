@@ -46,7 +46,7 @@ def test_a_lot_with_text_ids(
 
     frame = spark.createDataFrame(rows)
     lot_ids = LotIds.of(frame, "order")
-    wanted = spark.createDataFrame(pa.table({"reference": lot_ids.ids.column}))
+    wanted = spark.createDataFrame(pa.table({"reference": lot_ids.valid.unique()}))
     known_rows = spark.createDataFrame(known).join(F.broadcast(wanted), "reference", "left_semi")
     found = split_in_spark.split_in_spark(spark, con, frame, lot_ids, known_rows, settings, 4, START)
 

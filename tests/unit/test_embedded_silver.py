@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from harness.ingested import ingest, sale
 from harness.shipped import BRONZE, CLEAN, REJETS, ROLLUPS
 from harness.silver_run import in_order, loop_of, rows_of, settings_of, stored_rollups
 from ventes.config import Settings
+from ventes.deltalog.actions import DataFile
 from ventes.deltalog.table import Table
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.errors import AlreadyRunning
 from ventes.lake import tables
 from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
+from ventes.runtime.stop import Stopper
 
 
 @pytest.fixture
@@ -76,35 +79,57 @@ def test_ids_that_start_again_at_one(settings: Settings) -> None:
     assert motifs(settings).count(["duplicate"]) == 180
 
 
+class Then(Stopper):
+    """Does the next of `steps` whenever the loop has nothing to do, and then stops it."""
+
+    def __init__(self, *steps: Callable[[], object]) -> None:
+        super().__init__()
+        self._steps = list(steps)
+
+    def wait(self, seconds: float) -> bool:
+        if self._steps:
+            self._steps.pop(0)()
+        else:
+            self.stop()
+        return True
+
+
 def test_new_ids_need_no_file_of_the_past(settings: Settings) -> None:
-    ingest(settings, [sale(number) for number in range(1, 101)])
-    run(settings)
-    for table in (BRONZE, CLEAN, REJETS):
-        spoil(settings, table)
-    ingest(settings, [sale(number) for number in range(1001, 1101)], first=100)
-    run(settings)
+    rng = random.Random(1)
+    ids = rng.sample(range(1, 2**53), 200)
+    ingest(settings, [sale(number) for number in ids[:100]])
+
+    def then() -> None:
+        for table in (BRONZE, CLEAN, REJETS):
+            spoil(settings, table)
+        ingest(settings, [sale(number) for number in ids[100:]], first=100)
+
+    loop_of(settings, EmbeddedSilver, stopper=Then(then)).run()
     assert tables.snapshot(settings, CLEAN).rows == 200
 
 
-def spoil(settings: Settings, table: Table) -> None:
-    """Make every read of a data file of the table fail."""
-    snapshot = tables.snapshot(settings, table)
-    for path in snapshot.paths():
-        Path(path).write_bytes(b"spoilt")
+def spoil(settings: Settings, table: Table, keep: Collection[DataFile] = ()) -> None:
+    """Make every read of a data file of the table fail, but for those of `keep`."""
+    for file in tables.snapshot(settings, table).files:
+        if file not in keep:
+            (path_of(settings, table) / file.path).write_bytes(b"spoilt")
 
 
 def test_a_late_id_reads_only_the_file_that_may_hold_it(settings: Settings) -> None:
-    for block in range(3):
-        ingest(settings, [sale(number) for number in range(block * 100 + 1, block * 100 + 101)], first=block * 100)
-        run(settings)
-    holding_50 = [f for f in tables.snapshot(settings, CLEAN).files if f.bounds("vente_id") == (1, 100)]
-    assert len(holding_50) == 1
-    for file in tables.snapshot(settings, CLEAN).files:
-        if file not in holding_50:
-            (path_of(settings, CLEAN) / file.path).write_bytes(b"spoilt")
-    ingest(settings, [sale(50), sale(1000)], first=300)
-    run(settings)
+    ids = random.Random(2).sample(range(1, 2**53), 300)
+
+    def lot(number: int) -> Callable[[], None]:
+        first = number * 100
+        return lambda: ingest(settings, [sale(one) for one in ids[first : first + 100]], first=first)
+
+    def late() -> None:
+        spoil(settings, CLEAN, [f for f in tables.snapshot(settings, CLEAN).files if f.bounds("lot") == (2, 2)])
+        ingest(settings, [sale(ids[150]), sale(1)], first=300)
+
+    lot(0)()
+    loop_of(settings, EmbeddedSilver, stopper=Then(lot(1), lot(2), late)).run()
     assert motifs(settings) == [["duplicate"]]
+    assert tables.snapshot(settings, CLEAN).rows == 301
 
 
 def test_a_fresh_verdict_where_the_stored_one_is_out_of_date(tmp_path: Path) -> None:

@@ -8,7 +8,11 @@ bronze_edits      handling a Bronze table that another program changed
 silver_loop       the loop of the Silver job, for both engines
 lot_range         the Bronze rows of the next lot
 lot_sql           the statements that split a lot, for both engines
-event_ids         the ids of a lot: which files may hold one
+id_index          the index of the ids of the clean events: which of a lot were seen before
+id_manifest       which files it consists of, and of which table
+id_runs           these files: sorted keys with their lots
+id_keys           the keys of ids
+clean_rows        reading the few clean events that a lot needs
 split_in_duckdb   a lot → clean and rejected rows
 embedded          the embedded engine
 spark             the Spark engine

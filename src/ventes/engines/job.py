@@ -48,7 +48,7 @@ class Job:
         if news or self.reporter.age > BEAT_SECONDS:
             self.reporter.update(phase="waiting", reason=reason)
 
-    def go_on(self, *, working_since: float | None = None, **fields: object) -> None:
+    def go_on(self, working_since: object = None, **fields: object) -> None:
         """Report that the job runs, with `fields` of the heartbeat; after a wait, log its duration.
 
         `working_since`: the beginning of a batch or lot that is still in progress (Unix seconds).

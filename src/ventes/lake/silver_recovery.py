@@ -71,7 +71,7 @@ def recover(tables: OpenTables, publisher: Publisher) -> State:
         )
     for log in (clean, rejets):
         if log.edited:  # other files with the same rows: the table was optimized
-            log.accept()
+            log.accept({declared.stream.accepted_app: log.version})  # the index of ids is built again
     if committed or publisher.needs_filling:
         repaired += [f"{name} completed up to lot {committed}" for name in publisher.complete(clean, committed)]
     last_used = max(committed, rejets.transactions.get(app, 0), *used)

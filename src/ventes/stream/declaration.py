@@ -241,6 +241,12 @@ class Stream(Declared):
         return f"{self.name}-rejets"
 
     @cached_property
+    def accepted_app(self) -> str:
+        """The application id of a commit that accepts what another program made of a table of clean events or rejects;
+        its version is the table's version before it."""
+        return f"{self.name}-accepted"
+
+    @cached_property
     def bronze_app(self) -> str:
         """What the application ids of commits to Bronze begin with."""
         return f"{self.name}-bronze"

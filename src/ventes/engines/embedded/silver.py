@@ -1,12 +1,12 @@
 """The embedded Silver job: engines.silver_loop, with DuckDB processing the lots.
 
-A lot reads only the Bronze files and columns it needs, and of the clean events only files that contain one of its ids,
-so its cost depends on the lot and not on the size of the tables.
+A lot reads only the Bronze files and columns it needs, and of the clean events only rows that may have one of its ids
+(engines.id_index), so its cost depends on the lot and not on the size of the tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import date, datetime, timezone
 
 import pyarrow as pa
@@ -20,9 +20,9 @@ from ventes.deltalog.data_files import with_columns
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
+from ventes.engines.clean_rows import known_rows
 from ventes.engines.embedded.bronze_rows import days_of, pieces, with_values
-from ventes.engines.embedded.known_ids import KnownIds
-from ventes.engines.event_ids import EventIds
+from ventes.engines.id_index import index_of
 from ventes.engines.job import Job
 from ventes.engines.job import run as run_job
 from ventes.engines.lot_range import LotRange
@@ -33,7 +33,6 @@ from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
 from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.failpoints import failpoint
 
@@ -48,7 +47,7 @@ def run(settings: Settings) -> int:
 
 def _body(job: Job) -> int:
     tables = OpenTables(job.settings)
-    engine = EmbeddedSilver(job.settings, tables)
+    engine = EmbeddedSilver(job.settings, tables, progress=job.reporter.begin_work)
     return SilverLoop(job, engine, tables, max_rows=job.settings.embedded.max_rows_per_batch).run()
 
 
@@ -56,12 +55,19 @@ class EmbeddedSilver:
     """A SilverEngine in DuckDB.
 
     `rejudge`: compute the verdict again from the raw bytes, instead of using the one in Bronze (for a rebuild
-    after a rule changed).
+    after a rule changed). `progress` is called while the index of ids is built.
     """
 
     name = "embedded"
 
-    def __init__(self, settings: Settings, tables: OpenTables, *, rejudge: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tables: OpenTables,
+        *,
+        rejudge: bool = False,
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._tables = tables
         self._rejudge = rejudge
@@ -70,7 +76,7 @@ class EmbeddedSilver:
         self._own = tables_of(settings)
         self._app_id = settings.stream.silver_app
         self._id = settings.stream.event.field(settings.stream.event.id)
-        self._known = KnownIds(path_of(settings, self._own.clean), self._id.clean_name)
+        self.known_ids = index_of(settings, self.database, progress)
 
     def lock(self) -> None:
         self._lock.acquire()
@@ -79,6 +85,7 @@ class EmbeddedSilver:
         self._lock.require()
 
     def close(self) -> None:
+        self.known_ids.close()
         self.database.close()
         self._lock.release()
 
@@ -97,7 +104,8 @@ class EmbeddedSilver:
             self._commit_rejects(parts.rejets, bronze, lot_range, lot, days)
         failpoint("silver.after_rejets")
         rejects = silver_recovery.rejects_of(self._tables)
-        commit.append(clean, self._own.clean, parts.clean, self._app_id, lot, rejects)
+        if commit.append(clean, self._own.clean, parts.clean, self._app_id, lot, rejects) is not None:
+            self.known_ids.add(parts.clean[self._id.clean_name], lot)
         failpoint("silver.after_clean")
         return LotResult(parts.clean.num_rows, parts.rejets.num_rows, parts.partials)
 
@@ -121,19 +129,8 @@ class EmbeddedSilver:
 
     def _known_rows(self, rows: pa.Table, clean: Log) -> pa.Table:
         """The clean rows that have an id of the lot."""
-        ids = EventIds(valid_ids(self._settings.stream, rows))
-        holding = {file.path for file in self._known.files_with(ids, clean.files.values())}
-        if not holding:
-            return self._own.clean.schema.empty_table()
-        source = Snapshot.of_log(clean, self._own.clean).select(lambda file: file.path in holding)
-        name = self._id.clean_name
-        self.database.con.register("lot_ids", pa.table({name: ids.column}))
-        try:
-            return self.database.con.execute(
-                f'SELECT * FROM ({source}) SEMI JOIN lot_ids USING ("{name}")'
-            ).to_arrow_table()
-        finally:
-            self.database.con.unregister("lot_ids")
+        known = self.known_ids.find(valid_ids(self._settings.stream, rows), clean)
+        return known_rows(self.database.con, clean, self._own.clean, self._id.clean_name, known)
 
     def _commit_rejects(
         self, rows: pa.Table, bronze: Snapshot, lot_range: LotRange, lot: int, days: Collection[date | None] | None

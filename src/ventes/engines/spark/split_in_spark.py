@@ -20,7 +20,6 @@ from pyspark.sql import functions as F
 
 from ventes.config import Settings
 from ventes.contract import tables
-from ventes.engines.event_ids import EventIds
 from ventes.engines.lot_sql import CLEAN, JUDGED, REJECTED, lot_sql
 from ventes.engines.spark.frames import FEW, collect
 from ventes.engines.split_in_duckdb import split_in_duckdb, watermark_us
@@ -38,12 +37,10 @@ class SparkSplit:
 
 @dataclass(frozen=True)
 class LotIds:
-    """The ids of a lot's valid rows, those that occur twice, and how many rows there are."""
+    """The id of each valid row of a lot, those that occur twice, and how many rows there are."""
 
-    ids: EventIds
-    repeated: pa.Array
     valid: pa.ChunkedArray
-    """The id of every valid row."""
+    repeated: pa.Array
     rows: int
 
     @classmethod
@@ -53,7 +50,7 @@ class LotIds:
         valid = found.filter(found["valid"])["id"]
         times = pc.value_counts(valid)
         repeated = times.field("values").filter(pc.greater(times.field("counts"), 1))
-        return cls(EventIds(valid), repeated, valid, found.num_rows)
+        return cls(valid, repeated, found.num_rows)
 
 
 def split_in_spark(
