@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pyspark.sql import DataFrame
 
 from harness.shipped import BRONZE, CLEAN, REJETS
 from harness.silver_engine import START, bronze_rows, random_sales
@@ -98,7 +99,18 @@ def test_ids_of_days_long_past_are_found(settings: Settings, session: Session) -
 
 
 def test_few_rows_too_large_to_collect_are_left_to_spark(session: Session) -> None:
-    columns = pa.schema([BRONZE.schema.field("vente_id"), BRONZE.schema.field("value")])
-    large = session.spark.range(300).selectExpr("id AS vente_id", "CAST(repeat('x', 250000) AS BINARY) AS value")
-    assert frames.collect(large, columns) is None
-    assert frames.collect(large.limit(1), columns) is not None
+    names = ["key", "value", "headers"]
+    columns = pa.schema([BRONZE.schema.field(name) for name in names])
+
+    def rows(count: int, **sizes: int) -> DataFrame:
+        parts = {name: f"CAST(repeat('x', {sizes.get(name, 1)}) AS BINARY)" for name in names}
+        parts["headers"] = f"array(named_struct('key', 'k', 'value', {parts['headers']}))"
+        return session.spark.range(count).selectExpr(*(f"{sql} AS {name}" for name, sql in parts.items()))
+
+    together = rows(2_000, value=60_000)
+    assert frames.collect(together, columns) is None
+    few = frames.collect(together.limit(1), columns)
+    assert few is not None
+    assert few["value"].to_pylist() == [b"x" * 60_000]
+    for name in names:
+        assert frames.collect(rows(1, **{name: 140_000}), columns) is None, name

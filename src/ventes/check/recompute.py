@@ -100,22 +100,24 @@ def repeated(tables: Tables, scope: Scope, bucket: int, buckets: int) -> str:
     Of the ids whose hash falls into `bucket`. A message that is not judged again and is a clean event counts too.
     """
     event = tables.stream.event
-    content = ", ".join(_name(name) for name in (*(name for name in event.names if name != event.id), "_extra"))
-    columns = ", ".join([*(_name(name) for name in event.names), "_extra", _POSITION, "kafka_ts", "lot"])
-    mine = f"hash({_name(event.id)}) % {buckets} = {bucket}"
+    id_ = _name(event.id)
+    content = ", ".join([*(_name(name) for name in event.names if name != event.id), 'md5("_extra")'])
+    mine = f"hash({id_}) % {buckets} = {bucket}"
+    # the ids first, alone: the rows of those that are repeated are few, and `_extra` may be large
+    columns = f'{id_}, row({content}) AS "_content", {_POSITION}, kafka_ts, lot'
     return f"""
+    CREATE OR REPLACE TEMP TABLE repeated_ids AS
+    SELECT {id_} FROM (
+        SELECT {id_} FROM checked WHERE len(motifs) = 0 AND {mine} UNION ALL SELECT {id_} FROM trusted WHERE {mine})
+    GROUP BY ALL HAVING count(*) > 1;
     INSERT INTO verdicts
-    WITH valid AS (
-        SELECT {columns}, false AS "_trusted" FROM checked WHERE len(motifs) = 0 AND {mine}
-        UNION ALL SELECT {columns}, true FROM trusted WHERE {mine}),
-    doubtful AS (
-        SELECT * FROM valid SEMI JOIN (
-            SELECT {_name(event.id)} FROM valid GROUP BY ALL HAVING count(*) > 1) USING ({_name(event.id)})),
+    WITH doubtful AS (
+        SELECT {columns}, false AS "_trusted" FROM checked SEMI JOIN repeated_ids USING ({id_}) WHERE len(motifs) = 0
+        UNION ALL SELECT {columns}, true FROM trusted SEMI JOIN repeated_ids USING ({id_})),
     ranked AS (
-        SELECT *, row({content}) AS "_content",
-               row_number() OVER same_id AS "_nth", first(row({content})) OVER same_id AS "_first_content"
+        SELECT *, row_number() OVER same_id AS "_nth", first("_content") OVER same_id AS "_first_content"
         FROM doubtful
-        WINDOW same_id AS (PARTITION BY {_name(event.id)} ORDER BY lot, kafka_ts, {_POSITION}
+        WINDOW same_id AS (PARTITION BY {id_} ORDER BY lot, kafka_ts, {_POSITION}
                            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
     SELECT {_POSITION},
            CASE WHEN "_content" IS NOT DISTINCT FROM "_first_content" THEN ['duplicate'] ELSE ['conflict'] END

@@ -16,8 +16,8 @@ from ventes.engines.bronze_row_groups import BronzeRowGroups
 from ventes.engines.lot_range import LotRange, next_lot_range
 from ventes.errors import UsageError
 
-PART_ROWS, PART_BYTES = 500_000, 256_000_000
-"""Of the messages of a part, before compression; a larger message is a part of its own."""
+PART_ROWS, PART_BYTES = 250_000, 96_000_000
+"""Of the messages of a part, before compression: 250,000 sales have 77 MB. A larger message is a part of its own."""
 BLOCK = 10_000
 """Neighbouring offsets that a sample takes together: a file's row group has 16,384 rows and is read as a whole."""
 WHOLE = 1 << 62
@@ -105,7 +105,7 @@ def sample_of(held: Iterable[Part], percent: float, seed: int) -> Scope:
 def lot_since(con: duckdb.DuckDBPyConnection, since: str, placed: str) -> int:
     """The number of the first lot of `since`: its number, or a date or time (UTC) from which Silver took it.
 
-    `placed`: a relation with `lot` and `taken_at`. Raises UsageError.
+    `placed`: a relation with `lot` and `processed_at`. Raises UsageError.
     """
     if since.isdecimal():
         return int(since)
