@@ -237,8 +237,7 @@ def test_as_of_a_version_and_a_time(site: Site, opened: Open) -> None:
 
 def test_search_in_raw_data(site: Site, opened: Open) -> None:
     page = opened(f"{site.url}?tab=Raw+Data")
-    page.get_by_role("textbox", name="Search these records").fill("Cafetière")
-    page.keyboard.press("Enter")
+    page.get_by_role("textbox", name="Search these records").press_sequentially("Cafetière")  # as one types
     expect(page.get_by_text("of the last 100 records contain it")).to_be_visible()
     page.wait_for_url("**search=*")
     again = opened(page.url)
