@@ -488,7 +488,7 @@ def test_a_search_that_finds_nothing_offers_to_search_all_sales(run: Run, lake: 
     assert "None of the last 100 records contains it" in said(run("Raw Data", search="zzzz"))
     assert not run("Raw Data", search="zzzz").dataframe
     (oldest, *_) = sorted(_rows(path_of(sample_lake.settings_at(lake), CLEAN)).to_pylist(), key=lambda r: r["kafka_ts"])
-    page = run("Raw Data", search=str(oldest["vente_id"]))
+    page = run("Raw Data", search=" ".join(str(oldest[name]) for name in ("vente_id", "client_id", "produit_id")))
     page.button(key="_search_all").click().run()
     page.run()
     assert str(page.text_area[0].value).startswith("SELECT *\nFROM ventes_clean")
