@@ -7,6 +7,7 @@ import http.client
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -237,14 +238,17 @@ def test_as_of_a_version_and_a_time(site: Site, opened: Open) -> None:
 
 def test_search_in_raw_data(site: Site, opened: Open) -> None:
     page = opened(f"{site.url}?tab=Raw+Data")
-    page.get_by_role("textbox", name="Search these records").fill("Cafetière")
-    page.keyboard.press("Enter")
+    page.get_by_role("textbox", name="Search these records").press_sequentially("Cafetière")  # as one types
     expect(page.get_by_text("of the last 100 records contain it")).to_be_visible()
-    page.wait_for_url("**search=*")
+    page.wait_for_function("() => new URLSearchParams(location.search).get('search') === 'Cafetière'")
     again = opened(page.url)
     expect(again.get_by_text("of the last 100 records contain it")).to_be_visible()
-    expect(again.locator(column(8)).first).to_have_text("Cafetière à piston")
+    expect(again.locator(column(8)).first).to_have_text("Cafetière à piston", timeout=REFRESHED)
     assert set(again.locator(column(8)).all_text_contents()) == {"Cafetière à piston"}
+    again.get_by_role("button", name="Search all sales").click()
+    query = again.get_by_role("textbox", name="One SELECT, in Spark's dialect")
+    expect(query).to_have_value(re.compile("Cafetière"), timeout=REFRESHED)
+    expect(again.get_by_text("100 rows,")).to_be_visible(timeout=REFRESHED)
 
 
 def test_sql_runs_and_downloads(site: Site, opened: Open) -> None:

@@ -484,6 +484,17 @@ def test_each_chart_has_a_table_under_it(run: Run, lake: Path, tab: str, key: st
     )
 
 
+def test_a_search_that_finds_nothing_offers_to_search_all_sales(run: Run, lake: Path) -> None:
+    assert "None of the last 100 records contains it" in said(run("Raw Data", search="zzzz"))
+    assert not run("Raw Data", search="zzzz").dataframe
+    (oldest, *_) = sorted(_rows(path_of(sample_lake.settings_at(lake), CLEAN)).to_pylist(), key=lambda r: r["kafka_ts"])
+    page = run("Raw Data", search=" ".join(str(oldest[name]) for name in ("vente_id", "client_id", "produit_id")))
+    page.button(key="_search_all").click().run()
+    page.run()
+    assert str(page.text_area[0].value).startswith("SELECT *\nFROM ventes_clean")
+    assert oldest["vente_id"] in page.dataframe[0].value["vente_id"].tolist()
+
+
 def test_ids_of_rejected_messages_are_exact_beside_messages_without_one(run: Run, lake: Path) -> None:
     add_rejected(sample_lake.settings_at(lake), 502424218828802, None)
     sent = pa.ipc.open_stream(run("Rejected Messages").dataframe[0].proto.arrow_data.data).read_all()

@@ -15,7 +15,7 @@ from ventes.cli.produce import produce
 from ventes.config import Kafka, Paths, Settings
 from ventes.errors import UsageError, VentesError
 from ventes.producer import loop
-from ventes.producer.loop import BATCH, Pace, Progress
+from ventes.producer.loop import BATCH, Lines, Pace, Progress
 from ventes.producer.options import Options, read_rate
 from ventes.runtime import heartbeat
 from ventes.runtime.heartbeat import Reporter
@@ -161,3 +161,13 @@ def test_silence_counts_only_while_something_is_awaited() -> None:
     assert progress.silent(12.0, acked=0, unacked=5) == 2
     assert progress.silent(13.0, acked=1, unacked=4) == 0
     assert progress.silent(18.0, acked=1, unacked=4) == 5
+
+
+@pytest.mark.parametrize(("rate", "most"), [(0.5, 90), (2.0, 90), (50.0, 480)])
+def test_the_log_of_80_minutes_is_short_and_begins_with_what_is_sent(rate: float, most: int) -> None:
+    lines = Lines(rate, 0.0)
+    own = [lines.own_line_due() for _ in range(int(4800 * rate))]
+    summaries = [second for second in range(1, 4801) if lines.summary_due(float(second))]
+    assert len(summaries) + sum(own) <= most
+    assert own[:10] == [rate <= 2.0] * 10
+    assert summaries[0] <= 60

@@ -21,9 +21,11 @@ import pytest
 from harness import sample_lake
 from ventes.dashboard.source import LiveTables
 from ventes.dashboard.spark import Result, offered
+from ventes.dashboard.tabs.raw import search_of_all
 from ventes.deltalog.snapshot import Snapshot
 from ventes.query import child_process, sandbox
 from ventes.query.child_process import PROGRAM
+from ventes.query.readable import TableToRead
 from ventes.query.sandbox import Limits, SqlFailed, SqlRefused
 
 GUIDE = """
@@ -318,3 +320,20 @@ def test_what_depends_on_the_rows_is_read(tables: Mapping[str, Snapshot], sql: s
     with pytest.raises(sandbox.TableUnreadable):
         sandbox.run(sql, nowhere, Limits())
     assert sandbox.run(sql, tables, Limits(seconds=30)).table.num_rows > 0
+
+
+@pytest.mark.parametrize("search", ["Café", "l'été", "a\\b", "%", "' OR 1=1 --", "\\'"])
+def test_the_search_of_all_sales_finds_what_contains_the_text(tmp_path: Path, search: str) -> None:
+    """In any case and column; what the text holds is never SQL."""
+    path = str(tmp_path / "clean.parquet")
+    names = [f"xx{search.upper()}yy", "other", search]
+    rows = {
+        "produit_nom": names,
+        "vente_id": [1, 2, 3],
+        "kafka_ts": [datetime(2026, 1, day, tzinfo=timezone.utc) for day in (1, 2, 3)],
+    }
+    pq.write_table(pa.table(rows), path)
+    readable = TableToRead(f"SELECT * FROM read_parquet('{path}')", [path])
+    query = search_of_all("ventes_clean", ["vente_id", "produit_nom"], search)
+    found = sandbox.run(query, {"ventes_clean": readable}, Limits(20))
+    assert found.table["vente_id"].to_pylist() == [3, 1]

@@ -26,7 +26,7 @@ from ventes.dashboard.source import TableSnapshots
 from ventes.stream.declaration import Stream
 from ventes.stream.kinds import Money
 from ventes.stream.measures import Distinct, Measure, OfField
-from ventes.stream.page import Page
+from ventes.stream.page import Bars, Page, Ranking
 
 if TYPE_CHECKING:
     from ventes.dashboard.spark import Spark
@@ -65,6 +65,23 @@ class View:
     def page(self) -> Page:
         """What the page of this stream shows."""
         return self.stream.shown
+
+    @property
+    def identifiers(self) -> frozenset[str]:
+        """The fields that name something: the event's id, dimensions, keys of tables and tabs, what is counted once.
+
+        Their numbers are written without separators.
+        """
+        event, page = self.stream.event, self.page
+        measures = [*(figure.measure for figure in page.figures)]
+        measures += [measure for tab in page.tabs if isinstance(tab, Bars | Ranking) for measure in tab.measures]
+        return frozenset(
+            {event.id, *(field.name for field in event.read if field.dimension)}
+            | {name for table in self.stream.tables for name in table.by if isinstance(name, str)}
+            | {tab.by for tab in page.tabs if isinstance(tab, Bars)}
+            | {name for tab in page.tabs if isinstance(tab, Ranking) for name in tab.by}
+            | {measure.field for measure in measures if isinstance(measure, Distinct)}
+        )
 
     @contextmanager
     def sums(self, *questions: Question) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -195,5 +212,5 @@ class View:
         return str(chosen or options[0])
 
     def text(self, label: str, key: str, placeholder: str = "") -> str:
-        """A line of text; kept in the URL."""
-        return str(st.text_input(label, key=key, placeholder=placeholder, bind="query-params") or "")
+        """A line of text, as it is typed; kept in the URL."""
+        return str(st.text_input(label, key=key, placeholder=placeholder, bind="query-params", live=True) or "")

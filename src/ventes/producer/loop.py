@@ -27,9 +27,12 @@ BATCH = 1000
 """Events that are made, spooled and sent together, at most."""
 FLUSH_SECONDS = 7.0
 """Seconds to wait for acknowledgements at the end; messages without one stay in the spool."""
-LINES_EACH = 2.0
-"""Up to this rate (events per second) each event has a log line."""
+LOW_RATE = 2.0
+"""Up to this rate (events per second) the first events have a log line each, and a summary is due less often."""
+FIRST_LINES = 10
+"""Such lines: they show what is sent. A line for every event was 0.7 MB in 80 minutes at 0.5 events per second."""
 SUMMARY_SECONDS = 10.0
+LOW_RATE_SUMMARY_SECONDS = 60.0
 SILENT_SECONDS = 3.0
 """If messages are unacknowledged for longer than this, the broker counts as unavailable."""
 IDLE_POLL_SECONDS = 0.5
@@ -135,6 +138,7 @@ class _Run:
         self._pace = Pace(options.rate)
         self._began = time.monotonic()
         self._progress = Progress(self._began)
+        self._lines = Lines(options.rate, self._began)
         self._batches = 0
         self._last: dict[str, object] = {}
 
@@ -195,7 +199,7 @@ class _Run:
         self._pace.made(count)
         self._batches += 1
         self._last = {"batch": self._batches, "batch_at": time.time(), "rows": count}
-        if self._pace.rate <= LINES_EACH:
+        if self._lines.own_line_due():
             self._log_last()
 
     def _kept(self, messages: list[Message]) -> bool:
@@ -222,7 +226,7 @@ class _Run:
             self._news.phase("running")
         if self._progress.beat_due(now):
             self._news.beat(**self._last, total=sender.acked, lag=sender.unacked)
-        if self._progress.summary_due(now) and self._pace.rate > LINES_EACH:
+        if self._lines.summary_due(now):
             self._summarise()
 
     # -- log lines -------------------------------------------------------------------------------
@@ -235,12 +239,13 @@ class _Run:
         odd = self._source.irregular()
         seconds = time.monotonic() - self._began
         _log.info(
-            "%s %s, %.1f/s; %s%s",
+            "%s %s, %.1f/s; %s%s%s",
             f"{self._source.made:,}",
             self._source.noun,
             self._source.made / seconds if seconds else math.nan,
             self._counts(),
             "; of these " + ", ".join(odd) if odd else "",
+            f"; last: {line}" if self._lines.low and (line := self._source.last_line()) else "",
         )
 
     def _counts(self) -> str:
@@ -281,12 +286,33 @@ class Pace:
         return 0.0 if math.isinf(self.rate) else max(0.0, self._next - self._clock())
 
 
+class Lines:
+    """Which events have a log line of their own, and when a summary is due."""
+
+    def __init__(self, rate: float, now: float) -> None:
+        self.low = rate <= LOW_RATE
+        self._own = FIRST_LINES if self.low else 0
+        self._every = LOW_RATE_SUMMARY_SECONDS if self.low else SUMMARY_SECONDS
+        self._told = now
+
+    def own_line_due(self) -> bool:
+        """Whether the events that were just made have a line."""
+        self._own -= 1
+        return self._own >= 0
+
+    def summary_due(self, now: float) -> bool:
+        if now - self._told < self._every:
+            return False
+        self._told = now
+        return True
+
+
 class Progress:
-    """Detects missing acknowledgements, and when a heartbeat or a summary is due."""
+    """Detects missing acknowledgements, and when a heartbeat is due."""
 
     def __init__(self, now: float) -> None:
         self._acked = 0
-        self._heard = self._told = self._beaten = now
+        self._heard = self._beaten = now
 
     def silent(self, now: float, acked: int, unacked: int) -> float:
         """Seconds since the last acknowledgement while messages are unacknowledged."""
@@ -298,10 +324,4 @@ class Progress:
         if now - self._beaten < 1.0:
             return False
         self._beaten = now
-        return True
-
-    def summary_due(self, now: float) -> bool:
-        if now - self._told < SUMMARY_SECONDS:
-            return False
-        self._told = now
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import streamlit as st
 
 from ventes.dashboard import text
 from ventes.dashboard.query_sources import last_messages
+from ventes.dashboard.tabs import sql
 from ventes.dashboard.view import View
 from ventes.stream.kinds import Integer
 from ventes.stream.page import Raw
@@ -26,15 +28,41 @@ def render(tab: Raw, view: View) -> None:
         return
     found = [row for row in rows if _matches(row, search)]
     if search:
-        st.caption(f"{len(found)} of the last {len(rows)} records contain it.")
+        _found(view, search, len(found), len(rows))
+    if not found:
+        return
     event = view.stream.event
     currencies = {name: unit for name in event.names if (unit := view.currency_of(name)) is not None}
-    identifiers = [field.name for field in event.read if field.dimension or field.name == event.id]
-    plain = {name: "%d" for name in identifiers if isinstance(event.field(name), Integer)}
+    plain = {name: "%d" for name in view.identifiers if isinstance(event.field(name), Integer)}
     view.table(found, "raw", money=currencies, height=560, formats=plain)
     st.caption(
         "Bronze as received, newest first; a message that Silver rejects shows why under *verdict*. "
         "Click a column to sort."
+    )
+
+
+def _found(view: View, search: str, found: int, among: int) -> None:
+    """How many of the newest records contain it, and the way to all of them."""
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    if found:
+        left.caption(f"{found} of the last {among} records contain it.")
+    else:
+        left.info(f"None of the last {among} records contains it.", icon=":material/search_off:")
+    if not view.settings.page.sql:
+        return
+    query = search_of_all(view.contract.clean.name, [field.clean_name for field in view.stream.event.read], search)
+    label = f"Search all {view.page.many}"
+    if right.button(label, key="_search_all", icon=":material/search:", on_click=sql.open_with, args=(query,)):
+        st.rerun()  # the tabs are outside of this fragment
+
+
+def search_of_all(table: str, columns: Sequence[str], search: str) -> str:
+    """A query in Spark's dialect: the newest clean events with a column that contains the text, in any case."""
+    text_of_all = ", ".join(f"CAST(`{name}` AS STRING)" for name in columns)
+    wanted = search.strip().replace("\\", "\\\\").replace("'", "\\'")
+    return (
+        f"SELECT *\nFROM {table}\nWHERE contains(lower(concat_ws(' ', {text_of_all})), lower('{wanted}'))\n"
+        f"ORDER BY kafka_ts DESC\nLIMIT {ROWS}"
     )
 
 

@@ -77,6 +77,11 @@ _TO_RUN = "_sql"
 """Key of the session's state: the query that the viewer asked to run."""
 
 
+def open_with(query: str) -> None:
+    """Open this tab with `query` and run it: the callback of a button."""
+    st.session_state.update({"tab": LABEL, "q": query, _TO_RUN: query})
+
+
 def _run() -> None:
     st.session_state[_TO_RUN] = st.session_state.get("q")
 
