@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.unit.test_silver_loop import assert_exact, fill_bronze
 from ventes.config import Settings
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
+from ventes.engines import id_index
+from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.engines.lot_range import LotRange
 from ventes.engines.spark import frames, silver, split_in_spark
 from ventes.engines.spark.session import Session
@@ -96,6 +99,22 @@ def test_ids_of_days_long_past_are_found(settings: Settings, session: Session) -
     commit.append(Log.open(settings.bronze), BRONZE, bronze_rows(again), "test", 2)
     run(settings, session)
     assert_exact(settings)
+
+
+@pytest.mark.usefixtures("size")
+def test_both_engines_use_one_index(settings: Settings, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_index, "MOST_IN_MEMORY", 60)
+    for batch in range(4):
+        rng = random.Random(batch)
+        ids = [rng.choice((rng.randrange(1, 2**53), rng.randrange(1, 200))) for _ in range(100)]
+        sales = [{"offset": batch * 100 + number, "vente_id": one} for number, one in enumerate(ids)]
+        commit.append(Log.open(settings.bronze), BRONZE, bronze_rows(sales), "test", batch)
+        if batch % 2:
+            assert loop_of(settings, EmbeddedSilver, max_rows=50).run() == 0
+        else:
+            run(settings, session, max_rows=50)
+    assert_exact(settings)
+    assert list((tables.path_of(settings, CLEAN) / id_index.FOLDER).glob("*.run"))
 
 
 def test_few_rows_too_large_to_collect_are_left_to_spark(session: Session) -> None:

@@ -154,6 +154,7 @@ def test_a_manual_optimize_is_accepted(settings: Settings, table: Table) -> None
         fill_bronze(settings, seed=9 + lot, count=50, first=600 + 50 * lot)
         assert run(settings) == 0
     assert not Log.open(path_of(settings, CLEAN)).edited
+    assert ("ventes-accepted" in Log.open(path_of(settings, table)).transactions) == (table is not BRONZE)
     assert_exact(settings)
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from harness import expected
 from harness.ingested import ingest, sale
@@ -16,6 +17,7 @@ from harness.silver_run import in_order, loop_of, rows_of, settings_of, stored_r
 from ventes.config import Settings
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.table import Table
+from ventes.engines import id_index
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.errors import AlreadyRunning
 from ventes.lake import tables
@@ -130,6 +132,19 @@ def test_a_late_id_reads_only_the_file_that_may_hold_it(settings: Settings) -> N
     loop_of(settings, EmbeddedSilver, stopper=Then(lot(1), lot(2), late)).run()
     assert motifs(settings) == [["duplicate"]]
     assert tables.snapshot(settings, CLEAN).rows == 301
+
+
+def test_files_of_the_index_across_starts_and_compaction(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_index, "MOST_IN_MEMORY", 60)
+    rng = random.Random(5)
+    for part in range(3):
+        values = [sale(rng.choice((rng.randrange(1, 2**53), rng.randrange(1, 300)))) for _ in range(150)]
+        ingest(settings, values, first=part * 150)
+        run(settings, max_rows=50)
+        DeltaTable(path_of(settings, CLEAN)).optimize.compact()  # by another program
+    assert_exact(settings)
+    assert motifs(settings)
+    assert list((path_of(settings, CLEAN) / id_index.FOLDER).glob("*.run"))
 
 
 def test_a_fresh_verdict_where_the_stored_one_is_out_of_date(tmp_path: Path) -> None:

@@ -287,18 +287,35 @@ def test_killed_between_two_writes(tmp_path: Path, point: str, time: int) -> Non
     assert_exact(small)
     held = json.loads((folder / INDEX / "manifest.json").read_text().splitlines()[0])
     named = {file["name"] for file in held["files"]} | {"manifest.json"}
-    merging = {small.index._merging.name} if small.index._merging else set()
+    merging = {merging.name for merging in small.index._merging}
     assert {path.name for path in (folder / INDEX).iterdir()} == named | merging
     small.close()
+
+
+def test_small_files_do_not_wait_for_a_large_merge(filled: IdLots, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_runs, "PIECE", 1)
+    monkeypatch.setattr(id_index, "MERGED_AT_ONCE", 1)
+    monkeypatch.setattr(id_index, "MERGED_PER_PAIR", 0)
+    while not filled.index._merging:
+        fill(filled, seed=filled.last, count=1)
+    (large,) = filled.index._merging
+    monkeypatch.setattr(large, "step", lambda _: False)  # it never ends
+    monkeypatch.setattr(id_index, "MERGED_AT_ONCE", 10_000)
+    fill(filled, seed=5, count=30)
+    assert filled.index._merging[0] is large
+    assert len(filled.files()) <= len(large.runs) + 1 + 5
+    monkeypatch.undo()
+    fill(filled, seed=6, count=3)
+    assert large not in filled.index._merging
 
 
 def test_leftovers_are_removed_and_a_merge_begins_again(lots: IdLots, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(id_index, "MERGED_AT_ONCE", 1)
     monkeypatch.setattr(id_index, "MERGED_PER_PAIR", 0)
     monkeypatch.setattr(id_runs, "PIECE", 1)
-    while lots.index._merging is None:
+    while not lots.index._merging:
         fill(lots, seed=len(lots.rows()), count=1)
-    merging = lots.index._merging
+    merging = lots.index._merging[0]
     leftover = lots.folder / INDEX / merging.name
     (lots.folder / INDEX / ".manifest.json.1-2.tmp").write_text("x")
     assert leftover.exists()

@@ -16,9 +16,11 @@ from harness.shipped import CLEAN, REJETS
 from harness.silver_run import loop_of, rows_of
 from ventes import config
 from ventes.config import Settings
+from ventes.engines import id_index
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.errors import AlreadyRunning, VentesError
 from ventes.lake import tables
+from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import lock_path
 from ventes.operations import reset
 from ventes.operations.rebuild import Rebuilt, rebuild, staging_of
@@ -85,11 +87,16 @@ def test_rejected_sales_that_are_valid_now_become_clean_once(other_rules: Settin
     assert (again.clean, again.rejected) == (SALES + 2, 1)
 
 
-def test_the_silver_job_continues_after_it(other_rules: Settings) -> None:
+def test_the_silver_job_continues_after_it(
+    other_rules: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(id_index, "MOST_IN_MEMORY", 100)
     run(other_rules)
+    assert list((path_of(other_rules, CLEAN) / id_index.FOLDER).glob("*.run"))
     ingest(other_rules, [sale(903, timestamp=LATER_IN_UTC), sale(1)], first=SALES + 3)
     loop_of(other_rules, EmbeddedSilver, max_rows=1000).run()
     assert counts(other_rules) == (SALES + 3, 2)
+    assert "index of ids" not in caplog.text  # it was exchanged with its table
 
 
 def test_readers_see_the_old_tables_until_the_end(other_rules: Settings) -> None:

@@ -98,7 +98,8 @@ class IdIndex:
         self._manifest: Manifest | None = None
         self._runs: list[Run] = []
         self._memory: list[Pairs] = []
-        self._merging: _Merge | None = None
+        self._merging: list[_Merge] = []
+        """Merges in progress, each of newer files than the one before it. The last one goes on first."""
         self._new = 0
         """Pairs since the last step of a merge."""
 
@@ -277,12 +278,11 @@ class IdIndex:
         A disk that becomes full ends the merge, not the lot: it begins again once there is room.
         """
         try:
-            if self._merging is None:
-                self._merging = self._next_merge(folder)
-            if self._merging is None:
+            self._begin_merge(folder)
+            if not self._merging:
                 return False
-            if self._merging.step(pairs):
-                self._finish(folder, self._merging)
+            if self._merging[-1].step(pairs):
+                self._finish(folder, self._merging[-1])
         except OSError as error:
             self._abandon()
             if not disk.is_full(error):
@@ -290,11 +290,12 @@ class IdIndex:
             return False
         return True
 
-    def _next_merge(self, folder: Path) -> _Merge | None:
-        runs = self._runs[stay(list(map(len, self._runs))) :]
-        if not runs or shutil.disk_usage(folder).free < 2 * sum(run.file.bytes for run in runs):
-            return None
-        return _Merge(folder, runs)
+    def _begin_merge(self, folder: Path) -> None:
+        """Begin a merge of files that are newer than those of a merge in progress: small ones need not wait for it."""
+        newer = self._runs[self._runs.index(self._merging[-1].runs[-1]) + 1 :] if self._merging else self._runs
+        due = newer[stay(list(map(len, newer))) :]
+        if due and shutil.disk_usage(folder).free >= 2 * sum(run.file.bytes for run in due):
+            self._merging.append(_Merge(folder, due))
 
     def _finish(self, folder: Path, merging: _Merge) -> None:
         assert self._manifest is not None
@@ -303,20 +304,18 @@ class IdIndex:
         first = self._runs.index(merging.runs[0])
         runs = [*self._runs[:first], run, *self._runs[first + len(merging.runs) :]]
         self._replace(folder, replace(self._manifest, files=tuple(one.file for one in runs)), runs)
-        self._merging = None
+        self._merging.remove(merging)
         failpoint("ids.merge_published")
         self._remove_leftovers(folder)
 
     def _abandon(self) -> None:
-        if self._merging is not None:
-            self._merging.discard()
-            self._merging = None
+        while self._merging:
+            self._merging.pop().discard()
 
     def _remove_leftovers(self, folder: Path) -> None:
         """Delete all files but those in use: merged ones, and what a killed process left."""
         used = {id_manifest.NAME, *(file.name for file in self._manifest.files)} if self._manifest else set()
-        if self._merging is not None:
-            used.add(self._merging.name)
+        used |= {merging.name for merging in self._merging}
         with suppress(FileNotFoundError):
             for path in folder.iterdir():
                 if path.name not in used:
