@@ -35,11 +35,15 @@ WITH _objects AS (
     *
     REPLACE (CASE WHEN NOT _f IS NULL THEN _message END AS _message)
   FROM _read
+), _typed AS (
+  SELECT
+    *
+  FROM _taken
 ), _asked AS (
   SELECT
     *,
     JSON_KEYS(_message) AS _keys0
-  FROM _taken
+  FROM _typed
 ), _parsed AS (
   SELECT
     *,
@@ -312,10 +316,6 @@ SELECT
   CASE WHEN NOT _plain THEN "_n_pays" END AS "_n_pays",
   CASE WHEN NOT _plain THEN "_j_segment" END AS "_j_segment",
   CASE WHEN NOT _plain THEN "_n_segment" END AS "_n_segment",
-  CASE WHEN NOT _plain THEN "_iso_timestamp" END AS "_iso_timestamp",
-  CASE WHEN NOT _plain THEN "_zone_length_timestamp" END AS "_zone_length_timestamp",
-  CASE WHEN NOT _plain THEN "_local_timestamp" END AS "_local_timestamp",
-  CASE WHEN NOT _plain THEN "_offset_timestamp" END AS "_offset_timestamp",
   CASE WHEN NOT _plain THEN "_p_vente_id" END AS "_p_vente_id",
   CASE WHEN NOT _plain THEN "_p_client_id" END AS "_p_client_id",
   CASE WHEN NOT _plain THEN "_p_produit_id" END AS "_p_produit_id",
@@ -327,7 +327,5 @@ SELECT
   CASE WHEN NOT _plain THEN "_p_categorie" END AS "_p_categorie",
   CASE WHEN NOT _plain THEN "_p_pays" END AS "_p_pays",
   CASE WHEN NOT _plain THEN "_p_segment" END AS "_p_segment",
-  CASE WHEN NOT _plain THEN "_day" END AS "_day",
-  CASE WHEN NOT _plain THEN _message END AS _message,
-  CASE WHEN NOT _plain THEN _keys0 END AS _keys0
+  CASE WHEN NOT _plain THEN _message END AS _message
 FROM _step6

@@ -7,7 +7,8 @@ WITH _step0 AS (
         WHEN REGEXP_FULL_MATCH("_t_montant", '-?(?:0|[1-9][0-9]{0,9})[.][0-9]{3,17}')
         THEN TRY_CAST("_t_montant" AS DOUBLE)
       END
-    END AS "_long_montant"
+    END AS "_long_montant",
+    JSON_KEYS(_message) AS "_keys0"
   FROM _odd
 ), _step1 AS (
   SELECT
@@ -373,10 +374,10 @@ WITH _step0 AS (
       OR "_shown_timestamp" < CAST('2000-01-01 00:00:00' AS TIMESTAMP) - INTERVAL '2' DAY
       OR "_shown_timestamp" > kafka_ts + INTERVAL '4' DAY
       THEN CAST(kafka_ts AS DATE)
-      WHEN _day BETWEEN CAST(CAST('2000-01-01 00:00:00' AS TIMESTAMP) AS DATE) AND CAST(kafka_ts AS DATE) + 1
-      THEN _day
+      WHEN jour BETWEEN CAST(CAST('2000-01-01 00:00:00' AS TIMESTAMP) AS DATE) AND CAST(kafka_ts AS DATE) + 1
+      THEN jour
       WHEN NOT (
-        _day BETWEEN CAST(CAST('2000-01-01 00:00:00' AS TIMESTAMP) AS DATE) AND CAST(kafka_ts AS DATE) + 1
+        jour BETWEEN CAST(CAST('2000-01-01 00:00:00' AS TIMESTAMP) AS DATE) AND CAST(kafka_ts AS DATE) + 1
       )
       THEN CAST(kafka_ts AS DATE)
     END AS "_jour",

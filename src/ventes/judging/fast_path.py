@@ -68,7 +68,8 @@ def queries(judging: Judging, year: int) -> Queries | None:
     root = fast_json.Node.of(known)
     if len(known) < len(forms) or root is None:
         return None
-    return Queries(_plain_query(judging, known, root, first, last), _odd_query(judging, known, root, first, last))
+    odd = _odd_query(judging, known, root, first, last)
+    return Queries(_plain_query(judging, known, root, odd, first, last), odd)
 
 
 def _chain(steps: list[_Columns], source: str) -> str:
@@ -84,7 +85,10 @@ def _chain(steps: list[_Columns], source: str) -> str:
 # -- plain messages -----------------------------------------------------------------------------
 
 
-def _plain_query(judging: Judging, forms: dict[Field, FastForm], root: fast_json.Node, first: int, last: int) -> str:
+def _plain_query(
+    judging: Judging, forms: dict[Field, FastForm], root: fast_json.Node, odd: str, first: int, last: int
+) -> str:
+    """With the columns that the query `odd` names, for the rows that are not plain."""
     typing = _typing(forms)
     steps = [
         *typing,
@@ -92,7 +96,8 @@ def _plain_query(judging: Judging, forms: dict[Field, FastForm], root: fast_json
         [("_plain", _plain(judging, tuple(forms)))],
     ]
     fields = [quoted(field.name) for field in forms]
-    typed = [quoted(name) for columns in steps[:-1] for name, _ in columns if quoted(name) not in fields]
+    typed = [quoted(name) for columns in steps[:-1] for name, _ in columns if quoted(name) in odd]
+    typed = [name for name in typed if name not in fields]
     left = [f"CASE WHEN NOT _plain THEN {name} END AS {name}" for name in (*typed, *root.columns())]
     return (
         f"WITH {', '.join(fast_json.parsed(root))}, {_chain(steps, '_parsed')} "
@@ -150,7 +155,7 @@ def _odd_query(judging: Judging, forms: dict[Field, FastForm], root: fast_json.N
         for name, expression in form.further
     ]
     steps = [
-        further,
+        [*further, *root.asked()],
         [*((f"_case_{field.name}", _case(field, form)) for field, form in forms.items()), *root.counts()],
         [*((f"_shown_{field.name}", _shown(field, form)) for field, form in forms.items()), *root.keys()],
         [*_time(judging, first, last), ("_cases", " + ".join(quoted(f"_case_{name}") for name in names))],
@@ -188,8 +193,8 @@ def _time(judging: Judging, first: int, last: int) -> _Columns:
     arrival = f"CAST({_local(judging, 'kafka_ts', first, last)} AS DATE)"
     # a time so far away is on no usable day, whatever the zones
     far = f"{at} IS NULL OR {at} < {earliest} - INTERVAL '2' DAY OR {at} > kafka_ts + INTERVAL '4' DAY"
-    usable = f"_day BETWEEN CAST({earliest} AS DATE) AND {arrival} + 1"
-    jour = f"CASE WHEN {far} THEN {arrival} WHEN {usable} THEN _day WHEN NOT ({usable}) THEN {arrival} END"
+    usable = f"jour BETWEEN CAST({earliest} AS DATE) AND {arrival} + 1"
+    jour = f"CASE WHEN {far} THEN {arrival} WHEN {usable} THEN jour WHEN NOT ({usable}) THEN {arrival} END"
     return [("_late", late), ("_jour", jour)]
 
 
