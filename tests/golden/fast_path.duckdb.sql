@@ -35,11 +35,15 @@ WITH _objects AS (
     *
     REPLACE (CASE WHEN NOT _f IS NULL THEN _message END AS _message)
   FROM _read
+), _typed AS (
+  SELECT
+    *
+  FROM _taken
 ), _asked AS (
   SELECT
     *,
     JSON_KEYS(_message) AS _keys0
-  FROM _taken
+  FROM _typed
 ), _parsed AS (
   SELECT
     *,
@@ -296,38 +300,42 @@ SELECT
   CASE WHEN _plain THEN '' END AS _reasons,
   CAST(NULL AS TEXT) AS _extra,
   FALSE AS _extra_open,
-  CASE WHEN NOT _plain THEN "_t_vente_id" END AS "_t_vente_id",
-  CASE WHEN NOT _plain THEN "_t_client_id" END AS "_t_client_id",
-  CASE WHEN NOT _plain THEN "_t_produit_id" END AS "_t_produit_id",
-  CASE WHEN NOT _plain THEN "_t_timestamp" END AS "_t_timestamp",
-  CASE WHEN NOT _plain THEN "_t_quantite" END AS "_t_quantite",
-  CASE WHEN NOT _plain THEN "_t_montant" END AS "_t_montant",
-  CASE WHEN NOT _plain THEN "_j_client_nom" END AS "_j_client_nom",
-  CASE WHEN NOT _plain THEN "_n_client_nom" END AS "_n_client_nom",
-  CASE WHEN NOT _plain THEN "_j_produit_nom" END AS "_j_produit_nom",
-  CASE WHEN NOT _plain THEN "_n_produit_nom" END AS "_n_produit_nom",
-  CASE WHEN NOT _plain THEN "_j_categorie" END AS "_j_categorie",
-  CASE WHEN NOT _plain THEN "_n_categorie" END AS "_n_categorie",
-  CASE WHEN NOT _plain THEN "_j_pays" END AS "_j_pays",
-  CASE WHEN NOT _plain THEN "_n_pays" END AS "_n_pays",
-  CASE WHEN NOT _plain THEN "_j_segment" END AS "_j_segment",
-  CASE WHEN NOT _plain THEN "_n_segment" END AS "_n_segment",
-  CASE WHEN NOT _plain THEN "_iso_timestamp" END AS "_iso_timestamp",
-  CASE WHEN NOT _plain THEN "_zone_length_timestamp" END AS "_zone_length_timestamp",
-  CASE WHEN NOT _plain THEN "_local_timestamp" END AS "_local_timestamp",
-  CASE WHEN NOT _plain THEN "_offset_timestamp" END AS "_offset_timestamp",
-  CASE WHEN NOT _plain THEN "_p_vente_id" END AS "_p_vente_id",
-  CASE WHEN NOT _plain THEN "_p_client_id" END AS "_p_client_id",
-  CASE WHEN NOT _plain THEN "_p_produit_id" END AS "_p_produit_id",
-  CASE WHEN NOT _plain THEN "_p_timestamp" END AS "_p_timestamp",
-  CASE WHEN NOT _plain THEN "_p_quantite" END AS "_p_quantite",
-  CASE WHEN NOT _plain THEN "_p_montant" END AS "_p_montant",
-  CASE WHEN NOT _plain THEN "_p_client_nom" END AS "_p_client_nom",
-  CASE WHEN NOT _plain THEN "_p_produit_nom" END AS "_p_produit_nom",
-  CASE WHEN NOT _plain THEN "_p_categorie" END AS "_p_categorie",
-  CASE WHEN NOT _plain THEN "_p_pays" END AS "_p_pays",
-  CASE WHEN NOT _plain THEN "_p_segment" END AS "_p_segment",
-  CASE WHEN NOT _plain THEN "_day" END AS "_day",
-  CASE WHEN NOT _plain THEN _message END AS _message,
-  CASE WHEN NOT _plain THEN _keys0 END AS _keys0
+  CASE
+    WHEN NOT _plain
+    THEN [
+      CAST("_t_vente_id" AS TEXT),
+      CAST("_t_client_id" AS TEXT),
+      CAST("_t_produit_id" AS TEXT),
+      CAST("_t_timestamp" AS TEXT),
+      CAST("_t_quantite" AS TEXT),
+      CAST("_t_montant" AS TEXT),
+      CAST("_j_client_nom" AS TEXT),
+      CAST("_n_client_nom" AS TEXT),
+      CAST("_j_produit_nom" AS TEXT),
+      CAST("_n_produit_nom" AS TEXT),
+      CAST("_j_categorie" AS TEXT),
+      CAST("_n_categorie" AS TEXT),
+      CAST("_j_pays" AS TEXT),
+      CAST("_n_pays" AS TEXT),
+      CAST("_j_segment" AS TEXT),
+      CAST("_n_segment" AS TEXT),
+      CAST("_message" AS TEXT)
+    ]
+  END AS _texts,
+  CASE
+    WHEN NOT _plain
+    THEN [
+      CAST("_p_vente_id" AS BOOLEAN),
+      CAST("_p_client_id" AS BOOLEAN),
+      CAST("_p_produit_id" AS BOOLEAN),
+      CAST("_p_timestamp" AS BOOLEAN),
+      CAST("_p_quantite" AS BOOLEAN),
+      CAST("_p_montant" AS BOOLEAN),
+      CAST("_p_client_nom" AS BOOLEAN),
+      CAST("_p_produit_nom" AS BOOLEAN),
+      CAST("_p_categorie" AS BOOLEAN),
+      CAST("_p_pays" AS BOOLEAN),
+      CAST("_p_segment" AS BOOLEAN)
+    ]
+  END AS _proofs
 FROM _step6

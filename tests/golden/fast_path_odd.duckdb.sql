@@ -1,15 +1,48 @@
 WITH _step0 AS (
   SELECT
     *,
+    _texts[1] AS "_t_vente_id",
+    _texts[2] AS "_t_client_id",
+    _texts[3] AS "_t_produit_id",
+    _texts[4] AS "_t_timestamp",
+    _texts[5] AS "_t_quantite",
+    _texts[6] AS "_t_montant",
+    _texts[7] AS "_j_client_nom",
+    _texts[8] AS "_n_client_nom",
+    _texts[9] AS "_j_produit_nom",
+    _texts[10] AS "_n_produit_nom",
+    _texts[11] AS "_j_categorie",
+    _texts[12] AS "_n_categorie",
+    _texts[13] AS "_j_pays",
+    _texts[14] AS "_n_pays",
+    _texts[15] AS "_j_segment",
+    _texts[16] AS "_n_segment",
+    _texts[17] AS "_message",
+    _proofs[1] AS "_p_vente_id",
+    _proofs[2] AS "_p_client_id",
+    _proofs[3] AS "_p_produit_id",
+    _proofs[4] AS "_p_timestamp",
+    _proofs[5] AS "_p_quantite",
+    _proofs[6] AS "_p_montant",
+    _proofs[7] AS "_p_client_nom",
+    _proofs[8] AS "_p_produit_nom",
+    _proofs[9] AS "_p_categorie",
+    _proofs[10] AS "_p_pays",
+    _proofs[11] AS "_p_segment"
+  FROM _odd
+), _step1 AS (
+  SELECT
+    *,
     CASE
       WHEN NOT COALESCE("_p_montant", FALSE)
       THEN CASE
         WHEN REGEXP_FULL_MATCH("_t_montant", '-?(?:0|[1-9][0-9]{0,9})[.][0-9]{3,17}')
         THEN TRY_CAST("_t_montant" AS DOUBLE)
       END
-    END AS "_long_montant"
-  FROM _odd
-), _step1 AS (
+    END AS "_long_montant",
+    JSON_KEYS(_message) AS "_keys0"
+  FROM _step0
+), _step2 AS (
   SELECT
     *,
     CASE
@@ -253,8 +286,8 @@ WITH _step0 AS (
     ) AS INT) + CAST((
       NOT "_j_segment" IS NULL
     ) AS INT) AS "_present0"
-  FROM _step0
-), _step2 AS (
+  FROM _step1
+), _step3 AS (
   SELECT
     *,
     CASE
@@ -360,8 +393,8 @@ WITH _step0 AS (
         )
       )
     END AS "_new0"
-  FROM _step1
-), _step3 AS (
+  FROM _step2
+), _step4 AS (
   SELECT
     *,
     COALESCE(
@@ -373,16 +406,16 @@ WITH _step0 AS (
       OR "_shown_timestamp" < CAST('2000-01-01 00:00:00' AS TIMESTAMP) - INTERVAL '2' DAY
       OR "_shown_timestamp" > kafka_ts + INTERVAL '4' DAY
       THEN CAST(kafka_ts AS DATE)
-      WHEN _day BETWEEN CAST(CAST('2000-01-01 00:00:00' AS TIMESTAMP) AS DATE) AND CAST(kafka_ts AS DATE) + 1
-      THEN _day
+      WHEN jour BETWEEN CAST(CAST('2000-01-01 00:00:00' AS TIMESTAMP) AS DATE) AND CAST(kafka_ts AS DATE) + 1
+      THEN jour
       WHEN NOT (
-        _day BETWEEN CAST(CAST('2000-01-01 00:00:00' AS TIMESTAMP) AS DATE) AND CAST(kafka_ts AS DATE) + 1
+        jour BETWEEN CAST(CAST('2000-01-01 00:00:00' AS TIMESTAMP) AS DATE) AND CAST(kafka_ts AS DATE) + 1
       )
       THEN CAST(kafka_ts AS DATE)
     END AS "_jour",
     "_case_vente_id" + "_case_client_id" + "_case_produit_id" + "_case_timestamp" + "_case_quantite" + "_case_montant" + "_case_client_nom" + "_case_produit_nom" + "_case_categorie" + "_case_pays" + "_case_segment" AS "_cases"
-  FROM _step2
-), _step4 AS (
+  FROM _step3
+), _step5 AS (
   SELECT
     *,
     CASE
@@ -390,8 +423,8 @@ WITH _step0 AS (
       THEN CASE WHEN LENGTH(_new0) <= 1 THEN TRUE ELSE LIST_UNIQUE(_new0) = LENGTH(_new0) END
       ELSE LIST_UNIQUE(_keys0) = LENGTH(_keys0)
     END AS "_different0"
-  FROM _step3
-), _step5 AS (
+  FROM _step4
+), _step6 AS (
   SELECT
     *,
     CASE
@@ -413,8 +446,8 @@ WITH _step0 AS (
         '"MAP(VARCHAR, JSON)"'
       )
     ) AS "_map0"
-  FROM _step4
-), _step6 AS (
+  FROM _step5
+), _step7 AS (
   SELECT
     *,
     CASE
@@ -445,8 +478,8 @@ WITH _step0 AS (
         )
       )
     END AS "_unknown0"
-  FROM _step5
-), _step7 AS (
+  FROM _step6
+), _step8 AS (
   SELECT
     *,
     CASE
@@ -501,8 +534,8 @@ WITH _step0 AS (
       ) > 0
       ELSE TRUE
     END AS "_open0"
-  FROM _step6
-), _step8 AS (
+  FROM _step7
+), _step9 AS (
   SELECT
     *,
     CASE
@@ -515,7 +548,7 @@ WITH _step0 AS (
         ','
       ) || '}'
     END AS "_extra0"
-  FROM _step7
+  FROM _step8
 )
 SELECT
   _row,
@@ -727,4 +760,4 @@ SELECT
   END AS _reasons,
   _extra0 AS _extra,
   COALESCE(_open0, FALSE) AS _extra_open
-FROM _step8
+FROM _step9

@@ -2,7 +2,8 @@
 
 messages      the columns of a Kafka message, the input of a verdict
 judge_batch   messages → Bronze rows
-fast_path     the SQL that converts messages it can prove valid
+fast_path     the SQL that gives the verdicts which it can prove
+fast_json     what that SQL proves of a message as JSON, and how it writes unknown fields
 judge_rows    all other messages, one by one
 verdict       the definition of a valid event, composed from the kinds of its fields
 rules         a stream's own rules, applied to whole batches

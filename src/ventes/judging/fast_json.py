@@ -106,8 +106,16 @@ class Node:
 
     def columns(self) -> list[str]:
         """Those of `_parsed` that the query for odd messages needs."""
-        numbers = [node.number for node in self._all()]
-        return ["_message", *(f"_keys{number}" for number in numbers), *(f"_kind{number}" for number in numbers[:-1])]
+        return ["_message", *(f"_kind{node.number}" for node in self.inner())]
+
+    def asked(self) -> list[tuple[str, str]]:
+        """`_keys<n>`: the keys of the object; NULL if there is something else. Only of a message that could be read."""
+        return [(f"_keys{node.number}", node._asked()) for node in self._all()]
+
+    def _asked(self) -> str:
+        if not self.way:
+            return "json_keys(_message)"
+        return f"CASE WHEN _kind{self.number} = 'OBJECT' THEN json_keys(_message, {_place(self.way)}) END"
 
     # -- the steps of the query for odd messages; <n> is the number of the object -----------------
 
@@ -253,17 +261,16 @@ def parsed(root: Node) -> list[str]:
     """The relations up to `_parsed`: _row, kafka_ts, _message (NULL if it could not be read), the structure `_f` with
     the asked members, `_keys0`, for nested objects `_keys<n>` and `_kind<n>`, and `_exact`: known keys only."""
     proofs = [_exact_keys(root)]
-    keys = ["json_keys(_message) AS _keys0"]
-    for node in root.inner():
-        place, number = _place(node.way), node.number
-        kind = f"json_type(_message, {place})"
-        keys.append(f"CASE WHEN {kind} = 'OBJECT' THEN json_keys(_message, {place}) END AS _keys{number}")
-        keys.append(f"coalesce({kind}, 'NULL') AS _kind{number}")
-        proofs.append(f"(_kind{number} = 'NULL' OR _kind{number} = 'OBJECT' AND {_exact_keys(node)})")
+    inner = root.inner()
+    kinds = [f"coalesce(json_type(_message, {_place(node.way)}), 'NULL') AS _kind{node.number}" for node in inner]
+    keys = [f"{expression} AS {name}" for name, expression in root.asked()]
+    for node in inner:
+        kind = f"_kind{node.number}"
+        proofs.append(f"({kind} = 'NULL' OR {kind} = 'OBJECT' AND {_exact_keys(node)})")
     comma = "regexp_matches(_message, ',[ \\t\\n\\r]*[}]')"
     no_comma = (
         f"NOT {comma}"
-        if root.inner()
+        if inner
         else "CASE WHEN suffix(_message, '}')"
         " AND NOT (suffix(_message, ',}') OR suffix(_message, ' }') OR suffix(_message, chr(9) || '}')"
         " OR suffix(_message, chr(10) || '}') OR suffix(_message, chr(13) || '}'))"
@@ -280,7 +287,8 @@ def parsed(root: Node) -> list[str]:
         f"_read AS (SELECT *, TRY(from_json(_message, {structure})) AS _f FROM _objects)",
         # no other function fails on a message that this one takes
         "_taken AS (SELECT * REPLACE (CASE WHEN _f IS NOT NULL THEN _message END AS _message) FROM _read)",
-        f"_asked AS (SELECT *, {', '.join(keys)} FROM _taken)",
+        f"_typed AS (SELECT {', '.join(['*', *kinds])} FROM _taken)",
+        f"_asked AS (SELECT *, {', '.join(keys)} FROM _typed)",
         f"_parsed AS (SELECT *, {' AND '.join(proofs)} AS _exact FROM _asked)",
     ]
 

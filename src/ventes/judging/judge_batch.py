@@ -104,9 +104,9 @@ def _mostly_fast(
 
 def _lists_of_codes(reasons: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """The `motifs` of the fast path's `_reasons`; few texts of codes are different."""
-    texts = reasons.combine_chunks().dictionary_encode()
-    if texts.dictionary.to_pylist() == [""]:
+    if not reasons.null_count and not pc.max(pc.binary_length(reasons)).as_py():
         return _empty_lists(len(reasons))
+    texts = reasons.combine_chunks().dictionary_encode()
     lists = [sorted(text.split(",")[:-1]) for text in texts.dictionary.to_pylist()]
     return pa.array(lists, pa.list_(pa.string())).take(texts.indices)
 

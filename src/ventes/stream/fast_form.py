@@ -51,6 +51,7 @@ class FastForm:
     One of the columns is the field's, by its name. `proof`: a condition that is true only if the reader finds the value
     valid, and equal to that column. `absent`: a condition that is true only if the member is absent or null, in a
     message whose keys are all different. `asked`: the type that DuckDB's from_json is asked for, VARCHAR or JSON.
+    `kept`: columns of texts among the steps that the conditions after them use.
     `further`: columns for the outcomes, where the value is not proved.
     `blank`: a condition that is true only if the value is a text of nothing but white space; `blank_shown`: what Bronze
     shows of it if the field is required. `outcomes`: values that are present, not blank, and not proved.
@@ -64,6 +65,7 @@ class FastForm:
     blank_shown: str = "NULL"
     outcomes: tuple[Outcome, ...] = ()
     further: tuple[tuple[str, str], ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 def of_text(
@@ -78,7 +80,14 @@ def of_text(
     first = ((text_of(field), member),)
     text = quoted(text_of(field))
     return FastForm(
-        "VARCHAR", (first, *steps), proof, f"{text} IS NULL", blank(text), outcomes=outcomes, further=further
+        "VARCHAR",
+        (first, *steps),
+        proof,
+        f"{text} IS NULL",
+        blank(text),
+        outcomes=outcomes,
+        further=further,
+        kept=(text_of(field),),
     )
 
 
@@ -154,6 +163,7 @@ def of_string(field: str, member: str, most: int, allowed: str | None, pattern: 
         blank(unquoted),
         unquoted,
         tuple(outcomes),
+        kept=(f"_j_{field}", f"_n_{field}"),
     )
 
 
@@ -375,7 +385,8 @@ _YEAR_10000 = 253_402_300_800
 
 
 def epoch_outcomes(field: str, units_per_second: int) -> tuple[Outcome, ...]:
-    units, text = quoted(f"_units_{field}"), quoted(text_of(field))
+    text = quoted(text_of(field))
+    units = f"TRY_CAST({text} AS BIGINT)"
     beyond = _YEAR_10000 * units_per_second
     late = [f"{units} >= {beyond} AND CAST({units} AS TEXT) = {text}"] if beyond < 2**63 else []
     return (
