@@ -233,6 +233,19 @@ def test_what_commits_of_the_kept_history_added_stays(
     assert path.exists() == kept
 
 
+@pytest.mark.parametrize("by_minute", [False, True])
+@pytest.mark.parametrize(("began", "kept"), [(None, False), (9 * 3600, True), (6 * 3600, False)])
+def test_what_a_running_reader_has_in_its_snapshot_stays(
+    settings: Settings, by_minute: bool, began: float | None, kept: bool
+) -> None:
+    """Removed seven hours ago: longer than the history."""
+    log, path = _replaced_table(settings, 8 * 3600, 7 * 3600)
+    since = None if began is None else NOW - began
+    history = settings.maintenance.history_hours * 3600
+    Vacuum(log.path, history, by_minute=by_minute, now=lambda: NOW, needed_since=lambda: since).run(set(log.files))
+    assert path.exists() == kept
+
+
 def test_files_that_no_commit_names_go_when_old(settings: Settings) -> None:
     log = Log.open(settings.bronze)
     add(log, 0)

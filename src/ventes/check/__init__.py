@@ -2,6 +2,7 @@
 
 verify       recompute everything from Bronze's raw bytes and compare
 recompute    the SQL of that recomputation
+scope        which messages are judged again, in which parts
 declared_tables   a declaration compared with the tables on disk
 topic_read   compares the topic with Bronze, message by message
 protocol     rules for a Delta log and a checkpoint

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -53,6 +53,8 @@ class Policy:
     """How far back earlier versions of the table can be read."""
     by_minute: bool = False
     """Whether of the older versions only those at full minutes are kept; see Vacuum."""
+    needed_since: Callable[[], float | None] = lambda: None
+    """The Unix time from which removed files are still read by a running reader; None without one."""
 
 
 class TableMaintenance:
@@ -69,7 +71,9 @@ class TableMaintenance:
         self._checkpoint_at = self._compact_at = self._log.version
         self._checkpoint_took = self._checkpoint_ended = 0.0
         self._complained = ""
-        self._vacuum = Vacuum(self._log.path, policy.history_seconds, by_minute=policy.by_minute)
+        self._vacuum = Vacuum(
+            self._log.path, policy.history_seconds, by_minute=policy.by_minute, needed_since=policy.needed_since
+        )
 
     def run_due(self, behind: int = 0) -> None:
         """Do what is due. Call it after each commit, and regularly while idle, but not during a commit of the writer.

@@ -5,6 +5,8 @@ RECENT seconds it is KEPT_WHILE_BUSY. Every version within it can be read, and e
 the table can be down for that long. Older commits go, as soon as a checkpoint replaces them, and then the files that
 only older versions have.
 
+What a running reader has in its snapshot (`needed_since`) stays, however old.
+
 For a table that is kept "by minute" (each lot replaces its files, so no stream follows it) every version of the last
 RECENT seconds can be read, and before that the version at each full minute: a file that was added and removed within
 one minute is deleted after RECENT. Without this rule a lot every two seconds would leave 50,000 files in six hours.
@@ -54,6 +56,7 @@ class Vacuum:
         *,
         by_minute: bool = False,
         most_commits: int = MOST_COMMITS,
+        needed_since: Callable[[], float | None] = lambda: None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
@@ -61,6 +64,7 @@ class Vacuum:
         self._history = history_seconds
         self._by_minute = by_minute
         self._most_commits = most_commits
+        self._needed_since = needed_since
         self._now = now
         self._due = time.monotonic() + EVERY
         self._ran_at: int | None = None
@@ -81,16 +85,21 @@ class Vacuum:
         self._read_removals()
         self._ran_at = self._scanned
         trimmed, first = self._trim_log(now)
+        since = self._needed_since()
         deleted = 0
         for relative, modified in list(self._data_files()):
             if relative in live or relative in keep_also:
                 continue
-            if self._needed(relative, modified, now, first):
+            if self._is_read(relative, since) or self._needed(relative, modified, now, first):
                 continue
             (self._path / relative).unlink(missing_ok=True)
             self._removed.pop(relative, None)
             deleted += 1
         return deleted + trimmed
+
+    def _is_read(self, relative: str, since: float | None) -> bool:
+        """Whether a reader that began at `since` may have this removed file in its snapshot."""
+        return since is not None and relative in self._removed and self._removed[relative][0] >= since
 
     def _needed(self, relative: str, modified: float, now: float, first: int) -> bool:
         """Whether a file that is not live must stay; `first`: the first version that can be read."""

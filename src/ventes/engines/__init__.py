@@ -6,7 +6,9 @@ kafka_reader      Kafka → Arrow, with read-ahead
 bronze_writer     messages → judged rows in Bronze
 bronze_edits      handling a Bronze table that another program changed
 silver_loop       the loop of the Silver job, for both engines
+silver_publication   when the roll-ups are published
 lot_range         the Bronze rows of the next lot
+bronze_row_groups   the row groups of Bronze's files, and their sizes
 lot_sql           the statements that split a lot, for both engines
 id_index          the index of the ids of the clean events: which of a lot were seen before
 id_manifest       which files it consists of, and of which table

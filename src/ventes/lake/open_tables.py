@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from ventes.config import Settings
 from ventes.contract import tables as contract
@@ -10,7 +11,7 @@ from ventes.deltalog.log import Log
 from ventes.deltalog.maintenance import Policy, TableMaintenance, one_worker
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
-from ventes.lake import tables
+from ventes.lake import readers, tables
 
 
 class OpenTables:
@@ -48,9 +49,10 @@ class OpenTables:
         """Maintenance of these tables, with one worker thread. `kept_small`: tables whose writer keeps few files."""
         worker = one_worker()
         history = self._settings.maintenance.history_hours * 3600.0
+        needed_since = partial(readers.oldest, self._settings)
         appended, replaced = (
-            Policy(self._settings.maintenance.compact_every, history),
-            Policy(0, history, by_minute=True),
+            Policy(self._settings.maintenance.compact_every, history, needed_since=needed_since),
+            Policy(0, history, by_minute=True, needed_since=needed_since),
         )
         kept = [(table, appended) for table in compacted] + [(table, replaced) for table in kept_small]
         return [TableMaintenance(table, self.log(table), policy, worker) for table, policy in kept]
