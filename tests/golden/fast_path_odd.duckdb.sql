@@ -115,7 +115,11 @@ WITH _step0 AS (
         ELSE FALSE
       END
       THEN 3
-      WHEN NOT REGEXP_FULL_MATCH("_t_timestamp", '(?s)[{\[].*|-?(?i:nan|inf|infinity)')
+      WHEN CASE
+        WHEN REGEXP_FULL_MATCH("_t_timestamp", 'true|false|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?')
+        THEN JSON_TYPE(_message, '$."timestamp"') = 'VARCHAR'
+        ELSE NOT REGEXP_FULL_MATCH("_t_timestamp", '(?s)[{\[].*|-?(?i:nan|inf|infinity)')
+      END
       AND CASE
         WHEN REGEXP_FULL_MATCH(
           "_t_timestamp",

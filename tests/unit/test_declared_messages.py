@@ -144,6 +144,15 @@ def test_keys_that_differ_in_case_only_are_left_to_judge(con: duckdb.DuckDBPyCon
     assert judge(order(**{'a"b': {"n": 1}}), ARRIVAL, odd).one == 1
 
 
+def test_a_time_whose_json_type_cannot_be_asked_for_is_left_to_judge(con: duckdb.DuckDBPyConnection) -> None:
+    of = judging(Instant("sent", path="é"))
+    values = [order(**{"é": sent}) for sent in (AT, "soon", 5, "5", True)]
+    assert proven(con, [*values], of) == [True, True, False, False, False]
+    rows = rows_of(con, [*values], of)
+    unreadable, wrong = ["time_unreadable:sent"], ["type:sent"]
+    assert [row["motifs"] for row in rows] == [[], unreadable, wrong, unreadable, wrong]
+
+
 def test_a_kind_without_fast_form_leaves_every_message_to_judge(con: duckdb.DuckDBPyConnection) -> None:
     of = judging(Json("lines"))
     (row,) = rows_of(con, [order(lines=[{"n": 1.50}])], of)

@@ -333,10 +333,12 @@ def iso_outcomes(field: str, kind: str) -> tuple[Outcome, ...]:
         f" OR (substring({text}, 17, 1) = ':' AND substring({text}, 18, 2) > '59')"
     )
     unreadable = f"CASE WHEN regexp_full_match({text}, '{_ANY_ISO}') THEN {no_date} OR {no_time} ELSE true END"
-    no_string = f"CASE WHEN regexp_full_match({text}, 'true|false|{_NUMBER}') THEN {kind} <> 'VARCHAR' ELSE false END"
+    either = f"regexp_full_match({text}, 'true|false|{_NUMBER}')"
+    no_string = f"CASE WHEN {either} THEN {kind} <> 'VARCHAR' ELSE false END"
+    string = f"CASE WHEN {either} THEN {kind} = 'VARCHAR' ELSE {scalar_but(text)} END"  # NULL if the kind is unknown
     return (
         Outcome(no_string, always("type")),
-        Outcome(f"{scalar_but(text)} AND {unreadable}", always("time_unreadable")),
+        Outcome(f"{string} AND {unreadable}", always("time_unreadable")),
     )
 
 
