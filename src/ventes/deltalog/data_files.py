@@ -131,15 +131,14 @@ def _durable(path: Path) -> Iterator[_NewFiles]:
 
 def in_row_groups(rows: pa.Table) -> Iterator[pa.Table]:
     """The rows in parts of at most ROW_GROUP rows and, where a part has several rows, ROW_GROUP_BYTES."""
-    if rows.num_rows > ROW_GROUP:
-        for start in range(0, rows.num_rows, ROW_GROUP):
-            yield from in_row_groups(rows.slice(start, ROW_GROUP))
-    elif rows.num_rows > 1 and rows.nbytes > ROW_GROUP_BYTES:
-        half = rows.num_rows // 2
-        yield from in_row_groups(rows.slice(0, half))
-        yield from in_row_groups(rows.slice(half))
-    else:
+    size = rows.nbytes
+    if rows.num_rows <= ROW_GROUP and (size <= ROW_GROUP_BYTES or rows.num_rows <= 1):
         yield rows
+        return
+    parts = max(1, -(-size // ROW_GROUP_BYTES))
+    step = max(1, min(ROW_GROUP, rows.num_rows // parts, rows.num_rows - 1))
+    for start in range(0, rows.num_rows, step):
+        yield from in_row_groups(rows.slice(start, step))  # again, because their sizes may differ
 
 
 def rows_within(group: pq.RowGroupMetaData, size: int) -> int:
