@@ -1,7 +1,7 @@
 """Deleting data files and log files that the kept history does not need.
 
-The kept history is `history_seconds`, at most MOST_COMMITS commits; of a table with more than BUSY commits in the last
-RECENT seconds it is KEPT_WHILE_BUSY. Every version within it can be read, and every commit too: a stream that follows
+The kept history is `history_seconds`, at most MOST_COMMITS commits; of a table that is busy, by its commits in the last
+RECENT seconds, it is KEPT_WHILE_BUSY, or as many commits as `_Busy` says, whichever is more. Every version within it can be read, and every commit too: a stream that follows
 the table can be down for that long. Older commits go, as soon as a checkpoint replaces them, and then the files that
 only older versions have.
 
@@ -19,6 +19,7 @@ import os
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -31,8 +32,6 @@ ORPHAN_AGE = 3600.0
 """Age from which a file that no kept commit names is deleted: it is of an interrupted batch. No batch takes an hour."""
 MOST_COMMITS = 12_000
 """Commits kept at most: six hours of one every 2 s. Each is a file of some kB."""
-BUSY = 500
-"""Commits within RECENT from which a table is busy: fifty per minute."""
 KEPT_WHILE_BUSY = 4 * 60.0
 """Seconds. At 1,000 events per second Bronze and the clean events have ten commits per second, each with a data file,
 and the roll-ups ten files per publication: four minutes of these are 13,000 files, ten would be 33,000."""
@@ -44,6 +43,22 @@ EVERY = 300.0
 """Seconds between two runs. The first reads every kept log file, the later ones only the new."""
 EVERY_COMMITS = 100
 """Commits after which a run is due earlier: at ten commits per second files are not left for 300 s more."""
+
+
+@dataclass(frozen=True)
+class _Busy:
+    """When a table is busy, and what it keeps then beside KEPT_WHILE_BUSY."""
+
+    commits: int
+    """More than so many within RECENT."""
+    kept: int
+    """Commits."""
+
+
+APPENDED = _Busy(1_800, 2_400)
+"""Three per second: four minutes of ten per second, 13 minutes of three. Below that MOST_COMMITS is the limit."""
+BY_MINUTE = _Busy(500, 350)
+"""There are five such tables, published together up to 1.4 times per second: then four minutes, six at one per second."""
 
 
 class Vacuum:
@@ -63,6 +78,7 @@ class Vacuum:
         self._log = path / "_delta_log"
         self._history = history_seconds
         self._by_minute = by_minute
+        self._busy = BY_MINUTE if by_minute else APPENDED
         self._most_commits = most_commits
         self._needed_since = needed_since
         self._now = now
@@ -185,6 +201,7 @@ class Vacuum:
             place = bisect_left(versions, now - seconds, key=lambda v: (self._log / commits[v]).stat().st_mtime)
             return versions[min(place, len(versions) - 1)]
 
-        busy = newest - younger_than(RECENT) > BUSY
-        kept = min(self._history, KEPT_WHILE_BUSY) if busy else self._history
-        return max(younger_than(kept), newest - self._most_commits), busy
+        if newest - younger_than(RECENT) <= self._busy.commits:
+            return max(younger_than(self._history), newest - self._most_commits), False
+        kept = min(younger_than(KEPT_WHILE_BUSY), newest - self._busy.kept)
+        return max(younger_than(self._history), kept), True
