@@ -146,7 +146,7 @@ def test_keys_that_differ_in_case_only_are_left_to_judge(con: duckdb.DuckDBPyCon
 
 def test_a_time_whose_json_type_cannot_be_asked_for_is_left_to_judge(con: duckdb.DuckDBPyConnection) -> None:
     of = judging(Instant("sent", path="é"))
-    values = [order(**{"é": sent}) for sent in (AT, "soon", 5, "5", True)]
+    values = [order(é=sent) for sent in (AT, "soon", 5, "5", True)]
     assert proven(con, [*values], of) == [True, True, False, False, False]
     rows = rows_of(con, [*values], of)
     unreadable, wrong = ["time_unreadable:sent"], ["type:sent"]

@@ -1,9 +1,9 @@
 """Deleting data files and log files that the kept history does not need.
 
 The kept history is `history_seconds`, at most MOST_COMMITS commits; of a table that is busy, by its commits in the last
-RECENT seconds, it is KEPT_WHILE_BUSY, or as many commits as `_Busy` says, whichever is more. Every version within it can be read, and every commit too: a stream that follows
-the table can be down for that long. Older commits go, as soon as a checkpoint replaces them, and then the files that
-only older versions have.
+RECENT seconds, it is KEPT_WHILE_BUSY, or as many commits as `_Busy` says, whichever is more. Every version within it
+can be read, and every commit too: a stream that follows the table can be down for that long. Older commits go, as soon
+as a checkpoint replaces them, and then the files that only older versions have.
 
 What a running reader has in its snapshot (`needed_since`) stays, however old.
 
@@ -58,7 +58,7 @@ class _Busy:
 APPENDED = _Busy(1_800, 2_400)
 """Three per second: four minutes of ten per second, 13 minutes of three. Below that MOST_COMMITS is the limit."""
 BY_MINUTE = _Busy(500, 350)
-"""There are five such tables, published together up to 1.4 times per second: then four minutes, six at one per second."""
+"""There are five such tables, published together up to 1.4 times per second: then four minutes, six at one."""
 
 
 class Vacuum:
