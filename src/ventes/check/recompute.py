@@ -93,11 +93,11 @@ def messages(tables: Tables) -> str:
     """
 
 
-def bronze_fields(tables: Tables) -> str:
-    """The relation of Bronze's expected typed fields, from the raw bytes."""
+def bronze_fields(tables: Tables, as_read: str) -> str:
+    """The relation of Bronze's expected typed fields, from the raw bytes. `as_read`: ReadBefore.in_bronze."""
     left_out = [name for name in not_compared(tables)[tables.bronze.name] if name not in ("key", "value", "headers")]
     excluded = ", ".join(_name(name) for name in left_out)
-    return f"CREATE TEMP VIEW {expected(tables.bronze.name)} AS SELECT * EXCLUDE ({excluded}) FROM judged"
+    return f"CREATE TEMP VIEW {expected(tables.bronze.name)} AS SELECT * EXCLUDE ({excluded}) FROM ({as_read})"
 
 
 def silver(tables: Tables, watermark_minutes: int) -> str:
@@ -125,6 +125,21 @@ def silver(tables: Tables, watermark_minutes: int) -> str:
     CREATE TEMP VIEW {stored(RAW)} AS
     SELECT {_POSITION}, md5("value") AS fingerprint FROM {stored(rejets)};
     """
+
+
+def rejected_now(tables: Tables) -> str:
+    """Number of clean events that get reasons now."""
+    clean, reasons = stored(tables.clean.name), "len(e.motifs) > 0 AND e.motifs NOT IN (['duplicate'], ['conflict'])"
+    return f"SELECT count(*) FROM {clean} c JOIN expected e USING ({_POSITION}) WHERE {reasons}"
+
+
+def accepted_now(tables: Tables) -> str:
+    """Number of rejected messages with reasons of their own that get none now."""
+    own = "r.motifs NOT IN (['duplicate'], ['conflict'])"
+    return (
+        f"SELECT count(*) FROM {stored(tables.rejets.name)} r JOIN expected e USING ({_POSITION}) "
+        f"WHERE len(e.motifs) = 0 AND {own}"
+    )
 
 
 def judged_otherwise(tables: Tables) -> str:

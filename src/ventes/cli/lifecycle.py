@@ -28,24 +28,27 @@ def start(
     ] = False,
     yes: YesOption = False,
 ) -> None:
-    """Start what is down; return when sales are visible.
+    """Start what is down; return when the topic's events are visible.
 
     That is: Silver has all messages of the topic, and the page answers. Safe to repeat: running services are not
-    touched. If a service fails, or after Ctrl-C, everything that was started is stopped again. Before a change of the
-    running engine it asks.
+    touched; if the settings or the declaration changed since they started, it says so. If a service fails, or after
+    Ctrl-C, everything that was started is stopped again. Before a change of the running engine it asks.
     """
-    from ventes.supervise import startup
+    from ventes.supervise import outdated, startup
 
     settings = _load(engine)
     result = startup.start(settings, engine, _say, _asker(yes))
     if result.changed:
         _say(_welcome(settings, result.engine, result.seconds))
     else:
-        _say(f"already running: engine {result.engine}, {result.sales:,} sales, {_url(settings)} · nothing changed")
+        count = settings.stream.shown.counted(result.events)
+        _say(f"already running: engine {result.engine}, {count}, {_url(settings)} · nothing had to be started")
         if settings.engine != result.engine:
             _say(
                 f"the settings say engine = {settings.engine!r}: `ventes restart --engine {settings.engine}` changes it"
             )
+    if stale := outdated.changed(settings):
+        _say(f"{stale.sentence()}: `ventes restart` applies it; `ventes stream check` says what it does to the tables")
     if foreground:
         _stay(settings)
 

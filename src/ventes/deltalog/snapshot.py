@@ -46,7 +46,7 @@ class Snapshot:
     columns: tuple[str, ...]
     """Columns of the table; a table of an older release may lack some of the contract."""
     table: Table
-    _widened: bool = False
+    widened: bool = False
 
     @classmethod
     def open(cls, path: Path, table: Table, version: int | None = None, as_of: datetime | None = None) -> Snapshot:
@@ -73,7 +73,7 @@ class Snapshot:
             transactions=dict(log.transactions),
             columns=tuple(field["name"] for field in fields),
             table=table,
-            _widened=(log.metadata.get("configuration") or {}).get(WIDENED) == "true",
+            widened=(log.metadata.get("configuration") or {}).get(WIDENED) == "true",
         )
 
     @cached_property
@@ -117,10 +117,10 @@ class Snapshot:
         if self.table.partition_by:
             kinds = ", ".join(f"{_quoted(column)}: DATE" for column in self.table.partition_by)
             options += ["hive_partitioning = true", f"hive_types = {{{kinds}}}"]
-        if self._widened:
+        if self.widened:
             options.append("union_by_name = true")
         source = f"read_parquet({', '.join([f'[{listed}]', *options])})"
-        if self._widened:  # a new column may be in none of these files: no row, but every column
+        if self.widened:  # a new column may be in none of these files: no row, but every column
             none = ", ".join(f"CAST(NULL AS {sql_type(f.type)}) AS {_quoted(f.name)}" for f in self.table.schema)
             source = f"(SELECT * FROM {source} UNION ALL BY NAME SELECT {none} WHERE false)"
         return f"SELECT {columns} FROM {source}"

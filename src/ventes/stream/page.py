@@ -39,6 +39,13 @@ def in_words(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
+def plural_of(noun: str) -> str:
+    """The regular plural of an English noun: sale → sales, country → countries, status → statuses."""
+    if re.search("[^aeiou]y$", noun):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if re.search("(s|x|z|ch|sh)$", noun) else f"{noun}s"
+
+
 @dataclass(frozen=True)
 class Label(Declared):
     """What people call a field: `one` above a column and a filter ("Country"), `many` in sentences ("countries")."""
@@ -49,7 +56,7 @@ class Label(Declared):
 
     @property
     def plural(self) -> str:
-        return self.many or f"{self.one.lower()}s"
+        return self.many or plural_of(self.one.lower())
 
     @property
     def slug(self) -> str:
@@ -214,15 +221,16 @@ class Example(Declared):
 
 @dataclass(frozen=True)
 class Page(Declared):
-    """What the page shows. An empty part is derived from the event.
+    """What the page shows. An empty part is derived from the stream.
 
-    `title`: at the top. `one`, `many`: what people call an event ("sale", "sales"). `labels`: of fields; the filters
-    stand in their order. `examples`: queries of the SQL tab.
+    `one`, `many`: what people call an event ("sale", "sales"); by default the stream's `noun`, and its plural. `title`:
+    at the top; by default "Sales, live". `labels`: of fields; the filters stand in their order. `examples`: queries of
+    the SQL tab.
     """
 
-    title: str = "Events, live"
-    one: str = "event"
-    many: str = "events"
+    title: str = ""
+    one: str = ""
+    many: str = ""
     figures: tuple[Figure, ...] = ()
     tabs: tuple[Tab, ...] = ()
     labels: tuple[Label, ...] = ()
@@ -278,10 +286,17 @@ class Page(Declared):
         """ "a sale", "an event"."""
         return f"{'an' if self.one[:1].lower() in 'aeiou' else 'a'} {self.one}"
 
+    def counted(self, number: int) -> str:
+        """ "1 sale", "1,234 sales"."""
+        return f"{number:,} {self.one if number == 1 else self.many}"
+
 
 def completed(stream: Stream) -> Page:
     """The page of the stream, each part that is not declared derived from the event."""
     page = stream.page or Page()
+    one = page.one or stream.noun
+    many = page.many or plural_of(one)
+    page = replace(page, one=one, many=many, title=page.title or f"{many[:1].upper()}{many[1:]}, live")
     derived = _Derived(stream, page)
     return replace(
         page,
