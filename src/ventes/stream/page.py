@@ -369,9 +369,9 @@ class _Derived:
 
     @cached_property
     def _amount(self) -> Field | None:
-        """The first amount of money, else the first decimal number."""
+        """The first amount of money, else the first decimal number; one that all events have, if there is one."""
         numbers = [field for field in self.stream.event.read if isinstance(field, Decimals)]
-        return next((field for field in numbers if isinstance(field, Money)), numbers[0] if numbers else None)
+        return min(numbers, key=lambda field: (field.optional, not isinstance(field, Money)), default=None)
 
     def _measures(self, taken: set[str]) -> tuple[Measure, ...]:
         """Of each group: the number of events, and the sum and mean of the amount."""
