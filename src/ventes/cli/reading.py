@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 QueryFormat = Literal["table", "csv", "json", "parquet"]
 ExportFormat = Literal["csv", "parquet"]
-BRONZE_VIEW = "bronze_data"
 SHOWN = 1000
 """Rows that `--format table` prints at most: more is for a file."""
 WIDTH = 60
@@ -51,6 +50,7 @@ def query(
     apart: the second `a` is printed as `a_2`.
     """
     from ventes.query.sandbox import Limits, stream
+    from ventes.stream.declaration import BRONZE_VIEW  # here: the declarations take 0.06 s to import
 
     tables = {BRONZE_VIEW if name == "bronze" else name: found for name, found in _tables(config.load()).items()}
     with stream(sql, tables, Limits(seconds or None, None, memory_mb, None)) as (schema, batches):
@@ -64,6 +64,7 @@ def export(
 ) -> None:
     """Write a whole table as CSV or Parquet, streamed, with progress."""
     from ventes.query import export as files
+    from ventes.stream.declaration import BRONZE_VIEW
 
     tables = _tables(config.load())
     name = "bronze" if table == BRONZE_VIEW else table

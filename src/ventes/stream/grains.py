@@ -31,8 +31,8 @@ class Grain(Declared):
         return pa.date32()
 
     def check(self) -> None:
-        if self.name:
-            self.require_name(self.name, "grain")
+        if self.name and self.name != self.unit:
+            self.require_own_name(self.name, "grain")
 
     @property
     def column(self) -> str:

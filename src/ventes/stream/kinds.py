@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from ventes.stream import event_time, fast_form
 from ventes.stream.arrow import instant, pa
-from ventes.stream.declared import RESERVED, Declared
+from ventes.stream.declared import Declared
 from ventes.stream.fast_form import FastForm, OffsetOf
 from ventes.stream.sql_text import literal, quoted
 from ventes.stream.strict_json import Number, is_unicode, to_text
@@ -59,14 +59,9 @@ class Field(_Options, _Named):
     """One field of an event; use one of its kinds. `name` is its column in Bronze."""
 
     def check(self) -> None:
-        self.require_name(self.name, "field")
+        self.require_own_name(self.name, "field")
         if self.column is not None:
-            self.require_name(self.column, f"column of {self.name}")
-        for name in (self.name, self.clean_name):
-            if name.lower() in RESERVED:
-                raise self.refuse(
-                    f"field {self.name}: every stream has a column {name!r} of its own; choose another name"
-                )
+            self.require_own_name(self.column, f"column of {self.name}")
         if not all(self.keys):
             raise self.refuse(f"field {self.name}: path {self.path!r} has an empty part")
 
@@ -457,4 +452,4 @@ class Quotient(Declared):
     count: str = ""
 
     def check(self) -> None:
-        self.require_name(self.name, "column")
+        self.require_own_name(self.name, "quotient")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ventes.stream.arrow import instant, pa
-from ventes.stream.declared import RESERVED, Declared
+from ventes.stream.declared import Declared
 from ventes.stream.sql_text import quoted, rounded_quotient, scaled
 
 if TYPE_CHECKING:
@@ -84,9 +84,7 @@ class Measure(Declared):
         return pa.int64()
 
     def check(self) -> None:
-        self.require_name(self.name, "measure")
-        if self.name.lower() in RESERVED:
-            raise self.refuse(f"measure {self.name}: this name belongs to the pipeline; choose another one")
+        self.require_own_name(self.name, "measure")
 
     def accumulators(self, _event: Event, _measures: Sequence[Measure]) -> tuple[Accumulator, ...]:
         """What is combined from lot to lot for this measure; `_measures`: all of its table."""
