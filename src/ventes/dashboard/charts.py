@@ -26,6 +26,9 @@ ROW = 34
 """Pixels per horizontal bar."""
 
 
+PERCENT_AXIS: Axis = {"tickformat": ".0%"}
+
+
 def money_axis(currency: str) -> Axis:
     """`$12k` for a one-character currency, else `12k EUR`."""
     safe = text.plotly(currency)

@@ -32,7 +32,7 @@ from ventes.dashboard.questions import (
 )
 from ventes.stream.declaration import Event
 from ventes.stream.grains import ByDay, ByMinute
-from ventes.stream.measures import Count, Distinct, Mean, Measure, OfField, Sum
+from ventes.stream.measures import Count, Distinct, Mean, Measure, OfField, Share, Sum
 from ventes.stream.page import EVENTS, Figure
 from ventes.stream.sql_text import quoted
 
@@ -242,6 +242,8 @@ def trend(recent: pa.Table, figures: Sequence[Figure], slices: int = 24) -> list
 
 def _line(recent: pa.Table, place: npt.NDArray[np.int64], measure: Measure, slices: int) -> list[float]:
     line: list[float]
+    if isinstance(measure, Share):
+        return []
     if not isinstance(measure, OfField):
         line = np.bincount(place, minlength=slices).tolist()
         return line

@@ -1,7 +1,7 @@
 """The page of a stream: its figures, tabs, labels and words. Whatever is not declared is derived from the event.
 
-The page groups and adds up with the measures of `measures`: Count, Sum, Mean, Min, Max and Distinct. The name of a
-measure is its label: "revenue" is "Revenue" above a column.
+The page groups and adds up with the measures of `measures`: Count, Sum, Mean, Min, Max, Share and Distinct. The name of
+a measure is its label: "revenue" is "Revenue" above a column.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 from ventes.stream.declared import Declared
 from ventes.stream.kinds import Decimals, Field, Integer, Money, Text
-from ventes.stream.measures import Count, Distinct, Max, Mean, Measure, Min, OfField, Sum
+from ventes.stream.measures import Count, Distinct, Max, Mean, Measure, Min, OfField, Share, Sum
 
 if TYPE_CHECKING:
     from ventes.stream.declaration import Event, Stream
 
-ON_THE_PAGE = (Count, Sum, Mean, Min, Max, Distinct)
+ON_THE_PAGE = (Count, Sum, Mean, Min, Max, Share, Distinct)
 """The measures that the page can compute from any rows."""
 EVENTS = Count("events")
-ADDABLE = (Count, Sum, Mean, Min, Max)
+ADDABLE = (Count, Sum, Mean, Min, Max, Share)
 """Those that need no field among the keys."""
 SYSTEM_TABS = ("Rejected Messages", "Freshness", "SQL")
 """They follow the declared tabs on every page."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ventes.dashboard import charts, text
 from ventes.dashboard.questions import Row
 from ventes.dashboard.view import View
-from ventes.stream.measures import Measure
+from ventes.stream.measures import Measure, Share
 from ventes.stream.page import Tab, in_words
 
 LONG = 60
@@ -48,5 +48,7 @@ def title_of(view: View, title: str, measure: Measure) -> str:
 
 def axis_of(view: View, measure: Measure) -> charts.Axis | None:
     """How the numbers beside an axis are written."""
+    if isinstance(measure, Share):
+        return charts.PERCENT_AXIS
     currency = view.currency(measure)
     return None if currency is None else charts.money_axis(currency)
