@@ -29,6 +29,9 @@ class Event(Declared):
     `frame`: "registry" if five bytes of a schema registry (a zero byte, the schema's number) precede the JSON.
     `envelope`: "debezium" if the event is `after` in a change event {"before", "after", "op", ...}, with or without
     {"schema", "payload"} around it. A delete, and a change without `after`, is a message without an event.
+
+    `Event(id="ref", at="taken", fields=(Text("ref"), Instant("taken"), Money("price")))` reads
+    {"ref": "A1", "taken": "2026-01-05T10:00:00Z", "price": 9.5}.
     """
 
     id: str
@@ -97,6 +100,8 @@ class Rule(Declared):
     SQL. False breaks the rule; NULL and an error do not. `code`: the reason in `motifs`. `severity`: "reject" puts the
     message into the rejects; "flag" keeps it clean and lists the code in `signalements`. `en`, `fr`: a sentence for
     people.
+
+    `Rule("refund_too_large", "refund <= total", en="More is given back than was paid.")`.
     """
 
     code: str
@@ -119,6 +124,9 @@ class Aggregate(Declared):
 
     `by`: fields by their name, and at most one grain of time. `where`: an SQL condition over the columns of the clean
     events; only such events count.
+
+    `Aggregate("orders_by_city", by=("city", ByDay()), measures=(Count("orders"), Sum("revenue", "total")))` has the
+    columns city, jour, orders, revenue; a city that is NULL has rows of its own.
     """
 
     table: str
@@ -159,6 +167,9 @@ class Stream(Declared):
     `name`: of the tables <name>_clean and <name>_rejets, and of the jobs' transactions. `noun`: what one event is
     called in sentences for people. `page`: what the page shows; by default derived from the event. `summary`: figures
     of all clean events together, which `ventes verify` prints.
+
+    A file makes one: `STREAM = Stream("orders", topic="shop.orders.v1", noun="order", event=Event(…), tables=(…))`.
+    Raises DeclarationError for parts that do not fit each other, with the line of the part.
     """
 
     name: str

@@ -52,7 +52,7 @@ class Grain(Declared):
 
 @dataclass(frozen=True)
 class ByMinute(Grain):
-    """The start of the minute. TIMESTAMP, UTC."""
+    """The start of the minute. TIMESTAMP, UTC. `by=("city", ByMinute())` has the columns `city` and `minute`."""
 
     unit = "minute"
 
@@ -71,7 +71,7 @@ class ByMinute(Grain):
 class ByHour(Grain):
     """The start of the hour in the business zone, as an instant. TIMESTAMP, UTC.
 
-    The hour begins at the full hour of the offset that is in force at the event.
+    The hour begins at the full hour of the offset that is in force at the event. `ByHour("hour")` is the column `hour`.
     """
 
     unit = "heure"
