@@ -61,8 +61,8 @@ from ventes.stream import (
 from ventes.stream.kinds import Field
 from ventes.stream.measures import Measure
 
-FEW = 3
-"""Examples of the run that is not long: some five seconds each."""
+FEW = 2
+"""Examples of the run that is not long: each takes 15 s of CPU, most of it Spark's planning of some thirty queries."""
 MANY = int(os.environ.get("SPARK_DECLARATIONS", "30"))
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
 FIXED = settings(

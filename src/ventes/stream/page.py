@@ -48,7 +48,10 @@ def plural_of(noun: str) -> str:
 
 @dataclass(frozen=True)
 class Label(Declared):
-    """What people call a field: `one` above a column and a filter ("Country"), `many` in sentences ("countries")."""
+    """What people call a field: `one` above a column and a filter ("Country"), `many` in sentences ("countries").
+
+    `Label("customer_city", "City")`: its plural is "cities"; the filters stand in the order of the labels.
+    """
 
     field: str
     one: str
@@ -69,6 +72,8 @@ class Figure(Declared):
     """A number at the top of the page, with a small line of the newest events.
 
     `note`: the text below it. By default it is the value of the current business day.
+
+    `Figure("Late", Share("late", where="delay >= 15"))`; `Figure("Customers", Distinct("n", "customer"), note="ever")`.
     """
 
     label: str
@@ -87,7 +92,10 @@ class Figure(Declared):
 
 @dataclass(frozen=True)
 class Records(Figure):
-    """The number of messages in Bronze, rejected ones included; with filters, the number of events that pass them."""
+    """The number of messages in Bronze, rejected ones included; with filters, the number of events that pass them.
+
+    `Records("All messages")`.
+    """
 
     measure: Measure = EVENTS
 
@@ -108,6 +116,8 @@ class Bars(Tab):
 
     `measures`: the first is the length of a bar, all are columns of the table. `axis`: what the bars show, by default
     the first measure. `hover`: Plotly's HTML, in which {name} stands for the field or a measure, as text.
+
+    `Bars("By city", by="city", measures=(Sum("revenue", "total"), Count("orders")), axis="Revenue")`.
     """
 
     by: str
@@ -128,7 +138,10 @@ class Bars(Tab):
 
 @dataclass(frozen=True)
 class Rank(Declared):
-    """A measure to rank by; `heading` above the chart, `axis` beside it."""
+    """A measure to rank by; `heading` above the chart, `axis` beside it.
+
+    `Rank("revenue", "Best cities", "Revenue")`.
+    """
 
     measure: str
     heading: str = ""
@@ -141,6 +154,8 @@ class Ranking(Tab):
 
     `name`: the field beside the bars, by default the first. `ranks`: names of measures, or Rank. `hover`: as of Bars.
     `alt`: the text alternative of the chart.
+
+    `Ranking("Routes", by=("origin", "dest"), measures=(Count("flights"), Mean("delay", "late_by")), ranks=("delay",))`.
     """
 
     by: tuple[str, ...]
@@ -181,7 +196,10 @@ class Ranking(Tab):
 
 @dataclass(frozen=True)
 class Timeline(Tab):
-    """The number of events over time, in all or in each span, and further `measures` of each span (no Distinct)."""
+    """The number of events over time, in all or in each span, and further `measures` of each span (no Distinct).
+
+    `Timeline("Over time", measures=(Sum("revenue", "total"),))`. A span is as long as at most 400 points allow.
+    """
 
     measures: tuple[Measure, ...] = ()
 
@@ -195,7 +213,10 @@ class Timeline(Tab):
 
 @dataclass(frozen=True)
 class Raw(Tab):
-    """The newest messages of Bronze. `columns`: fields in order, by default all. `hint`: in the empty search box."""
+    """The newest messages of Bronze. `columns`: fields in order, by default all. `hint`: in the empty search box.
+
+    `Raw("Raw Data", columns=("order_id", "total"), hint="an order …")`.
+    """
 
     columns: tuple[str, ...] = ()
     hint: str = "a name, an id …"
@@ -206,14 +227,20 @@ class Raw(Tab):
 
 @dataclass(frozen=True)
 class TabFile(Tab):
-    """A tab written by hand: a file like those in dashboard_tabs/, its path beside the declaration."""
+    """A tab written by hand: a file like those in dashboard_tabs/, its path beside the declaration.
+
+    `TabFile("Weather", "tabs/weather.py")`.
+    """
 
     file: str
 
 
 @dataclass(frozen=True)
 class Example(Declared):
-    """A query to start from, on the SQL tab: one SELECT in Spark's dialect over bronze_data and the Silver tables."""
+    """A query to start from, on the SQL tab: one SELECT in Spark's dialect over bronze_data and the Silver tables.
+
+    `Example("Orders of a day", "SELECT jour, COUNT(*) AS n FROM orders_clean GROUP BY jour ORDER BY jour")`.
+    """
 
     label: str
     sql: str
@@ -226,6 +253,8 @@ class Page(Declared):
     `one`, `many`: what people call an event ("sale", "sales"); by default the stream's `noun`, and its plural. `title`:
     at the top; by default "Sales, live". `labels`: of fields; the filters stand in their order. `examples`: queries of
     the SQL tab.
+
+    `Page(figures=(Records("All messages"),), labels=(Label("city", "City"),))`: the tabs are derived.
     """
 
     title: str = ""
