@@ -35,7 +35,7 @@ SHOWN = 1000
 WIDTH = 60
 """Characters of a cell that `--format table` and `rejects list` print."""
 
-rejects = typer.Typer(help="Messages that are no sales: list them, read one, judge them again.", no_args_is_help=True)
+rejects = typer.Typer(help="Rejected messages: list them, read one, judge them again.", no_args_is_help=True)
 
 
 def query(
@@ -124,7 +124,7 @@ def show_reject(
 
 @rejects.command()
 def replay(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
-    """Judge every message again under the rules of now; rejected ones that are valid become sales, once.
+    """Judge every message again under the rules of now; rejected ones that are valid become clean, once.
 
     This rebuilds Silver from Bronze: the same as `ventes rebuild silver`.
     """

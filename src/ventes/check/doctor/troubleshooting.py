@@ -59,13 +59,13 @@ def _no_data(now: Status) -> Finding:
         return warn(name, "there is no Bronze table that can be read", f"see `table bronze` above, or {START}")
     if rows == 0:
         if now.service("producer").state == OFF:
-            return warn(name, "Bronze is empty, and no producer is asked for", "send sales, or set producer.enabled")
+            return warn(name, "Bronze is empty, and no producer is asked for", "send events, or set producer.enabled")
         return warn(name, "Bronze is empty: no message has arrived yet", f"look into {now.service('producer').log}")
     if not clean:
         if rejected:
             return warn(name, f"all {rejected:,} messages so far were rejected", "ventes rejects list says why")
         return warn(name, f"Bronze has {rows:,} rows, Silver none yet", f"look into {now.service('silver').log}")
-    return ok(name, f"{rows:,} messages in Bronze, {clean:,} sales in Silver")
+    return ok(name, f"{rows:,} messages in Bronze, {clean:,} clean events in Silver")
 
 
 def _not_updating(settings: Settings, now: Status) -> Finding:
