@@ -357,8 +357,9 @@ class _Derived:
         return tuple(found)
 
     def tabs(self) -> tuple[Tab, ...]:
+        many = f"{self.page.many[:1].upper()}{self.page.many[1:]}"
         bars = [
-            Bars(f"By {self.page.label(field.name).one}", field.name, self._measures({field.name}))
+            Bars(f"By {self.page.label(field.name).one}", field.name, self._measures({field.name}), axis=many)
             for field in self.stream.event.read
             if field.dimension
         ]
