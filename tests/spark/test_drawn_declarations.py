@@ -150,7 +150,7 @@ def test_many(session: Session, case: Case) -> None:
 
 
 def _compare(session: Session, case: Case) -> None:
-    raw = raw_table(case.values)
+    raw = raw_table(list[bytes | None](case.values))
     with tempfile.TemporaryDirectory(prefix="drawn-") as name:
         theirs, ours = (_settings(Path(name), engine, case.stream) for engine in ("spark", "embedded"))
         judged = _judged(ours, raw)
@@ -162,8 +162,8 @@ def _compare(session: Session, case: Case) -> None:
                 commit.append(Log.open(config.bronze), bronze, rows, "test", lot)
                 assert loop_of(config, engine).run() == 0
         for table in contract.of(ours).silver:
-            stored = [tables.snapshot(config, table).arrow() for config in (theirs, ours)]
-            _same(*stored, table.name, but=("date_traitement",))
+            in_spark, embedded = (tables.snapshot(config, table).arrow() for config in (theirs, ours))
+            _same(in_spark, embedded, table.name, but=("date_traitement",))
 
 
 def _settings(folder: Path, engine: str, stream: Stream) -> Settings:
