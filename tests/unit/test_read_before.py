@@ -9,15 +9,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
 from harness import silver_run
-from harness.ingested import ARRIVAL, ingest
+from harness.ingested import ARRIVAL, TOPIC, ingest
+from ventes.check import read_before, scope
 from ventes.check.verify import Check, Report, Verification
 from ventes.config import Settings
 from ventes.contract import tables as contract
 from ventes.engines.embedded.silver import EmbeddedSilver
+from ventes.judging.judge_batch import judge_messages
 from ventes.lake import tables
 from ventes.lake.tables import path_of
 from ventes.operations.rebuild import rebuild
@@ -131,7 +135,9 @@ def test_a_rebuild_takes_the_values_and_bronze_keeps_what_it_read(lake: Settings
     assert rows[1]["fees"] == odd * Decimal("0.25")
 
 
-def test_two_fields_that_came_one_after_the_other(lake: Settings) -> None:
+@pytest.mark.parametrize("rows", [4, scope.PART_ROWS])
+def test_two_fields_that_came_one_after_the_other(lake: Settings, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scope, "PART_ROWS", rows)
     rebuild(lake, lambda _: None, lambda _: None, Stopper())
     again = declared(lake.lake.parent, FIRST, LATER, LAST)
     take(again, [*map(order, range(90, 100)), order(7), order(8)], 99)
@@ -161,6 +167,67 @@ def test_damage_is_found_in_rows_of_before_and_of_now(
     path = path_of(lake, contract.of(lake).by_name[table])
     DeltaTable(path).update(predicate=f"offset = {offset}", updates=changed)
     assert invariant in wrong(verified(lake))
+
+
+# -- in parts ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scope, "PART_ROWS", 4)
+    monkeypatch.setattr(scope, "BLOCK", 4)
+
+
+def test_parts_give_the_same_notes_as_the_whole(lake: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The repeated and odd messages, from offset 60 on, are in parts without other messages."""
+    judged: list[int] = []
+
+    def counting(con: duckdb.DuckDBPyConnection, raw: pa.Table, *more: Any) -> pa.Table:
+        judged.append(raw.num_rows)
+        return judge_messages(con, raw, *more)
+
+    whole = notes(verified(lake))
+    monkeypatch.setattr(read_before, "judge_messages", counting)
+    monkeypatch.setattr(scope, "PART_ROWS", 4)
+    report = verified(lake)
+    assert report.ok, wrong(report)
+    assert notes(report) == whole != []
+    assert 0 < max(judged) <= 4
+
+
+@pytest.mark.usefixtures("in_small_parts")
+def test_two_sets_of_later_fields_without_a_rebuild(lake: Settings) -> None:
+    again = declared(lake.lake.parent, FIRST, LATER, LAST)
+    take(again, [*map(order, range(90, 100)), order(7), order(8), order(61)], 99)
+    report = verified(again)
+    assert report.ok, wrong(report)
+    assert [note.split(" read before ")[1].split(" declared")[0] for note in notes(report)] == [
+        "floor was",
+        "pay, fee, floor were",
+    ]
+
+
+@pytest.mark.usefixtures("in_small_parts")
+@pytest.mark.parametrize("part", [{"since": "1"}, {"since": "2"}, {"sample": 10.0}, {"sample": 60.0}])
+def test_of_some_messages_only_it_is_no_damage_either(lake: Settings, part: dict[str, Any]) -> None:
+    report = Verification(lake, read_topic=False, **part).run()
+    assert report.ok, wrong(report)
+    assert len(report.unseen) == 2
+    if part == {"since": "2"}:
+        assert notes(report) == [], "the messages before are not judged again"
+
+
+@pytest.mark.usefixtures("in_small_parts")
+def test_a_sample_of_repeated_messages_only(lake: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silver compared them without the later fields, which no judged clean event shows."""
+    odd = scope.Part(TOPIC, 0, 60, 61)
+    monkeypatch.setattr("ventes.check.verify.sample_of", lambda *_: scope.Scope((odd,), 4, False, "two"))
+    report = Verification(lake, read_topic=False, sample=1.0).run()
+    assert report.ok, wrong(report)
+    assert report.unseen[0] == "judged again: 2 messages, two"
+
+
+# -- before the restart ------------------------------------------------------------------------------------------------
 
 
 def test_before_the_jobs_have_the_new_declaration_only_the_new_table_cannot_be_asked(tmp_path: Path) -> None:

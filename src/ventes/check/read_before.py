@@ -28,6 +28,7 @@ from ventes.engines.embedded.bronze_rows import pieces
 from ventes.judging.judge_batch import judge_messages
 from ventes.judging.messages import RAW
 from ventes.judging.verdict import Judging
+from ventes.stream.kinds import Field
 from ventes.stream.sql_text import literal
 
 _POSITION = 'topic_id, "partition", "offset"'
@@ -47,7 +48,7 @@ class ReadBefore:
         self._clean_events: Counter[tuple[str, ...]] = Counter()
         """The fields that were not declared → the clean events that were read then."""
         event = tables.stream.event
-        self._names = [name for name in event.names if name not in (event.id, event.at)]
+        self._fields = [field for field in event.read if field.name not in (event.id, event.at)]
         self._may_be = bronze.widened or not set(event.names) <= set(bronze.columns)
         for made, relation in (("before_bronze", BY_BRONZE), ("before_silver", BY_SILVER)):
             con.execute(
@@ -81,23 +82,21 @@ class ReadBefore:
 
         Of all clean events, as a rebuild is of all. The member of a field that is read is never in `_extra`.
         """
-        fields = [field for field in self._tables.stream.event.read if field.name in self._names]
         shown = ", ".join(
-            # DuckDB reads no JSON with half of a surrogate pair
-            f"coalesce(bool_or({_q(field.clean_name)} IS NULL AND TRY(json_exists(_extra, {_pointer(field.keys)}))), "
-            "false)"
-            for field in fields
+            f"coalesce(bool_or({_q(field.clean_name)} IS NULL AND {_is_member(field, '_extra')}), false)"
+            for field in self._fields
         )
         query = f"SELECT {shown} FROM {stored(self._tables.clean.name)} WHERE _extra IS NOT NULL"
-        row = self._con.execute(query).fetchone() if fields else ()
+        row = self._con.execute(query).fetchone() if self._fields else ()
         assert row is not None  # an aggregate without GROUP BY has one row
-        return frozenset(field.name for field, is_there in zip(fields, row, strict=True) if is_there)
+        return frozenset(field.name for field, is_there in zip(self._fields, row, strict=True) if is_there)
 
     def _find(self, part: Part, made: str, table: str, columns: Mapping[str, str]) -> None:
         """Fill `made` from the rows of a table; `columns`: field → its column there."""
         shown = ", ".join(
-            f"CASE WHEN b.{_q(columns[name])} IS NULL AND j.{_q(name)} IS NOT NULL THEN '{name}' END"
-            for name in self._names
+            f"CASE WHEN b.{_q(columns[field.name])} IS NULL AND (j.{_q(field.name)} IS NOT NULL "
+            f"OR {_is_member(field, 'b._extra')}) THEN '{field.name}' END"
+            for field in self._fields
         )
         held = ", ".join(f"b.{_q(column)} AS {_held(name)}" for name, column in columns.items())
         self._con.execute(
@@ -125,11 +124,11 @@ class ReadBefore:
                 )
 
     def _sets(self) -> list[list[str]]:
-        """The sets of fields to try: those that rows show, and all of them, for values that no column can hold."""
-        query = "SELECT DISTINCT later FROM read_otherwise WHERE len(later) > 0"
-        found = [later for (later,) in self._con.execute(query).fetchall()]
-        every = [name for name in self._names if any(name in later for later in found)]
-        some = sorted((later for later in found if later != every), key=len)
+        """The sets of fields to try: those that rows show, and all of them, for members that DuckDB cannot read."""
+        found = [later for (later,) in self._con.execute("SELECT DISTINCT later FROM read_otherwise").fetchall()]
+        shown = self._not_rebuilt.union(*found)
+        every = [field.name for field in self._fields if field.name in shown]
+        some = sorted((later for later in found if later and later != every), key=len)
         return [*some[:MOST_SETS], every] if every else []
 
     def _take_rejected(self, part: Part) -> None:
@@ -172,7 +171,7 @@ class ReadBefore:
         """The SELECT of `judged` with the messages of the table `found` as they were read."""
         fields = [
             f"CASE WHEN list_contains(r.later, '{name}') THEN NULL ELSE j.{_q(name)} END AS {_q(name)}"
-            for name in self._names
+            for name in (field.name for field in self._fields)
         ]
         reasons = "list_filter(j.motifs, lambda code: NOT list_contains(r.later, split_part(code, ':', 2)))"
         rest = (("_extra", "r._extra"), ("motifs", reasons))
@@ -193,6 +192,14 @@ def _within(later: list[str]) -> str:
 
 def _list(names: list[str]) -> str:
     return f"[{', '.join(repr(name) for name in names)}]::VARCHAR[]"
+
+
+def _is_member(field: Field, extra: str) -> str:
+    """Whether `_extra` has the member of a field, or null on the way to it; false if DuckDB cannot read the JSON, which
+    may have half of a surrogate pair."""
+    *ways, way = (_pointer(field.keys[:length]) for length in range(1, len(field.keys) + 1))
+    nulls = [f"json_type({extra}, {before}) = 'NULL'" for before in ways]
+    return f"coalesce(TRY({' OR '.join([f'json_exists({extra}, {way})', *nulls])}), false)"
 
 
 def _pointer(keys: tuple[str, ...]) -> str:
