@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
+from html import unescape
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,8 @@ def test_bars(run: Run, frame: pd.DataFrame, tab: str, field: str, column: str) 
         assert row["Flights"] == len(rows)
     (trace,) = chart(page)["data"]
     assert trace["x"] == pytest.approx(sorted((float(late(rows)) for rows in groups.values()), reverse=True))
+    shares = sorted(map(late, groups.values()), reverse=True)
+    assert [unescape(words) for words in trace["text"]] == [percent(share) for share in shares]
 
 
 @pytest.mark.parametrize(
