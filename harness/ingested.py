@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from harness.shipped import BRONZE
 from ventes.config import Settings
+from ventes.contract import tables as contract
 from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
@@ -42,10 +42,11 @@ def sale(vente_id: int, **changes: Any) -> bytes:
 
 def ingest(settings: Settings, values: Sequence[bytes | None], first: int = 0, partition: int = 0) -> None:
     """Add messages to Bronze, from offset `first`, one per millisecond."""
-    tables.ensure(settings, BRONZE)
+    bronze = contract.of(settings).bronze
+    tables.ensure(settings, bronze)
     with connect() as con:
         rows = judge_batch(con, messages(values, first, partition), settings, ARRIVAL + timedelta(minutes=1))
-    commit.append(Log.open(settings.bronze), BRONZE, rows, f"test:{partition}", first + len(values))
+    commit.append(Log.open(settings.bronze), bronze, rows, f"test:{partition}", first + len(values))
 
 
 def messages(values: Iterable[bytes | None], first: int, partition: int) -> pa.Table:

@@ -26,9 +26,10 @@ import pytest
 from confluent_kafka import Producer
 
 from harness.broker import Broker
-from harness.shipped import CLEAN, REJETS, ROLLUPS
 from ventes import config, kafka
 from ventes.check.verify import Report, Verification
+from ventes.contract import tables as contract
+from ventes.contract.tables import Tables
 from ventes.deltalog.create import open_with_deltalake
 from ventes.deltalog.table import Table
 from ventes.lake import tables
@@ -123,6 +124,11 @@ class Pipeline:
                 del os.environ["VENTES_CONFIG"]
             else:
                 os.environ["VENTES_CONFIG"] = self._before
+
+    @property
+    def tables(self) -> Tables:
+        """Those of the stream that its settings name."""
+        return contract.of(self.settings)
 
     # -- jobs -----------------------------------------------------------------------------------
 
@@ -233,7 +239,8 @@ class Pipeline:
         if any(bronze.get(p, -1) < last for p, last in ends.items()):
             return f"bronze at {bronze}, topic at {ends}"
         silver: dict[tuple[str, int], int] = {}
-        for table in (CLEAN, REJETS):
+        own, app = self.tables, self.settings.stream.silver_app
+        for table in own.outcomes:
             for place, last in positions(path_of(self.settings, table)).items():
                 silver[place] = max(last, silver.get(place, -1))
         everything = positions(self.settings.bronze)
@@ -242,13 +249,14 @@ class Pipeline:
         if not everything:
             return ""
         lots = {
-            table.name: open_with_deltalake(path_of(self.settings, table)).transaction_version("ventes-silver")
-            for table in (REJETS, CLEAN, *ROLLUPS)
+            table.name: open_with_deltalake(path_of(self.settings, table)).transaction_version(app)
+            for table in own.silver
             if (path_of(self.settings, table) / "_delta_log").is_dir()
         }
-        done = lots.get(CLEAN.name)  # committed after a lot's rejets, before its roll-ups
-        started = lots.pop(REJETS.name, None) or 0
-        complete = done is not None and started <= done and len(lots) == 6 and set(lots.values()) == {done}
+        done = lots.get(own.clean.name)  # committed after a lot's rejets, before its roll-ups
+        started = lots.pop(own.rejets.name, None) or 0
+        whole = len(lots) == 1 + len(own.rollups) and set(lots.values()) == {done}
+        complete = done is not None and started <= done and whole
         return "" if complete else f"rejets at {started}, the others at {lots}"
 
     def catch_up(self, seconds: float = 90.0) -> None:

@@ -1,11 +1,14 @@
-"""A flight: its fields and tables. `ventes produce --stream vols` replays the flights that left New York in 2013."""
+"""A flight: fields, tables and page. `ventes produce --stream vols` replays those that left New York in 2013."""
 
 from ventes.stream import (
     Aggregate,
+    Bars,
     ByDay,
     Count,
     Distinct,
     Event,
+    Example,
+    Figure,
     Instant,
     Integer,
     Label,
@@ -13,11 +16,20 @@ from ventes.stream import (
     Mean,
     Min,
     Page,
+    Ranking,
+    Raw,
+    Records,
     Share,
     Stream,
     Sum,
+    TabFile,
     Text,
+    Timeline,
 )
+
+LATE = "retard_arrivee >= 15"
+"""As airlines are judged: a flight is late that arrives 15 minutes or more after its planned time."""
+CANCELLED = "retard_depart IS NULL"
 
 DELAYS = (
     Count("nombre"),
@@ -25,8 +37,20 @@ DELAYS = (
     Min("retard_depart_min", "retard_depart"),
     Max("retard_depart_max", "retard_depart"),
     Mean("retard_arrivee_moyen", "retard_arrivee"),
-    Share("part_en_retard", where="retard_arrivee > 15"),
-    Share("part_annulee", where="retard_depart IS NULL"),
+    Share("part_en_retard", where=LATE),
+    Share("part_annulee", where=CANCELLED),
+)
+
+ON_A_BAR = (
+    Share("late", where=LATE),
+    Mean("departure_delay", "retard_depart", scale=1),
+    Mean("arrival_delay", "retard_arrivee", scale=1),
+    Share("cancelled", where=CANCELLED),
+    Count("flights"),
+)
+HOVER = (
+    "{late} late by 15 minutes or more<br>{cancelled} cancelled<br>{flights} flights"
+    "<br>Departure {departure_delay} min, arrival {arrival_delay} min after plan"
 )
 
 STREAM = Stream(
@@ -59,10 +83,51 @@ STREAM = Stream(
     summary=(Distinct("aircraft", "avion"), Mean("mean_delay", "retard_depart")),
     page=Page(
         title="Flights from New York, live",
-        one="flight",
-        many="flights",
+        figures=(
+            Records("Flights"),
+            Figure("Late by 15 min or more", Share("late", where=LATE)),
+            Figure("Mean departure delay, min", Mean("departure", "retard_depart", scale=1)),
+            Figure("Mean arrival delay, min", Mean("arrival", "retard_arrivee", scale=1)),
+            Figure("Cancelled", Share("cancelled", where=CANCELLED)),
+            Figure("Aircraft", Distinct("aircraft", "avion")),
+        ),
+        tabs=(
+            Bars(
+                "By airline",
+                "compagnie",
+                ON_A_BAR,
+                axis="Share of late flights",
+                hover=f"<b>{{compagnie}}</b><br>{HOVER}",
+            ),
+            Bars(
+                "By origin", "origine", ON_A_BAR, axis="Share of late flights", hover=f"<b>{{origine}}</b><br>{HOVER}"
+            ),
+            TabFile("By hour and month", "tabs/vols_hours.py"),
+            Ranking(
+                "Destinations",
+                by=("destination",),
+                measures=(*ON_A_BAR[-1:], *ON_A_BAR[:-1]),
+                ranks=("flights", "late", "departure_delay", "arrival_delay"),
+                most=15,
+            ),
+            Timeline("Over time", measures=ON_A_BAR[:3]),
+            Raw("Raw Data", hint="a flight, an aircraft …"),
+        ),
+        examples=(
+            Example(
+                "Worst days",
+                "SELECT jour, nombre, part_en_retard, retard_arrivee_moyen\nFROM vols_par_jour\n"
+                "ORDER BY part_en_retard DESC\nLIMIT 20",
+            ),
+            Example(
+                "Late flights by hour of the day",
+                "SELECT hour(depart_prevu) AS hour, COUNT(*) AS flights,\n"
+                "  AVG(CASE WHEN retard_arrivee >= 15 THEN 1.0 ELSE 0.0 END) AS late\n"
+                "FROM vols_clean\nGROUP BY hour(depart_prevu)\nORDER BY hour",
+            ),
+        ),
         labels=(
-            Label("compagnie", "Carrier"),
+            Label("compagnie", "Airline"),
             Label("origine", "Origin"),
             Label("destination", "Destination"),
             Label("numero", "Flight number"),

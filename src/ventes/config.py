@@ -284,10 +284,13 @@ class Settings(_Section):
 
     def fingerprint(self) -> str:
         """Equal for equal settings, secrets included; shows none of them."""
+        return hashlib.sha256(f"{self.engine}{self.fingerprints()}".encode()).hexdigest()
+
+    def fingerprints(self) -> dict[str, str]:
+        """ "settings" (secrets included, not the engine) and "declaration" → a hash that is equal for equal ones."""
         hidden = [sorted(table.items()) for table in (self.kafka.client_security(), self.spark.further_conf())]
-        return hashlib.sha256(
-            f"{self.config_file}{self.model_dump_json()}{hidden}{self._declared()}".encode()
-        ).hexdigest()
+        values = f"{self.config_file}{self.model_dump_json(exclude={'engine'})}{hidden}"
+        return {"settings": hashlib.sha256(values.encode()).hexdigest(), "declaration": self._declared()}
 
     def secrets(self) -> list[str]:
         """Passwords and similar values in clear text, for redaction only."""

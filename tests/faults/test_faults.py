@@ -16,9 +16,12 @@ from harness.messages import damaged
 from harness.pipeline import Pipeline, sales, wait_for
 from harness.shipped import ALL, BRONZE, CLEAN, REJETS, ROLLUPS
 from ventes import kafka
+from ventes.config import PROJECT
 from ventes.deltalog.database import connect
 from ventes.deltalog.table import Table
+from ventes.engines.spark.frames import FEW
 from ventes.lake import tables
+from ventes.producer import flights
 
 ENGINES = ("embedded", "spark")
 BETWEEN_WRITES = (
@@ -58,6 +61,38 @@ def test_silver_killed_between_every_two_writes(pipeline: Pipeline) -> None:
     pipeline.catch_up()
     pipeline.verify()
     assert pipeline.rows(REJETS) == 4 * len(BETWEEN_WRITES)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("engine", ["embedded", pytest.param("spark", marks=pytest.mark.long)])
+def test_silver_of_another_stream_killed_between_every_two_writes(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flights: text ids, hidden columns, means of optional fields. Spark takes two of the lots without its driver."""
+    monkeypatch.setenv("VENTES_STREAM", str(PROJECT / "streams" / "vols.py"))
+    flown = (message.value for message in flights.flights(flights.data_file()))
+    with Pipeline(tmp_path / "pipeline", engine) as pipeline:
+        rollups = [table.name for table in pipeline.tables.rollups]
+        points = [
+            *("silver.before_rejets", "silver.after_rejets", "silver.after_clean"),
+            *(f"silver.after_rollup.{name}" for name in rollups),
+            "silver.after_lot",
+        ]
+        pipeline.start("bronze", engine="embedded")  # Silver is the job that is killed
+        sent = 0
+        for number, point in enumerate(points):
+            new = list(itertools.islice(flown, FEW + 100 if number in (1, 2) and engine == "spark" else 100))
+            conflict = new[0].replace(b'"distance":', b'"distance":1')
+            assert conflict != new[0]
+            pipeline.send([*new, new[-1], conflict, b"no flight", None])
+            sent += len(new)
+            pipeline.start("silver", failpoints=f"{point}:kill9")
+            assert pipeline.died("silver", seconds=240) == -signal.SIGKILL, point
+        pipeline.start("silver")
+        pipeline.catch_up(seconds=240)
+        pipeline.verify()
+        assert pipeline.rows(pipeline.tables.clean) == sent
+        assert pipeline.rows(pipeline.tables.rejets) == 4 * len(points)
 
 
 @SPARK_IS_LONG

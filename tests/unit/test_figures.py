@@ -26,7 +26,7 @@ from ventes.dashboard.source import LiveTables, NotReadable
 from ventes.dashboard.trend import trend
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
-from ventes.stream import ByDay, ByMinute, Count, Distinct, Mean, Sum
+from ventes.stream import ByDay, ByMinute, Count, Distinct, Figure, Mean, Share, Sum
 
 SETTINGS = Settings()
 STREAM = SETTINGS.stream
@@ -358,6 +358,12 @@ def test_a_gap_of_the_mean_is_no_zero() -> None:
     assert found.lines[0][:3] == [5, 0, 0]
     assert found.lines[3][:3] == [50.0, 0.0, 0.0]
     assert found.lines[4][:3] == [10.0, None, None]
+
+
+def test_a_share_has_no_small_line() -> None:
+    start = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+    recent = recent_sales(*(start + timedelta(seconds=n) for n in range(60)))
+    assert trend(recent, [Figure("Large", Share("large", where="quantite > 2"))], complete=True).lines == ([],)
 
 
 def heights(drawn: str) -> list[tuple[float, float]]:

@@ -110,6 +110,27 @@ def test_everybody_says_how_far_it_is(lake: tuple[Settings, Settings]) -> None:
     assert verified(later).ok
 
 
+def test_a_table_that_is_declared_otherwise_is_being_filled_and_not_waiting_for_a_start(
+    lake: tuple[Settings, Settings], tmp_path: Path
+) -> None:
+    changed = sales(tmp_path, "changed", ('Sum("items_sold", "quantite")', 'Max("items_sold", "quantite")'))
+    reporter = Reporter(changed.state, "silver")
+    seen: list[str] = []
+
+    def look() -> None:
+        if seen:
+            return
+        report = verified(changed)
+        assert not report.wrong
+        seen.extend(check.differences[0] for check in report.checks if not check.asked)
+        assert len(seen) == len(reporter.record.filling)
+
+    assert loop_of(changed, EmbeddedSilver, WhileFilling(reporter, look), reporter).run() == 0
+    assert seen
+    assert all("it is being filled" in said for said in seen)
+    assert verified(changed).ok
+
+
 def test_stopped_within_it_leaves_no_file_and_the_next_start_fills_it(lake: tuple[Settings, Settings]) -> None:
     _, later = lake
     table = contract.of(later).by_name["ventes_par_heure"]

@@ -16,6 +16,8 @@ from harness import silver_run
 from harness.messages import raw_table
 from ventes.config import PROJECT, Settings
 from ventes.contract import tables as contract
+from ventes.dashboard.filters import Filters
+from ventes.dashboard.questions import Grouped, Sources
 from ventes.deltalog.commit import append
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
@@ -23,6 +25,7 @@ from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.judging.judge_batch import judge_batch
 from ventes.lake import tables
 from ventes.producer import flights
+from ventes.stream import Bars, Share
 
 COUNT = 5_000
 NOT_NEW = [b'{"vol_id":"x"}', b"flight"]
@@ -77,7 +80,7 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Any]] = {
     "retard_depart_min": lambda rows: rows["retard_depart"].min(),
     "retard_depart_max": lambda rows: rows["retard_depart"].max(),
     "retard_arrivee_moyen": lambda rows: rounded(rows["retard_arrivee"].dropna(), "0.01"),
-    "part_en_retard": lambda rows: rounded((rows["retard_arrivee"] > 15).astype(int), "0.001"),
+    "part_en_retard": lambda rows: rounded((rows["retard_arrivee"] >= 15).astype(int), "0.001"),
     "part_annulee": lambda rows: rounded(rows["retard_depart"].isna().astype(int), "0.001"),
 }
 
@@ -105,3 +108,14 @@ def test_distinct_and_sum_are_those_of_pandas(lake: Settings, frame: pd.DataFram
     assert airlines["destinations"].to_dict() == frame.groupby("compagnie")["destination"].nunique().to_dict()
     places = stored(lake, "vols_par_destination").set_index("destination")
     assert places["distance_totale"].to_dict() == frame.groupby("destination")["distance"].sum().to_dict()
+
+
+@pytest.mark.parametrize(("field", "table"), [("compagnie", "vols_par_compagnie"), ("origine", "vols_par_origine")])
+def test_the_bars_of_the_page_are_read_from_an_aggregate(lake: Settings, field: str, table: str) -> None:
+    own = contract.of(lake)
+    (bars,) = [tab for tab in own.stream.shown.tabs if isinstance(tab, Bars) and tab.by == field]
+    asked = Grouped((field,), bars.measures).question(own.stream.event)
+    sources = Sources(own, "UTC")
+    assert [one.table for one in sources.aggregates(asked, Filters())] == [table]
+    other = Grouped((field,), (Share("late", where="retard_arrivee > 15"),)).question(own.stream.event)
+    assert sources.aggregates(other, Filters()) == ()

@@ -132,7 +132,7 @@ def test_a_lot_that_takes_minutes_is_progress_and_is_reported(settings: Settings
     reporter.update(phase="running", working_since=time.time() - 34)
     supervisor = FakeSupervisor(READY, *silences(600), lambda: silver_works(settings))
     result, said = follow(settings, supervisor)
-    assert result.sales == 3
+    assert result.events == 3
     assert any("Silver job is working on one lot, 34 s so far" in line for line in said) == (name == "silver")
     assert any("Bronze job is working on one batch, 34 s so far" in line for line in said) == (name == "bronze")
 
@@ -155,7 +155,7 @@ def test_lots_that_come_are_progress(settings: Settings) -> None:
 
     story = [*silences(100), one_lot] * 4
     result, _ = follow(settings, FakeSupervisor(READY, *story), visible=visible(settings, last=6))
-    assert result.sales == 7
+    assert result.events == 7
 
 
 def test_a_start_waits_for_a_held_service(settings: Settings) -> None:
@@ -199,9 +199,9 @@ def test_the_end_of_a_supervisor_is_reported_with_its_last_output_line(settings:
 
 def test_sales_are_visible_when_silver_holds_what_the_topic_held(settings: Settings) -> None:
     looked = visible(settings)
-    assert (looked.reached(), looked.sales) == (False, 0)
+    assert (looked.reached(), looked.events) == (False, 0)
     silver_works(settings)
-    assert (looked.reached(), looked.sales) == (True, 3)
+    assert (looked.reached(), looked.events) == (True, 3)
     assert not visible(settings, last=3).reached()
 
 

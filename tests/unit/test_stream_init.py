@@ -309,6 +309,56 @@ def test_amounts(values: list[Any], expected: Decimals) -> None:
     assert proposed("x", events(*made)).stream.event.field("amount") == expected
 
 
+@pytest.mark.parametrize(("odd", "expected"), [(2, Integer("pieces")), (3, Decimals("pieces", scale=1))])
+def test_a_rare_fraction_among_whole_numbers_is_an_error(odd: int, expected: Decimals | Integer) -> None:
+    made = [{"id": n, "at": at(n), "pieces": 1.5 if n < odd else n} for n in range(200)]
+    proposal = proposed("x", events(*made))
+    assert proposal.stream.event.field("pieces") == expected
+    assert ("2 of 200 values are of another form" in remarks(proposal)) == (odd == 2)
+
+
+def test_codes_that_only_some_events_have_are_no_enumeration() -> None:
+    made = [{"id": n, "at": at(n), "state": "ab"[n % 2], "voucher": "XY"[n % 2]} for n in range(200)]
+    del made[5]["voucher"]
+    event = proposed("x", events(*made)).stream.event
+    assert event.field("state") == Text("state", dimension=True, values=("a", "b"))
+    assert event.field("voucher") == Text("voucher", dimension=True, optional=True)
+
+
+@pytest.mark.parametrize("name", ["totals_net", "shipping_fees", "prices"])
+def test_amounts_in_the_plural_have_cents(name: str) -> None:
+    made = [{"id": n, "at": at(n), name: (0, 4.9, 9.9)[n % 3]} for n in range(60)]
+    assert proposed("x", events(*made)).stream.event.field(name) == Decimals(name, scale=2)
+
+
+def test_what_all_events_have_is_summed_before_what_some_have() -> None:
+    made = [{"id": n, "at": at(n), "fee": 1.25, "weight": n / 4} for n in range(60)]
+    for number in range(30):
+        del made[number]["fee"]
+    stream = proposed("x", events(*made)).stream
+    assert [measure.name for measure in stream.tables[0].measures[1:]] == [
+        "weight_total", "weight_moyenne", "fee_total", "fee_moyenne",
+    ]  # fmt: skip
+    assert [figure.label for figure in stream.shown.figures] == ["Total Records", "Total Weight", "Mean Weight"]
+
+
+@pytest.mark.parametrize(
+    ("name", "noun", "title"),
+    [
+        ("orders", "order", "Orders, live"),
+        ("deliveries", "delivery", "Deliveries, live"),
+        ("boxes", "box", "Boxes, live"),
+        ("iot_events", "iot event", "Iot events, live"),
+        ("status", "event", "Events, live"),
+        ("access", "event", "Events, live"),
+    ],
+)
+def test_an_event_is_called_like_its_stream(name: str, noun: str, title: str, tmp_path: Path) -> None:
+    proposal = proposed(name, events({"id": 1, "at": at(1)}))
+    loaded = written_and_loaded(proposal, tmp_path)
+    assert (loaded.noun, loaded.shown.title) == (noun, title)
+
+
 def test_texts_of_digits_stay_texts_and_long_texts_get_room() -> None:
     made = [{"id": n, "at": at(n), "zip": f"{75_000 + n}", "body": "x" * 400} for n in range(60)]
     event = proposed("x", events(*made)).stream.event

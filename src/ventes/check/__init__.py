@@ -4,6 +4,7 @@ verify       recompute everything from Bronze's raw bytes and compare
 recompute    the SQL of that recomputation
 scope        which messages are judged again, in which parts
 declared_tables   a declaration compared with the tables on disk
+read_before  messages that were read before a field was declared
 topic_read   compares the topic with Bronze, message by message
 protocol     rules for a Delta log and a checkpoint
 status       state, lag and problems of each service

@@ -62,7 +62,10 @@ def _of_table(settings: Settings, ours: Tables, table: Table, logs: dict[str, Lo
     if table in ours.rollups and fit.is_changed(ours, table, log):
         yield _built_again(ours, table, added, [name for name in found if name not in wanted], logs)
     elif added:
-        yield Finding(f"{table.name} ({log.rows:,} rows) gets {', '.join(added)}: NULL in the rows that are there")
+        fills = f"`{REBUILD}` fills it where the messages have it" if table is ours.clean else ""
+        yield Finding(
+            f"{table.name} ({log.rows:,} rows) gets {', '.join(added)}: NULL in the rows that are there", fills
+        )
         yield from _of_required(ours, table, added)
     else:
         yield Finding(f"{table.name} fits: {log.rows:,} rows")

@@ -4,10 +4,10 @@ On purpose this is not the jobs' SQL: duplicates are found by one window over al
 the roll-ups are GROUP BYs over all clean events instead of sums of partial tables. Each measure and each grain of a
 declaration has a second rendering for this (`expected`).
 
-Relations it reads: judged (Bronze's columns without raw bytes, of one part of the messages), placed (position → lot,
-time), and "stored <table>" of Bronze, the clean events and the rejects. Relations it makes: `checked` (all parts of
-`judged`, with the lot), `expected` (the same with duplicates and conflicts), and "expected <table>" with every column
-of the table but those of `not_compared`. No declared table has a name with a blank.
+Relations it reads: BY_BRONZE and BY_SILVER (Bronze's columns without raw bytes, of one part of the messages), placed
+(position → lot, time), and "stored <table>" of Bronze, the clean events and the rejects. Relations it makes: `checked`
+(all parts of BY_SILVER, with the lot), `expected` (the same with duplicates and conflicts), and "expected <table>" with
+every column of the table but those of `not_compared`. No declared table has a name with a blank.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from ventes.stream.kinds import Instant, Quotient
 from ventes.stream.measures import Expression, Sum
 
 _POSITION = 'topic_id, "partition", "offset"'
+BY_BRONZE, BY_SILVER = "judged_by_bronze", "judged_by_silver"
+"""`judged` without the fields that were declared after Bronze, or Silver, had read a message (read_before.py)."""
 RAW = "raw bytes"
 """In place of a table's name: the bytes of the rejected messages, by their hash."""
 _IN_TOPIC = "compared with the topic (I3)"
@@ -69,12 +71,12 @@ def not_compared(tables: Tables) -> Mapping[str, Mapping[str, str]]:
 
 
 def checked(condition: str) -> str:
-    """The statement that adds the messages of `judged` that meet `condition`, and that Silver has, to `checked`."""
+    """The statement that adds the messages of BY_SILVER that meet `condition`, and that Silver has, to `checked`."""
     # Bronze reads a message again from Kafka where it lost it; Silver keeps the time when Bronze took it first.
     return f"""
     INSERT INTO checked
     SELECT j.* REPLACE (least(j.date_ingestion, p.taken_at) AS date_ingestion), p.lot
-    FROM judged j JOIN (SELECT * FROM placed WHERE {condition}) p USING ({_POSITION})
+    FROM {BY_SILVER} j JOIN (SELECT * FROM placed WHERE {condition}) p USING ({_POSITION})
     """
 
 
@@ -137,7 +139,7 @@ def bronze_fields(tables: Tables) -> str:
     """The relation of Bronze's expected typed fields, from the raw bytes."""
     left_out = [name for name in not_compared(tables)[tables.bronze.name] if name not in ("key", "value", "headers")]
     excluded = ", ".join(_name(name) for name in left_out)
-    return f"CREATE TEMP VIEW {expected(tables.bronze.name)} AS SELECT * EXCLUDE ({excluded}) FROM judged"
+    return f"CREATE TEMP VIEW {expected(tables.bronze.name)} AS SELECT * EXCLUDE ({excluded}) FROM {BY_BRONZE}"
 
 
 def silver(tables: Tables, watermark_minutes: int) -> str:
@@ -165,6 +167,24 @@ def silver(tables: Tables, watermark_minutes: int) -> str:
     CREATE TEMP VIEW {stored(RAW)} AS
     SELECT {_POSITION}, md5("value") AS fingerprint FROM {stored(rejets)};
     """
+
+
+def rejected_now(tables: Tables, condition: str) -> str:
+    """The clean events that get reasons now."""
+    reasons = "len(e.motifs) > 0 AND e.motifs NOT IN (['duplicate'], ['conflict'])"
+    return (
+        f"SELECT 1 FROM (SELECT * FROM {stored(tables.clean.name)} WHERE {condition}) c "
+        f"JOIN (SELECT * FROM expected WHERE {condition}) e USING ({_POSITION}) WHERE {reasons}"
+    )
+
+
+def accepted_now(tables: Tables, condition: str) -> str:
+    """The rejected messages with reasons of their own that get none now."""
+    own = "r.motifs NOT IN (['duplicate'], ['conflict'])"
+    return (
+        f"SELECT 1 FROM (SELECT * FROM {stored(tables.rejets.name)} WHERE {condition}) r "
+        f"JOIN (SELECT * FROM expected WHERE {condition}) e USING ({_POSITION}) WHERE len(e.motifs) = 0 AND {own}"
+    )
 
 
 def judged_otherwise(tables: Tables, condition: str) -> str:

@@ -22,7 +22,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, make_dataclass, replace
 from datetime import datetime, timezone
@@ -33,20 +33,24 @@ import pyarrow as pa
 
 from ventes.check import recompute, topic_read
 from ventes.check.protocol import checkpoint_complaints, log_complaints
+from ventes.check.read_before import ReadBefore
 from ventes.check.recompute import expected, stored
 from ventes.check.scope import Part, Scope, lot_since, parts_of, sample_of
 from ventes.config import Settings
 from ventes.contract import tables as contract
+from ventes.contract.tables import Tables
+from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot, TableMissing
 from ventes.deltalog.table import Table
 from ventes.engines.embedded.bronze_rows import pieces
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
-from ventes.lake import tables
+from ventes.lake import fit, tables
 from ventes.lake.tables import path_of
 from ventes.runtime import heartbeat
 from ventes.runtime.durations import in_words
+from ventes.supervise import outdated
 
 MEMORY_MB = 1024
 """Of DuckDB. What needs more goes through the disk: slower, with the same result."""
@@ -56,6 +60,20 @@ FIRST_LOT_SECONDS = 10.0
 """Seconds to wait for the first lot in all tables before it counts as missing."""
 SHOWN = 5
 """Differing rows printed per comparison."""
+
+_JUDGED_NOW: Sequence[tuple[Callable[[Tables, str], str], str]] = (
+    (
+        recompute.rejected_now,
+        "clean events are rejected by the rules of now, and still counted: `ventes rebuild silver` judges them again",
+    ),
+    (recompute.accepted_now, "rejected messages are valid by the rules of now: `ventes rebuild silver` takes them"),
+    (
+        recompute.judged_otherwise,
+        "rejected messages have reasons of earlier rules or of an earlier release: `ventes rebuild silver` gives them "
+        "those of now",
+    ),
+)
+"""A statement that finds messages of Silver whose verdict is another one now; what is said of their number."""
 
 Progress = Callable[[str], None]
 
@@ -72,6 +90,8 @@ class Check:
     """The differences; or, if it could not be compared, the reason."""
     asked: bool = True
     """False: the comparison was not possible, so the result is unknown."""
+    notes: list[str] = field(default_factory=list)
+    """What is as it should be, and may be wished otherwise."""
 
     def line(self) -> str:
         state = "ok" if self.ok else "FAILED" if self.asked else "?"
@@ -95,6 +115,8 @@ class Report:
     figures: Figures
     unseen: list[str] = field(default_factory=list)
     """What was not looked at, one sentence each: empty for a whole verification."""
+    notes: list[str] = field(default_factory=list)
+    """What the reader of the result must know about this moment."""
 
     @property
     def ok(self) -> bool:
@@ -169,7 +191,12 @@ class Verification:
         """Table → its snapshot, and the view of all its rows."""
         self._lots: dict[str, int | None] = {}
         """Table → its last lot: the clean events', and each roll-up's."""
+        self._changed = outdated.changed(settings)
+        self._not_yet: dict[str, str] = {}
+        """Roll-ups that the next start makes, as they are declared now: name → a sentence."""
         self._filling: dict[str, str] = {}
+        """Roll-ups that the running Silver job is making → how far it is."""
+        self._as_read: list[str] = []
 
     def run(self) -> Report:
         began = time.monotonic()
@@ -187,13 +214,15 @@ class Verification:
             self._aggregates(con)
             figures = self._figures(con)
         self._protocol()
-        return Report(lot, time.monotonic() - began, self.checks, figures, self._unseen())
+        notes = [f"{self._changed.sentence()}: `ventes restart` applies it"] if self._changed is not None else []
+        return Report(lot, time.monotonic() - began, self.checks, figures, self._unseen(), notes)
 
     # -- one consistent moment ------------------------------------------------------------------
 
     def _open(self, con: duckdb.DuckDBPyConnection) -> int | None:
         """Views of all tables as they were when lot L was complete; returns L (None: Silver is empty)."""
         self._filling = self._being_filled()
+        self._not_yet = self._made_at_the_next_start()
         found, lots = self._silver_now()
         deadline = time.monotonic() + FIRST_LOT_SECONDS
         while None in lots.values() and any(lots.values()) and time.monotonic() < deadline:
@@ -242,7 +271,8 @@ class Verification:
                 found[table.name] = tables.snapshot(self.settings, table)
             except TableMissing:
                 found[table.name] = None
-        counted = [t for t in (self._declared.clean, *self._declared.rollups) if t.name not in self._filling]
+        unmade = self._filling.keys() | self._not_yet.keys()
+        counted = [t for t in (self._declared.clean, *self._declared.rollups) if t.name not in unmade]
         return found, {t.name: s.transactions.get(self._app) if (s := found[t.name]) else None for t in counted}
 
     def _being_filled(self) -> dict[str, str]:
@@ -251,6 +281,32 @@ class Verification:
         if record is None or not heartbeat.alive(record):
             return {}
         return {name: f"{done:,} of {events:,} events" for name, (done, events) in record.filling.items()}
+
+    def _made_at_the_next_start(self) -> dict[str, str]:
+        """Roll-ups that are not as they are declared now: name → a sentence. Raises LakeDamaged for any other table."""
+        tables.require_fit(self.settings, self._declared.bronze, *self._declared.outcomes)
+        if not (path_of(self.settings, self._declared.clean) / "_delta_log").is_dir():
+            return {}  # no lot yet: all of them come with the first one
+        silver = heartbeat.read(self.settings.state, "silver")
+        coming = silver is not None and heartbeat.alive(silver) and self._changed is None
+        found = {}
+        for table in self._declared.rollups:
+            if coming and table.name in self._filling:
+                continue
+            try:
+                log = Log.open(path_of(self.settings, table))
+            except TableMissing:
+                if not coming:
+                    found[table.name] = f"{table.name} is declared and not made yet"
+                continue
+            if fit.is_changed(self._declared, table, log):
+                found[table.name] = f"{table.name} is as an earlier declaration has it"
+        return found
+
+    def _next_step(self) -> str:
+        if self._changed is None:
+            return "`ventes start`: the Silver job makes it"
+        return f"{self._changed.sentence()}: `ventes restart` makes it"
 
     def _check_lots(self, lots: dict[str, int | None]) -> None:
         last = lots[self._declared.clean.name]
@@ -341,6 +397,7 @@ class Verification:
         bronze = self._declared.bronze
         con.register("_empty", bronze.schema.empty_table())
         con.execute('CREATE TEMP TABLE judged AS SELECT * EXCLUDE ("key", "value", "headers") FROM _empty')
+        before = ReadBefore(con, self._declared, self.settings, self._bronze)
         con.execute(recompute.bronze_fields(self._declared))
         con.execute("CREATE TABLE checked AS SELECT *, 0::BIGINT AS lot FROM judged")
         differences = _Differences()
@@ -352,9 +409,11 @@ class Verification:
                 for chunk in pieces(self._bronze, part.rows, ("key", "value", "headers", "kafka_ts", "date_ingestion")):
                     self._insert_judged(con, chunk)
                     progress.add(chunk.num_rows)
+                before.look(part)
                 self._both_ways(con, bronze.name, differences, condition)
                 con.execute(recompute.checked(condition))
         self._judged = _count(con, "checked")
+        self._as_read = before.notes()
         rows = self._judged if not self._scope.is_whole else self._total
         complaints = self._unexpected_columns(bronze, self._bronze) + differences.found
         self._add("I3 payload", rows, f"{rows:,} messages: the typed fields are those of the raw bytes", complaints)
@@ -482,21 +541,19 @@ class Verification:
             by_id = f'SELECT "{event_id}", count(*) FROM ({ids}) GROUP BY ALL HAVING count(*) > 1'
             found.add(f"{event_id} twice in {clean.name}", _rows(con, by_id))
         con.execute(recompute.silver(self._declared, self.settings.rules.watermark_minutes))
-        otherwise = 0
+        otherwise = [0] * len(_JUDGED_NOW)
         differences = {name: _Differences() for name in (clean.name, rejets.name, recompute.RAW)}
         progress = _Remaining(self.progress, "comparing Silver's messages", self._judged)
         for part in self._asked:
             with self._only(con, part) as condition:
                 for name, these in differences.items():
                     self._both_ways(con, name, these, condition)
-                otherwise += _count(con, f"({recompute.judged_otherwise(self._declared, condition)})")
+                if any(these.found for these in differences.values()):
+                    for place, (query, _) in enumerate(_JUDGED_NOW):
+                        otherwise[place] += _count(con, f"({query(self._declared, condition)})")
             progress.add(_count(con, f"(SELECT 1 FROM checked WHERE {condition})"))
         complaints = found.found
-        if otherwise:
-            complaints.append(
-                f"{otherwise:,} rejected messages have reasons of earlier rules or of an earlier release: "
-                "`ventes rebuild silver` gives them those of now"
-            )
+        complaints += [f"{n:,} {said}" for n, (_, said) in zip(otherwise, _JUDGED_NOW, strict=True) if n]
         for table in (clean, rejets):
             complaints += self._unexpected_columns(table, self._snapshots[table.name]) + differences[table.name].found
         complaints += differences[recompute.RAW].found
@@ -506,6 +563,7 @@ class Verification:
             count + rejected,
             f"{count:,} clean events, ids unique, and {rejected:,} rejected messages with their reasons, both ways",
             complaints,
+            self._as_read,
         )
 
     def _aggregates(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -513,9 +571,8 @@ class Verification:
         clean = recompute.all_clean(self._declared, self._scope, _columns(con, expected(self._declared.clean.name)))
         recompute.events(con, self._declared, self.settings.rules, clean)
         for table in self._declared.rollups:
-            if table.name in self._filling:
-                why = [f"it is being filled, {self._filling[table.name]}: ask again later"]
-                self.checks.append(Check("I5 aggregates", False, f"{table.name}: not filled yet", 0, why, asked=False))
+            if (unmade := self._unmade(table)) is not None:
+                self.checks.append(unmade)
                 continue
             con.execute(recompute.aggregate(self._declared, table, self.settings.rules, self._lots[table.name]))
             differences = _Differences()
@@ -525,6 +582,15 @@ class Verification:
             self._add(
                 "I5 aggregates", rows, f"{table.name}: {rows:,} rows recomputed from Bronze, both ways", complaints
             )
+
+    def _unmade(self, table: Table) -> Check | None:
+        """Of a roll-up that cannot be compared: why, and what to do."""
+        if (why := self._not_yet.get(table.name)) is not None:
+            return Check("I5 aggregates", False, why, 0, [self._next_step()], asked=False)
+        if (how_far := self._filling.get(table.name)) is not None:
+            wait = [f"it is being filled, {how_far}: ask again later"]
+            return Check("I5 aggregates", False, f"{table.name}: not filled yet", 0, wait, asked=False)
+        return None
 
     def _figures(self, con: duckdb.DuckDBPyConnection) -> Figures:
         names = [measure.name for measure in self._declared.stream.summary]
@@ -580,8 +646,8 @@ class Verification:
             rows = _rows(con, f"SELECT * FROM {these} EXCEPT ALL SELECT * FROM {those}")
             differences.add(f"{what}: {label}", (dict(zip(wanted, row, strict=True)) for row in rows))
 
-    def _add(self, invariant: str, rows: int, compared: str, complaints: list[str]) -> None:
-        self.checks.append(Check(invariant, not complaints, compared, rows, complaints))
+    def _add(self, invariant: str, rows: int, compared: str, complaints: list[str], notes: Sequence[str] = ()) -> None:
+        self.checks.append(Check(invariant, not complaints, compared, rows, complaints, notes=list(notes)))
 
 
 def _rows(con: duckdb.DuckDBPyConnection, query: str) -> list[tuple[object, ...]]:

@@ -28,13 +28,13 @@ def start(
     ] = False,
     yes: YesOption = False,
 ) -> None:
-    """Start what is down; return when sales are visible.
+    """Start what is down; return when the topic's events are visible.
 
     That is: Silver has all messages of the topic, and the page answers. Safe to repeat: running services are not
-    touched. If a service fails, or after Ctrl-C, everything that was started is stopped again. Before a change of the
-    running engine it asks.
+    touched; if the settings or the declaration changed since they started, it says so. If a service fails, or after
+    Ctrl-C, everything that was started is stopped again. Before a change of the running engine it asks.
     """
-    from ventes.supervise import startup
+    from ventes.supervise import outdated, startup
 
     settings = _load(engine)
     say = _say_json if foreground and settings.logs.json_lines else _say
@@ -42,11 +42,14 @@ def start(
     if result.changed:
         say(_welcome(settings, result.engine, result.seconds))
     else:
-        say(f"already running: engine {result.engine}, {result.sales:,} sales, {_url(settings)} · nothing changed")
+        count = settings.stream.shown.counted(result.events)
+        say(f"already running: engine {result.engine}, {count}, {_url(settings)} · nothing had to be started")
         if settings.engine != result.engine:
             say(
                 f"the settings say engine = {settings.engine!r}: `ventes restart --engine {settings.engine}` changes it"
             )
+    if stale := outdated.changed(settings):
+        say(f"{stale.sentence()}: `ventes restart` applies it; `ventes stream check` says what it does to the tables")
     if foreground:
         _stay(settings, say)
 

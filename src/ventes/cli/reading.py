@@ -31,13 +31,12 @@ if TYPE_CHECKING:
 
 QueryFormat = Literal["table", "csv", "json", "parquet"]
 ExportFormat = Literal["csv", "parquet"]
-BRONZE_VIEW = "bronze_data"
 SHOWN = 1000
 """Rows that `--format table` prints at most: more is for a file."""
 WIDTH = 60
 """Characters of a cell that `--format table` and `rejects list` print."""
 
-rejects = typer.Typer(help="Messages that are no sales: list them, read one, judge them again.", no_args_is_help=True)
+rejects = typer.Typer(help="Rejected messages: list them, read one, judge them again.", no_args_is_help=True)
 
 
 def query(
@@ -52,6 +51,7 @@ def query(
     apart: the second `a` is printed as `a_2`.
     """
     from ventes.query.sandbox import Limits, stream
+    from ventes.stream.declaration import BRONZE_VIEW  # here: the declarations take 0.06 s to import
 
     tables = {BRONZE_VIEW if name == "bronze" else name: found for name, found in _tables(config.load()).items()}
     with stream(sql, tables, Limits(seconds or None, None, memory_mb, None)) as (schema, batches):
@@ -71,6 +71,7 @@ def export(
         _export_unit(config.load(), to)
         return
     from ventes.query import export as files
+    from ventes.stream.declaration import BRONZE_VIEW
 
     tables = _tables(config.load())
     name = "bronze" if table == BRONZE_VIEW else table
@@ -148,7 +149,7 @@ def show_reject(
 
 @rejects.command()
 def replay(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
-    """Judge every message again under the rules of now; rejected ones that are valid become sales, once.
+    """Judge every message again under the rules of now; rejected ones that are valid become clean, once.
 
     This rebuilds Silver from Bronze: the same as `ventes rebuild silver`.
     """

@@ -26,9 +26,9 @@ def rebuild(
 ) -> None:
     """Build Silver again from Bronze's raw messages, with the present rules.
 
-    Use it after a change of [rules] or [source], and for damaged tables: rejected sales that are valid now become
-    clean, once. The Silver job is stopped meanwhile; readers use the old tables until the new ones are complete. After
-    an interruption, call it again to continue.
+    Use it after a change of [rules], [source] or the declaration, and for damaged tables: rejected messages that are
+    valid now become clean, once. The Silver job is stopped meanwhile; readers use the old tables until the new ones are
+    complete. After an interruption, call it again to continue.
     """
     from ventes.operations import rebuild as work  # here: DuckDB and Arrow take 0.3 s to import
     from ventes.runtime import logs

@@ -67,6 +67,7 @@ def init(
     _write(target, source_text(proposal, f"{len(sample.messages):,} messages of {origin}"))
     found = rejected(Judging(proposal.stream, settings.source_zone, settings.business_zone), sample.messages)
     _print_proposal(target, proposal, sample, found)
+    _print_next(settings, target)
 
 
 def _require_name(name: str) -> None:
@@ -129,10 +130,24 @@ def _print_proposal(target: Path, proposal: Proposal, sample: Sample, found: Rej
     for reason in found.reasons:
         said = sentence(reason.code, proposal.stream)
         print(f"  {reason.messages:>6,} {reason.code:<28} first: {reason.first:<12} {said}")
+
+
+def _print_next(settings: Settings, target: Path) -> None:
+    """The commands that follow, and what is still to be set for them."""
+    shown = _from_here(target)
     print("next:")
+    print(f"  $EDITOR {shown}     # the lines with a remark")
     print(f"  ventes stream check {shown}")
-    setting = f'stream = "{FOLDER}/{target.name}"'
-    print(f"  ventes start          # in {_from_here(config.config_path())}: {setting}, and producer.enabled = false")
+    wanted = []
+    if settings.declaration != target:
+        wanted.append(f'stream = "{FOLDER}/{target.name}"')
+        if (settings.lake / "bronze").is_dir():
+            wanted.append(f"[paths] of its own: {settings.lake} has another stream")
+    if settings.producer.enabled:
+        wanted.append("[producer] enabled = false")
+    if wanted:
+        print(f"  # in {_from_here(settings.config_file)}: {'; '.join(wanted)} (docs/streams.md has a whole example)")
+    print("  ventes start")
 
 
 def _from_here(path: Path) -> Path:

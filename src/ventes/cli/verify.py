@@ -51,11 +51,13 @@ def verify(
     else:
         for check in report.checks:
             print(check.line())
-            for difference in check.differences:
-                print(f"{'':14}{difference}")
+            for line in (*check.differences, *(f"note: {note}" for note in check.notes)):
+                print(f"{'':14}{line}")
         print(f"{'figures':<13} {', '.join(_figure(name, value) for name, value in vars(report.figures).items())}")
         for sentence in report.unseen:
             print(f"{'partly':<13} {sentence}")
+        for note in report.notes:
+            print(f"{'note':<13} {note}")
         incomplete = "nothing differs, but not everything could be asked,"
         verified = "verified in part" if report.unseen else "verified"
         result = verified if report.ok else "NOT verified" if report.wrong else incomplete

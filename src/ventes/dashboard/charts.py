@@ -31,6 +31,9 @@ LEGEND: Axis = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bot
 """Below the chart: above it, the seven entries of a phone's three lines lie over the bars."""
 
 
+PERCENT_AXIS: Axis = {"tickformat": ".0%"}
+
+
 def money_axis(currency: str) -> Axis:
     """`$12k` for a one-character currency, else `12k EUR`."""
     safe = text.plotly(currency)

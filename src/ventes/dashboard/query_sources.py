@@ -95,7 +95,7 @@ def _summed(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters: 
     sums = FileSums(
         (filters, asked),
         {asked.view: sources.from_clean(asked)},
-        sources.fields_of_clean,
+        lambda rows: sources.fields_of_clean(rows, asked.columns),
         condition,
         tuple(values),
         lambda file: filters.takes_day(_partition_day(file)),

@@ -16,29 +16,34 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
-from ventes.contract.arithmetic import mean
+from ventes.contract.arithmetic import mean, share
 from ventes.contract.tables import Tables
 from ventes.dashboard.file_cache import GroupedSums
 from ventes.dashboard.filters import ALL_ROWS, DAY, Filters
 from ventes.deltalog.snapshot import sql_type
 from ventes.stream.declaration import Aggregate, Event
 from ventes.stream.grains import ByDay, ByHour, ByMinute, Grain
-from ventes.stream.measures import Count, Distinct, Max, Mean, Measure, Min, OfField, Sum
+from ventes.stream.measures import Count, Distinct, Max, Mean, Measure, Min, OfField, Share, Sum, hidden_columns
 from ventes.stream.sql_text import literal, quoted
 
-Kind = Literal["count", "known", "sum", "min", "max"]
+Kind = Literal["count", "known", "when", "sum", "min", "max"]
 Row = dict[str, Any]
 
 MINUTE = "minute"
 """The column of ByMinute in an answer; that of ByDay is DAY."""
-_MERGE: Mapping[Kind, str] = {"count": "sum", "known": "sum", "sum": "sum", "min": "min", "max": "max"}
+_MERGE: Mapping[Kind, str] = {
+    "count": "sum", "known": "sum", "when": "sum", "sum": "sum", "min": "min", "max": "max"
+}  # fmt: skip
 """The SQL function that adds up two rows of one key."""
 _KINDS: Mapping[type[Measure], Kind] = {Count: "count", Sum: "sum", Min: "min", Max: "max"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column to add up: the number of events, of those that have `field`, or the sum, minimum or maximum of it."""
+    """A column to add up: the number of events, of those that have `field`, or the sum, minimum or maximum of it.
+
+    Of the kind "when" `field` is a condition, over the columns of the clean events: the number of those that meet it.
+    """
 
     name: str
     kind: Kind
@@ -119,7 +124,19 @@ class Sources:
         if column.kind == "count":
             return next((m.name for m in table.measures if isinstance(m, Count)), None)
         of_field = [measure for measure in table.measures if isinstance(measure, OfField)]
-        return next((m.name for m in of_field if (_KINDS.get(type(m)), m.field) == (column.kind, column.field)), None)
+        names = [m.name for m in of_field if (_KINDS.get(type(m)), m.field) == (column.kind, column.field)]
+        return next(iter([*names, *self._hidden(table, column)]), None)
+
+    def _hidden(self, table: Aggregate, column: Column) -> list[str]:
+        """The same among the hidden columns, from which the table's means and shares are computed."""
+        endings: Mapping[str, str] = {"sum": "sum", "known": "count", "when": "part"}
+        of = [m for m in table.measures if (isinstance(m, Mean) and m.field == column.field and column.kind != "when")]
+        shares = [
+            m for m in table.measures if isinstance(m, Share) and m.where == column.field and column.kind == "when"
+        ]
+        wanted = [f"_{measure.name}_{endings.get(column.kind)}" for measure in (*of, *shares)]
+        there = {name for name, _ in hidden_columns(self._event, table.measures)}
+        return [name for name in wanted if name in there]
 
     # -- SQL -----------------------------------------------------------------------------------
 
@@ -149,10 +166,14 @@ class Sources:
             return f"CAST(timezone({self._zone}, {quoted(grain.column)}) AS DATE)"
         return ""
 
-    def fields_of_clean(self, rows: str) -> str:
-        """The rows (a SELECT) of the clean table with the fields under their own names, the times and `jour`."""
+    def fields_of_clean(self, rows: str, columns: Iterable[Column] = ()) -> str:
+        """The rows (a SELECT) of the clean table with the fields under their own names, the times and `jour`.
+
+        `columns`: of a question; their conditions are further columns.
+        """
         event = self._event
         fields = [f"{quoted(field.clean_name)} AS {quoted(field.name)}" for field in event.read]
+        fields += [f"({each.field}) AS {quoted(each.name)}" for each in columns if each.kind == "when"]
         return f"SELECT {', '.join(fields)}, kafka_ts, date_ingestion, date_traitement, {DAY} FROM ({rows})"
 
     @cached_property
@@ -185,6 +206,8 @@ def _summed(column: Column, event: Event) -> str:
         return "count(*)"
     if column.kind == "known":
         return f"count({field})"
+    if column.kind == "when":
+        return f"count(*) FILTER ({quoted(column.name)})"
     if column.kind == "sum":
         return f"CAST(sum({field}) AS {sql_type(Sum('total', column.field).type_in(event))})"
     return f"{column.kind}({field})"
@@ -200,13 +223,15 @@ def columns_of(measures: Iterable[Measure], event: Event) -> tuple[Column, ...]:
 
 
 def _columns_by_name(measure: Measure, event: Event) -> dict[str, Column]:
-    """Column of the result → the column of the question that it is computed from; of a Mean two.
+    """Column of the result → the column of the question that it is computed from; of a Mean and a Share two.
 
     Their names have a blank, so that none is that of a key: a measure may be called like its field.
     """
     if isinstance(measure, Mean):
         known = _adds("known", measure.field) if event.field(measure.field).optional else _adds("count")
         return {f"{measure.name} sum": _adds("sum", measure.field), f"{measure.name} known": known}
+    if isinstance(measure, Share):
+        return {f"{measure.name} part": _adds("when", measure.where), f"{measure.name} count": _adds("count")}
     if isinstance(measure, Distinct):
         return {}
     column = _column(measure)
@@ -218,7 +243,8 @@ def _adds(kind: Kind, field: str = "") -> Column:
 
 
 def expressions(measure: Measure, event: Event, only: str = "") -> dict[str, str]:
-    """Column → SQL that computes the measure from rows of an answer; of a Mean its sum and its count, see `finished`.
+    """Column → SQL that computes the measure from rows of an answer; of a Mean its sum and its count, of a Share both
+    counts, see `finished`.
 
     `only`: a condition on the rows.
     """
@@ -235,17 +261,19 @@ def expressions(measure: Measure, event: Event, only: str = "") -> dict[str, str
 
 def _is_whole(column: Column, event: Event) -> bool:
     """Whether its sum is a whole number: DuckDB would make a HUGEINT of it."""
-    if column.kind in ("count", "known"):
+    if column.kind in ("count", "known", "when"):
         return True
     return column.kind == "sum" and sql_type(event.field(column.field).clean_type) == "BIGINT"
 
 
 def finished(row: Row, measures: Iterable[Measure]) -> Row:
-    """The row with each Mean computed from its sum and its count, half up; None of no event."""
+    """The row with each Mean and Share computed from its two numbers, half up; None of no event."""
     for measure in measures:
         if isinstance(measure, Mean):
             total, count = row.pop(f"{measure.name} sum"), row.pop(f"{measure.name} known")
             row[measure.name] = mean(Decimal(total), count, measure.scale) if count else None
+        elif isinstance(measure, Share):
+            row[measure.name] = share(row.pop(f"{measure.name} part") or 0, row.pop(f"{measure.name} count") or 0)
     return row
 
 
@@ -267,7 +295,7 @@ class Grouped:
         listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in found.items())
         measure = next(measure for measure in self.measures if measure.name == order_by)
         largest = quoted(order_by)
-        if isinstance(measure, Mean):  # a float is exact enough for an order
+        if isinstance(measure, Mean | Share):  # a float is exact enough for an order
             total, count = map(quoted, _columns_by_name(measure, event))
             largest = f"CAST({total} AS DOUBLE) / nullif({count}, 0)"
         first = f" LIMIT {limit:d}" if limit is not None else ""

@@ -17,8 +17,8 @@ from ventes.deltalog.snapshot import Snapshot
 from ventes.errors import VentesError
 from ventes.query import sandbox
 from ventes.query.sandbox import Answer, Limits, SqlFailed
+from ventes.stream.declaration import BRONZE_VIEW
 
-BRONZE_VIEW = "bronze_data"
 AT_ONCE = 2
 """Queries of all sessions that run at the same time; the others wait for their turn."""
 WAIT_SECONDS = 20.0

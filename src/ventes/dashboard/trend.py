@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ventes.stream.measures import Distinct, Mean, Measure, OfField, Sum
+from ventes.stream.measures import Distinct, Mean, Measure, OfField, Share, Sum
 from ventes.stream.page import Figure
 
 SLICES = 30
@@ -60,6 +60,8 @@ def trend(recent: pa.Table, figures: Sequence[Figure], complete: bool) -> Trend:
 
 
 def _line(recent: pa.Table, place: npt.NDArray[np.int64], measure: Measure, slices: int) -> Line:
+    if isinstance(measure, Share):
+        return []  # `recent` has the fields, not its condition
     if not isinstance(measure, OfField):
         return list(np.bincount(place, minlength=slices).tolist())
     if not isinstance(measure, Distinct | Sum | Mean):

@@ -25,7 +25,7 @@ from ventes.dashboard.questions import Question
 from ventes.dashboard.source import TableSnapshots
 from ventes.stream.declaration import Stream
 from ventes.stream.kinds import Money
-from ventes.stream.measures import Distinct, Measure, OfField
+from ventes.stream.measures import Distinct, Measure, OfField, Share
 from ventes.stream.page import Bars, Page, Ranking
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class View:
             return "–"
         if (currency := self.currency(measure)) is not None:
             return text.money(Decimal(value), currency)
+        if isinstance(measure, Share):
+            return text.percent(value)
         if isinstance(value, datetime):
             return f"{self.local(value):%Y-%m-%d %H:%M:%S}"
         if isinstance(value, Decimal):

@@ -78,7 +78,8 @@ class Snapshot:
         )
 
     @property
-    def _widened(self) -> bool:
+    def widened(self) -> bool:
+        """Whether a column was added after the table was made."""
         return self.properties.get(WIDENED) == "true"
 
     @cached_property
@@ -122,10 +123,10 @@ class Snapshot:
         if self.table.partition_by:
             kinds = ", ".join(f"{_quoted(column)}: DATE" for column in self.table.partition_by)
             options += ["hive_partitioning = true", f"hive_types = {{{kinds}}}"]
-        if self._widened:
+        if self.widened:
             options.append("union_by_name = true")
         source = f"read_parquet({', '.join([f'[{listed}]', *options])})"
-        if self._widened:  # a new column may be in none of these files: no row, but every column
+        if self.widened:  # a new column may be in none of these files: no row, but every column
             none = ", ".join(f"CAST(NULL AS {sql_type(f.type)}) AS {_quoted(f.name)}" for f in self.table.schema)
             source = f"(SELECT * FROM {source} UNION ALL BY NAME SELECT {none} WHERE false)"
         return f"SELECT {columns} FROM {source}"

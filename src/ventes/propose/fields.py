@@ -63,11 +63,12 @@ def candidates_of(events: list[dict[str, Any]]) -> tuple[list[Candidate], list[s
     found: list[Candidate] = []
     for node in _leaves(tree_of(events), len(events), remarks):
         column = names.column_for(node.keys, {each.name.lower() for each in found})
-        kind = kind_of(column, node)
+        always = len(node.items) == len(events)
+        kind = kind_of(column, node, always)
         if kind.field is None:
             remarks += [f"{_shown(node)}: {remark}" for remark in kind.remarks]
             continue
-        declared = with_options(kind.field, node.keys, len(node.items) < len(events))
+        declared = with_options(kind.field, node.keys, not always)
         found.append(Candidate(declared, node, list(kind.remarks)))
     if len(found) > MOST_FIELDS:
         most = sorted(found, key=lambda each: -len(each.node.items))[:MOST_FIELDS]

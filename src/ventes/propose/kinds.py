@@ -31,6 +31,8 @@ LARGEST = Decimal(9_999_999_999)
 """Decimals' own limit."""
 LENGTHS = (200, 500, 1_000, 2_000, 5_000, 10_000)
 """Limits of a text that are proposed."""
+MOSTLY_WHOLE = 0.99
+"""Share of whole numbers from which the others are errors, and not a finer number; amounts may be whole often."""
 FEW = 8
 """An enumeration has at most so many values, …"""
 OFTEN = 10
@@ -53,14 +55,18 @@ class Kind:
     remarks: tuple[str, ...] = ()
 
 
-def kind_of(name: str, node: Node) -> Kind:
-    """The kind for the values of `node`, called `name`."""
+def kind_of(name: str, node: Node, always: bool) -> Kind:
+    """The kind for the values of `node`, called `name`; `always`: whether all events have it."""
     values = node.values
     best, most = None, -1
-    for field in _candidates(name, values):
+    for field in _candidates(name, values, always):
         taken = accepted(field, values)
         if taken > most:
             best, most = field, taken
+    if type(best) is Decimals and not names.like_money(name):
+        whole = Integer(name)
+        if (taken := accepted(whole, values)) >= MOSTLY_WHOLE * len(values):
+            best, most = whole, taken
     if best is None or most < LEAST_TAKEN * len(values):
         return Kind(None, max(most, 0), (_why_none(values, max(most, 0)),))
     return Kind(best, most, tuple(_remarks(best, most, values)))
@@ -86,7 +92,7 @@ def as_instant(field: Field, values: list[Any], arrival: datetime) -> Instant | 
 _TEN_YEARS = timedelta(days=3653)
 
 
-def _candidates(name: str, values: list[Any]) -> Iterator[Field]:
+def _candidates(name: str, values: list[Any], always: bool) -> Iterator[Field]:
     """The kinds that a path of this name may have, the most specific first."""
     numbers = any(isinstance(value, Number) for value in values)
     yield Boolean(name)
@@ -98,7 +104,7 @@ def _candidates(name: str, values: list[Any]) -> Iterator[Field]:
     yield Instant(name)
     if numbers or names.like_money(name) or _one_scale(values):
         yield from _decimals(name, values)
-    yield _text(name, values)
+    yield _text(name, values, always)
     yield Json(name)
 
 
@@ -147,14 +153,21 @@ def _limit(exact: list[Decimal]) -> Decimal:
     return limit
 
 
-def _text(name: str, values: list[Any]) -> Text:
-    """A text with the limit that its values need, or an enumeration."""
+def _text(name: str, values: list[Any], always: bool) -> Text:
+    """A text with the limit that its values need, or an enumeration: only of what all events have, like a state.
+
+    A code that only some have, such as a voucher's, gets new values too often to reject them.
+    """
     texts = [value for value in values if isinstance(value, str) and not isinstance(value, Number)]
     longest = max(map(len, texts), default=0)
     most = next((limit for limit in LENGTHS if longest <= limit), LENGTHS[-1])
     times = Counter(texts)
     often = max(OFTEN, len(texts) / 100)
-    few = 2 <= len(times) <= FEW and all(count >= often and _CODE.fullmatch(text) for text, count in times.items())
+    few = (
+        always
+        and 2 <= len(times) <= FEW
+        and all(count >= often and _CODE.fullmatch(text) for text, count in times.items())
+    )
     return Text(name, most=most, values=tuple(sorted(times)) if few else ())
 
 

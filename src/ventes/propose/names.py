@@ -52,7 +52,7 @@ def time_rank(name: str) -> int:
 
 
 def like_money(name: str) -> bool:
-    found = words(name)
+    found = {*words(name), *(word.removesuffix("s") for word in words(name))}
     return not _MONEY.isdisjoint(found) and _NUMBER_OF.isdisjoint(found)
 
 
@@ -66,6 +66,16 @@ def id_rank(name: str, stream: str) -> int:
     if not others or set(others) <= own:
         return 3
     return 2 if found[-1] in _ID else 1
+
+
+def noun_of(stream: str) -> str:
+    """What one event is called, from the name of its stream: "orders" → "order"; "" for a name in the singular."""
+    word = stream.replace("_", " ")
+    if word.endswith("ies"):
+        return f"{word[:-3]}y"
+    if re.search("(ss|x|z|ch|sh)es$", word):
+        return word[:-2]
+    return word[:-1] if re.search("[a-z]{2}[^suiy0-9]s$", word) else ""
 
 
 def why_not_a_path(keys: Iterable[str]) -> str:

@@ -54,7 +54,8 @@ def propose(name: str, topic: str, messages: Sequence[Message]) -> Proposal | No
     )
     doubts = {candidate.name: tuple(candidate.remarks) for candidate in roles.candidates if candidate.remarks}
     tables = tuple(_tables(name, event, roles))
-    return Proposal(Stream(name, topic, event, tables), {"": tuple(remarks), **doubts})
+    noun = names.noun_of(name) or Stream.noun
+    return Proposal(Stream(name, topic, event, tables, noun=noun), {"": tuple(remarks), **doubts})
 
 
 def _events(messages: Sequence[Message], wrapping: Wrapping) -> tuple[list[dict[str, Any]], list[Message]]:
@@ -92,7 +93,8 @@ def _measures(event: Event) -> Iterator[Measure]:
     yield Count("nombre")
     numbers = [each for each in event.read if each.name != event.id and _can_be_summed(each)]
     order = {Money: 0, Decimals: 1, Integer: 2}
-    for declared in sorted(numbers, key=lambda each: order[type(each)])[:MOST_SUMMED]:
+    # what all events have comes first: a fee of some of them is not what an event is worth
+    for declared in sorted(numbers, key=lambda each: (each.optional, order[type(each)]))[:MOST_SUMMED]:
         yield Sum(f"{declared.name}_total", declared.name)
         yield Mean(f"{declared.name}_moyenne", declared.name)
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ventes.propose.proposal import Proposal
-from ventes.stream.declaration import Event
+from ventes.stream.declaration import Event, Stream
 from ventes.stream.declared import Declared
 
 WIDTH = 120
@@ -29,6 +29,7 @@ def source_text(proposal: Proposal, origin: str) -> str:
         "STREAM = Stream(",
         f"    {_text(stream.name, 1)},",
         f"    topic={_text(stream.topic, 1)},",
+        *([f"    noun={_text(stream.noun, 1)},"] if stream.noun != Stream.noun else []),
         "    event=Event(",
         f"        id={_text(stream.event.id, 2)},",
         f"        at={_text(stream.event.at, 2)},",

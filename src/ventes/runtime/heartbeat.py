@@ -35,6 +35,9 @@ class Heartbeat:
     """Seconds from boot to the start of the process, from the kernel: setting the clock does not change it."""
     supervised: bool = False
     """Whether a supervisor of this pipeline started the process."""
+    settings: str = ""
+    declaration: str = ""
+    """Settings.fingerprints: what the process was started with; "" for a record of an earlier release."""
     command: list[str] = field(default_factory=list)
     children: list[int] = field(default_factory=list)
     """Child processes that can still commit after this one died (Spark's JVM)."""
@@ -84,7 +87,10 @@ _AT_WORK = frozenset({"starting", "running", "stopping"})
 class Reporter:
     """Writes the record of one service. Thread-safe."""
 
-    def __init__(self, state: Path, service: str, engine: str = "") -> None:
+    def __init__(
+        self, state: Path, service: str, engine: str = "", *, settings: str = "", declaration: str = ""
+    ) -> None:
+        """`settings`, `declaration`: Settings.fingerprints."""
         me = psutil.Process()
         self._guard = threading.Lock()
         self._beaten = time.monotonic()
@@ -94,6 +100,8 @@ class Reporter:
         self.record = Heartbeat(
             service=service,
             engine=engine,
+            settings=settings,
+            declaration=declaration,
             pid=me.pid,
             process_started=start_of(me.pid),
             supervised=supervised,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from keyword import iskeyword
 
-from ventes.stream.declared import Declared
+from ventes.stream.declared import Declared, refuse_twice
 from ventes.stream.grains import Grain
 from ventes.stream.kinds import Field, Instant, Integer, Money, Quotient, Text
 from ventes.stream.measures import Expression, Mean, Measure, OfField, Sum
 from ventes.stream.page import Page, completed
 from ventes.stream.reasons import OF_A_MESSAGE
 
+BRONZE_VIEW = "bronze_data"
+"""What typed queries call Bronze."""
 MOST_COUNT = 4 * 10**18
 """Of a Quotient's divisor: twice the largest amount in cents (10^18) and the divisor together fit 64 bits."""
 
@@ -28,6 +29,9 @@ class Event(Declared):
     `frame`: "registry" if five bytes of a schema registry (a zero byte, the schema's number) precede the JSON.
     `envelope`: "debezium" if the event is `after` in a change event {"before", "after", "op", ...}, with or without
     {"schema", "payload"} around it. A delete, and a change without `after`, is a message without an event.
+
+    `Event(id="ref", at="taken", fields=(Text("ref"), Instant("taken"), Money("price")))` reads
+    {"ref": "A1", "taken": "2026-01-05T10:00:00Z", "price": 9.5}.
     """
 
     id: str
@@ -50,16 +54,14 @@ class Event(Declared):
                 raise self.refuse(f"{what} = {name!r} is {_kind(named[name])}; it must be {allowed}")
             if named[name].optional:
                 raise self.refuse(f"{what} = {name!r} is optional: an event without it could not be placed")
-        _require_once("field", self.fields, self)
-        clean = Counter(field.clean_name.lower() for field in self.read)
-        for name, times in clean.items():
-            if times > 1:
-                raise self.refuse(f"two fields have the column {name!r}")
-        paths = [field.keys for field in self.read]
-        for one in paths:
-            for other in paths:
-                if one is not other and other[: len(one)] == one:
-                    raise self.refuse(f"two fields read the same value: {'.'.join(one)} and {'.'.join(other)}")
+        refuse_twice("field", ((field.name, field) for field in self.fields))
+        columns = ((field.clean_name if isinstance(field, Field) else field.name, field) for field in self.fields)
+        refuse_twice("column of the clean events", columns)
+        for one in self.read:
+            for other in self.read:
+                if one is not other and other.keys[: len(one.keys)] == one.keys:
+                    paths = f"{'.'.join(one.keys)} and {'.'.join(other.keys)}"
+                    raise other.refuse(f"field {other.name}: line {one.line} reads the same value: {paths}")
         for quotient in self.quotients:
             amount, count = named.get(quotient.amount), named.get(quotient.count)
             if not isinstance(amount, Money):
@@ -98,6 +100,8 @@ class Rule(Declared):
     SQL. False breaks the rule; NULL and an error do not. `code`: the reason in `motifs`. `severity`: "reject" puts the
     message into the rejects; "flag" keeps it clean and lists the code in `signalements`. `en`, `fr`: a sentence for
     people.
+
+    `Rule("refund_too_large", "refund <= total", en="More is given back than was paid.")`.
     """
 
     code: str
@@ -120,6 +124,9 @@ class Aggregate(Declared):
 
     `by`: fields by their name, and at most one grain of time. `where`: an SQL condition over the columns of the clean
     events; only such events count.
+
+    `Aggregate("orders_by_city", by=("city", ByDay()), measures=(Count("orders"), Sum("revenue", "total")))` has the
+    columns city, jour, orders, revenue; a city that is NULL has rows of its own.
     """
 
     table: str
@@ -135,10 +142,13 @@ class Aggregate(Declared):
             raise self.refuse(f"{self.table}: by has two grains of time; the finer one is enough")
         if not self.measures:
             raise self.refuse(f"{self.table}: no measure")
-        names = Counter(name.lower() for name in (*self.key, *(measure.name for measure in self.measures)))
-        for name, times in names.items():
-            if times > 1:
-                raise self.refuse(f"{self.table}: two columns are called {name!r}")
+        keys = [(name, part if isinstance(part, Grain) else self) for name, part in zip(self.key, self.by, strict=True)]
+        for place, (name, part) in enumerate(keys):
+            if name.lower() in {other.lower() for other, _ in keys[:place]}:
+                raise part.refuse(
+                    f"{self.table}: by has {name!r} twice; a grain takes another name, as in ByDay('day')"
+                )
+        refuse_twice(f"{self.table}: column", [*keys, *((measure.name, measure) for measure in self.measures)])
 
     @cached_property
     def key(self) -> tuple[str, ...]:
@@ -157,6 +167,9 @@ class Stream(Declared):
     `name`: of the tables <name>_clean and <name>_rejets, and of the jobs' transactions. `noun`: what one event is
     called in sentences for people. `page`: what the page shows; by default derived from the event. `summary`: figures
     of all clean events together, which `ventes verify` prints.
+
+    A file makes one: `STREAM = Stream("orders", topic="shop.orders.v1", noun="order", event=Event(…), tables=(…))`.
+    Raises DeclarationError for parts that do not fit each other, with the line of the part.
     """
 
     name: str
@@ -174,23 +187,20 @@ class Stream(Declared):
             raise self.refuse(f"stream {self.name!r}: use lower case; folders and tables are called like it")
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", self.topic):
             raise self.refuse(f"topic {self.topic!r} is no name of a Kafka topic")
-        tables = Counter(["bronze", f"{self.name}_clean", f"{self.name}_rejets"])
-        tables.update(table.table.lower() for table in self.tables)
+        own = ("bronze", BRONZE_VIEW, f"{self.name}_clean", f"{self.name}_rejets")
         for table in self.tables:
-            if tables[table.table.lower()] > 1:
-                raise table.refuse(f"two tables are called {table.table!r}")
-        codes = Counter(rule.code for rule in self.rules)
-        for rule in self.rules:
-            if codes[rule.code] > 1:
-                raise rule.refuse(f"two rules have the code {rule.code!r}")
+            if table.table.lower() in own:
+                raise table.refuse(f"table {table.table!r}: every stream has a table of this name; choose another one")
+        refuse_twice("table", ((table.table, table) for table in self.tables))
+        refuse_twice("rule", ((rule.code, rule) for rule in self.rules))
+        refuse_twice("summary: figure", ((measure.name, measure) for measure in self.summary))
         for table in self.tables:
             self._check_table(table)
         self._check_measures(f"{self.name}: summary", self.summary)
         for measure in self.summary:
-            if isinstance(measure, Expression) or measure.name == "records":
+            if isinstance(measure, Expression) or measure.name == "records" or iskeyword(measure.name):
                 raise measure.refuse(f"summary: {measure.name} cannot be one of its figures")
-        if self.page is not None:
-            self.page.check_event(self.event)
+        completed(self).check_event(self.event)
 
     def __hash__(self) -> int:
         return hash((self.name, self.topic))  # all of it takes 12 µs, and every batch asks caches for its stream
@@ -254,10 +264,3 @@ class Stream(Declared):
 
 def _kind(field: Field) -> str:
     return type(field).__name__
-
-
-def _require_once(what: str, parts: Iterable[Field | Quotient], owner: Declared) -> None:
-    times = Counter(part.name.lower() for part in parts)
-    for part in parts:
-        if times[part.name.lower()] > 1:
-            raise owner.refuse(f"two {what}s are called {part.name!r}")

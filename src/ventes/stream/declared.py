@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ RESERVED = frozenset(
         "en_retard", "signalements", "key", "value", "headers", "jour",
     }
 )  # fmt: skip
-"""Columns that every stream has; no field or measure may have their name."""
+"""Columns that every stream has; no field, quotient, grain or measure may have their name."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
@@ -57,6 +58,21 @@ class Declared:
             raise self.refuse(
                 f"{what} {name!r}: use a letter, then letters, digits and _, without accents, at most 63 in all"
             )
+
+    def require_own_name(self, name: Any, what: str) -> None:
+        """The same, also for the name of a column that every stream has."""
+        self.require_name(name, what)
+        if name.lower() in RESERVED:
+            raise self.refuse(f"{what} {name!r}: every stream has a column of this name; choose another one")
+
+
+def refuse_twice(what: str, named: Iterable[tuple[str, Declared]]) -> None:
+    """Raise DeclarationError at the second of two parts whose names differ by case at most."""
+    first: dict[str, Declared] = {}
+    for name, part in named:
+        before = first.setdefault(name.lower(), part)
+        if before is not part:
+            raise part.refuse(f"{what} {name!r}: line {before.line} has this name too; choose another one")
 
 
 def _line_of_caller() -> int:

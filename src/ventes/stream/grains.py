@@ -31,8 +31,8 @@ class Grain(Declared):
         return pa.date32()
 
     def check(self) -> None:
-        if self.name:
-            self.require_name(self.name, "grain")
+        if self.name and self.name != self.unit:
+            self.require_own_name(self.name, "grain")
 
     @property
     def column(self) -> str:
@@ -52,7 +52,7 @@ class Grain(Declared):
 
 @dataclass(frozen=True)
 class ByMinute(Grain):
-    """The start of the minute. TIMESTAMP, UTC."""
+    """The start of the minute. TIMESTAMP, UTC. Of `ByMinute("at_minute")` the column is `at_minute`."""
 
     unit = "minute"
 
@@ -71,7 +71,8 @@ class ByMinute(Grain):
 class ByHour(Grain):
     """The start of the hour in the business zone, as an instant. TIMESTAMP, UTC.
 
-    The hour begins at the full hour of the offset that is in force at the event.
+    The hour begins at the full hour of the offset that is in force at the event. The column of `ByHour("hour")` is
+    `hour`.
     """
 
     unit = "heure"
@@ -95,7 +96,7 @@ class ByHour(Grain):
 
 @dataclass(frozen=True)
 class ByDay(Grain):
-    """The business day. DATE. Its column is `jour`, as in every table."""
+    """The business day. DATE. Its column is `jour`, as in every table; of `ByDay("day")` it is `day`."""
 
     unit = "jour"
 
@@ -108,7 +109,7 @@ class ByDay(Grain):
 
 @dataclass(frozen=True)
 class ByWeek(Grain):
-    """The Monday of the business day's week. DATE."""
+    """The Monday of the business day's week. DATE. `ByWeek("week")`: 2026-01-05 for the days until 2026-01-11."""
 
     unit = "semaine"
 
@@ -121,7 +122,7 @@ class ByWeek(Grain):
 
 @dataclass(frozen=True)
 class ByMonth(Grain):
-    """The first day of the business day's month. DATE."""
+    """The first day of the business day's month. DATE. `ByMonth("month")`: 2026-01-01 for every day of January."""
 
     unit = "mois"
 

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from ventes.stream import event_time, fast_form
 from ventes.stream.arrow import instant, pa
-from ventes.stream.declared import RESERVED, Declared
+from ventes.stream.declared import Declared
 from ventes.stream.fast_form import FastForm, OffsetOf
 from ventes.stream.sql_text import literal, quoted
 from ventes.stream.strict_json import Number, is_unicode, to_text
@@ -56,17 +56,17 @@ class _Named(Declared):
 
 @dataclass(frozen=True)
 class Field(_Options, _Named):
-    """One field of an event; use one of its kinds. `name` is its column in Bronze."""
+    """One field of an event; use one of its kinds. `name` is its column in Bronze.
+
+    `Text("customer_city", path="customer.address.city", optional=True, column="city")` reads "Lyon" from
+    {"customer": {"address": {"city": "Lyon"}}}, is NULL where any of the three is missing, and is the column `city` of
+    the clean events. Raises DeclarationError, as all parts of a declaration do, with the line.
+    """
 
     def check(self) -> None:
-        self.require_name(self.name, "field")
+        self.require_own_name(self.name, "field")
         if self.column is not None:
-            self.require_name(self.column, f"column of {self.name}")
-        for name in (self.name, self.clean_name):
-            if name.lower() in RESERVED:
-                raise self.refuse(
-                    f"field {self.name}: every stream has a column {name!r} of its own; choose another name"
-                )
+            self.require_own_name(self.column, f"column of {self.name}")
         if not all(self.keys):
             raise self.refuse(f"field {self.name}: path {self.path!r} has an empty part")
 
@@ -109,7 +109,10 @@ class Field(_Options, _Named):
 
 @dataclass(frozen=True)
 class Integer(Field):
-    """A whole number, as a JSON number or its text, from `least` to `most`. Column: BIGINT."""
+    """A whole number, as a JSON number or its text, from `least` to `most`. Column: BIGINT.
+
+    `Integer("items", least=1)`: 3 and "3" are valid; 0 is `range:items`, 1.5 and "03" are `type:items`.
+    """
 
     least: int = -(2**63)
     most: int = 2**63 - 1
@@ -149,6 +152,8 @@ class Decimals(Field):
     """A decimal number with at most `scale` decimals, exact, as a JSON number or its text. Column: DECIMAL.
 
     A difference of at most 10^-(scale + 4) is float error and is removed; more decimals are `too_precise`.
+
+    `Decimals("weight", scale=3, least=Decimal(0), most=Decimal(1000))`: 1.25, "1.250" and 1.2500000001 are 1.250.
     """
 
     scale: int = 2
@@ -225,6 +230,9 @@ class Money(Decimals):
     """An amount in whole cents from `least`, more than zero, to `most`; as a JSON number or its text. Column: DECIMAL.
 
     `currency`: its sign or code on the page; default: page.currency of ventes.toml.
+
+    `Money("total", currency="EUR")`: 59.97 and "59.97" are valid; 0 is `zero:total`, -5 `negative:total`, 1.005
+    `not_cents:total`.
     """
 
     least: Decimal = Decimal("0.01")
@@ -261,6 +269,8 @@ class Text(Field):
 
     `values`: the only texts allowed. `pattern`: a regular expression that the whole text must match, in the subset that
     Python and RE2 share.
+
+    `Text("status", values=("new", "paid"), dimension=True)`: "lost" is `not_allowed:status`, 7 is `type:status`.
     """
 
     most: int = 200
@@ -317,7 +327,10 @@ class Text(Field):
 
 @dataclass(frozen=True)
 class Boolean(Field):
-    """JSON's true or false, or their text "true" and "false". Column: BOOLEAN."""
+    """JSON's true or false, or their text "true" and "false". Column: BOOLEAN.
+
+    `Boolean("gift", optional=True)`: 1 and "yes" are `type:gift`.
+    """
 
     @property
     def bronze_type(self) -> pa.DataType:
@@ -347,6 +360,8 @@ class Instant(Field):
 
     `form`: "iso" (a string; event_time has the exact forms), or "s", "ms", "us", "ns": a whole number of such units
     since 1970-01-01T00:00:00Z, as a JSON number or its text.
+
+    `Instant("created_at", form="ms")`: 1764352860000 is 2025-11-28T18:01:00Z; `Instant("at")` reads that text.
     """
 
     form: str = "iso"
@@ -409,7 +424,10 @@ _MICROSECONDS_SQL = {"s": "{} * 1000000", "ms": "{} * 1000", "us": "{}", "ns": "
 
 @dataclass(frozen=True)
 class Day(Field):
-    """A date without a time, "2026-01-05", from year 1 on. Column: DATE."""
+    """A date without a time, "2026-01-05", from year 1 on. Column: DATE.
+
+    `Day("due", optional=True)`: "2026-02-30" is `range:due`, "5.1.2026" is `type:due`.
+    """
 
     @property
     def bronze_type(self) -> pa.DataType:
@@ -439,7 +457,10 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 @dataclass(frozen=True)
 class Json(Field):
-    """A JSON object or list, kept as its JSON text: keys sorted, numbers as sent. Column: STRING."""
+    """A JSON object or list, kept as its JSON text: keys sorted, numbers as sent. Column: STRING.
+
+    `Json("lines")`: [{"sku": "A", "qty": 2}] is '[{"qty":2,"sku":"A"}]', which SQL takes apart; 7 is `type:lines`.
+    """
 
     most: int = 100_000
     """Characters of the text."""
@@ -471,6 +492,8 @@ class Quotient(Declared):
     """A column of the clean events that is computed: `amount` / `count`, half up to cents. Column: the amount's.
 
     `amount` is a Money field, `count` an Integer field of at least 1.
+
+    `Quotient("unit_price", amount="total", count="items")`: 10.00 / 3 is 3.33, 0.05 / 2 is 0.03.
     """
 
     name: str = ""
@@ -478,4 +501,4 @@ class Quotient(Declared):
     count: str = ""
 
     def check(self) -> None:
-        self.require_name(self.name, "column")
+        self.require_own_name(self.name, "quotient")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ventes.stream.arrow import instant, pa
-from ventes.stream.declared import RESERVED, Declared
+from ventes.stream.declared import Declared
 from ventes.stream.sql_text import quoted, rounded_quotient, scaled
 
 if TYPE_CHECKING:
@@ -84,9 +84,7 @@ class Measure(Declared):
         return pa.int64()
 
     def check(self) -> None:
-        self.require_name(self.name, "measure")
-        if self.name.lower() in RESERVED:
-            raise self.refuse(f"measure {self.name}: this name belongs to the pipeline; choose another one")
+        self.require_own_name(self.name, "measure")
 
     def accumulators(self, _event: Event, _measures: Sequence[Measure]) -> tuple[Accumulator, ...]:
         """What is combined from lot to lot for this measure; `_measures`: all of its table."""
@@ -125,7 +123,7 @@ def _sibling(kind: type[_M], field: str | None, measures: Sequence[Measure]) -> 
 
 @dataclass(frozen=True)
 class Count(Measure):
-    """The number of events. BIGINT."""
+    """The number of events. BIGINT. `Count("orders")`."""
 
     def accumulators(self, _event: Event, _measures: Sequence[Measure]) -> tuple[Accumulator, ...]:
         return (Accumulator(self.name, pa.int64(), "count(*)", _summed),)
@@ -150,6 +148,8 @@ class Sum(OfField):
     """The sum of a number. BIGINT of an Integer, DECIMAL(28, scale) of a decimal or money.
 
     DECIMAL(38, …) of numbers so large that some of them would not fit those. NULL for no value.
+
+    `Sum("revenue", "total")`.
     """
 
     def type_in(self, event: Event) -> pa.DataType:
@@ -168,6 +168,8 @@ class Mean(OfField):
 
     NULL for no value. It is computed from a Sum and a Count of the same table if the field is not optional; else from
     the hidden columns _<name>_sum and _<name>_count.
+
+    `Mean("delay_mean", "delay", scale=1)`: of -1, NULL and 2 it is 0.5.
     """
 
     scale: int = 2
@@ -228,7 +230,7 @@ class _OneValue(OfField):
 
 @dataclass(frozen=True)
 class Min(_OneValue):
-    """The smallest value. The type of the field."""
+    """The smallest value. The type of the field; NULL for no value. `Min("first_day", "due")`."""
 
     def accumulators(self, event: Event, _measures: Sequence[Measure]) -> tuple[Accumulator, ...]:
         return (Accumulator(self.name, self.type_in(event), f"min({self._column(event)})", _smallest),)
@@ -239,7 +241,7 @@ class Min(_OneValue):
 
 @dataclass(frozen=True)
 class Max(_OneValue):
-    """The largest value. The type of the field."""
+    """The largest value. The type of the field; NULL for no value. `Max("longest", "delay")`."""
 
     def accumulators(self, event: Event, _measures: Sequence[Measure]) -> tuple[Accumulator, ...]:
         return (Accumulator(self.name, self.type_in(event), f"max({self._column(event)})", _largest),)
@@ -250,7 +252,7 @@ class Max(_OneValue):
 
 @dataclass(frozen=True)
 class Distinct(OfField):
-    """The exact number of different values. BIGINT.
+    """The exact number of different values, NULL not counted. BIGINT. `Distinct("customers", "customer_id")`.
 
     Without a Values of the same field in the table the values of every row are kept in memory, 8 bytes each and some
     100 bytes a row: for tables with few rows and many values. For many rows with few values add a Values.
@@ -270,7 +272,10 @@ class Distinct(OfField):
 
 @dataclass(frozen=True)
 class Values(OfField):
-    """The different values, sorted: a list. For few values per row; a Distinct of the same field counts the list."""
+    """The different values, sorted: a list. For few values per row; a Distinct of the same field counts the list.
+
+    `Values("cities", "city")`: ["Lyon", "Paris"]; [] for no value.
+    """
 
     def type_in(self, event: Event) -> pa.DataType:
         return pa.list_(event.field(self.field).clean_type)
@@ -291,6 +296,8 @@ class Share(Measure):
 
     `where`: an SQL condition over the columns of the clean events. The hidden columns are _<name>_part and, without a
     Count in the table, _<name>_count.
+
+    `Share("late", where="delay >= 15")`: 0.236 where 236 of 1,000 events are late; an event without a delay is not.
     """
 
     where: str = ""
@@ -359,7 +366,10 @@ class _ByTime(_OneValue):
 
 @dataclass(frozen=True)
 class First(_ByTime):
-    """The value of the earliest event, by time, then by position in Kafka. The type of the field."""
+    """The value of the earliest event that has one, by time, then by position in Kafka. The type of the field.
+
+    `First("first_city", "city")`.
+    """
 
     def accumulators(self, event: Event, _measures: Sequence[Measure]) -> tuple[Accumulator, ...]:
         return self._accumulator(event, _smallest)
@@ -370,7 +380,10 @@ class First(_ByTime):
 
 @dataclass(frozen=True)
 class Last(_ByTime):
-    """The value of the latest event, by time, then by position in Kafka. The type of the field."""
+    """The value of the latest event that has one, by time, then by position in Kafka. The type of the field.
+
+    `Last("last_status", "status")`.
+    """
 
     def accumulators(self, event: Event, _measures: Sequence[Measure]) -> tuple[Accumulator, ...]:
         return self._accumulator(event, _largest)
@@ -384,6 +397,8 @@ class Top(OfField):
     """The `most` most frequent values, as a list of {value, events}; ties in ascending order of the value.
 
     The hidden column _<name>_counts has the count of every value: use it for fields with few values.
+
+    `Top("best", "category", most=2)`: [{"value": "toys", "events": 9}, {"value": "books", "events": 7}].
     """
 
     most: int = 3
@@ -431,6 +446,9 @@ class Expression(Measure):
 
     `:rules.loyal_from` in `sql` is that setting of ventes.toml. `check_sql`: the same in other words, for
     `verify`: it is evaluated over recomputed columns. The columns of Distinct without Values can be used too.
+    `type`: BOOLEAN, TEXT, "int64" or "date32".
+
+    `Expression("regular", BOOLEAN, "orders >= 3", "NOT orders < 3")` beside `Count("orders")`.
     """
 
     type: str = BOOLEAN

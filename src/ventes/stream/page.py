@@ -1,7 +1,7 @@
 """The page of a stream: its figures, tabs, labels and words. Whatever is not declared is derived from the event.
 
-The page groups and adds up with the measures of `measures`: Count, Sum, Mean, Min, Max and Distinct. The name of a
-measure is its label: "revenue" is "Revenue" above a column.
+The page groups and adds up with the measures of `measures`: Count, Sum, Mean, Min, Max, Share and Distinct. The name of
+a measure is its label: "revenue" is "Revenue" above a column.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 from ventes.stream.declared import Declared
 from ventes.stream.kinds import Decimals, Field, Integer, Money, Text
-from ventes.stream.measures import Count, Distinct, Max, Mean, Measure, Min, OfField, Sum
+from ventes.stream.measures import Count, Distinct, Max, Mean, Measure, Min, OfField, Share, Sum
 
 if TYPE_CHECKING:
     from ventes.stream.declaration import Event, Stream
 
-ON_THE_PAGE = (Count, Sum, Mean, Min, Max, Distinct)
+ON_THE_PAGE = (Count, Sum, Mean, Min, Max, Share, Distinct)
 """The measures that the page can compute from any rows."""
 EVENTS = Count("events")
-ADDABLE = (Count, Sum, Mean, Min, Max)
+ADDABLE = (Count, Sum, Mean, Min, Max, Share)
 """Those that need no field among the keys."""
 SYSTEM_TABS = ("Rejected Messages", "Freshness", "SQL")
 """They follow the declared tabs on every page."""
@@ -39,9 +39,19 @@ def in_words(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
+def plural_of(noun: str) -> str:
+    """The regular plural of an English noun: sale → sales, country → countries, status → statuses."""
+    if re.search("[^aeiou]y$", noun):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if re.search("(s|x|z|ch|sh)$", noun) else f"{noun}s"
+
+
 @dataclass(frozen=True)
 class Label(Declared):
-    """What people call a field: `one` above a column and a filter ("Country"), `many` in sentences ("countries")."""
+    """What people call a field: `one` above a column and a filter ("Country"), `many` in sentences ("countries").
+
+    `Label("customer_city", "City")`: its plural is "cities"; the filters stand in the order of the labels.
+    """
 
     field: str
     one: str
@@ -49,7 +59,7 @@ class Label(Declared):
 
     @property
     def plural(self) -> str:
-        return self.many or f"{self.one.lower()}s"
+        return self.many or plural_of(self.one.lower())
 
     @property
     def slug(self) -> str:
@@ -62,6 +72,8 @@ class Figure(Declared):
     """A number at the top of the page, with a small line of the newest events.
 
     `note`: the text below it. By default it is the value of the current business day.
+
+    `Figure("Late", Share("late", where="delay >= 15"))`; `Figure("Customers", Distinct("n", "customer"), note="ever")`.
     """
 
     label: str
@@ -80,7 +92,10 @@ class Figure(Declared):
 
 @dataclass(frozen=True)
 class Records(Figure):
-    """The number of messages in Bronze, rejected ones included; with filters, the number of events that pass them."""
+    """The number of messages in Bronze, rejected ones included; with filters, the number of events that pass them.
+
+    `Records("All messages")`.
+    """
 
     measure: Measure = EVENTS
 
@@ -101,6 +116,8 @@ class Bars(Tab):
 
     `measures`: the first is the length of a bar, all are columns of the table. `axis`: what the bars show, by default
     the first measure. `hover`: Plotly's HTML, in which {name} stands for the field or a measure, as text.
+
+    `Bars("By city", by="city", measures=(Sum("revenue", "total"), Count("orders")), axis="Revenue")`.
     """
 
     by: str
@@ -121,7 +138,10 @@ class Bars(Tab):
 
 @dataclass(frozen=True)
 class Rank(Declared):
-    """A measure to rank by; `heading` above the chart, `axis` beside it."""
+    """A measure to rank by; `heading` above the chart, `axis` beside it.
+
+    `Rank("revenue", "Best cities", "Revenue")`.
+    """
 
     measure: str
     heading: str = ""
@@ -134,6 +154,8 @@ class Ranking(Tab):
 
     `name`: the field beside the bars, by default the first. `ranks`: names of measures, or Rank. `hover`: as of Bars.
     `alt`: the text alternative of the chart.
+
+    `Ranking("Routes", by=("origin", "dest"), measures=(Count("flights"), Mean("delay", "late_by")), ranks=("delay",))`.
     """
 
     by: tuple[str, ...]
@@ -174,7 +196,10 @@ class Ranking(Tab):
 
 @dataclass(frozen=True)
 class Timeline(Tab):
-    """The number of events over time, in all or in each span, and further `measures` of each span (no Distinct)."""
+    """The number of events over time, in all or in each span, and further `measures` of each span (no Distinct).
+
+    `Timeline("Over time", measures=(Sum("revenue", "total"),))`. A span is as long as at most 400 points allow.
+    """
 
     measures: tuple[Measure, ...] = ()
 
@@ -188,7 +213,10 @@ class Timeline(Tab):
 
 @dataclass(frozen=True)
 class Raw(Tab):
-    """The newest messages of Bronze. `columns`: fields in order, by default all. `hint`: in the empty search box."""
+    """The newest messages of Bronze. `columns`: fields in order, by default all. `hint`: in the empty search box.
+
+    `Raw("Raw Data", columns=("order_id", "total"), hint="an order …")`.
+    """
 
     columns: tuple[str, ...] = ()
     hint: str = "a name, an id …"
@@ -199,14 +227,20 @@ class Raw(Tab):
 
 @dataclass(frozen=True)
 class TabFile(Tab):
-    """A tab written by hand: a file like those in dashboard_tabs/, its path beside the declaration."""
+    """A tab written by hand: a file like those in dashboard_tabs/, its path beside the declaration.
+
+    `TabFile("Weather", "tabs/weather.py")`.
+    """
 
     file: str
 
 
 @dataclass(frozen=True)
 class Example(Declared):
-    """A query to start from, on the SQL tab: one SELECT in Spark's dialect over bronze_data and the Silver tables."""
+    """A query to start from, on the SQL tab: one SELECT in Spark's dialect over bronze_data and the Silver tables.
+
+    `Example("Orders of a day", "SELECT jour, COUNT(*) AS n FROM orders_clean GROUP BY jour ORDER BY jour")`.
+    """
 
     label: str
     sql: str
@@ -214,15 +248,18 @@ class Example(Declared):
 
 @dataclass(frozen=True)
 class Page(Declared):
-    """What the page shows. An empty part is derived from the event.
+    """What the page shows. An empty part is derived from the stream.
 
-    `title`: at the top. `one`, `many`: what people call an event ("sale", "sales"). `labels`: of fields; the filters
-    stand in their order. `examples`: queries of the SQL tab.
+    `one`, `many`: what people call an event ("sale", "sales"); by default the stream's `noun`, and its plural. `title`:
+    at the top; by default "Sales, live". `labels`: of fields; the filters stand in their order. `examples`: queries of
+    the SQL tab.
+
+    `Page(figures=(Records("All messages"),), labels=(Label("city", "City"),))`: the tabs are derived.
     """
 
-    title: str = "Events, live"
-    one: str = "event"
-    many: str = "events"
+    title: str = ""
+    one: str = ""
+    many: str = ""
     figures: tuple[Figure, ...] = ()
     tabs: tuple[Tab, ...] = ()
     labels: tuple[Label, ...] = ()
@@ -278,10 +315,17 @@ class Page(Declared):
         """ "a sale", "an event"."""
         return f"{'an' if self.one[:1].lower() in 'aeiou' else 'a'} {self.one}"
 
+    def counted(self, number: int) -> str:
+        """ "1 sale", "1,234 sales"."""
+        return f"{number:,} {self.one if number == 1 else self.many}"
+
 
 def completed(stream: Stream) -> Page:
     """The page of the stream, each part that is not declared derived from the event."""
     page = stream.page or Page()
+    one = page.one or stream.noun
+    many = page.many or plural_of(one)
+    page = replace(page, one=one, many=many, title=page.title or f"{many[:1].upper()}{many[1:]}, live")
     derived = _Derived(stream, page)
     return replace(
         page,
@@ -313,8 +357,9 @@ class _Derived:
         return tuple(found)
 
     def tabs(self) -> tuple[Tab, ...]:
+        many = f"{self.page.many[:1].upper()}{self.page.many[1:]}"
         bars = [
-            Bars(f"By {self.page.label(field.name).one}", field.name, self._measures({field.name}))
+            Bars(f"By {self.page.label(field.name).one}", field.name, self._measures({field.name}), axis=many)
             for field in self.stream.event.read
             if field.dimension
         ]
@@ -354,9 +399,9 @@ class _Derived:
 
     @cached_property
     def _amount(self) -> Field | None:
-        """The first amount of money, else the first decimal number."""
+        """The first amount of money, else the first decimal number; one that all events have, if there is one."""
         numbers = [field for field in self.stream.event.read if isinstance(field, Decimals)]
-        return next((field for field in numbers if isinstance(field, Money)), numbers[0] if numbers else None)
+        return min(numbers, key=lambda field: (field.optional, not isinstance(field, Money)), default=None)
 
     def _measures(self, taken: set[str]) -> tuple[Measure, ...]:
         """Of each group: the number of events, and the sum and mean of the amount."""

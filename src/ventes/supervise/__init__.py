@@ -13,7 +13,8 @@ control_server     the control socket, in the supervisor
 requests           the requests and events of the control socket
 startup            `ventes start`
 start_progress     the output of a start
-visible            checks that sales are visible in Silver
+outdated           whether the settings or the declaration changed since the services started
+visible            checks that events are visible in Silver
 shutdown           `ventes stop`
 preflight          checks before anything is started
 orphans            services of a killed supervisor

@@ -1,4 +1,4 @@
-"""Follows a start: prints the supervisor's events, until sales are visible or the start has failed."""
+"""Follows a start: prints the supervisor's events, until events are visible or the start has failed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ventes.errors import BrokerUnavailable, VentesError
 from ventes.runtime import heartbeat, log_files
 from ventes.supervise import services, states
 from ventes.supervise.control import Disconnected, Message
-from ventes.supervise.visible import Visible, sales
+from ventes.supervise.visible import Visible, clean_events
 
 Say = Callable[[str], None]
 
@@ -34,7 +34,7 @@ class Started:
 
     changed: bool
     engine: str
-    sales: int
+    events: int
     seconds: float
 
 
@@ -92,13 +92,14 @@ class StartProgress:
             self._tell(f"{_title(name)} is kept down by {by}; waiting for that")
         self._until(self._all_ready, "a service")
         if self._ready is not None and not self._ready["changed"]:
-            return Started(False, accepted["engine"], sales(self._settings), 0.0)
-        self._until(self._are_visible, "sales in Silver")
-        count = self._visible.sales
+            return Started(False, accepted["engine"], clean_events(self._settings), 0.0)
+        page = self._settings.stream.shown
+        self._until(self._are_visible, f"{page.many} in Silver")
+        count = self._visible.events
         if count:
-            self._tell(f"{count:,} sale{'s' if count > 1 else ''} visible in Silver")
+            self._tell(f"{page.counted(count)} visible in Silver")
         else:
-            self._tell("caught up; the topic holds no sale yet")
+            self._tell(f"caught up; the topic holds no {page.one} yet")
         return Started(True, accepted["engine"], count, self._clock() - self._began)
 
     # -- conditions ---------------------------------------------------------------------------

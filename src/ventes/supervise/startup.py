@@ -1,4 +1,4 @@
-"""`ventes start`: starts everything that is down; returns when sales are visible in Silver and the page answers.
+"""`ventes start`: starts everything that is down; returns when events are visible in Silver and the page answers.
 
 It asks the running supervisor to start services that are down, or launches a supervisor, and follows the start
 (`start_progress`). After an error or Ctrl-C a supervisor that it launched is stopped again with all its services. One

@@ -1,4 +1,4 @@
-"""Checks, from the tables, whether the sales of the topic are visible in Silver."""
+"""Checks, from the tables, whether the events of the topic are visible in Silver."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ventes.lake.positions import Position, furthest, of_bronze, of_log
 
 
 class Visible:
-    """Follows Silver up to what the topic held when it was first asked; with a producer, at least to one sale.
+    """Follows Silver up to what the topic held when it was first asked; with a producer, at least to one event.
 
     A check of a table that did not change takes two `stat` calls.
     """
@@ -31,7 +31,7 @@ class Visible:
         self._versions: list[object] = []
         self.position: Position = {}
         """Up to which message Silver was when last looked at."""
-        self.sales = 0
+        self.events = 0
         """Number of clean events when last looked at."""
 
     def reached(self) -> bool:
@@ -41,7 +41,7 @@ class Visible:
         if not self._goal:
             return self._goal is not None and not self._settings.producer.enabled
         self._look()
-        if self._settings.producer.enabled and not self.sales:
+        if self._settings.producer.enabled and not self.events:
             return False
         gaps = accepted_gaps.read(self._settings.lake)
         return all(max(self.position.get(key, -1), gaps.last(*key)) >= offset for key, offset in self._goal.items())
@@ -55,7 +55,7 @@ class Visible:
             self.position = furthest(*map(of_log, there))
             if bronze is not None:
                 self._pass_over_what_holds_no_message(bronze)
-            self.sales = Snapshot.of_log(clean, declared.clean).rows if clean is not None else 0
+            self.events = Snapshot.of_log(clean, declared.clean).rows if clean is not None else 0
             self._versions = versions
 
     def _pass_over_what_holds_no_message(self, bronze: Log) -> None:
@@ -85,7 +85,7 @@ def topic_ends(settings: Settings) -> Position | None:
     return {(label, number): high - 1 for number, (low, high) in ends.items() if high > low}
 
 
-def sales(settings: Settings) -> int:
+def clean_events(settings: Settings) -> int:
     """Number of clean events now."""
     try:
         return tables.snapshot(settings, contract.of(settings).clean).rows

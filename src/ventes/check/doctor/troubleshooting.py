@@ -57,7 +57,7 @@ def _no_data(now: Status) -> Finding:
         return warn(name, "there is no Bronze table that can be read", f"see `table bronze` above, or {START}")
     if rows == 0:
         if now.service("producer").state == OFF:
-            return warn(name, "Bronze is empty, and no producer is asked for", "send sales, or set producer.enabled")
+            return warn(name, "Bronze is empty, and no producer is asked for", "send events, or set producer.enabled")
         return warn(name, "Bronze is empty: no message has arrived yet", f"look into {now.service('producer').log}")
     if not clean:
         if rejected:

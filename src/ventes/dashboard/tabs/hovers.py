@@ -10,7 +10,7 @@ from ventes.contract.arithmetic import share
 from ventes.dashboard import charts, text
 from ventes.dashboard.questions import Row
 from ventes.dashboard.view import View
-from ventes.stream.measures import Count, Measure, Sum
+from ventes.stream.measures import Count, Measure, Share, Sum
 from ventes.stream.page import Tab, in_words
 
 LONG = 60
@@ -50,6 +50,8 @@ def beside(view: View, measure: Measure, values: Sequence[Any], total: Any = Non
 
     The exact values are in the hover box and in the table.
     """
+    if isinstance(measure, Share):
+        return [text.percent(value) for value in values]
     currency = view.currency(measure) or ""
     adds_up = isinstance(measure, Count | Sum) and total and not any(value and value < 0 for value in values)
     written = []
@@ -69,5 +71,7 @@ def title_of(view: View, title: str, measure: Measure) -> str:
 
 def axis_of(view: View, measure: Measure) -> charts.Axis | None:
     """How the numbers beside an axis are written."""
+    if isinstance(measure, Share):
+        return charts.PERCENT_AXIS
     currency = view.currency(measure)
     return None if currency is None else charts.money_axis(currency)
