@@ -31,7 +31,7 @@ from ventes.deltalog.table import Table
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.errors import UsageError
 from ventes.judging.judge_batch import judge_batch
-from ventes.lake import tables
+from ventes.lake import readers, tables
 from ventes.lake.tables import path_of
 from ventes.operations.rebuild import rebuild
 from ventes.runtime.stop import Stopper
@@ -49,6 +49,14 @@ def lake(whole_lake: Path, tmp_path: Path) -> Settings:
     """A copy of the lake, to be damaged."""
     shutil.copytree(whole_lake, tmp_path, dirs_exist_ok=True)
     return sample_lake.settings_at(tmp_path)
+
+
+def test_the_jobs_know_of_it_while_it_runs(lake: Settings) -> None:
+    held = []
+    Verification(lake, progress=lambda _: held.append(readers.oldest(lake)), read_topic=False).run()
+    assert held
+    assert None not in held
+    assert readers.oldest(lake) is None
 
 
 def verified(settings: Settings) -> Report:

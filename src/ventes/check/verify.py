@@ -46,7 +46,7 @@ from ventes.engines.embedded.bronze_rows import pieces
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
-from ventes.lake import fit, tables
+from ventes.lake import fit, readers, tables
 from ventes.lake.tables import path_of
 from ventes.runtime import heartbeat
 from ventes.runtime.durations import in_words
@@ -204,7 +204,11 @@ class Verification:
             raise VentesError(
                 f"there is no Bronze table at {self.settings.bronze}", "start the pipeline: bash start_pipeline.sh"
             )
-        with tempfile.TemporaryDirectory(prefix="ventes-verify-") as folder, _database(Path(folder)) as con:
+        with (
+            readers.reading(self.settings),
+            tempfile.TemporaryDirectory(prefix="ventes-verify-") as folder,
+            _database(Path(folder)) as con,
+        ):
             lot = self._open(con)
             self._choose(con)
             self._positions(con)

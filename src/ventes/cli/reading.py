@@ -70,15 +70,17 @@ def export(
     if table == SYSTEMD:
         _export_unit(config.load(), to)
         return
+    from ventes.lake import readers
     from ventes.query import export as files
     from ventes.stream.declaration import BRONZE_VIEW
 
-    tables = _tables(config.load())
+    settings = config.load()
+    tables = _tables(settings)
     name = "bronze" if table == BRONZE_VIEW else table
     if name not in tables:
         raise UsageError(f"there is no table {table!r} to read", f"there are {', '.join(tables) or 'none yet'}")
     snapshot = tables[name]
-    with files.batches(snapshot) as (schema, batches), _target(to, output) as out:
+    with readers.reading(settings), files.batches(snapshot) as (schema, batches), _target(to, output) as out:
         files.WRITERS[output](schema, batches, out, _progress(snapshot.rows))
     terminal.progress("")
     if to is not None:
