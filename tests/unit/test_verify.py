@@ -54,8 +54,8 @@ def lake(whole_lake: Path, tmp_path: Path) -> Settings:
 def test_the_jobs_know_of_it_while_it_runs(lake: Settings) -> None:
     held = []
     Verification(lake, progress=lambda _: held.append(readers.oldest(lake)), read_topic=False).run()
-    assert held
-    assert None not in held
+    assert len(held) > 3
+    assert None not in held[:-1]  # at last it reads the logs, and no data file
     assert readers.oldest(lake) is None
 
 
