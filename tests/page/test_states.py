@@ -206,11 +206,12 @@ def test_a_sale_in_the_future_has_no_age(run: Run, lake: Path) -> None:
 
 def test_the_age_of_an_earlier_view_is_counted_from_now(run: Run, tmp_path: Path) -> None:
     """Committed 9 minutes ago, shown as of 8 minutes ago."""
+    now = datetime.now(timezone.utc)  # NOW may be some minutes ago
     settings = sample_lake.settings_at(tmp_path)
-    sample_lake.make(settings, 5, sample_lake.Shape(days=1), now=NOW - timedelta(minutes=10))
+    sample_lake.make(settings, 5, sample_lake.Shape(days=1), now=now - timedelta(minutes=10))
     for log in tmp_path.rglob("_delta_log/*.json"):
-        os.utime(log, times=2 * (NOW.timestamp() - 540,))
-    text = said(run(at=f"{NOW - timedelta(minutes=8):%Y-%m-%dT%H:%M:%SZ}"))
+        os.utime(log, times=2 * (now.timestamp() - 540,))
+    text = said(run(at=f"{now - timedelta(minutes=8):%Y-%m-%dT%H:%M:%SZ}"))
     assert "As of" in text
     assert "10 min ago" in text
 
