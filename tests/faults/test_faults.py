@@ -64,7 +64,8 @@ def test_silver_killed_between_every_two_writes(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("engine", ["embedded", pytest.param("spark", marks=pytest.mark.long)])
+@pytest.mark.long  # 20 s and 8 min; the sales' kills are not long
+@pytest.mark.parametrize("engine", ["embedded", "spark"])
 def test_silver_of_another_stream_killed_between_every_two_writes(
     engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
