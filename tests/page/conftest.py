@@ -6,13 +6,18 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, ViewportSize, sync_playwright
+from streamlit.testing.v1 import AppTest
 
 from harness import sample_lake
-from harness.page_site import BROWSER_FLAGS, DESKTOP, Site, serve, toml
+from harness.page_site import BROWSER_FLAGS, DESKTOP, SCRIPT, Site, serve, toml
+
+Run = Callable[..., AppTest]
+"""One run of the page without a browser: `run(tab, **query)`."""
 
 
 @pytest.fixture(scope="package")
@@ -79,3 +84,20 @@ def opened(context: BrowserContext) -> Iterator[Callable[..., Page]]:
 def _note_strangers(url: str, home: str, troubles: list[str]) -> None:
     if not url.startswith((home, "data:", "blob:", "ws:")):
         troubles.append(f"asked another machine: {url}")
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run(tab, **query)`: one run of the page over the module's `folder`, without an exception or an error."""
+
+    def go(tab: str | None = None, **query: str | list[str]) -> AppTest:
+        monkeypatch.setenv("VENTES_CONFIG", str(folder / "ventes.toml"))
+        page = AppTest.from_file(str(SCRIPT), default_timeout=60)
+        for name, value in {**({"tab": tab} if tab else {}), **query}.items():
+            page.query_params[name] = value
+        page.run()
+        assert not page.exception, page.exception
+        assert not [one.value for one in page.error]
+        return page
+
+    return go

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from html import unescape
 from itertools import islice
 from pathlib import Path
@@ -16,8 +16,9 @@ from streamlit.testing.v1 import AppTest
 
 from harness import silver_run
 from harness.ingested import ingest
-from harness.page_site import SCRIPT, toml
-from tests.page.test_foreign_stream import chart
+from harness.page_site import toml
+from tests.page.conftest import Run
+from tests.page.test_foreign_stream import chart, half_up
 from ventes import config
 from ventes.config import PROJECT
 from ventes.engines.embedded.silver import EmbeddedSilver
@@ -26,8 +27,6 @@ from ventes.producer import flights
 EVERY = 150
 """Of the year's flights one in so many."""
 REJECTED = [b"no flight", b'{"vol_id": "x"}']
-
-Run = Callable[..., AppTest]
 
 
 @pytest.fixture(scope="module")
@@ -53,25 +52,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory, sent: list[bytes]) -> Path:
     ingest(settings, [*sent, *REJECTED])
     assert silver_run.run(settings, max_rows=900, make_engine=EmbeddedSilver) == 0
     return folder
-
-
-@pytest.fixture
-def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    def go(tab: str | None = None, **query: str) -> AppTest:
-        monkeypatch.setenv("VENTES_CONFIG", str(folder / "ventes.toml"))
-        page = AppTest.from_file(str(SCRIPT), default_timeout=60)
-        for name, value in {**({"tab": tab} if tab else {}), **query}.items():
-            page.query_params[name] = value
-        page.run()
-        assert not page.exception, page.exception
-        assert not [one.value for one in page.error]
-        return page
-
-    return go
-
-
-def half_up(total: int, count: int, places: str) -> Decimal:
-    return (Decimal(total) / count).quantize(Decimal(places), ROUND_HALF_UP)
 
 
 def late(rows: pd.DataFrame) -> Decimal:

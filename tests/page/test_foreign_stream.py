@@ -17,6 +17,7 @@ from deltalake import write_deltalake
 from streamlit.testing.v1 import AppTest
 
 from harness.page_site import SCRIPT, toml
+from tests.page.conftest import Run
 from ventes.contract import tables
 from ventes.stream.loading import load
 
@@ -95,8 +96,6 @@ def render(view):
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 ROWS = 400
 REJECTED = 30
-
-Run = Callable[..., AppTest]
 
 
 def events() -> pd.DataFrame:
@@ -178,25 +177,8 @@ def write(path: Path, table: Any, rows: pd.DataFrame) -> None:
     write_deltalake(str(path), pa.table(found), partition_by=list(table.partition_by), name=table.name)
 
 
-@pytest.fixture
-def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run(tab, **query)`: one run of the page, without an exception or an error."""
-
-    def go(tab: str | None = None, **query: str | list[str]) -> AppTest:
-        monkeypatch.setenv("VENTES_CONFIG", str(folder / "ventes.toml"))
-        page = AppTest.from_file(str(SCRIPT), default_timeout=60)
-        for name, value in {**({"tab": tab} if tab else {}), **query}.items():
-            page.query_params[name] = value
-        page.run()
-        assert not page.exception, page.exception
-        assert not [one.value for one in page.error]
-        return page
-
-    return go
-
-
-def half_up(total: Decimal, count: int, places: str) -> Decimal:
-    return (total / count).quantize(Decimal(places), ROUND_HALF_UP)
+def half_up(total: Decimal | int, count: int, places: str) -> Decimal:
+    return (Decimal(total) / count).quantize(Decimal(places), ROUND_HALF_UP)
 
 
 def figures(rides: pd.DataFrame, records: int) -> list[str]:

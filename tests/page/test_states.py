@@ -9,7 +9,6 @@ import re
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +22,7 @@ from streamlit.testing.v1 import AppTest
 from harness import sample_lake
 from harness.maintaining import maintenance_of
 from harness.page_site import SCRIPT, toml
+from tests.page.conftest import Run
 from ventes.config import Settings
 from ventes.contract.tables import of
 from ventes.deltalog.log import Log
@@ -60,7 +60,6 @@ with tab5:
     st.line_chart(custom_data)
 """
 
-Run = Callable[..., AppTest]
 NOW = datetime.now(timezone.utc)
 
 

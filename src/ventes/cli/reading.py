@@ -22,6 +22,7 @@ from ventes import config
 from ventes.cli import terminal
 from ventes.config import Settings
 from ventes.errors import UsageError
+from ventes.runtime.counts import counted
 from ventes.runtime.umask import persons_mode
 
 if TYPE_CHECKING:
@@ -84,9 +85,7 @@ def export(
         files.WRITERS[output](schema, batches, out, _progress(snapshot.rows))
     terminal.progress("")
     if to is not None:
-        print(
-            f"{snapshot.rows:,} row{'' if snapshot.rows == 1 else 's'} of {name} (version {snapshot.version}) in {to}"
-        )
+        print(f"{counted(snapshot.rows, 'row')} of {name} (version {snapshot.version}) in {to}")
 
 
 def _export_unit(settings: Settings, to: Path | None) -> None:
@@ -231,8 +230,7 @@ def _print_table(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
             for text, width, number in zip(line, widths, right, strict=True)
         ]
         print("  ".join(cells).rstrip())
-    all_rows = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
-    note = f"the first {SHOWN:,} rows; --format csv has all" if more else all_rows
+    note = f"the first {SHOWN:,} rows; --format csv has all" if more else counted(len(rows), "row")
     print(f"({note})", file=sys.stderr)
 
 

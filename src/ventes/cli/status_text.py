@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
+from ventes.runtime.counts import counted
 from ventes.runtime.durations import in_words
 from ventes.runtime.logs import printable
 from ventes.runtime.pipeline_status import ServiceStatus, Status
@@ -55,9 +56,9 @@ def _details(service: ServiceStatus, now: float) -> Iterator[str]:
         else:
             took = f" in {service.batch_seconds:.2f} s" if service.batch_seconds is not None else ""
             number = f" {service.batch}" if service.batch is not None else ""
-            parts.append(f"last batch{number}: {_counted(service.batch_rows, 'row')}{took}, {ago}")
+            parts.append(f"last batch{number}: {counted(service.batch_rows, 'row')}{took}, {ago}")
     if service.running and service.total:
-        parts.append(f"{_counted(service.total, _unit(service))} since its start")
+        parts.append(f"{counted(service.total, _unit(service))} since its start")
     if service.running and service.unacknowledged:
         parts.append(f"{service.unacknowledged:,} kept until Kafka acknowledges them")
     if service.lag_messages is not None:
@@ -88,7 +89,7 @@ def lag_words(service: ServiceStatus) -> str:
     if not service.lag_messages:
         return "caught up"
     oldest = f", the oldest {in_words(service.lag_seconds)} old" if service.lag_seconds is not None else ""
-    return f"{_counted(service.lag_messages, 'message')} to do{oldest}"
+    return f"{counted(service.lag_messages, 'message')} to do{oldest}"
 
 
 PRODUCER = "producer"
@@ -96,10 +97,6 @@ PRODUCER = "producer"
 
 def _unit(service: ServiceStatus) -> str:
     return "acknowledged message" if service.name == PRODUCER else "row"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _tables(status: Status) -> str:

@@ -10,14 +10,13 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.dashboard import COMPOSED_BY, address, downloads, freshness, headline, page_state, sidebar, style, text
+from ventes.dashboard import address, downloads, freshness, headline, page_state, sidebar, style, text
 from ventes.dashboard.board import Board, OwnTab, tabs_to_show
 from ventes.dashboard.own_tabs import tab_of, tabs_of
 from ventes.dashboard.page_state import AskStatus, PageState
@@ -52,7 +51,7 @@ def render(own_tabs: Sequence[str] = (), ask_status: AskStatus | None = None) ->
         st.error(text.markdown(text.problem(error), 900), icon=":material/settings_alert:")
         st.stop()
     st.set_page_config(page_title=title, page_icon=style.ICON, layout="wide")
-    state = page_state.state_of(settings, ask_status or _composed_ask_status())
+    state = page_state.state_of(settings, ask_status or page_state.composed_ask_status())
     state.heartbeat.beat()
     st.html(style.SHEET)
     st.title(title, anchor=False)
@@ -103,11 +102,6 @@ def _declared(tab: declared.Tab, folder: Path) -> Tab:
     if isinstance(tab, declared.TabFile):
         return replace(tab_of(folder / tab.file), label=tab.label)
     return Tab(tab.label, partial(_RENDERED[type(tab)], tab))
-
-
-def _composed_ask_status() -> AskStatus:
-    ask: AskStatus = import_module(COMPOSED_BY).ask_status
-    return ask
 
 
 def _tabs(settings: Settings, own: Sequence[str], every: int | None, view: Callable[[], View]) -> list[Any]:

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from importlib import import_module
 from pathlib import Path
 
 from ventes.config import Settings, config_path, load
+from ventes.dashboard import COMPOSED_BY
 from ventes.dashboard.page_heartbeat import PageHeartbeat
 from ventes.dashboard.source import LiveTables
 from ventes.dashboard.status_poller import StatusPoller
@@ -20,6 +22,12 @@ from ventes.runtime.pipeline_status import Status
 
 AskStatus = Callable[[Settings], Status]
 """Asks every service of the pipeline of these settings, and returns the answers."""
+
+
+def composed_ask_status() -> AskStatus:
+    """The function that COMPOSED_BY has for this page."""
+    ask: AskStatus = import_module(COMPOSED_BY).ask_status
+    return ask
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def options(downloads: DownloadServer | None = None, connections: Connections | 
 def _latest_status() -> Status | None:
     """Raises ConfigError."""
     settings = page_state.settings_in_force()
-    return page_state.state_of(settings, import_module(COMPOSED_BY).ask_status).status.latest()
+    return page_state.state_of(settings, page_state.composed_ask_status()).status.latest()
 
 
 class SecurityHeaders:

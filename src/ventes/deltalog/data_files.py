@@ -155,6 +155,12 @@ def group_bytes(group: pq.RowGroupMetaData) -> int:
     return sum(group.column(number).total_uncompressed_size for number in range(group.num_columns))
 
 
+def group_bounds(group: pq.RowGroupMetaData, column: int) -> tuple[Any, Any] | None:
+    """Smallest and largest value of a column (by its number) in a row group; None if they are not known."""
+    found = group.column(column).statistics
+    return (found.min, found.max) if found is not None and found.has_min_max else None
+
+
 def _repeating(schema: pa.Schema) -> list[str]:
     """The columns that get a dictionary: not bytes and lists, whose size in memory the footer then tells."""
     return [field.name for field in schema if not pa.types.is_binary(field.type) and not pa.types.is_nested(field.type)]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ventes.contract.tables import POSITION
 from ventes.deltalog.actions import DataFile
-from ventes.deltalog.data_files import group_bytes
+from ventes.deltalog.data_files import group_bounds, group_bytes
 from ventes.deltalog.log import Log
 from ventes.engines.lot_range import Bounds, RowGroup
 
@@ -58,9 +57,4 @@ def places_of(footer: pq.FileMetaData) -> list[int]:
 
 def bounds_of_group(group: pq.RowGroupMetaData, places: Sequence[int]) -> Bounds:
     """The bounds of a row group. `places`: see `places_of`."""
-    return Bounds(*(_bounds(group, place) for place in places))
-
-
-def _bounds(group: pq.RowGroupMetaData, place: int) -> tuple[Any, Any] | None:
-    statistics = group.column(place).statistics
-    return (statistics.min, statistics.max) if statistics is not None and statistics.has_min_max else None
+    return Bounds(*(group_bounds(group, place) for place in places))

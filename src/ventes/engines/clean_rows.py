@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ventes.deltalog.actions import DataFile
+from ventes.deltalog.data_files import group_bounds
 from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
+from ventes.lake.clean_lots import may_hold
 
 _MOST_NAMED = 1_000
 """Lots that a condition names; more are given as a range. With names DuckDB skips the row groups of other lots: one row
@@ -73,7 +75,7 @@ def rows_of_lots(clean: Log, after: int, upto: int, columns: Sequence[str]) -> I
     Of files and row groups only those are read that may hold such rows, by their statistics.
     """
     for file in clean.files.values():
-        if not _meets(file.bounds("lot"), after, upto):
+        if not may_hold(file.bounds("lot"), after, upto):
             continue
         with pq.ParquetFile(clean.path / file.path) as source:
             for number in _row_groups(source.metadata, after, upto):
@@ -85,11 +87,5 @@ def rows_of_lots(clean: Log, after: int, upto: int, columns: Sequence[str]) -> I
 def _row_groups(footer: pq.FileMetaData, after: int, upto: int) -> Iterable[int]:
     column = footer.schema.names.index("lot")
     for number in range(footer.num_row_groups):
-        found = footer.row_group(number).column(column).statistics
-        bounds = (found.min, found.max) if found is not None and found.has_min_max else None
-        if _meets(bounds, after, upto):
+        if may_hold(group_bounds(footer.row_group(number), column), after, upto):
             yield number
-
-
-def _meets(bounds: tuple[int, int] | None, after: int, upto: int) -> bool:
-    return bounds is None or (bounds[1] > after and bounds[0] <= upto)

@@ -88,6 +88,8 @@ def bounds_of(file: DataFile) -> Bounds:
     return Bounds(file.bounds("topic_id"), file.bounds("partition"), file.bounds("offset"))
 
 
+_NO_END = 1 << 62
+"""Larger than any offset."""
 RowGroups = Callable[[Sequence[DataFile]], Sequence[RowGroup]]
 """The row groups of some files of Bronze."""
 
@@ -189,14 +191,11 @@ def _oldest(topic: str, files: Iterable[DataFile]) -> str:
 
 def _skip_gap(key: tuple[str, int], last: int, files: Iterable[DataFile]) -> int:
     """The offset before the next one that a file of Bronze may contain."""
-    topic, partition = key
     lowest = None
-    for file in files:
-        topics, partitions, offsets = file.bounds("topic_id"), file.bounds("partition"), file.bounds("offset")
-        if topics is None or partitions is None or offsets is None:
+    for bounds in map(bounds_of, files):
+        if not bounds.meet(key, last, _NO_END):
+            continue
+        if bounds.offsets is None or bounds.only() is None:
             return last
-        if topics[0] <= topic <= topics[1] and partitions[0] <= partition <= partitions[1] and offsets[1] > last:
-            if topics[0] != topics[1] or partitions[0] != partitions[1]:
-                return last
-            lowest = offsets[0] if lowest is None else min(lowest, offsets[0])
+        lowest = bounds.offsets[0] if lowest is None else min(lowest, bounds.offsets[0])
     return last if lowest is None else max(last, lowest - 1)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import duckdb
 
-from ventes.deltalog.actions import DataFile
 from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
@@ -42,10 +41,10 @@ def view(con: duckdb.DuckDBPyConnection, clean: Log, table: Table, after: int, u
 
 
 def _select(clean: Log, table: Table, after: int, upto: int) -> str:
-    source = Snapshot.of_log(clean, table).select(lambda file: _may_hold(file, after, upto))
+    source = Snapshot.of_log(clean, table).select(lambda file: may_hold(file.bounds("lot"), after, upto))
     return f"SELECT * FROM ({source}) WHERE lot > {after} AND lot <= {upto}"
 
 
-def _may_hold(file: DataFile, after: int, upto: int) -> bool:
-    lots = file.bounds("lot")
+def may_hold(lots: tuple[int, int] | None, after: int, upto: int) -> bool:
+    """Whether rows with these bounds of `lot` (None: not known) may be of the lots in (after, upto]."""
     return lots is None or (lots[1] > after and lots[0] <= upto)

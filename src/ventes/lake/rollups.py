@@ -51,11 +51,7 @@ def partials_of_lot(con: duckdb.DuckDBPyConnection, settings: Settings, clean: p
     """What a lot with these clean events gives to the next publication: its partial tables, or few events as EVENTS."""
     if clean.num_rows <= FEW_EVENTS and clean.nbytes <= FEW_BYTES:
         return {EVENTS: _copied(clean)}
-    con.register("clean", clean)
-    try:
-        return {name: _copied(table) for name, table in partials_of(con, settings).items()}
-    finally:
-        con.unregister("clean")
+    return {name: _copied(table) for name, table in _partials_of_rows(con, settings, clean).items()}
 
 
 def _copied(rows: pa.Table) -> pa.Table:
@@ -70,6 +66,14 @@ def _copied(rows: pa.Table) -> pa.Table:
 def partials_of(con: duckdb.DuckDBPyConnection, settings: Settings) -> dict[str, pa.Table]:
     """The partial tables of the stream, by name, from the relation `clean` of `con` (rows of the clean events)."""
     return {name: con.execute(sql).to_arrow_table() for name, sql in plan_of(settings).partials.items()}
+
+
+def _partials_of_rows(con: duckdb.DuckDBPyConnection, settings: Settings, clean: pa.Table) -> dict[str, pa.Table]:
+    con.register("clean", clean)
+    try:
+        return partials_of(con, settings)
+    finally:
+        con.unregister("clean")
 
 
 class Filling:
@@ -172,9 +176,7 @@ class Publisher:
         events = [lot[EVENTS] for lot in lots if EVENTS in lot]
         parts = [lot for lot in lots if EVENTS not in lot]
         if events:
-            self._database.con.register("clean", pa.concat_tables(events))
-            parts.append(partials_of(self._database.con, self._settings))
-            self._database.con.unregister("clean")
+            parts.append(_partials_of_rows(self._database.con, self._settings, pa.concat_tables(events)))
         return {name: pa.concat_tables([part[name] for part in parts]) for name in self._plan.partials}
 
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:

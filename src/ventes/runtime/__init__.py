@@ -1,6 +1,7 @@
 """What every process of the pipeline shares.
 
 child_environment   locale, limits and variables of the processes that are started
+counts              numbers of things as people read them
 disk                free space
 durations           durations as people read them
 exit_codes          what a job's exit code means

@@ -14,6 +14,7 @@ import psutil
 
 from ventes.check.doctor.finding import Finding, bad, ok, warn
 from ventes.config import Settings
+from ventes.runtime.counts import counted
 from ventes.runtime.pipeline_status import DOWN, OFF, ServiceStatus, Status
 from ventes.supervise import states
 
@@ -62,16 +63,12 @@ def _no_data(now: Status) -> Finding:
     if not clean:
         if rejected:
             return warn(
-                name, f"all {_counted(rejected, 'message')} so far were rejected", "ventes rejects list says why"
+                name, f"all {counted(rejected, 'message')} so far were rejected", "ventes rejects list says why"
             )
         return warn(
-            name, f"Bronze has {_counted(rows, 'row')}, Silver none yet", f"look into {now.service('silver').log}"
+            name, f"Bronze has {counted(rows, 'row')}, Silver none yet", f"look into {now.service('silver').log}"
         )
-    return ok(name, f"{_counted(rows, 'message')} in Bronze, {clean:,} of them clean in Silver")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return ok(name, f"{counted(rows, 'message')} in Bronze, {clean:,} of them clean in Silver")
 
 
 def _not_updating(settings: Settings, now: Status) -> Finding:

@@ -21,6 +21,7 @@ from ventes.dashboard.view import View
 from ventes.errors import VentesError
 from ventes.query.csv_child import CsvTask
 from ventes.query.readable import TableToRead
+from ventes.runtime.counts import counted
 from ventes.stream.measures import Count, Distinct, Sum
 
 LABEL = "SQL"
@@ -94,7 +95,7 @@ def _take_example(examples: dict[str, str]) -> None:
 
 
 def _shown(view: View, query: str, table: pa.Table, truncated: bool, seconds: float) -> None:
-    more = f"the first {table.num_rows:,} rows" if truncated else _rows(table.num_rows)
+    more = f"the first {table.num_rows:,} rows" if truncated else counted(table.num_rows, "row")
     st.caption(f"{more}, {seconds:.2f} s")
     view.table(_for_the_grid(table), "sql", formats=_formats(table, _counted(view, query)))
     numbers = [f.name for f in table.schema if _is_number(f.type)]
@@ -117,7 +118,7 @@ def _offer_file(view: View, query: str, rows: int, truncated: bool) -> None:
         return CsvTask(read, query, view.settings.page.sql_memory_mb)
 
     linked = downloads.offer(
-        "CSV, all rows" if truncated else f"CSV, all {_rows(rows)}",
+        "CSV, all rows" if truncated else f"CSV, all {counted(rows, 'row')}",
         ("sql", query, view.snapshots.key(*(table.table.name for table in tables.values()))),
         Download(f"{view.stream.name}.csv", task),
     )
@@ -125,10 +126,6 @@ def _offer_file(view: View, query: str, rows: int, truncated: bool) -> None:
         if linked:
             st.caption("For all rows the query runs once more, for at most an hour. Or on the command line:")
         st.code(f"ventes query {shlex.quote(query)} --format csv > result.csv", language="bash", wrap_lines=True)
-
-
-def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number:,} rows"
 
 
 def _counted(view: View, query: str) -> frozenset[str]:
