@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything runs in .venv, which `make install` (and `make test`) creates.
 .DEFAULT_GOAL := help
-.PHONY: help install test test-long test-pythons check audit sbom format bench chaos hostile-viewers plots lock screenshots
+.PHONY: help install test test-long test-pythons check audit sbom format bench peer chaos hostile-viewers plots lock screenshots
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -19,15 +19,9 @@ install: ## create .venv with the packages of both engines and the tests, and do
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
-# Their tests use free ports and folders of their own. The other layers use the guide's ports, or most of the memory.
-SIDE_BY_SIDE := tests/unit tests/kafka tests/page
-
-test: install ## run the tests (ARGS="tests/unit -k verdict" selects some)
+test: install ## run the tests, in two processes (ARGS="tests/unit -k verdict" selects some, in one)
 ifeq ($(strip $(ARGS)),)
-	@failed=0; \
-	$(PY) -m pytest -n 2 --dist worksteal $(SIDE_BY_SIDE) || failed=1; \
-	$(PY) -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE)) || failed=1; \
-	exit $$failed
+	$(PY) -m pytest -n 2 --dist worksteal
 else
 	$(PY) -m pytest $(ARGS)
 endif
@@ -58,6 +52,14 @@ format: install ## fix style and imports with ruff
 bench: install ## measure both engines and the textbook job in one run (ARGS="--help")
 	$(PY) bench/compare.py $(ARGS)
 
+peer: install bench/.peer/.done ## measure Pathway beside the embedded engine, in an environment of its own (ARGS="--help")
+	$(PY) bench/peer.py $(ARGS)
+
+bench/.peer/.done: requirements/peer.txt
+	$(PY) -m venv bench/.peer
+	bench/.peer/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/peer.txt
+	@touch $@
+
 chaos: install ## inject random faults under load, repeatable by seed (ARGS="--seed 1 --minutes 5"; ARGS="--help")
 	PYTHONPATH=src:. $(PY) -m harness.chaos $(ARGS)
 
@@ -72,6 +74,6 @@ screenshots: install ## make the pictures in docs/screenshots, from a separate p
 
 lock: ## write requirements/*.txt from *.in, exact and hashed, for every Python from 3.10 on (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/ (or UV=/path/to/uv)" >&2; exit 1; }
-	@cd requirements && for name in base spark dev java; do \
+	@cd requirements && for name in base spark dev java peer; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest --generate-hashes \
 	    --no-annotate --no-header --no-emit-index-url $$name.in -o $$name.txt || exit 1; done

@@ -39,7 +39,7 @@ class Clone:
         shutil.copytree(PROJECT / "streams", self.folder / "streams", ignore=shutil.ignore_patterns("__pycache__"))
         (self.folder / ".ventes").mkdir()
         (self.folder / ".ventes" / "jars").symlink_to(PROJECT / ".ventes" / "jars")
-        broker, controller, self.page = free_ports(3)
+        broker, controller, self.page, metrics = free_ports(4)
         (self.folder / "ventes.toml").write_text(
             f"""
             [kafka]
@@ -47,6 +47,8 @@ class Clone:
             controller_port = {controller}
             [page]
             port = {self.page}
+            [metrics]
+            port = {metrics}
             [paths]
             lake = "my lake é"
             logs = "my logs é"

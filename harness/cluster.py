@@ -2,149 +2,142 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import ElectionType, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, PartitionMetadata
 
+from harness.kafka_process import KafkaProcess
 from harness.pipeline import free_ports, wait_for
 from ventes.config import Settings
-from ventes.install import jars
-from ventes.install.java import find_java
-
-CLUSTER = "VentesTestsCluster0000"
-HEAP_MB = 256
 
 
 @dataclass
 class Node:
-    """One broker: its id, its ports, its folder."""
+    """One broker: its id, its port, its process."""
 
     number: int
     port: int
-    controller: int
-    folder: Path
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    process: KafkaProcess
 
 
 class Cluster:
     """Three brokers on this machine; a topic in it has three replicas."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
-        self._settings = settings
-        self._java = find_java(settings)
         ports = free_ports(6)
-        self.nodes = [Node(n + 1, ports[n], ports[n + 3], folder / f"node{n + 1}") for n in range(3)]
+        brokers, controllers = ports[:3], ports[3:]
+        self.nodes = [
+            Node(
+                n + 1, brokers[n], KafkaProcess(settings, folder / f"node{n + 1}", _properties(n, brokers, controllers))
+            )
+            for n in range(3)
+        ]
 
     @property
     def bootstrap(self) -> str:
         return ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
 
     def start(self) -> None:
+        first, *others = self.nodes
+        first.process.format()
+        for node in others:
+            node.process.format(like=first.process)
         for node in self.nodes:
-            node.folder.mkdir(parents=True)
-            (node.folder / "server.properties").write_text(self._properties(node), encoding="utf-8")
-            self._run(node, "kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER, "--config").wait(60)
-        for node in self.nodes:
-            self.restart(node)
-        wait_for(lambda: len(self.brokers()) == 3, "three brokers", 90)
+            node.process.start()
+        wait_for(lambda: len(self.brokers()) == 3, "three brokers", 150)
 
     def restart(self, node: Node) -> None:
-        node.process = self._run(node, "kafka.Kafka")
+        node.process.start()
 
     def kill(self, node: Node) -> None:
         """kill -9."""
-        self._signal(node, signal.SIGKILL)
-        assert node.process is not None
-        node.process.wait(10)
-        node.process = None
+        node.process.kill()
 
-    def _signal(self, node: Node, number: signal.Signals) -> None:
-        assert node.process is not None
-        os.killpg(node.process.pid, number)
+    def pause(self, node: Node) -> None:
+        """Suspend it (SIGSTOP) until `resume`: it takes connections and answers nothing."""
+        node.process.signal(signal.SIGSTOP)
+
+    def resume(self, node: Node) -> None:
+        node.process.signal(signal.SIGCONT)
 
     def create_topic(self, name: str, partitions: int) -> None:
         """With three replicas; `min.insync.replicas` is 2."""
-        client = self._client()
         config = {"min.insync.replicas": "2", "message.timestamp.type": "LogAppendTime"}
-        client.create_topics([NewTopic(name, partitions, 3, config=config)])[name].result(30)
+        with self._client() as client:
+            client.create_topics([NewTopic(name, partitions, 3, config=config)])[name].result(30)
         wait_for(
-            lambda: -1 not in self.leaders(name).values() and self.leaders(name), "each partition has a leader", 30
+            lambda: self.leaders(name) and -1 not in self.leaders(name).values(), "each partition has a leader", 30
         )
 
     def leaders(self, topic: str) -> dict[int, int]:
-        """Partition → number of the node that leads it; -1 for none."""
-        found = self._client().list_topics(topic, timeout=5).topics[topic].partitions
-        return {number: partition.leader for number, partition in found.items()}
+        """Partition → number of the node that leads it; -1 for none; {} while nobody answers."""
+        return {number: partition.leader for number, partition in self._partitions(topic).items()}
+
+    def elected_without(self, topic: str, dead: Node) -> bool:
+        """Whether each partition has a leader, and none of them is `dead`."""
+        leaders = set(self.leaders(topic).values())
+        return bool(leaders) and not leaders & {-1, dead.number}
+
+    def in_sync(self, topic: str) -> bool:
+        """Whether every replica of the topic is in sync, as each node sees it: one that is behind knows old things."""
+        views = [self._partitions(topic, node) for node in self.nodes]
+        return all(view and all(len(partition.isrs) == 3 for partition in view.values()) for view in views)
+
+    def spread(self, topic: str) -> None:
+        """Ask for the preferred leaders: else those that were never killed lead everything."""
+        partitions = [TopicPartition(topic, number) for number in self.leaders(topic)]
+        with suppress(KafkaException), self._client() as client:  # repeated until it is so
+            client.elect_leaders(ElectionType.PREFERRED, partitions).result(10)
+
+    def brokers(self, node: Node | None = None) -> dict[int, object]:
+        """Node id → broker, of those that are in the cluster now; as `node` sees it, if one is given."""
+        try:
+            with self._client(node) as client:
+                return dict(client.list_topics(timeout=2).brokers)
+        except KafkaException:
+            return {}
 
     def stop(self) -> None:
         for node in self.nodes:
-            if node.process is not None:
-                self._signal(node, signal.SIGKILL)
-                node.process.wait(10)
+            node.process.kill()
 
-    def brokers(self) -> dict[int, object]:
-        """Node id → broker, of those that are in the cluster now."""
+    def _partitions(self, topic: str, node: Node | None = None) -> dict[int, PartitionMetadata]:
         try:
-            found = self._client().list_topics(timeout=2).brokers
+            with self._client(node) as client:
+                return dict(client.list_topics(topic, timeout=5).topics[topic].partitions)
         except KafkaException:
             return {}
-        return dict(found)
 
-    def in_sync(self, topic: str) -> bool:
-        """Whether every replica of the topic is in sync."""
-        found = self._client().list_topics(topic, timeout=5).topics[topic].partitions
-        return bool(found) and all(len(partition.isrs) == 3 for partition in found.values())
+    def _client(self, node: Node | None = None) -> AdminClient:
+        servers = self.bootstrap if node is None else f"127.0.0.1:{node.port}"
+        return AdminClient({"bootstrap.servers": servers, "log_level": 0})
 
-    def _client(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
-    def _run(self, node: Node, *command: str) -> subprocess.Popen[bytes]:
-        class_path = os.pathsep.join(map(str, jars.paths(self._settings.jars, "kafka")))
-        with (node.folder / "output.log").open("ab") as output:
-            return subprocess.Popen(
-                [
-                    str(self._java.bin),
-                    f"-Xmx{HEAP_MB}m",
-                    "-XX:+UseSerialGC",
-                    "-XX:TieredStopAtLevel=1",
-                    "-cp",
-                    class_path,
-                    *command,
-                    str(node.folder / "server.properties"),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def _properties(self, node: Node) -> str:
-        values = {
-            "process.roles": "broker,controller",
-            "node.id": node.number,
-            "controller.quorum.voters": ",".join(f"{n.number}@127.0.0.1:{n.controller}" for n in self.nodes),
-            "listeners": f"PLAINTEXT://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{node.port}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "inter.broker.listener.name": "PLAINTEXT",
-            "controller.listener.names": "CONTROLLER",
-            "log.dirs": node.folder / "data",
-            "auto.create.topics.enable": "false",
-            "offsets.topic.replication.factor": 3,
-            "transaction.state.log.replication.factor": 3,
-            "transaction.state.log.min.isr": 2,
-            "broker.heartbeat.interval.ms": 1000,
-            "broker.session.timeout.ms": 6000,
-        }
-        return "".join(f"{name}={value}\n" for name, value in values.items())
+def _properties(index: int, brokers: list[int], controllers: list[int]) -> dict[str, object]:
+    mine, controller = f"127.0.0.1:{brokers[index]}", f"127.0.0.1:{controllers[index]}"
+    return {
+        "process.roles": "broker,controller",
+        "node.id": index + 1,
+        "controller.quorum.voters": ",".join(f"{n + 1}@127.0.0.1:{port}" for n, port in enumerate(controllers)),
+        "listeners": f"PLAINTEXT://{mine},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{mine}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "controller.listener.names": "CONTROLLER",
+        "auto.create.topics.enable": "false",
+        "offsets.topic.replication.factor": 3,
+        "transaction.state.log.replication.factor": 3,
+        "transaction.state.log.min.isr": 2,
+        # A controller that a busy machine holds up for some seconds must not lose its place each time.
+        "controller.quorum.fetch.timeout.ms": 6000,
+        "controller.quorum.election.timeout.ms": 3000,
+    }
 
 
 @contextmanager
@@ -158,18 +151,15 @@ def running_cluster(settings: Settings, folder: Path) -> Iterator[Cluster]:
         yield cluster
     except BaseException:
         for node in cluster.nodes:
-            print(f"node {node.number}:", (node.folder / "output.log").read_text("utf-8", "replace")[-1500:])
+            print(f"node {node.number}:", node.process.output[-1500:])
         raise
     finally:
         cluster.stop()
 
 
 def settings_for(cluster: Cluster, folder: Path, topic: str) -> Settings:
-    """Settings of a pipeline that reads from the cluster as from an external broker."""
+    """Settings of a pipeline that reads from the cluster."""
     return Settings(
-        kafka={"bootstrap": cluster.bootstrap, "managed": False, "topic": topic},
+        kafka={"bootstrap": cluster.bootstrap, "topic": topic},
         paths={"state": folder / "state", "logs": folder / "logs", "lake": folder / "lake"},
     )
-
-
-__all__ = ["Cluster", "Node", "running_cluster", "settings_for"]

@@ -17,6 +17,7 @@ from typing import Any
 from confluent_kafka import Producer
 
 from harness.ingested import sale
+from harness.producing import IN_ORDER
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 LARGEST = 900_000
@@ -124,7 +125,12 @@ def send(
         portion = min(count - done, fuzzer.random.randint(1, 60))
         codec = fuzzer.random.choice(CODECS)
         fate = fuzzer.random.choice(("plain", "plain", "committed", "aborted"))
-        config = {"bootstrap.servers": bootstrap, "compression.type": codec, "message.max.bytes": 10_000_000}
+        config = {
+            "bootstrap.servers": bootstrap,
+            "compression.type": codec,
+            "message.max.bytes": 10_000_000,
+            **IN_ORDER,
+        }
         if fate != "plain":
             config["transactional.id"] = f"fuzz-{seed}-{done}"
         producer = Producer(config)

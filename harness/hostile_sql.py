@@ -2,7 +2,8 @@
 
 Each fence of ventes.query is tried alone, with the others taken away:
   the text    `translate` takes it, and what comes of it is run by a DuckDB that may read files and change settings;
-  DuckDB      the text as it is, run by a DuckDB with the sandbox's locks.
+  DuckDB      the text as it is, run by a DuckDB with the sandbox's locks;
+  a list      of allowed.py is taken away: what it alone refused is run by a DuckDB with the sandbox's locks.
 Files, a setting and an environment variable hold a secret that may be in no result and no message, and no file may come
 into being. `translate` may raise nothing but SqlRefused.
 
@@ -17,9 +18,10 @@ import os
 import random
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from ventes.query import sandbox_child
+from ventes.query.allowed import ALLOWED, Lists
 from ventes.query.outcome import SqlRefused
 from ventes.query.translate import translate
 
@@ -62,6 +65,8 @@ SYSTEM = _words(
 )
 PATTERNS = (
     *("{query}",) * 4,
+    *("{nodes}",) * 2,
+    "SELECT {function} FROM bronze_data",
     "SELECT * FROM {source}",
     "SELECT * FROM bronze_data, LATERAL {source}",
     "SELECT * FROM bronze_data LATERAL VIEW {call} t AS a",
@@ -89,6 +94,19 @@ STATEMENTS = (
     "PIVOT '{folder}/secret.csv' ON a", "CALL pragma_database_list()", "SHOW TABLES",
     "ATTACH '{folder}/secret.db' AS o",
 )  # fmt: skip
+WITHOUT_NODES = (
+    "SELECT TRANSFORM({call}) USING 'cat {path}' AS b FROM bronze_data",
+    "SELECT * FROM bronze_data VERSION AS OF 1, {source}",
+    "SELECT * FROM bronze_data TIMESTAMP AS OF {call}",
+    "SELECT {call} AT TIME ZONE '{path}' FROM bronze_data",
+    "SELECT :a, {call} FROM bronze_data",
+    "SELECT @@a FROM {source}",
+    "SELECT * FROM bronze_data PIVOT (max(a) FOR s IN ('{path}'))",
+    "SELECT a FROM bronze_data WHERE s GLOB '{path}'",
+    "SELECT /*+ BROADCAST(`{path}`) */ a FROM bronze_data",
+    "SELECT a FROM bronze_data CLUSTER BY {call}",
+)
+"""Pieces of a SELECT that Spark has and that are not offered."""
 DIALECTS = ("databricks", "databricks", "duckdb", "duckdb", "postgres", "snowflake", "bigquery", "")
 
 
@@ -114,6 +132,8 @@ class Texts:
     def one(self) -> str:
         text = self._rng.choice(PATTERNS)
         pieces: dict[str, Callable[[], str]] = {
+            "{nodes}": lambda: self._rng.choice(WITHOUT_NODES),
+            "{function}": lambda: self._written(self._filled(self._rng.choice(self._functions), 1)),
             "{statement}": lambda: self._rng.choice(STATEMENTS).format(folder=self._folder),
             "{query}": lambda: self._written(self._query(3)),
             "{source}": lambda: self._written(self._source(1)),
@@ -231,8 +251,43 @@ def trap() -> Iterator[Path]:
             del os.environ[VARIABLE]
 
 
-def tried(text: str, folder: Path) -> Iterator[Through]:
-    """What the text got out of each fence alone; nothing if both hold."""
+class Everything:
+    """In place of a list: it refuses nothing."""
+
+    def __contains__(self, one: object) -> bool:
+        return True
+
+
+def _without(name: str) -> Lists:
+    instead: dict[str, Any] = {name: {} if name == "inside" else Everything()}
+    return replace(ALLOWED, **instead)
+
+
+WITHOUT = {field.name: _without(field.name) for field in fields(Lists)}
+"""The lists of allowed.py, without the one that is named."""
+
+
+def refused_alone(text: str) -> Iterator[tuple[str, str]]:
+    """The lists that alone refuse the text, and what it is for DuckDB without this list."""
+    for name, lists in (("", ALLOWED), *WITHOUT.items()):
+        with suppress(SqlRefused):
+            sql = translate(text, OFFERED, lists).sql
+            if not name:
+                return
+            yield name, sql
+
+
+def shown_by_locked_duckdb(sql: str) -> str:
+    """What the second fence alone lets out: rows, or an error."""
+    with _database([]) as con:
+        con.execute(sandbox_child.LOCKS)
+        return _shown(con, sql)
+
+
+def tried(text: str, folder: Path, alone: Counter[str]) -> Iterator[Through]:
+    """What the text got out of each fence alone; nothing if both hold. `alone`: the texts that each list alone refused,
+    this one is added.
+    """
     before = _files(folder)
     try:
         done = translate(text, OFFERED)
@@ -245,11 +300,11 @@ def tried(text: str, folder: Path) -> Iterator[Through]:
             shown = _shown(con, done.sql)
         if SECRET in shown or not set(done.tables) <= set(OFFERED):
             yield Through(text, "text", f"{done.sql} gave {shown[:300]}")
-    with _database([]) as con:
-        con.execute(sandbox_child.LOCKS)
-        shown = _shown(con, text)
-    if SECRET in shown:
-        yield Through(text, "DuckDB", shown[:300])
+    for name, sql in [("", text), *refused_alone(text)]:
+        shown = shown_by_locked_duckdb(sql)
+        if SECRET in shown:
+            yield Through(text, f"DuckDB, without the list {name}" if name else "DuckDB", f"{sql} gave {shown[:300]}")
+        alone[name] += 1
     if _files(folder) != before:
         yield Through(text, "either", f"files {sorted(_files(folder) ^ before)}")
 
@@ -281,12 +336,13 @@ def _shown(con: duckdb.DuckDBPyConnection, sql: str) -> str:
         timer.join()
 
 
-def search(seed: int, count: int) -> Iterator[Through]:
-    """Try `count` texts of this seed."""
+def search(seed: int, count: int, alone: Counter[str] | None = None) -> Iterator[Through]:
+    """Try `count` texts of this seed. `alone` counts those that each list of allowed.py alone refused."""
+    alone = Counter() if alone is None else alone
     with trap() as folder:
         texts = Texts(seed, folder)
         for _ in range(count):
-            yield from tried(texts.one(), folder)
+            yield from tried(texts.one(), folder, alone)
 
 
 def every_function() -> Iterator[Through]:
@@ -312,10 +368,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     options = parser.parse_args()
     found = 0
-    for one in itertools.chain(every_function(), search(options.seed, options.count)):
+    alone: Counter[str] = Counter()
+    for one in itertools.chain(every_function(), search(options.seed, options.count, alone)):
         found += 1
         print(f"{one.fence}: {one.text!r}\n    {one.what}")
-    print(f"{options.count} texts of seed {options.seed}: {found} got through")
+    refused = ", ".join(f"{name} {alone[name]}" for name in WITHOUT)
+    print(f"{options.count} texts of seed {options.seed}: {found} got through; refused by one list alone: {refused}")
     raise SystemExit(found > 0)
 
 

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness.ingested import sale
 from harness.pipeline import wait_for
+from harness.producing import IN_ORDER
 from ventes import kafka
 from ventes.config import Settings
 
@@ -37,7 +38,7 @@ def create_topic_of_senders_time(settings: Settings, partitions: int = 1) -> Non
 
 def send_at(settings: Settings, times: Iterable[int], first_id: int = 1) -> None:
     """Send a valid sale for each record time."""
-    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap})
+    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap, **IN_ORDER})
     for number, when in enumerate(times, first_id):
         producer.produce(settings.topic, sale(number), timestamp=when)
     assert producer.flush(30) == 0

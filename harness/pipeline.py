@@ -17,9 +17,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import psutil
 import pytest
@@ -27,11 +28,13 @@ from confluent_kafka import Producer
 
 from harness.broker import Broker
 from ventes import config, kafka
-from ventes.check.verify import Report, Verification
+from ventes.check.report import Report
+from ventes.check.verify import Verification
 from ventes.contract import tables as contract
 from ventes.contract.tables import Tables
 from ventes.deltalog.create import open_with_deltalake
 from ventes.deltalog.table import Table
+from ventes.errors import BrokerUnavailable
 from ventes.lake import tables
 from ventes.lake.positions import positions
 from ventes.lake.tables import path_of
@@ -58,6 +61,40 @@ def wait_for(question: Callable[[], object], what: str, seconds: float = 90.0) -
         time.sleep(0.05)
 
 
+_Answer = TypeVar("_Answer")
+
+
+def patiently(question: Callable[..., _Answer], *given: object) -> _Answer:
+    """The answer of a broker that may need more than one try on a busy machine: while it is unavailable, ask again."""
+    answers: list[_Answer] = []
+
+    def answered() -> bool:
+        with contextlib.suppress(BrokerUnavailable):
+            answers.append(question(*given))
+        return bool(answers)
+
+    wait_for(answered, f"an answer to {question.__name__}", 90)
+    return answers[0]
+
+
+def run_ventes(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, seconds: float, code: int | None = 0
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does, in `folder`, for at most so long. `code`: its exit code; None: any."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("ventes")), *arguments],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert code is None or done.returncode == code, done.stdout + done.stderr
+    return done
+
+
 class Pipeline:
     def __init__(
         self,
@@ -66,17 +103,20 @@ class Pipeline:
         partitions: int = 1,
         extra: str = "",
         beside: Pipeline | None = None,
+        bootstrap: str = "",
+        topic: str = "",
     ) -> None:
-        """`beside`: read the topic of that pipeline's broker into separate tables."""
+        """`beside`: read the topic of that pipeline's broker into separate tables. `bootstrap`: of that cluster."""
         self.folder = folder
         self.engine = engine
         self.settings: config.Settings
-        self._borrows_broker = beside is not None
-        broker_port, controller_port, page_port = free_ports(3)
+        self._borrows_broker = beside is not None or bool(bootstrap)
+        broker_port, controller_port, page_port, metrics_port = free_ports(4)
         if beside is not None:
             broker_port = beside.settings.kafka.port
         folder.mkdir(parents=True, exist_ok=True)
         toml = folder / "ventes.toml"
+        toml.touch(0o600)  # `extra` may hold a password
         toml.write_text(
             f"""
             engine = "{engine}"
@@ -84,12 +124,16 @@ class Pipeline:
             port = {broker_port}
             controller_port = {controller_port}
             partitions = {partitions}
+            bootstrap = "{bootstrap}"
+            topic = "{topic}"
             [paths]
             lake = "lake"
             logs = "logs"
             state = "state"
             [page]
             port = {page_port}
+            [metrics]
+            port = {metrics_port}
             [spark]
             bronze_trigger_seconds = 0.5
             silver_trigger_seconds = 0.5
@@ -186,12 +230,7 @@ class Pipeline:
 
     def ventes(self, *arguments: str, code: int | None = 0) -> str:
         """Run the command line as a user does; returns its output. `code` None: any exit code."""
-        command = [str(Path(sys.executable).with_name("ventes")), *arguments]
-        done = subprocess.run(
-            command, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
-        )
-        assert code is None or done.returncode == code, done.stdout + done.stderr
-        return done.stdout
+        return run_ventes(arguments, self.environment, self.folder, 120, code).stdout
 
     def log(self, job: str, lines: int = 30) -> str:
         found = []
@@ -233,8 +272,11 @@ class Pipeline:
 
     def lag(self) -> str:
         """A text of the work that is left; '' when every table holds all of the topic."""
-        topic_id = kafka.topic_id(self.settings)
-        ends = {p: high - 1 for p, (_, high) in kafka.end_offsets(self.settings).items() if high > 0}
+        try:
+            topic_id = kafka.topic_id(self.settings)
+            ends = {p: high - 1 for p, (_, high) in kafka.end_offsets(self.settings).items() if high > 0}
+        except BrokerUnavailable as error:  # a busy machine, or a broker that was killed a moment ago
+            return str(error)
         bronze = {p: last for (name, p), last in positions(self.settings.bronze).items() if _plain(name) == topic_id}
         if any(bronze.get(p, -1) < last for p, last in ends.items()):
             return f"bronze at {bronze}, topic at {ends}"

@@ -14,6 +14,9 @@ from confluent_kafka import Consumer, TopicPartition
 from ventes import kafka
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
 
+IN_ORDER = {"max.in.flight": 1}
+"""Of a producer whose order a test compares: a batch that must be sent again stays before the next one."""
+
 MakeSettings = Callable[..., Settings]
 """Settings of a separate pipeline on the shared broker; keywords change [kafka]."""
 

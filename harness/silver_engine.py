@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from harness.shipped import BRONZE, CLEAN, REJETS, SILVER_APP
 from ventes.config import Settings
-from ventes.contract.dialect import statement
 from ventes.deltalog import commit
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.snapshot import Snapshot
+from ventes.engines.lot_measures import LotColumns
 from ventes.engines.lot_range import LotRange
 from ventes.engines.lot_sql import lot_sql
 from ventes.engines.silver_loop import LotResult
@@ -46,20 +46,22 @@ class PlainEngine:
     def take(self, lot_range: LotRange, lot: int) -> LotResult:
         settings, con = self._settings, self.database.con
         bronze = self._tables.snapshot(BRONZE)
-        where = statement(lot_range.predicate(), "duckdb")
+        where = " OR ".join(
+            f'(topic_id = \'{topic}\' AND "partition" = {partition} AND "offset" <= {upto}'
+            f' AND "offset" > {lot_range.after.get((topic, partition), -1)})'
+            for (topic, partition), upto in lot_range.upto.items()
+        )
         con.execute(f"CREATE OR REPLACE TEMP TABLE lot_rows AS {bronze.select(lot_range.holds)} WHERE {where}")
         clean_log = self._tables.log(CLEAN)
         Snapshot.of_log(clean_log, CLEAN).view(con, "all_clean")
         con.execute(
             "CREATE OR REPLACE TEMP TABLE known_rows AS SELECT * FROM all_clean SEMI JOIN lot_rows USING (vente_id)"
         )
-        con.execute(f"CREATE OR REPLACE TEMP TABLE judged_rows AS {lot_sql(settings.stream, 'judged', 'duckdb')}")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE judged_rows AS {lot_sql(settings.stream, 'judged')}")
         params: dict[str, Any] = {"processed_at": START, "lot": lot}
         late = settings.rules.watermark_minutes * 60_000_000
-        clean = con.execute(lot_sql(settings.stream, "clean", "duckdb", watermark_us=late, **params)).to_arrow_table()
-        rejets = (
-            con.execute(lot_sql(settings.stream, "rejected", "duckdb", **params)).to_arrow_table().cast(REJETS.schema)
-        )
+        clean = con.execute(lot_sql(settings.stream, "clean", watermark_us=late, **params)).to_arrow_table()
+        rejets = con.execute(lot_sql(settings.stream, "rejected", **params)).to_arrow_table().cast(REJETS.schema)
         failpoint("silver.before_rejets")
         if rejets.num_rows:
             commit.append(self._tables.log(REJETS), REJETS, rejets, SILVER_APP, lot)
@@ -70,7 +72,7 @@ class PlainEngine:
         con.register("clean", clean)
         partials = partials_of(con, settings)
         con.unregister("clean")
-        return LotResult(clean.num_rows, rejets.num_rows, partials)
+        return LotResult(clean.num_rows, rejets.num_rows, partials, LotColumns.of_rows(settings.stream, clean, rejets))
 
     def close(self) -> None:
         self.database.close()

@@ -1,6 +1,7 @@
-"""Runs Silver on a lake until no work is left. As a script: `python -m harness.silver_run LAKE [at-once]`.
+"""Runs Silver on a lake until no work is left. As a script: `python -m harness.silver_run FOLDER [at-once] [LAKE]`.
 
-`at-once`: roll-ups are due with each lot, so that their steps and the next lots alternate.
+FOLDER: of state, logs and, unless LAKE is the address of one on a store, the lake. `at-once`: roll-ups are due with
+each lot, so that their steps and the next lots alternate.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ventes.config import Settings
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.table import Table
 from ventes.engines.job import Job
+from ventes.engines.lot_range import LOT_BYTES
 from ventes.engines.silver_loop import SilverEngine, SilverLoop
 from ventes.lake import tables, unpublished
 from ventes.lake.open_tables import OpenTables
@@ -36,8 +38,13 @@ class UntilIdle(Stopper):
         return True
 
 
-def settings_of(root: Path, **sections: Any) -> Settings:
-    return config.load(paths={"lake": root / "lake", "state": root / "state", "logs": root / "logs"}, **sections)
+def settings_of(root: Path, lake: str = "", **sections: Any) -> Settings:
+    """`lake`: the address of a lake on a store."""
+    if lake:
+        sections = {"engine": "embedded", **sections}
+    return config.load(
+        paths={"lake": lake or root / "lake", "state": root / "state", "logs": root / "logs"}, **sections
+    )
 
 
 MakeEngine = Callable[[Settings, OpenTables], SilverEngine]
@@ -49,12 +56,13 @@ def loop_of(
     stopper: Stopper | None = None,
     reporter: Reporter | None = None,
     max_rows: int = 100,
+    max_bytes: int = LOT_BYTES,
 ) -> SilverLoop:
     """A Silver loop over the lake of `settings`; by default it ends when no work is left."""
     tables = OpenTables(settings)
     reporter = reporter or Reporter(settings.state, "silver")
     job = Job(settings, logging.getLogger("ventes.silver"), reporter, stopper or UntilIdle())
-    return SilverLoop(job, make_engine(settings, tables), tables, max_rows=max_rows)
+    return SilverLoop(job, make_engine(settings, tables), tables, max_rows=max_rows, max_bytes=max_bytes)
 
 
 def run(settings: Settings, max_rows: int = 100, make_engine: MakeEngine = PlainEngine) -> int:
@@ -84,4 +92,5 @@ def stored_rollups(settings: Settings) -> dict[str, list[Row]]:
 if __name__ == "__main__":
     if "at-once" in sys.argv[2:]:
         unpublished.AFTER = 0.0
-    sys.exit(run(settings_of(Path(sys.argv[1]))))
+    stored = next((argument for argument in sys.argv[2:] if "://" in argument), "")
+    sys.exit(run(settings_of(Path(sys.argv[1]), stored)))

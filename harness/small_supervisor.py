@@ -1,4 +1,4 @@
-"""The real supervisor over five small processes: `python -m harness.small_supervisor`.
+"""The real supervisor over small processes, one for each service: `python -m harness.small_supervisor`.
 
 Each service prints one line and ends on SIGTERM. Two are closer to the real ones: bronze has a "JVM" (a child that
 keeps running after its parent was killed, until the test ends it), and silver writes a heartbeat. While the file

@@ -40,6 +40,60 @@ from ventes.stream import (
 EXACT_IN_JSON = 2**53 - 1
 """The largest integer that JavaScript, and every program that reads JSON numbers as doubles, keeps exact."""
 
+FRENCH = {
+    "Sales, live": "Ventes en direct",
+    "sale": "vente",
+    "sales": "ventes",
+    "Sales": "Ventes",
+    "Total Records": "Total des messages",
+    "Unique Clients": "Clients uniques",
+    "Unique Products": "Produits uniques",
+    "sold so far": "vendus à ce jour",
+    "Total Revenue": "Chiffre d’affaires",
+    "Avg Transaction": "Panier moyen",
+    "Sales by Country": "Ventes par pays",
+    "Top 10 Products": "Top 10 des produits",
+    "Sales Timeline": "Chronologie des ventes",
+    "Raw Data": "Données brutes",
+    "Segments & Loyalty": "Segments et fidélité",
+    "Total revenue": "Chiffre d’affaires",
+    "Revenue": "Chiffre d’affaires",
+    "Items": "Articles",
+    "Clients": "Clients",
+    "Average": "Moyenne",
+    "Quantity": "Quantité",
+    "Items sold": "Articles vendus",
+    "Best-selling products by volume": "Meilleures ventes de produits par volume",
+    "Best-selling products by revenue": "Meilleures ventes de produits par chiffre d’affaires",
+    "Bar chart of the ten best-selling products": "Diagramme en barres des dix produits les plus vendus",
+    "a name, an id, a country …": "un nom, un identifiant, un pays…",
+    "<b>{pays}</b><br>Revenue {revenue}<br>{sales} sales · {items} items<br>{clients} clients<br>Average {average}": (
+        "<b>{pays}</b><br>Chiffre d’affaires {revenue}<br>{sales} ventes · {items} articles<br>{clients} clients"
+        "<br>Moyenne {average}"
+    ),
+    "<b>{produit_nom}</b> (product {produit_id})<br>{categorie}<br>{quantity} items in {sales} sales"
+    "<br>Revenue {revenue}": (
+        "<b>{produit_nom}</b> (produit {produit_id})<br>{categorie}<br>{quantity} articles en {sales} ventes"
+        "<br>Chiffre d’affaires {revenue}"
+    ),
+    "Country": "Pays",
+    "countries": "pays",
+    "Segment": "Segment",
+    "segments": "segments",
+    "Category": "Catégorie",
+    "categories": "catégories",
+    "Client id": "Client",
+    "Produit id": "Produit",
+    "Produit nom": "Nom du produit",
+    "Client nom": "Nom du client",
+    "Revenue by category": "Chiffre d’affaires par catégorie",
+    "Sales per hour of the day": "Ventes par heure de la journée",
+    "Best days of each country": "Meilleurs jours de chaque pays",
+    "Why messages were rejected": "Motifs de rejet des messages",
+    "Late sales": "Ventes en retard",
+}
+"""The page's words in French; names of the data are French anyway."""
+
 STREAM = Stream(
     "ventes",
     topic="ventes_stream",
@@ -214,6 +268,7 @@ STREAM = Stream(
                 "SELECT jour, COUNT(*) AS late\nFROM ventes_clean\nWHERE en_retard\nGROUP BY jour\nORDER BY jour",
             ),
         ),
+        french=FRENCH,
     ),
     summary=(
         Distinct("clients", "client_id"),

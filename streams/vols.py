@@ -48,10 +48,50 @@ ON_A_BAR = (
     Share("cancelled", where=CANCELLED),
     Count("flights"),
 )
+HOVER_FRENCH = (
+    "{late} en retard de 15 minutes ou plus<br>{cancelled} annulés<br>{flights} vols"
+    "<br>Départ {departure_delay} min, arrivée {arrival_delay} min après l’horaire"
+)
 HOVER = (
     "{late} late by 15 minutes or more<br>{cancelled} cancelled<br>{flights} flights"
     "<br>Departure {departure_delay} min, arrival {arrival_delay} min after plan"
 )
+
+FRENCH = {
+    "Flights from New York, live": "Vols au départ de New York, en direct",
+    "flight": "vol",
+    "flights": "vols",
+    "Flights": "Vols",
+    "Late by 15 min or more": "En retard de 15 min ou plus",
+    "Mean departure delay, min": "Retard moyen au départ, min",
+    "Mean arrival delay, min": "Retard moyen à l’arrivée, min",
+    "Cancelled": "Annulés",
+    "Aircraft": "Avions",
+    "By airline": "Par compagnie",
+    "By origin": "Par origine",
+    "By hour and month": "Par heure et par mois",
+    "Destinations": "Destinations",
+    "Over time": "Dans le temps",
+    "Raw Data": "Données brutes",
+    "Share of late flights": "Part des vols en retard",
+    "Late": "En retard",
+    "Departure delay": "Retard au départ",
+    "Arrival delay": "Retard à l’arrivée",
+    f"<b>{{compagnie}}</b><br>{HOVER}": f"<b>{{compagnie}}</b><br>{HOVER_FRENCH}",
+    f"<b>{{origine}}</b><br>{HOVER}": f"<b>{{origine}}</b><br>{HOVER_FRENCH}",
+    "a flight, an aircraft …": "un vol, un avion…",
+    "Worst days": "Pires jours",
+    "Late flights by hour of the day": "Vols en retard par heure de la journée",
+    "Airline": "Compagnie",
+    "airlines": "compagnies",
+    "Origin": "Origine",
+    "origins": "origines",
+    "Destination": "Destination",
+    "destinations": "destinations",
+    "Flight number": "Numéro de vol",
+    "flight numbers": "numéros de vol",
+}
+"""The page's words in French."""
 
 STREAM = Stream(
     "vols",
@@ -132,5 +172,6 @@ STREAM = Stream(
             Label("destination", "Destination"),
             Label("numero", "Flight number"),
         ),
+        french=FRENCH,
     ),
 )

@@ -41,16 +41,22 @@ SALES = 40_000
 CLIENTS = 9_000
 PHONE = {"width": 390, "height": 844}
 TALL = {"width": 1400, "height": 1480}
+SCREEN = {"width": 1920, "height": 1080}
 PICTURES: list[tuple[str, dict[str, Any], str, str]] = [
     ("page-light", dict(DESKTOP), "light", ""),
-    ("page-dark", dict(DESKTOP), "dark", "?tab=Sales+Timeline"),
+    ("page-dark", dict(DESKTOP), "dark", "?tab=Sales+Timeline&show=Revenue&period=Last+30+days"),
     ("page-phone", PHONE, "light", ""),
-    ("loyalty-light", {"width": 1400, "height": 1230}, "light", "?tab=Segments+%26+Loyalty"),
+    ("page-screen", SCREEN, "light", ""),
+    ("page-wall", SCREEN, "dark", "?view=wall"),
+    ("page-french", dict(DESKTOP), "light", "?tab=Top+10+des+produits"),
+    ("loyalty-light", {"width": 1400, "height": 1300}, "light", "?tab=Segments+%26+Loyalty"),
     ("rejected-light", TALL, "light", "?tab=Rejected+Messages"),
     ("sql-dark", TALL, "dark", "?tab=SQL&q=SELECT+categorie,+SUM(montant)+AS+revenue%0A"
      "FROM+ventes_clean%0AGROUP+BY+categorie%0AORDER+BY+revenue+DESC"),
 ]  # fmt: skip
-"""Name, size, colours, query of the address."""
+"""Name, size, colours, query of the address. A name that ends in "french" is a French browser's."""
+LARGE = 1600
+"""Pixels of a width from which a picture is not drawn at twice its size."""
 
 
 def main() -> None:
@@ -66,7 +72,12 @@ def main() -> None:
         with _running(Path(scratch)) if options.url is None else _elsewhere(options.url) as (url, sell):
             for name, size, scheme, query in PICTURES:
                 sell()
-                page = browser.new_page(viewport=size, color_scheme=scheme, device_scale_factor=2)  # type: ignore[arg-type]
+                page = browser.new_page(
+                    viewport=size,  # type: ignore[arg-type]
+                    color_scheme=scheme,  # type: ignore[arg-type]
+                    device_scale_factor=1 if size["width"] >= LARGE else 2,
+                    locale="fr-FR" if name.endswith("french") else "en-US",
+                )
                 page.goto(url + query)
                 if "tab=SQL" in query:  # a query from the address waits for this
                     page.get_by_role("button", name="Run").click()
@@ -162,6 +173,8 @@ def _settle(page: Page) -> None:
     page.locator(".js-plotly-plot .main-svg, [data-testid=stVegaLiteChart] .marks").first.wait_for()
     page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
     page.wait_for_load_state("networkidle")
+    page.wait_for_function("() => !document.querySelector('[data-stale=true]')")
+    page.wait_for_function("() => !/Asking|Interrog/.test(document.querySelector('.stMarkdownBadge').textContent)")
 
 
 if __name__ == "__main__":

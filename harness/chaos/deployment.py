@@ -149,7 +149,7 @@ class Deployment:
         self.state_disk = Disk(folder / "state-disk", mounted=disks)
         self.temporary = self.state_disk.folder / "tmp"
         self.temporary.mkdir()
-        self.ports = dict(zip(("broker", "controller", "page"), free_ports(3), strict=True))
+        self.ports = dict(zip(("broker", "controller", "page", "metrics"), free_ports(4), strict=True))
         toml = folder / "ventes.toml"
         toml.write_text(_settings(engine, self.ports), encoding="utf-8")
         kept = {name: text for name, text in os.environ.items() if not name.startswith("VENTES_")}
@@ -290,6 +290,9 @@ clients = 50
 
 [page]
 port = {ports["page"]}
+
+[metrics]
+port = {ports["metrics"]}
 
 [spark]
 bronze_trigger_seconds = 0.5

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import re
 import time
 from collections import Counter, defaultdict
@@ -146,7 +148,7 @@ def leftovers(deployment: Deployment) -> list[str]:
     state, lake = deployment.settings.state, deployment.settings.lake
     found = [path for folder in (state, lake) for path in folder.rglob(".*.tmp") if _abandoned(path)]
     found += [path for path in (state / "spark").glob("*-*") if not _lives(path.name.rpartition("-")[2])]
-    found += list(deployment.temporary.iterdir())
+    found += [path for path in deployment.temporary.iterdir() if not _in_use(path)]
     return [f"left behind: {path}" for path in found]
 
 
@@ -157,6 +159,22 @@ def _abandoned(path: Path) -> bool:
     with contextlib.suppress(OSError):
         return time.time() - path.stat().st_mtime > OLD_SECONDS
     return False
+
+
+def _in_use(path: Path) -> bool:
+    """Whether a running process holds this temporary folder: it is locked then."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # its process has just ended, and removed it
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(handle)
 
 
 def _lives(pid: str) -> bool:

@@ -33,6 +33,8 @@ COMMAND_SECONDS = 200.0
 START_SECONDS = 200.0
 CAUGHT_UP_SECONDS = 60.0
 VERIFY_SECONDS = 180.0
+VERIFIED_A_SECOND = 5_000
+"""Messages for which `verify` gets one second more: it reads all, a million in 85 to 110 s beside other work."""
 WATCH_SECONDS = 5.0
 """The highest age of an answer of `status` when it is recorded."""
 SAID_SECONDS = 60.0
@@ -122,7 +124,11 @@ class _Run:
             self._watch.close()
         asked = self._options
         facts = {"seed": asked.seed, "engine": asked.engine, "rate": asked.rate, "command": asked.command}
-        kept = {"logs": self._settings.log("bronze").parent, "run": self._settings.state / "run"}
+        kept = {
+            "logs": self._settings.log("bronze").parent,
+            "run": self._settings.state / "run",
+            "lake": self._settings.lake,
+        }
         self._report.close(self._watch, kept, self._ledgers, facts)
 
     # -- the sequence -------------------------------------------------------------------------
@@ -193,6 +199,7 @@ class _Run:
         code, output = self._deployment.ventes(*arguments, seconds=seconds)
         if code != 0:
             what = f"did not end within {seconds:.0f} s" if code is None else f"ended with {code}"
+            (self._report.folder / f"failed-{arguments[0]}.txt").write_text(output, encoding="utf-8")
             self._broken("command", f"ventes {' '.join(arguments)} {what}: {output[-3000:]}")
         if "Traceback" in output:
             self._report.problem("command", f"ventes {' '.join(arguments)} shows a traceback: {output[-1500:]}")
@@ -215,7 +222,7 @@ class _Run:
             self._catch_up()
             caught_up = time.monotonic() - began
             began = time.monotonic()
-            self._must("verify", seconds=VERIFY_SECONDS)
+            self._must("verify", seconds=VERIFY_SECONDS + self._acknowledged / VERIFIED_A_SECOND)
             verified = time.monotonic() - began
             self._compare_ledger()
             self._look_for_leftovers()

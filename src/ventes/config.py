@@ -10,31 +10,45 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from contextlib import suppress
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from ventes.errors import ConfigError
+from ventes.alert_settings import Alert, AlertChannels, require_known_channels, require_own_names, secret_parts
+from ventes.errors import ConfigError, VentesError
+from ventes.setting_kafka import Kafka
+from ventes.setting_login import Login, is_safe_url
 from ventes.setting_sources import Environment, Place, merged, read_environment, read_file
+from ventes.setting_spark import Spark
 from ventes.setting_types import (
+    AUTHORITY,
     Folder,
     Fraction,
     Host,
     HostPattern,
+    IpAddress,
+    Lake,
     Megabytes,
     Money,
     Port,
     Seconds,
+    Section,
+    Targets,
     Zone,
-    has_secret_option,
     is_secret_name,
     refused_in_path,
+    revealed,
     shown,
 )
+from ventes.store import places
+from ventes.store.mirror import Limits
+from ventes.store.settings_of import Options
 
 if TYPE_CHECKING:
     from ventes.stream.declaration import Stream
@@ -48,135 +62,31 @@ SUPERVISED_VARIABLE = "VENTES_SUPERVISED"
 
 Engine = Literal["spark", "embedded"]
 
-_SERVER = r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}"
-
 # -- values that are never shown --------------------------------------------------------------
 
-KAFKA_SECURITY_KEYS = frozenset(
-    {
-        "security.protocol",
-        "sasl.mechanism",
-        "sasl.username",
-        "sasl.password",
-        "ssl.ca.location",
-        "ssl.certificate.location",
-        "ssl.key.location",
-        "ssl.key.password",
-        "ssl.endpoint.identification.algorithm",
-    }
-)
-"""librdkafka names that are allowed in [kafka.security]; producer, jobs and admin client all use them."""
-
-_SECURITY_CHOICES = {
-    "security.protocol": {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl"},
-    "sasl.mechanism": {"plain", "scram-sha-256", "scram-sha-512", "gssapi", "oauthbearer"},
-    "ssl.endpoint.identification.algorithm": {"https", "none"},
-}
-"""Checked here: librdkafka and Java would repeat a wrong value in their errors."""
-
-
-def _allowed_security(security: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    for key, value in security.items():
-        if key not in KAFKA_SECURITY_KEYS:
-            raise ValueError(f"the key {key!r} is not passed on; allowed: {', '.join(sorted(KAFKA_SECURITY_KEYS))}")
-        choices = _SECURITY_CHOICES.get(key)
-        if choices and value.get_secret_value().lower() not in choices:
-            raise ValueError(f"{key} must be one of {', '.join(sorted(choices))}")
-    return security
-
-
-def _allowed_conf(conf: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    for key, value in conf.items():
-        if not key.startswith("spark."):
-            raise ValueError(f"the key {key!r} is no Spark setting; they begin with spark.")
-        if key.endswith("JavaOptions") and has_secret_option(value.get_secret_value()):
-            raise ValueError(
-                f"{key} holds a secret, and everybody on this machine can read a command line: "
-                "write the options into a file with mode 0600 and set the key to @/path/of/that/file"
-            )
-    return conf
-
-
-Security = Annotated[dict[str, SecretStr], AfterValidator(_allowed_security)]
-SparkConf = Annotated[dict[str, SecretStr], AfterValidator(_allowed_conf)]
-
-_NEVER_SHOWN = (("kafka", "security"), ("spark", "conf"))
-"""The tables of these two types."""
-
-
-def _revealed(table: dict[str, SecretStr]) -> dict[str, str]:
-    return {key: value.get_secret_value() for key, value in table.items()}
+_ALL_SECRET = ("alert_channels",)
+"""The table whose values are all secrets: an address to which anybody could send."""
+_NEVER_SHOWN = (("kafka", "security"), ("spark", "conf"), ("page", "login"), _ALL_SECRET)
+"""The tables of these types, and the section with the client secret: no value of them is shown."""
 
 
 # -- sections ---------------------------------------------------------------------------------
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        validate_default=True,
-        strict=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-    )
-
-
-class Kafka(_Section):
-    host: Host = "127.0.0.1"
-    port: Port = 9092
-    controller_port: Port = 9093
-    other_topic: str = Field("", alias="topic", pattern=r"^[A-Za-z0-9._-]{0,200}$")
-    """`topic` in ventes.toml; "": the stream's own. Read Settings.topic, which has the answer."""
-    partitions: int = Field(1, ge=1, le=1000)
-    managed: bool = True
-    """True: `ventes start` runs the broker. False: an external broker; only its address is used."""
-    retention_hours: int = Field(168, ge=1, le=876_000)
-    max_message_bytes: int = Field(10_485_760, ge=1_000_000, le=1_000_000_000)
-    flush_every_message: bool = False
-    heap_mb: Megabytes = Field(384, ge=128)
-    servers: str = Field("", alias="bootstrap", pattern=rf"^({_SERVER}(\s*,\s*{_SERVER})*)?$")
-    """`bootstrap` in ventes.toml: "h1:9092,h2:9092" of a cluster that is not managed here; else host and port count."""
-    security: Security = Field(default_factory=dict)
-    """Secret as a whole: no value of it is shown anywhere."""
-
-    @property
-    def addresses(self) -> tuple[tuple[str, int], ...]:
-        """(host, port) of each bootstrap server."""
-        if not self.servers:
-            return ((self.host, self.port),)
-        parts = (server.strip().rpartition(":") for server in self.servers.split(","))
-        return tuple((host.strip("[]"), int(port)) for host, _, port in parts)
-
-    @property
-    def bootstrap(self) -> str:
-        """The same in the form that librdkafka and Java expect."""
-        return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.addresses)
-
-    @model_validator(mode="after")
-    def _not_of_ours(self) -> Kafka:
-        if self.servers and self.managed:
-            raise ValueError("bootstrap is for a cluster of your own: set managed = false, or use host and port")
-        return self
-
-    def client_security(self) -> dict[str, str]:
-        """[kafka.security] in clear text, for a Kafka client. Never log or show it."""
-        return _revealed(self.security)
-
-
-class Paths(_Section):
-    lake: Folder = Path("/tmp/delta")
+class Paths(Section):
+    lake: Lake = Path("/tmp/delta")
+    """A folder, or the address of a lake on an object store. Read Settings.lake, which is always a folder."""
     logs: Folder = Path("/tmp")
     state: Folder = Path(".ventes")
     """Run records, Kafka's data, jars and caches. Not in /tmp: Debian empties that at boot."""
 
 
-class Source(_Section):
+class Source(Section):
     time_zone: Zone = "UTC"
     """How a timestamp without a zone is read."""
 
 
-class Rules(_Section):
+class Rules(Section):
     """Business rules. Changing one needs `ventes rebuild silver`."""
 
     time_zone: Zone = "UTC"
@@ -193,22 +103,28 @@ class Rules(_Section):
         return self
 
 
-class Producer(_Section):
+class Producer(Section):
     enabled: bool = True
     rate: Fraction = Field(0.5, gt=0, le=10_000_000)
     """Sales per second; 0.5 is one every 2 seconds."""
     clients: int = Field(300, ge=1, le=1_000_000)
 
 
-class Page(_Section):
+class Page(Section):
     address: Host = "127.0.0.1"
     hosts: list[HostPattern] = Field(default_factory=list)
     """Names by which people reach the page, beside localhost and `address`; another name is refused."""
     port: Port = 8501
+    url: str = Field("", pattern=rf"^(https?://{AUTHORITY}(/[A-Za-z0-9._~-]+)*/?)?$")
+    """The address by which people open the page, if it is another than that of the port: behind a proxy."""
     refresh_seconds: int = Field(5, ge=5, le=30)
     quiet_minutes: Fraction = Field(10, ge=0, le=525_600)
     """After so long without an event the page is amber, though every part is ready; 0: never."""
     currency: str = Field("$", min_length=1, max_length=5)
+    language: Literal["auto", "en", "fr"] = "auto"
+    """Of the page; auto: the browser's. Names of the data and `ventes status` stay as they are."""
+    wall_seconds: int = Field(20, ge=5, le=3600)
+    """How long the wall view (`?view=wall`) shows each tab."""
     sql: bool = True
     """Whether the page offers the SQL tab."""
     sql_seconds: Fraction = Field(2.0, gt=0, le=60)
@@ -216,28 +132,43 @@ class Page(_Section):
     sql_memory_mb: Megabytes = Field(512, ge=64)
     tabs: Folder = Path("dashboard_tabs")
     """A folder whose *.py files each add a tab."""
+    targets: Targets = Field(default_factory=dict)
+    """Label of a figure → what it is to reach in a business day."""
+    login: Login = Login()
+
+    @property
+    def base(self) -> str:
+        """The path of `url`, without slashes at its ends: the page is served under it."""
+        return urlsplit(self.url).path.strip("/")
+
+    @property
+    def public_url(self) -> str:
+        """`url`, by default that of the port on this machine; without a slash at its end."""
+        return self.url.rstrip("/") or f"http://localhost:{self.port}"
+
+    @model_validator(mode="after")
+    def _login_over_tls(self) -> Page:
+        if self.login.issuer and not is_safe_url(self.public_url):
+            raise ValueError(
+                "with login.issuer, url must begin with https:// (or name localhost): "
+                "without TLS others on the network could read the cookie of a login"
+            )
+        return self
 
 
-class Spark(_Section):
-    master: str = Field("local[2]", pattern=r"^[^@\s]+$")
-    driver_memory: str = Field("1g", pattern=r"^[1-9]\d{0,5}[mg]$")
-    bronze_trigger_seconds: Seconds = 2.0
-    silver_trigger_seconds: Seconds = 2.0
-    max_rows_per_batch: int = Field(400_000, ge=1, le=1_000_000_000)
-    conf: SparkConf = Field(default_factory=dict)
-    """Any further spark.* setting, passed through. Any of them may be a secret, so no value of it is shown."""
-
-    def further_conf(self) -> dict[str, str]:
-        """[spark.conf] in clear text, for Spark. Never log or show it."""
-        return _revealed(self.conf)
+class Metrics(Section):
+    enabled: bool = True
+    """Whether the supervisor serves metrics."""
+    address: IpAddress = "127.0.0.1"
+    port: Port = 9464
 
 
-class Embedded(_Section):
+class Embedded(Section):
     max_rows_per_batch: int = Field(50_000, ge=1, le=1_000_000_000)
     memory_mb: Megabytes = Field(256, ge=64)
 
 
-class Maintenance(_Section):
+class Maintenance(Section):
     history_hours: Fraction = Field(6, gt=0, le=876_000)
     """How far back the tables can be read `as of`; older files are vacuumed."""
     compact_every: int = Field(50, ge=2, le=1_000_000)
@@ -246,14 +177,28 @@ class Maintenance(_Section):
     """Ingestion pauses when a disk that it writes to has less."""
 
 
-class Supervisor(_Section):
+class Store(Section):
+    """Of a lake on an object store. A pace of 0.1 s, as on a disk, would cost 20 times as much in requests."""
+
+    credentials: str = ""
+    """A file with NAME=value lines, mode 0600; "": the environment has them."""
+    cache_mb: Megabytes = Field(4_000, ge=100)
+    poll_seconds: Seconds = 2.0
+    """Between two requests for commits that another machine may have made."""
+    pace_seconds: Fraction = Field(2.0, ge=0.1, le=3600)
+    """Shortest time between two commits of Bronze, and between two lots of Silver."""
+    rollup_seconds: Fraction = Field(10.0, ge=0.5, le=3600)
+    """From a lot to the publication of its roll-ups."""
+
+
+class Supervisor(Section):
     backoff_seconds: Seconds = 1.0
     backoff_max_seconds: Seconds = 30.0
     give_up_after: int = Field(8, ge=1, le=1_000_000)
     """Consecutive crashes, with less than one minute of healthy running between them, before a service is FAILED."""
 
 
-class Logs(_Section):
+class Logs(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     json_lines: bool = Field(False, alias="json")
     """`json` in ventes.toml: each service also writes its log lines to standard output, each as a JSON object."""
@@ -261,7 +206,7 @@ class Logs(_Section):
     keep: int = Field(3, ge=1, le=1_000)
 
 
-class Settings(_Section):
+class Settings(Section):
     engine: Engine = "spark"
     stream_file: Folder = Field(Path("streams/ventes.py"), alias="stream")
     """`stream` in ventes.toml: the file that declares the events."""
@@ -271,31 +216,80 @@ class Settings(_Section):
     rules: Rules = Rules()
     producer: Producer = Producer()
     page: Page = Page()
+    metrics: Metrics = Metrics()
     spark: Spark = Spark()
     embedded: Embedded = Embedded()
     maintenance: Maintenance = Maintenance()
+    store: Store = Store()
     supervisor: Supervisor = Supervisor()
     logs: Logs = Logs()
+    alert_channels: AlertChannels = Field(default_factory=dict)
+    """Name → where messages are sent to, as a URL of Apprise. Secret as a whole."""
+    alerts: list[Alert] = Field(default_factory=list, max_length=200)
     config_file: Path = Field(default=PROJECT / "ventes.toml", exclude=True)
+
+    @model_validator(mode="after")
+    def _of_alerts(self) -> Settings:
+        require_own_names(self.alerts)
+        require_known_channels(self.alerts, self.alert_channels)
+        return self
 
     if TYPE_CHECKING:  # a section may be given as a table too
 
         def __init__(self, **sections: Any) -> None: ...
 
+    @model_validator(mode="after")
+    def _engine_of_a_store(self) -> Settings:
+        if self.engine == "spark" and isinstance(self.paths.lake, str):
+            raise ValueError(
+                'engine = "spark" cannot write a lake on an object store (paths.lake); set engine = "embedded"'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_alone(self) -> Settings:
+        """The supervisor is the first to listen: it would keep another part from its port."""
+        others = {"page.port": self.page.port}
+        if self.kafka.managed:
+            others |= {"kafka.port": self.kafka.port, "kafka.controller_port": self.kafka.controller_port}
+        for key, port in others.items():
+            if self.metrics.enabled and port == self.metrics.port:
+                raise ValueError(f"metrics.port = {port} is {key} too; each needs a port of its own")
+        return self
+
     def fingerprint(self) -> str:
         """Equal for equal settings, secrets included; shows none of them."""
-        return hashlib.sha256(f"{self.engine}{self.fingerprints()}".encode()).hexdigest()
+        values = f"{self.engine}{self.fingerprints()}{self.page.login.client_secret.get_secret_value()}"
+        return hashlib.sha256(values.encode()).hexdigest()
 
     def fingerprints(self) -> dict[str, str]:
-        """ "settings" (secrets included, not the engine) and "declaration" → a hash that is equal for equal ones."""
-        hidden = [sorted(table.items()) for table in (self.kafka.client_security(), self.spark.further_conf())]
-        values = f"{self.config_file}{self.model_dump_json(exclude={'engine'})}{hidden}"
+        """ "settings" (secrets included) and "declaration" → a hash that is equal for equal ones.
+
+        Without the engine, and without [metrics], which no service reads. Without the secret of the login, which may
+        be in the environment of the page alone.
+        """
+        hidden = [sorted(table.items()) for table in (*self._hidden(), self.channel_urls())]
+        without: Any = {"engine": True, "metrics": True, "page": {"login": {"client_secret"}}}
+        values = f"{self.config_file}{self.model_dump_json(exclude=without)}{hidden}"
         return {"settings": hashlib.sha256(values.encode()).hexdigest(), "declaration": self._declared()}
 
     def secrets(self) -> list[str]:
         """Passwords and similar values in clear text, for redaction only."""
-        tables = (self.kafka.client_security(), self.spark.further_conf())
-        return [value for table in tables for key, value in table.items() if value and is_secret_name(key)]
+        login = {"client_secret": self.page.login.client_secret.get_secret_value()}
+        tables = (*self._hidden(), login)
+        named = [value for table in tables for key, value in table.items() if value and is_secret_name(key)]
+        if (mirror := places.of(self.lake)) is not None:
+            with suppress(ConfigError):
+                named += mirror.options.secrets()
+        return [*named, *(part for url in self.channel_urls().values() for part in secret_parts(url))]
+
+    def channel_urls(self) -> dict[str, str]:
+        """[alert_channels] in clear text, to send to them. Never log or show it."""
+        return revealed(self.alert_channels)
+
+    def _hidden(self) -> tuple[dict[str, str], ...]:
+        """Other tables with values that are never shown, in clear text."""
+        return self.kafka.client_security(), self.spark.further_conf()
 
     def _declared(self) -> str:
         """The hash of the declaration; "" if it cannot be read."""
@@ -311,7 +305,20 @@ class Settings(_Section):
 
     @property
     def lake(self) -> Path:
-        return self._resolve(self.paths.lake)
+        """The folder of the lake. For one on an object store: its mirror on this machine (ventes.store)."""
+        place = self.paths.lake
+        if isinstance(place, Path):
+            return self._resolve(place)
+        root = self.state / "lake-cache" / hashlib.sha256(place.encode()).hexdigest()[:16]
+        credentials = self._resolve(Path(self.store.credentials)) if self.store.credentials else None
+        limits = Limits(self.store.cache_mb * 1_000_000, self.store.poll_seconds)
+        places.register(root, Options(place, credentials), limits)
+        return root
+
+    @property
+    def on_a_store(self) -> bool:
+        """Whether the lake is on an object store."""
+        return places.of(self.lake) is not None
 
     @property
     def bronze(self) -> Path:
@@ -366,6 +373,12 @@ class Settings(_Section):
         return self.folders["logs"] / LOG_NAMES[service]
 
     @property
+    def worker_environment(self) -> Path | None:
+        """The file with the packages of the workers of a Spark cluster: spark.environment; None if there is none."""
+        named = self.spark.environment_file
+        return self._resolve(Path(named)) if named else None
+
+    @property
     def source_zone(self) -> ZoneInfo:
         return ZoneInfo(self.source.time_zone)
 
@@ -386,9 +399,11 @@ LOG_NAMES = {
     "bronze": "spark_delta.log",
     "silver": "spark_silver.log",
     "page": "streamlit.log",
+    "audit": "page_audit.log",
     "supervisor": "ventes.log",
+    "alerts": "ventes_alerts.log",
 }
-"""Service → log file. Four of them are the guide's."""
+"""Service → log file. Four of them are the guide's. The page writes "audit" too: who logged in, and what they took."""
 
 
 def config_path() -> Path:
@@ -419,9 +434,10 @@ def load(**flags: Any) -> Settings:
     try:
         settings = Settings.model_validate({**values, "config_file": path})
     except ValidationError as error:
-        refused = [_explain(item, _origin(item["loc"], path, environment, flags)) for item in error.errors()]
+        refused = [_explain(item, _origin(item["loc"], path, environment, flags), values) for item in error.errors()]
     else:
         _require_plain_paths(settings)
+        _require_known_targets(settings, _origin(("page", "targets"), path, environment, flags))
         return settings
     # Outside of the `except`: otherwise this error would reference pydantic's error, which contains the values.
     raise ConfigError(f"settings refused: {'; '.join(refused)}", "correct it there; ventes.toml explains each key")
@@ -460,14 +476,16 @@ _PLAIN = {
 _NO_NUMBER = ("int_type", "float_type", "is_instance_of", "finite_number")
 
 
-def _explain(item: Any, origin: str) -> str:
+def _explain(item: Any, origin: str, values: dict[str, Any]) -> str:
     """One refused value. Shown only for a known key and a plain value: a table may hold secrets."""
     place = tuple(str(part) for part in item["loc"])
-    key = ".".join(place) or "ventes.toml"
+    key = ".".join(_by_name(place, values)) or "ventes.toml"
     if item["type"] == "extra_forbidden":
         return f"unknown key {key!r} ({origin})"
     value = item["input"]
-    hidden = place[:2] in _NEVER_SHOWN or not isinstance(value, str | int | float | Decimal | Path)
+    hidden = any(place[: len(table)] == table for table in _NEVER_SHOWN)
+    hidden |= not isinstance(value, str | int | float | Decimal | Path)
+    hidden |= place[:1] == ("alerts",) and "://" in str(value)  # a channel's address in the wrong place
     # a value where a section is expected: it could be a secret of any of the section's keys
     hidden |= item["type"] == "model_type"
     said = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
@@ -475,6 +493,17 @@ def _explain(item: Any, origin: str) -> str:
     if item["type"] in _NO_NUMBER:
         why += _limits(place)
     return f"{key}{'' if hidden else f' = {shown(value)}'}: {why} ({origin})"
+
+
+def _by_name(place: Place, values: dict[str, Any]) -> Place:
+    """`place` with the name of an alert for its number: ("alerts", "lag", "for")."""
+    if place[:1] != ("alerts",) or len(place) < 2:
+        return place
+    with suppress(LookupError, TypeError, ValueError):
+        name = values["alerts"][int(place[1])]["name"]
+        if isinstance(name, str) and len(name) <= 64 and "://" not in name:
+            return ("alerts", name, *place[2:])
+    return ("alerts", f"number {int(place[1]) + 1}" if place[1].isdigit() else place[1], *place[2:])
 
 
 def _limits(place: Place) -> str:
@@ -519,7 +548,7 @@ def _secret_keys(values: dict[str, Any]) -> list[str]:
         ".".join((*place, key))
         for place in _NEVER_SHOWN
         for key, value in _table(values, place).items()
-        if value and is_secret_name(key)
+        if value and (place == _ALL_SECRET or is_secret_name(key))
     ]
 
 
@@ -534,6 +563,18 @@ def _table(values: Any, place: Place) -> dict[str, Any]:
     for key in place:
         values = values.get(key) if isinstance(values, dict) else None
     return values if isinstance(values, dict) else {}
+
+
+def _require_known_targets(settings: Settings, origin: str) -> None:
+    """Refuse a target of a figure that the page does not have, or that has no value of the day."""
+    if not settings.page.targets:
+        return  # most commands do not need the declaration
+    try:
+        why = settings.stream.shown.refused_target(settings.page.targets)
+    except VentesError:
+        return  # a declaration that cannot be read is reported where it is needed
+    if why:
+        raise ConfigError(f"settings refused: page.targets: {why} ({origin})", "name one of these figures")
 
 
 def _require_plain_paths(settings: Settings) -> None:

@@ -7,8 +7,11 @@
     ├── InstallError         Java, a jar or a package is missing or is not the expected one
     ├── UnsafePlace          a folder or a log belongs to another user, or others may write it
     ├── AlreadyRunning       another process holds the lock
+    │   └── WrittenElsewhere another machine, or another pipeline, writes this lake
     ├── LockLost             the lock file that this process held is gone
     ├── BrokerUnavailable    Kafka does not answer
+    ├── StoreUnavailable     the object store of the lake does not answer: waiting may help
+    ├── StoreRefused         it refuses: no such bucket, wrong key, no permission
     ├── SourceChanged        the topic is not the one that was read (re-created, shrunk, expired)
     └── LakeDamaged          a table or its log is damaged or was changed by another program
 
@@ -52,11 +55,23 @@ class AlreadyRunning(VentesError):
     pass
 
 
+class WrittenElsewhere(AlreadyRunning):
+    pass
+
+
 class LockLost(VentesError):
     pass
 
 
 class BrokerUnavailable(VentesError):
+    pass
+
+
+class StoreUnavailable(VentesError):
+    pass
+
+
+class StoreRefused(VentesError):
     pass
 
 

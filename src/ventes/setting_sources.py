@@ -122,6 +122,9 @@ def _place(name: str, model: type[BaseModel]) -> tuple[Place, Any]:
         key = rest[0].lower()
         inner = dict(_fields(annotation)) if _is_section(annotation) else {}
         place, annotation = (*place, key), inner.get(key)
+    if len(rest) > 1 and _is_section(annotation):
+        key = rest[1].lower()
+        return (*place, key), dict(_fields(annotation)).get(key) if len(rest) == 2 else None
     if len(rest) > 1:
         entry = "__".join(rest[1:])
         if "." not in entry:  # a shell can set no variable with a point in its name

@@ -6,13 +6,30 @@ environment are text; setting_sources.py converts them to the key's type first.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from ventes.store.settings_of import FORM
+
+
+class Section(BaseModel):
+    """A table of ventes.toml: frozen, and strict about keys and types."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+    )
+
 
 # -- numbers ----------------------------------------------------------------------------------
 
@@ -40,6 +57,44 @@ Megabytes = Annotated[int, Field(le=1_000_000)]
 Money = Annotated[Decimal, BeforeValidator(_to_decimal), Field(ge=0, max_digits=28, decimal_places=6)]
 """An amount, as it is written in ventes.toml: never a float."""
 
+Target = Annotated[Decimal, BeforeValidator(_to_decimal), Field(gt=0, max_digits=28, decimal_places=6)]
+
+Targets = dict[str, Target]
+"""Label of a figure → what it is to reach in a day: more than 0."""
+
+Number = Annotated[Decimal, BeforeValidator(_to_decimal), Field(max_digits=28)]
+"""Any finite number, as it is written in ventes.toml."""
+
+# -- durations --------------------------------------------------------------------------------
+
+_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+_PART = r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(s|min|h|d)"
+DURATION_FORM = 'must be a duration such as "90 s", "2 min", "1 h 30 min" or "7 d"'
+LONGEST_SECONDS = 3660 * 86_400.0
+"""Ten years."""
+
+
+def seconds_of(text: str) -> float:
+    """The seconds of a duration written as '2 min' or '1 h 30 min'. Raises ValueError with the form that is allowed."""
+    if not re.fullmatch(rf"{_PART}( {_PART})*", text.strip()):
+        raise ValueError(DURATION_FORM)
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
+    if seconds > LONGEST_SECONDS:
+        raise ValueError("must be ten years at most")
+    return seconds
+
+
+def _to_seconds(value: Any) -> Any:
+    if isinstance(value, float):  # a default
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{DURATION_FORM}, in quotes")
+    return seconds_of(value)
+
+
+Duration = Annotated[float, BeforeValidator(_to_seconds), Field(ge=0)]
+"""Written as text with a unit, "2 min"; kept in seconds."""
+
 # -- names ------------------------------------------------------------------------------------
 
 
@@ -56,8 +111,24 @@ _NAME = r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?"
 Host = Annotated[str, Field(pattern=rf"^({_NAME}|[0-9A-Fa-f:.]+)$")]
 """A name or an IP address. No user, no password, no port."""
 
+AUTHORITY = r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?"
+"""Host and port in the pattern of an address."""
+
 HostPattern = Annotated[str, Field(pattern=rf"^(\*\.)?{_NAME}$|^[0-9A-Fa-f:]+$")]
 """dash.example.com, *.example.com, an IP address. Not `*`: any web site could then send requests to the page."""
+
+
+def _ip_address(text: str) -> str:
+    if text != "localhost":
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise ValueError("must be an IP address of this machine, or localhost") from None
+    return text
+
+
+IpAddress = Annotated[str, AfterValidator(_ip_address)]
+"""Where a process listens that must not wait for DNS."""
 
 # -- folders ----------------------------------------------------------------------------------
 
@@ -92,6 +163,22 @@ def _folder(value: Any) -> Any:
 Folder = Annotated[Path, BeforeValidator(_folder)]
 """A folder of this machine; a relative one begins at the folder of ventes.toml."""
 
+_BEGINS = re.compile(r"[a-z][a-z0-9+.-]*://")
+
+
+def _lake(value: Any) -> Any:
+    if isinstance(value, str) and _BEGINS.match(value):
+        if "@" in value or "?" in value:
+            raise ValueError("must hold no credentials and no query: they belong in the environment (docs/storage.md)")
+        if not FORM.fullmatch(value):
+            raise ValueError('must be a folder, or "s3://bucket/prefix" (also gs:// and az://)')
+        return value.rstrip("/")
+    return _folder(value)
+
+
+Lake = Annotated[Path | str, BeforeValidator(_lake)]
+"""A folder of this machine, or the address of a lake on an object store."""
+
 # -- secrets ----------------------------------------------------------------------------------
 
 _SECRET = re.compile(
@@ -122,3 +209,8 @@ def shown(value: object) -> str:
     if match := re.search(r"(?i)(pass\w*|pwd|secret|token|key)\s*[=:]", text):
         text = text[: match.end()] + "…"
     return repr(text if len(text) <= 200 else text[:200] + "…")
+
+
+def revealed(table: dict[str, SecretStr]) -> dict[str, str]:
+    """Secret values in clear text. Never log or show them."""
+    return {key: value.get_secret_value() for key, value in table.items()}

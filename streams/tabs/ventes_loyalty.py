@@ -10,7 +10,8 @@ import duckdb
 import streamlit as st
 
 from ventes.contract.arithmetic import mean, share
-from ventes.dashboard import charts, text
+from ventes.dashboard import charts, explained, help_text, text
+from ventes.dashboard.language import in_words, tr
 from ventes.dashboard.questions import Row, question
 from ventes.dashboard.tabs.hovers import beside
 from ventes.dashboard.view import View
@@ -34,67 +35,91 @@ def render(view: View) -> None:
         return
     rules = view.settings.rules
     first, second, third = st.columns(3, gap="small")
-    first.metric("Loyal clients", text.count(loyalty.loyal), border=True, help=f"{rules.loyal_from} purchases or more.")
-    second.metric("Share of all clients", text.percent(loyalty.share_of_clients), border=True)
-    third.metric("Share of revenue", text.percent(loyalty.share_of_revenue), border=True)
+    about = tr("{n} purchases or more.", n=rules.loyal_from)
+    first.metric(tr("Loyal clients"), text.count(loyalty.loyal), border=True, help=about)
+    second.metric(tr("Share of all clients"), text.percent(loyalty.share_of_clients), border=True)
+    third.metric(tr("Share of revenue"), text.percent(loyalty.share_of_revenue), border=True)
     left, right = st.columns(2)
     with left:
-        st.subheader("Revenue by segment")
-        view.chart(_bars(view, segments, "segment"), "segments", alt="Bar chart of revenue by segment")
+        _heading(view, tr("Revenue by segment"), "segments", "segment")
+        view.chart(_bars(view, segments, "segment"), "segments", alt=tr("Bar chart of revenue by segment"))
     with right:
-        st.subheader("Revenue by level of spending")
-        view.chart(_bars(view, spending, "segment_depense"), "spending", alt="Bar chart of spending levels")
+        level = (
+            f"CASE WHEN spent >= {rules.premium_from} THEN 'Premium' "
+            f"WHEN spent >= {rules.standard_from} THEN 'Standard' ELSE 'Economy' END"
+        )
+        _heading(view, tr("Revenue by level of spending"), "spending", level)
+        view.chart(_bars(view, spending, "segment_depense"), "spending", alt=tr("Bar chart of spending levels"))
         st.caption(
-            f"Premium from {text.markdown(view.money(rules.premium_from))}, "
-            f"Standard from {text.markdown(view.money(rules.standard_from))} spent in all, else Economy."
+            tr(
+                "Premium from {premium}, Standard from {standard} spent in all, else Economy.",
+                premium=text.markdown(view.money(rules.premium_from)),
+                standard=text.markdown(view.money(rules.standard_from)),
+            )
         )
     view.as_table(
         lambda: [
             {
-                "Group": text.cell(row[name]),
-                "Revenue": row["revenue"],
-                "Sales": row["sales"],
-                "Clients": row["clients"],
+                tr("Group"): text.cell(row[name]),
+                in_words("revenue"): row["revenue"],
+                in_words("sales"): row["sales"],
+                in_words("clients"): row["clients"],
             }
             for rows, name in ((segments, "segment"), (spending, "segment_depense"))
             for row in rows
         ],
         "loyalty",
-        money={"Revenue": view.settings.page.currency},
+        money={in_words("revenue"): view.settings.page.currency},
     )
-    st.subheader("Best clients")
+    _heading(view, tr("Best clients"), "best-clients", "client_id, client_nom", " DESC\nLIMIT 20")
     view.table(
         [
             {
-                "Client": row["client_id"],
-                "Name": text.cell(row["client_nom"]),
-                "Country": text.cell(row["pays"]),
-                "Segment": text.cell(row["segment"]),
-                "Purchases": row["sales"],
-                "Revenue": row["revenue"],
-                "Average": row["average"],
-                "Last day": row["last_day"],
+                tr("Client"): row["client_id"],
+                tr("Name"): text.cell(row["client_nom"]),
+                view.page.label("pays").one: text.cell(row["pays"]),
+                view.page.label("segment").one: text.cell(row["segment"]),
+                tr("Purchases"): row["sales"],
+                in_words("revenue"): row["revenue"],
+                in_words("average"): row["average"],
+                tr("Last day"): row["last_day"],
             }
             for row in best
         ],
         "best-clients",
-        money=("Revenue", "Average"),
-        formats={"Client": "%d"},
+        money=(in_words("revenue"), in_words("average")),
+        formats={tr("Client"): "%d"},
     )
+
+
+def _heading(view: View, title: str, key: str, group: str, order: str = " DESC") -> None:
+    """A heading with its help. `group`: SQL over a client with what it spent (`spent`) in all its purchases."""
+    clients = (
+        "SELECT client_id, client_nom, pays, segment, SUM(montant) AS spent, COUNT(*) AS bought\n"
+        f"  FROM ventes_clean{explained.where(view.filters, view.stream.event)}\n"
+        "  GROUP BY client_id, client_nom, pays, segment"
+    )
+    query = (
+        f"SELECT {group} AS name, SUM(spent) AS revenue, SUM(bought) AS sales, COUNT(DISTINCT client_id) AS clients\n"
+        f"FROM ({clients})\nGROUP BY {group}\nORDER BY revenue{order}"
+    ).replace("client_id, client_nom AS name", "client_id, client_nom")
+    about = tr("Revenue, sales and clients: exact sums over the clean sales, by client with all that it bought.")
+    help_text.heading(view, title, key, about, view.answered_by(CLIENTS), query)
 
 
 def _bars(view: View, rows: list[Row], name: str) -> charts.Figure:
     currency = view.settings.page.currency
     hover = [
-        f"<b>{text.plotly(row[name], 60)}</b><br>Revenue {text.plotly(view.money(row['revenue']), 60)}"
-        f"<br>{row['sales']:,} sales<br>{row['clients']:,} clients"
+        f"<b>{text.plotly(row[name], 60)}</b><br>{in_words('revenue')} {text.plotly(view.money(row['revenue']), 60)}"
+        f"<br>{text.count(row['sales'])} {in_words('sales').lower()}"
+        f"<br>{text.count(row['clients'])} {in_words('clients').lower()}"
         for row in rows
     ]
     return charts.bars(
         [row[name] for row in rows],
         [float(row["revenue"]) for row in rows],
         hover,
-        f"Revenue ({text.plotly(currency)})",
+        f"{in_words('revenue')} ({text.plotly(currency)})",
         charts.money_axis(currency),
         beside(view, Sum("revenue", "montant"), [row["revenue"] for row in rows], sum(row["revenue"] for row in rows)),
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import calendar
 from zoneinfo import ZoneInfo
 
 import duckdb
 import streamlit as st
 
 from ventes.dashboard import charts, text
+from ventes.dashboard.language import choice, month, tr
 from ventes.dashboard.questions import Question, Row, columns_of, expressions, finished
 from ventes.dashboard.tabs.hovers import axis_of
 from ventes.dashboard.view import View
@@ -38,14 +38,14 @@ def render(view: View) -> None:
     if not hours:
         view.nothing()
         return
-    show = view.choice("Show", list(MEASURES), "delays")
+    show = view.choice(tr("Show"), list(MEASURES), "delays")
     left, right = st.columns(2)
     with left:
-        st.subheader(f"By hour of planned departure ({text.markdown(view.settings.rules.time_zone)})")
+        st.subheader(tr("By hour of planned departure ({zone})", zone=text.markdown(view.settings.rules.time_zone)))
         _chart(view, show, hours, [f"{row['part']:02d}:00" for row in hours], "hours")
     with right:
-        st.subheader("By month")
-        _chart(view, show, months, [calendar.month_abbr[row["part"]] for row in months], "months")
+        st.subheader(tr("By month"))
+        _chart(view, show, months, [month(row["part"]) for row in months], "months")
 
 
 def _both(view: View) -> tuple[list[Row], list[Row]]:
@@ -66,9 +66,11 @@ def parts_of(con: duckdb.DuckDBPyConnection, event: Event, zone: ZoneInfo, part:
 def _chart(view: View, show: str, rows: list[Row], labels: list[str], key: str) -> None:
     measure = MEASURES[show]
     hover = [
-        "<br>".join([f"<b>{label}</b>", *(f"{name}: {view.written(m, row[m.name])}" for name, m in MEASURES.items())])
+        "<br>".join(
+            [f"<b>{label}</b>", *(f"{choice(name)}: {view.written(m, row[m.name])}" for name, m in MEASURES.items())]
+        )
         for label, row in zip(labels, rows, strict=True)
     ]
     values = [float(row[measure.name] or 0) for row in rows]
-    figure = charts.bars(labels, values, hover, show, axis_of(view, measure))
-    view.chart(figure, f"{key}-{measure.name}", alt=f"Bar chart of {show.lower()}, {key}")
+    figure = charts.bars(labels, values, hover, choice(show), axis_of(view, measure))
+    view.chart(figure, f"{key}-{measure.name}", alt=tr("Bar chart of {what}", what=choice(show).lower()))

@@ -75,7 +75,7 @@ class Installation:
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    ports = free_ports(3)
+    ports = free_ports(4)
     toml = tmp_path / "ventes.toml"
     toml.write_text(
         f"""
@@ -85,6 +85,8 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         controller_port = {ports[1]}
         [page]
         port = {ports[2]}
+        [metrics]
+        port = {ports[3]}
         [paths]
         lake = "lake"
         logs = "logs"

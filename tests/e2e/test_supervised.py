@@ -19,11 +19,14 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from harness.pipeline import free_ports, wait_for
+from harness.pipeline import free_ports, run_ventes, wait_for
+from tests.unit.test_metrics import ALERTS, DASHBOARD, names_in
 from ventes.config import PROJECT
 from ventes.lake import tables
 from ventes.runtime import heartbeat
@@ -36,7 +39,7 @@ GUIDE_PATTERN = re.compile("producer|spark_streaming|streamlit")
 class Lived:
     def __init__(self, folder: Path, engine: str = "embedded", failpoints: str = "") -> None:
         self.folder = folder
-        self.ports = free_ports(3)
+        self.ports = free_ports(4)
         toml = folder / "ventes.toml"
         toml.write_text(
             f"""
@@ -46,6 +49,8 @@ class Lived:
             controller_port = {self.ports[1]}
             [page]
             port = {self.ports[2]}
+            [metrics]
+            port = {self.ports[3]}
             [producer]
             rate = 20
             [paths]
@@ -77,22 +82,15 @@ class Lived:
         return found
 
     def ventes(self, *arguments: str, code: int | None = 0) -> str:
-        done = subprocess.run(
-            [str(VENTES), *arguments],
-            env=self.environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=150,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        assert code is None or done.returncode == code, done.stdout + done.stderr
-        return done.stdout
+        return run_ventes(arguments, self.environment, self.folder, 150, code).stdout
 
     def status(self) -> dict[str, Any]:
         whole = json.loads(self.ventes("status", "--json", code=None))
-        return {**{service["name"]: service for service in whole["services"]}, "supervisor": whole["supervisor_pid"]}
+        return {
+            **{service["name"]: service for service in whole["services"]},
+            "supervisor": whole["supervisor_pid"],
+            "metrics_problem": whole["metrics_problem"],
+        }
 
     def pid(self, name: str) -> int:
         return int(self.status()[name]["pid"])
@@ -128,10 +126,14 @@ def lived(tmp_path: Path) -> Iterator[Lived]:
 
 @pytest.mark.timeout(280)
 def test_kills_restarts_and_stops_of_one_pipeline(lived: Lived) -> None:
-    printed = lived.ventes("start")
+    with socket.create_server(("127.0.0.1", lived.ports[3])):  # a pipeline without its metrics' port is a pipeline
+        printed = lived.ventes("start")
+        before = lived.status()
     assert "visible in Silver" in printed
     assert f"http://localhost:{lived.ports[2]}" in printed
-    before = lived.status()
+    # the command that is printed stops this pipeline in any shell, not the one of the project's own ventes.toml
+    assert f"  Stop     VENTES_CONFIG={lived.environment['VENTES_CONFIG']} " in printed
+    assert f"port {lived.ports[3]} (metrics.port) is taken by pid {os.getpid()}" in before["metrics_problem"]
     assert all(before[name]["ready"] for name in ("broker", "producer", "bronze", "silver", "page")), before
 
     # kill -9 is a crash, in the producer and in the broker beneath everything
@@ -139,6 +141,7 @@ def test_kills_restarts_and_stops_of_one_pipeline(lived: Lived) -> None:
         victim = before[name]["pid"]
         os.kill(victim, signal.SIGKILL)
         wait_for(partial(_again, lived, name, victim), f"{name} is back and ready", 60)
+    _has_metrics(lived, before)
 
     # SIGTERM is a stop on purpose: it stays down, and status reports that and fails
     os.kill(lived.pid("page"), signal.SIGTERM)
@@ -192,6 +195,38 @@ def test_kills_restarts_and_stops_of_one_pipeline(lived: Lived) -> None:
     lived.ventes("reset", "--yes")
     assert not (lived.folder / "lake").exists()
     assert "nothing to remove" in lived.ventes("reset")
+
+
+def _has_metrics(lived: Lived, before: dict[str, Any]) -> None:
+    """The endpoint has every metric that dashboard and rules name, with the values of the pipeline."""
+    assert lived.status()["metrics_problem"] == ""
+    found: dict[tuple[str, str], float] = {}
+    families = set()
+
+    def measured() -> bool:
+        with urlopen(f"http://127.0.0.1:{lived.ports[3]}/metrics", timeout=20) as answer:
+            for family in text_string_to_metric_families(answer.read().decode()):
+                families.add(family.name)
+                for sample in family.samples:
+                    found[sample.name, sample.labels.get("service", sample.labels.get("table", ""))] = sample.value
+        ready = found["ventes_service_ready", "producer"] == 1  # again: it waited for the broker
+        return ready and found["ventes_measurement_success", ""] == 1
+
+    wait_for(measured, "the metrics are measured, with a producer that is ready", 30)
+    named = names_in(DASHBOARD) | names_in(ALERTS)
+    missing = named - {name for name, _ in found}
+    # a histogram of the page has no sample before its first viewer: tests/page/test_live.py has one
+    assert {name for name in missing if not name.startswith("ventes_page_refresh_duration_seconds_")} == set()
+    assert "ventes_page_refresh_duration_seconds" in families
+    for name in ("producer", "broker"):  # each was killed once
+        assert found["ventes_service_restarts_total", name] == 1
+        assert found["ventes_service_last_error_timestamp_seconds", name] > before["producer"]["since"]
+    assert found["ventes_service_restarts_total", "silver"] == 0
+    assert found["ventes_broker_up", ""] == 1
+    assert found["ventes_table_rows", "bronze"] > 0
+    assert found["ventes_messages_clean_total", ""] > 0
+    printed = lived.ventes("metrics")
+    assert {family.name for family in text_string_to_metric_families(printed)} == families
 
 
 def _again(lived: Lived, name: str, victim: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,18 +19,14 @@ from ventes import kafka
 from ventes.config import PROJECT
 from ventes.deltalog.database import connect
 from ventes.deltalog.table import Table
-from ventes.engines.spark.frames import FEW
+from ventes.engines.spark.silver import FEW
 from ventes.lake import tables
 from ventes.producer import flights
 
 ENGINES = ("embedded", "spark")
-BETWEEN_WRITES = (
-    "silver.before_rejets",
-    "silver.after_rejets",
-    "silver.after_clean",
-    *(f"silver.after_rollup.{table.name}" for table in (ROLLUPS[0], ROLLUPS[-1])),
-    "silver.after_lot",
-)
+OF_A_LOT = ("silver.before_rejets", "silver.after_rejets", "silver.after_clean")
+"""Between the writes of an engine; the roll-ups are published by the same code for both."""
+AFTER_IT = (*(f"silver.after_rollup.{table.name}" for table in (ROLLUPS[0], ROLLUPS[-1])), "silver.after_lot")
 
 
 @pytest.fixture(params=ENGINES)
@@ -51,16 +47,26 @@ def mixed(count: int, first_id: int) -> list[bytes | None]:
     return [*valid, valid[-1], conflict, b"not json", None]
 
 
-def test_silver_killed_between_every_two_writes(pipeline: Pipeline) -> None:
-    pipeline.start("bronze")
-    for number, point in enumerate(BETWEEN_WRITES):
+@pytest.mark.parametrize(
+    ("pipeline", "points"),
+    [
+        ("embedded", (*OF_A_LOT, *AFTER_IT)),
+        ("spark", OF_A_LOT),
+        pytest.param("spark", AFTER_IT, marks=pytest.mark.long),
+    ],
+    indirect=["pipeline"],
+    ids=["embedded", "spark", "spark after it"],
+)
+def test_silver_killed_between_every_two_writes(pipeline: Pipeline, points: Sequence[str]) -> None:
+    pipeline.start("bronze", engine="embedded")  # Silver is the job that is killed
+    for number, point in enumerate(points):
         pipeline.send(mixed(20, first_id=1 + 100 * number))
         pipeline.start("silver", failpoints=f"{point}:kill9")
         assert pipeline.died("silver") == -signal.SIGKILL, point
     pipeline.start("silver")
     pipeline.catch_up()
     pipeline.verify()
-    assert pipeline.rows(REJETS) == 4 * len(BETWEEN_WRITES)
+    assert pipeline.rows(REJETS) == 4 * len(points)
 
 
 @pytest.mark.timeout(900)
@@ -228,10 +234,17 @@ def test_spark_continues_from_the_table_when_its_checkpoint_is_lost(tmp_path: Pa
         pipeline.verify()
 
 
-def test_engines_take_over_from_each_other_even_after_kill_9(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "engines",
+    [
+        pytest.param(("embedded", "spark"), id="embedded then spark"),
+        pytest.param(("spark", "embedded") * 2, marks=pytest.mark.long, id="four times"),
+    ],
+)
+def test_engines_take_over_from_each_other_even_after_kill_9(tmp_path: Path, engines: tuple[str, ...]) -> None:
     with Pipeline(tmp_path / "pipeline") as pipeline:
         first = itertools.count(1, 1000)
-        for number, engine in enumerate(("embedded", "spark", "embedded", "spark")):
+        for number, engine in enumerate(engines):
             pipeline.send(mixed(100, next(first)))
             points = {"bronze": "bronze.after_commit:kill9", "silver": "silver.after_clean:kill9"}
             for job in ("bronze", "silver"):

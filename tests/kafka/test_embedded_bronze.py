@@ -19,7 +19,7 @@ from harness.broker import Broker
 from harness.ingested import sale
 from harness.odd_messages import TIMES_MS, Transactions, create_topic_of_senders_time, send_at
 from harness.pipeline import wait_for
-from harness.producing import MakeSettings
+from harness.producing import IN_ORDER, MakeSettings
 from harness.shipped import BRONZE
 from ventes import kafka
 from ventes.check import lag
@@ -81,7 +81,9 @@ def running_job(settings: Settings, require_lock: Callable[[], None] = lambda: N
 
 
 def send(settings: Settings, *messages: dict[str, Any]) -> None:
-    with Producer({"bootstrap.servers": settings.kafka.bootstrap, "message.max.bytes": 10_000_000}) as producer:
+    with Producer(
+        {"bootstrap.servers": settings.kafka.bootstrap, "message.max.bytes": 10_000_000, **IN_ORDER}
+    ) as producer:
         for message in messages:
             producer.produce(settings.topic, **message)
             producer.poll(0)

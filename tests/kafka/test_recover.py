@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from harness.pipeline import wait_for
-from harness.producing import MakeSettings
+from harness.producing import IN_ORDER, MakeSettings
 from harness.sample_lake import add, messages
 from harness.shipped import ALL
 from ventes import kafka
@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 5, tzinfo=timezone.utc)
 
 
 def send(settings: Settings, count: int) -> None:
-    producer = Producer(kafka.client_config(settings))
+    producer = Producer(kafka.client_config(settings, **IN_ORDER))
     for number in range(count):
         producer.produce(settings.topic, f"message {number}".encode())
     assert producer.flush(30) == 0

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, ViewportSize, expect, sync_playwright
 from streamlit.testing.v1 import AppTest
 
 from harness import sample_lake
 from harness.page_site import BROWSER_FLAGS, DESKTOP, SCRIPT, Site, serve, toml
+
+expect.set_options(timeout=25_000)  # a page refreshes every 5 s, and the machine may be busy
 
 Run = Callable[..., AppTest]
 """One run of the page without a browser: `run(tab, **query)`."""

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from harness import sample_lake
-from harness.page_site import SCRIPT, Site, serve, toml
+from harness.page_site import SCRIPT, Site, open_downloads, serve, toml
 from harness.pipeline import wait_for
 from tests.page.test_browser import REFRESHED
 from ventes.config import PROJECT, Settings
@@ -36,7 +36,7 @@ SILENT = "import sys, time; sys.stdin.read(); time.sleep(600)"
 
 def link(page: Page) -> str:
     """The address behind the link of the Downloads box."""
-    page.get_by_text("Downloads").click()
+    open_downloads(page)
     return address(page)
 
 
@@ -104,7 +104,7 @@ def rows_of(path: Path) -> list[list[str]]:
 
 def test_download_of_a_table(site: Site, opened: Open) -> None:
     page = opened(site.url)
-    page.get_by_text("Downloads").click()
+    open_downloads(page)
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV, all").click()
     assert download.value.suggested_filename == "bronze.csv"
@@ -282,8 +282,8 @@ def test_started_by_hand_the_page_says_how_to_get_a_file(folder: Path, opened: O
         main = page.locator("[data-testid=stMain]")
         expect(main).to_contain_text("Download links need the page that ventes start runs.")
         expect(main.locator("[data-testid=stCode]")).to_contain_text(f"ventes query {shlex.quote('SELECT 1 AS one')}")
-        page.get_by_text("Downloads").click()
-        box = page.locator("[data-testid=stSidebar]")
+        open_downloads(page)
+        box = page.get_by_role("dialog")
         expect(box).to_contain_text("Download links need the page that ventes start runs.")
         expect(box.locator("[data-testid=stCode]")).to_contain_text("ventes export bronze")
         expect(page.get_by_role("link", name="CSV, all")).to_have_count(0)

@@ -162,4 +162,4 @@ def charts(page: AppTest) -> list[dict[str, Any]]:
         return [block] if children is None else [found for child in children.values() for found in walk(child)]
 
     drawn = [one.proto for one in walk(page._tree) if getattr(one, "type", "") == "bidi_component"]
-    return [json.loads(json.loads(one.json)["figure"]) for one in drawn]
+    return [json.loads(data["figure"]) for one in drawn if "figure" in (data := json.loads(one.json))]

@@ -287,8 +287,9 @@ def chart(page: AppTest) -> dict[str, Any]:
         children = getattr(block, "children", None)
         return [block] if children is None else [found for child in children.values() for found in walk(child)]
 
-    (drawn,) = [one.proto for one in walk(page._tree) if getattr(one, "type", "") == "bidi_component"]
-    figure: dict[str, Any] = json.loads(json.loads(drawn.json)["figure"])
+    drawn = [one.proto.json for one in walk(page._tree) if getattr(one, "type", "") == "bidi_component"]
+    (data,) = [data for one in drawn if "figure" in (data := json.loads(one))]
+    figure: dict[str, Any] = json.loads(data["figure"])
     return figure
 
 

@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 from harness.page_site import Site, serve
 from harness.pipeline import Pipeline, sales, wait_for
 from tests.page.test_browser import REFRESHED, as_shown, shows_figures
+from ventes.supervise.metrics import families
 
 
 @pytest.fixture
@@ -49,6 +50,15 @@ def badge(page: Page, text: str, colour: str) -> None:
     assert colour == ("green" if green > red else "red"), (red, green)
 
 
+def _drawn(pipeline: Pipeline) -> tuple[float, set[str]]:
+    """The page's viewers, and its parts that were drawn, as the metrics have them."""
+    known = families.read(pipeline.settings, measured=None)
+    found = {family.name: family.samples for family in families.Families(known).collect()}
+    (viewers,) = found["ventes_page_viewers"]
+    times = found["ventes_page_refresh_duration_seconds"]
+    return viewers.value, {one.labels["part"] for one in times if one.name.endswith("_count") and one.value > 0}
+
+
 def test_live_is_green_until_a_job_is_killed_and_again_after_it_came_back(
     pipeline: Pipeline, opened: Callable[..., Page]
 ) -> None:
@@ -58,6 +68,7 @@ def test_live_is_green_until_a_job_is_killed_and_again_after_it_came_back(
         page = opened(site.url)
         badge(page, "Live", "green")
         assert not_ready(site) == {}
+        page.locator(".stMarkdownBadge").first.click()  # the technical part folds away behind it
         expect(page.get_by_text("Bronze up to date")).to_be_visible()
         shows_figures(page, as_shown(asdict(pipeline.verify().figures)))
 
@@ -66,6 +77,8 @@ def test_live_is_green_until_a_job_is_killed_and_again_after_it_came_back(
         after = as_shown(asdict(pipeline.verify().figures))
         assert after[0] == "260"
         shows_figures(page, after)
+
+        wait_for(lambda: _drawn(pipeline) == (1, {"line", "figures", "tab"}), "the page reports its viewer", 20)
 
         pipeline.kill("silver")
         badge(page, "Not live", "red")
@@ -76,9 +89,13 @@ def test_live_is_green_until_a_job_is_killed_and_again_after_it_came_back(
         expect(main.locator("code").filter(has_text="ventes start")).to_be_visible()
         wait_for(lambda: "ended without an error message" in not_ready(site).get("silver", ""), "/readyz says why")
         pipeline.send(sales(40, first_id=261, seed=2))  # Bronze continues
+        page.locator(".stMarkdownBadge").first.click()
         expect(page.get_by_text("40 behind")).to_be_visible(timeout=REFRESHED)
 
         pipeline.start("silver")
         pipeline.catch_up()
         badge(page, "Live", "green")
         shows_figures(page, as_shown(asdict(pipeline.verify().figures)))
+
+        page.close()
+        wait_for(lambda: _drawn(pipeline)[0] == 0, "nobody looks any more", 30)

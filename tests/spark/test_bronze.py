@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame
 from harness.broker import Broker, running_broker
 from harness.odd_messages import NOW_MS, TIMES_MS, Transactions, create_topic_of_senders_time, send_at
 from harness.pipeline import free_ports, sales, wait_for
+from harness.producing import IN_ORDER
 from harness.shipped import BRONZE
 from ventes import kafka
 from ventes.check import lag
@@ -82,7 +83,7 @@ def run(settings: Settings, session: Session) -> Reporter:
 
 
 def send(settings: Settings, first: int, count: int, partition: int = 0) -> None:
-    producer = Producer(kafka.client_config(settings))
+    producer = Producer(kafka.client_config(settings, **IN_ORDER))
     values: list[bytes | None] = [*sales(count - 2, first), b"not json", None]
     for value in values:
         producer.produce(settings.topic, value, key=b"k", partition=partition, headers=[("h", b"\xff")])

@@ -1,22 +1,24 @@
-"""A lot of a stream whose ids are texts, split by Spark: the same rows as by DuckDB."""
+"""A lot of a stream whose ids are texts, taken by tasks: the same rows as by one statement in DuckDB."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pytest
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
-from tests.unit.test_lot_sql import COMMANDES, START, TABLES, bronze, split
+from harness.silver_run import loop_of, settings_of
+from tests.unit.test_lot_sql import COMMANDES, TABLES, bronze, split
 from ventes.config import Settings
+from ventes.deltalog import commit
 from ventes.deltalog.database import connect
-from ventes.engines.spark import split_in_spark
-from ventes.engines.spark.split_in_spark import LotIds
+from ventes.deltalog.log import Log
+from ventes.engines.spark import large_lots, silver
+from ventes.engines.spark.session import Session
+from ventes.engines.spark.silver import SparkSilver
+from ventes.lake import tables
 
 CHANGES: list[dict[str, Any]] = [
     *({"order": f"n-{number}", "rank": None if number % 2 else "x"} for number in range(20)),
@@ -27,33 +29,31 @@ CHANGES: list[dict[str, Any]] = [
     {"order": None, "motifs": ["missing:order"], "prix": None},
     {"order": "été", "signalements": ["cher"]},
 ]
+OF_THE_RUN = ("lot", "date_traitement")
 
 
-@pytest.fixture
-def con() -> Iterator[duckdb.DuckDBPyConnection]:
+def test_a_lot_with_text_ids(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silver, "FEW", -1)
+    monkeypatch.setattr(large_lots, "PART_ROWS", 2)  # the doubtful rows go to several tasks
+    settings = settings_of(tmp_path, stream=str(COMMANDES), rules={"watermark_minutes": 1})
+    first, then = bronze({"order": "known"}), bronze(*CHANGES)
+    then = then.set_column(then.schema.get_field_index("offset"), "offset", pa.array(range(1, 1 + len(then))))
     with connect() as con:
-        yield con
+        known, _ = split(con, first)
+        clean, rejected = split(con, then, known)
+    tables.ensure(settings, TABLES.bronze)
+    for number, rows in enumerate((first, then.slice(0, 12), then.slice(12)), 1):
+        commit.append(Log.open(settings.bronze), TABLES.bronze, rows, "test", number)
+        if number != 2:  # the second lot is of two files
+            assert loop_of(settings, partial(SparkSilver, session=session)).run() == 0
+    assert rows_of(settings, "commandes_clean") == compared(pa.concat_tables([known, clean]))
+    assert rows_of(settings, "commandes_rejets") == compared(rejected)
+    assert (clean.num_rows, rejected.num_rows) == (21, 5)
 
 
-def test_a_lot_with_text_ids(
-    spark: SparkSession, con: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(split_in_spark, "FEW", -1)  # all by Spark
-    settings = Settings(stream=COMMANDES, paths={"lake": tmp_path / "lake"}, rules={"watermark_minutes": 1})
-    known, _ = split(con, bronze({"order": "known"}))
-    rows = bronze(*CHANGES)
-    clean, rejected = split(con, rows, known)
+def rows_of(settings: Settings, name: str) -> list[str]:
+    return compared(tables.snapshot(settings, TABLES.by_name[name]).arrow())
 
-    frame = spark.createDataFrame(rows)
-    lot_ids = LotIds.of(frame, "order")
-    wanted = spark.createDataFrame(pa.table({"reference": lot_ids.valid.unique()}))
-    known_rows = spark.createDataFrame(known).join(F.broadcast(wanted), "reference", "left_semi")
-    found = split_in_spark.split_in_spark(spark, con, frame, lot_ids, known_rows, settings, 4, START)
 
-    assert not isinstance(found.rejets, pa.Table)
-    theirs = found.clean.select(TABLES.clean.schema.names).toArrow().cast(TABLES.clean.schema)
-    refused = found.rejets.toArrow().cast(TABLES.rejets.schema)
-    spark.catalog.clearCache()
-    assert sorted(map(repr, theirs.to_pylist())) == sorted(map(repr, clean.to_pylist()))
-    assert sorted(map(repr, refused.to_pylist())) == sorted(map(repr, rejected.to_pylist()))
-    assert (found.clean_rows, found.rejected_rows) == (clean.num_rows, rejected.num_rows) == (21, 5)
+def compared(rows: pa.Table) -> list[str]:
+    return sorted(map(repr, rows.drop(list(OF_THE_RUN)).to_pylist()))

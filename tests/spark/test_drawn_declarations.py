@@ -1,6 +1,6 @@
 """Spark and the embedded engine give the same rows for declarations and messages drawn at random.
 
-The verdict columns of Bronze, the statements of a lot (all of it by Spark, nothing by the driver), and every table.
+The verdict columns of Bronze, the lots (all of it in tasks, nothing in the driver), and every table.
 More examples: `SPARK_DECLARATIONS=200 pytest -m long tests/spark/test_drawn_declarations.py`.
 """
 
@@ -31,7 +31,7 @@ from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.engines.embedded.silver import EmbeddedSilver
-from ventes.engines.spark import bronze_files, frames, silver, split_in_spark
+from ventes.engines.spark import bronze_files, silver
 from ventes.engines.spark.session import Session
 from ventes.engines.spark.silver import SparkSilver
 from ventes.judging.judge_batch import Few, judge_batch
@@ -129,10 +129,9 @@ def _aggregate(draw: st.DrawFn, name: str, fields: list[Field]) -> Aggregate:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def all_by_spark() -> Iterator[None]:
+def all_in_tasks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (silver, frames, split_in_spark):
-            patch.setattr(module, "FEW", -1)
+        patch.setattr(silver, "FEW", -1)
         yield
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame
 
+from harness.lot_counts import assert_reported
 from harness.shipped import BRONZE, CLEAN, REJETS
 from harness.silver_engine import START, bronze_rows, random_sales
 from harness.silver_run import loop_of, settings_of
@@ -20,8 +23,9 @@ from ventes.deltalog import commit
 from ventes.deltalog.log import Log
 from ventes.engines import id_index
 from ventes.engines.embedded.silver import EmbeddedSilver
+from ventes.engines.job import Crashed
 from ventes.engines.lot_range import LotRange
-from ventes.engines.spark import frames, silver, split_in_spark
+from ventes.engines.spark import frames, large_lots, silver
 from ventes.engines.spark.session import Session
 from ventes.engines.spark.silver import SparkSilver
 from ventes.lake import tables
@@ -35,15 +39,12 @@ def settings(tmp_path: Path) -> Settings:
     return settings
 
 
-@pytest.fixture(params=["driver", "driver judges the doubtful", "spark"])
+@pytest.fixture(params=["driver", "tasks"])
 def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test runs with lots processed by the driver, lots processed partly by it, and lots processed by Spark."""
-    few = {
-        module: -1 if module is silver or request.param == "spark" else 1_000
-        for module in (silver, frames, split_in_spark)
-    }
-    for module, rows in few.items():
-        monkeypatch.setattr(module, "FEW", 1_000 if request.param == "driver" else rows)
+    """Every test runs with small lots, and with large ones whose doubtful rows go to several tasks."""
+    if request.param == "tasks":
+        monkeypatch.setattr(silver, "FEW", -1)
+        monkeypatch.setattr(large_lots, "PART_ROWS", 15)
 
 
 def run(settings: Settings, session: Session, max_rows: int = 100) -> None:
@@ -75,6 +76,7 @@ def test_rejected_rows_keep_their_bytes(settings: Settings, session: Session) ->
     run(settings, session)
     rejected = tables.snapshot(settings, REJETS).arrow().to_pylist()
     assert {row["offset"]: row["value"] for row in rejected} == {n: b"\xff%d" % n for n in (1, 3, 5)}
+    assert_reported(settings)
 
 
 @pytest.mark.usefixtures("size")
@@ -83,6 +85,7 @@ def test_a_lot_taken_twice_changes_nothing(settings: Settings, session: Session)
     run(settings, session)
     engine = SparkSilver(settings, OpenTables(settings), session)
     before = {table.name: Log.open(tables.path_of(settings, table)).version for table in (CLEAN, REJETS)}
+    engine.lock()
     engine.take(LotRange({}, {("T", 0): 49}), 1)
     engine.close()
     assert before == {table.name: Log.open(tables.path_of(settings, table)).version for table in (CLEAN, REJETS)}
@@ -115,6 +118,46 @@ def test_both_engines_use_one_index(settings: Settings, session: Session, monkey
             run(settings, session, max_rows=50)
     assert_exact(settings)
     assert list((tables.path_of(settings, CLEAN) / id_index.FOLDER).glob("*.run"))
+
+
+def test_a_small_lot_runs_no_job_of_spark(
+    settings: Settings, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one with a message of 5 MB: a new JVM would compile for a minute."""
+    large = {"offset": 5, "motifs": ["not_json"], "vente_id": None, "value": b"x" * 5_000_000}
+    first = [*random_sales(3, 5), large]
+    commit.append(Log.open(settings.bronze), BRONZE, bronze_rows(first), "test", 1)
+    assert jobs_of(settings, session, "small") == 0
+    rejected = tables.snapshot(settings, REJETS).arrow().to_pylist()
+    assert b"x" * 5_000_000 in [row["value"] for row in rejected]
+    commit.append(Log.open(settings.bronze), BRONZE, bronze_rows(random_sales(4, 5, first=6)), "test", 2)
+    monkeypatch.setattr(silver, "FEW", 4)
+    assert jobs_of(settings, session, "large") > 0
+    assert_exact(settings)
+
+
+def jobs_of(settings: Settings, session: Session, name: str) -> int:
+    """How many jobs Spark ran while Silver took what was new."""
+    context = session.spark.sparkContext
+    context.setJobGroup(name, name)
+    try:
+        run(settings, session)
+    finally:
+        context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+    return len(context.statusTracker().getJobIdsForGroup(name))
+
+
+def test_the_lock_ends_with_the_jvm(settings: Settings, session: Session) -> None:
+    """The driver commits small lots: not after the process that holds the lock has ended."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    engine = SparkSilver(settings, OpenTables(settings), session)
+    engine.lock()
+    engine.require_lock()
+    without = SparkSilver(settings, OpenTables(settings), replace(session, jvm_pid=ended.pid))
+    with pytest.raises(Crashed, match=f"JVM pid {ended.pid}"):
+        without.require_lock()
+    engine.close()
 
 
 def test_few_rows_too_large_to_collect_are_left_to_spark(session: Session) -> None:

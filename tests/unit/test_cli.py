@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import psutil
 import pytest
 import typer
@@ -25,10 +27,11 @@ from ventes.supervise import service_records
 def environment(tmp_path: Path) -> dict[str, str]:
     """A separate pipeline that does not run."""
     toml = tmp_path / "ventes.toml"
-    kafka, controller, page = free_ports(3)
+    kafka, controller, page, metrics = free_ports(4)
     toml.write_text(
         '[paths]\nlake = "lake"\nlogs = "logs"\nstate = "state"\n'
         f"[kafka]\nport = {kafka}\ncontroller_port = {controller}\n[page]\nport = {page}\n"
+        f"[metrics]\nport = {metrics}\n"
         "[maintenance]\nmin_free_mb = 1\n",
         encoding="utf-8",
     )
@@ -52,7 +55,7 @@ def ventes(environment: dict[str, str], *arguments: str) -> subprocess.Completed
 def test_help_names_every_command_and_imports_nothing_heavy(environment: dict[str, str]) -> None:
     done = ventes(environment, "--help")
     assert done.returncode == 0
-    commands = "start stop restart status logs produce verify doctor recover rebuild reset"
+    commands = "start stop restart status logs metrics produce verify doctor recover rebuild reset"
     for command in commands.split():
         assert f"\n  {command} " in done.stdout
     code = "import sys; from ventes.cli import mount; mount(); print(*sys.modules)"
@@ -193,6 +196,17 @@ def test_reset_asks_and_takes_no_answer_for_no(environment: dict[str, str]) -> N
         (UsageError("no such table", ""), 2, "ventes: no such table\n"),
         (KeyboardInterrupt(), 130, ""),
         (typer.Exit(1), 1, ""),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            1,
+            "ventes: disk full: [Errno 28] No space left on device → free some space, and run the command again\n",
+        ),
+        (
+            duckdb.IOException("Could not write file: No space left on device"),
+            1,
+            "ventes: disk full: Could not write file: No space left on device → free some space, and run the command "
+            "again\n",
+        ),
     ],
 )
 def test_errors_become_exit_codes(

@@ -18,13 +18,14 @@ from harness.shipped import BRONZE, PAR_PAYS
 from ventes.check.doctor import installation, lake, machine, packages, troubleshooting
 from ventes.check.doctor.finding import Finding
 from ventes.check.doctor.troubleshooting import Load
-from ventes.config import Kafka, Page, Paths, Settings
+from ventes.config import Metrics, Page, Paths, Settings
 from ventes.deltalog.commit import append
 from ventes.deltalog.log import Log
 from ventes.install import jars, spark
 from ventes.lake import tables
 from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.pipeline_status import ServiceStatus, Status
+from ventes.setting_kafka import Kafka
 from ventes.supervise import ports
 
 CALM = Load(average=0.1, cores=2, free_mb=8000)
@@ -32,10 +33,11 @@ CALM = Load(average=0.1, cores=2, free_mb=8000)
 
 @pytest.fixture
 def settings(tmp_path):
-    broker, controller, page = free_ports(3)
+    broker, controller, page, metrics = free_ports(4)
     return Settings(
         kafka=Kafka(port=broker, controller_port=controller),
         page=Page(port=page),
+        metrics=Metrics(port=metrics),
         paths=Paths(lake=tmp_path / "lake", state=tmp_path / "state", logs=tmp_path / "logs"),
     )
 
@@ -272,9 +274,11 @@ def test_little_space_is_bad(settings):
 
 def test_packages_unlike_the_lock_are_named():
     lock = "pyarrow==0.1 \\\n    --hash=sha256:00\nnot-there==1 \\\nonly-elsewhere==1 ; sys_platform == 'win32' \\\n"
-    first, second = packages.unlike(lock)
+    lock += "pyarrow==0.2 ; python_full_version < '3' \\\nduckdb==0.1 ; python_full_version >= '3' \\\n"
+    first, second, third = packages.unlike(lock)
     assert first.startswith("pyarrow is ")
     assert second == "not-there is missing"
+    assert third.startswith("duckdb is ")
 
 
 def test_an_edited_file_of_an_installed_package_is_named(tmp_path):

@@ -20,18 +20,14 @@ from ventes.runtime.pipeline_status import Status
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    for name in [name for name in os.environ if name.startswith("VENTES_")]:
-        monkeypatch.delenv(name)
-    broker, controller, page = free_ports(3)
-    toml = tmp_path / "ventes.toml"
+def settings(toml: Path) -> Settings:
+    broker, controller, page, metrics = free_ports(4)
     toml.write_text(
         f"[kafka]\nport = {broker}\ncontroller_port = {controller}\n[page]\nport = {page}\n"
+        f"[metrics]\nport = {metrics}\n"
         '[paths]\nlake = "lake"\nlogs = "logs"\nstate = "state"\n',
         encoding="utf-8",
     )
-    toml.chmod(0o600)
-    monkeypatch.setenv("VENTES_CONFIG", str(toml))
     return config.load()
 
 
@@ -69,6 +65,19 @@ def test_an_address_that_others_reach_is_a_warning(settings: Settings, address: 
     page = next(one for one in found(opened, "who can reach") if "page" in one.cause)
     assert page.level == level
     assert str(settings.page.port) in page.cause
+
+
+@pytest.mark.parametrize(("address", "level"), [("127.0.0.1", "ok"), ("0.0.0.0", "warn"), ("::", "warn")])
+def test_who_reads_the_metrics_is_reported(settings: Settings, address: str, level: str) -> None:
+    opened = settings.model_copy(update={"metrics": settings.metrics.model_copy(update={"address": address})})
+    told = found(opened, "metrics")
+    assert [one.level for one in told] == [level]
+    assert f"port {settings.metrics.port}" in told[0].cause
+    assert "nothing of an event" in told[0].cause
+    reach = next(one for one in found(opened, "who can reach") if "metrics" in one.cause)
+    assert (reach.level, str(settings.metrics.port) in reach.cause) == (level, True)
+    off = settings.model_copy(update={"metrics": settings.metrics.model_copy(update={"enabled": False})})
+    assert found(off, "metrics") == []
 
 
 def test_folders_that_others_can_read_or_write_are_reported_with_their_mode(settings: Settings) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
@@ -16,18 +20,25 @@ from harness.silver_engine import PlainEngine, bronze_rows, random_sales
 from harness.silver_run import run, settings_of
 from tests.unit.test_silver_loop import assert_exact, fill_bronze
 from ventes.config import Settings
-from ventes.deltalog import commit
+from ventes.contract.tables import POSITION
+from ventes.deltalog import commit, compaction
 from ventes.deltalog.log import Log
 from ventes.deltalog.table import Table
 from ventes.engines.bronze_edits import settle
 from ventes.engines.lot_range import LotRange
 from ventes.engines.silver_loop import LotResult
-from ventes.errors import LakeDamaged, SourceChanged
+from ventes.errors import LakeDamaged, SourceChanged, VentesError
 from ventes.lake import tables
 from ventes.lake.positions import of_bronze
 from ventes.lake.tables import path_of
+from ventes.operations.rebuild import rebuild
+from ventes.runtime.stop import Stopper
 
 Edit = Callable[[Path], object]
+
+
+def actions_of(path: Path, version: int) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path / "_delta_log" / f"{version:020d}.json").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +72,30 @@ def delete_one(path: Path) -> None:
 
 
 def add_one(path: Path) -> None:
-    table = DeltaTable(path)
-    rows = table.to_pyarrow_table().slice(0, 1)
-    write_deltalake(path, rows, mode="append")
+    """A row at a position that is there, but not the same row."""
+    rows = DeltaTable(path).to_pyarrow_table().slice(0, 1)
+    number = rows.schema.get_field_index("kafka_ts")
+    later = pc.add(rows["kafka_ts"], pa.scalar(timedelta(hours=1)))
+    write_deltalake(path, rows.set_column(number, rows.schema.field(number), later), mode="append")
 
 
 def optimize(path: Path) -> None:
     DeltaTable(path).optimize.compact()
+
+
+def merged_twice(settings: Settings, table: Table) -> int:
+    """The files merged by the job's compaction and by deltalake at the same time; returns how many rows then are there
+    twice: the job's commit comes first, deltalake's is based on the version before."""
+    path = path_of(settings, table)
+    theirs = DeltaTable(path)
+    log = Log.open(path)
+    rows = log.present_rows
+    group = sorted(log.files.values(), key=lambda file: file.path)[:2]
+    merged = compaction.merge_files(path, table, group)
+    log.commit([*(file.remove(False) for file in group), merged.add(False)], "OPTIMIZE")
+    theirs.optimize.compact()
+    log.refresh()
+    return log.present_rows - rows
 
 
 @pytest.mark.parametrize("table", [CLEAN, REJETS], ids=lambda table: table.name)
@@ -156,6 +184,55 @@ def test_a_manual_optimize_is_accepted(settings: Settings, table: Table) -> None
     assert not Log.open(path_of(settings, CLEAN)).edited
     assert ("ventes-accepted" in Log.open(path_of(settings, table)).transactions) == (table is not BRONZE)
     assert_exact(settings)
+
+
+@pytest.mark.parametrize("table", [BRONZE, CLEAN, REJETS], ids=lambda table: table.name)
+def test_files_that_two_programs_merged_at_once_count_once(settings: Settings, table: Table) -> None:
+    """deltalake does not notice that its OPTIMIZE and the job's merge took the same files."""
+    path = path_of(settings, table)
+    version = DeltaTable(path).version()
+    assert merged_twice(settings, table) > 0
+    log = Log.open(path)
+    if table is BRONZE:
+        fill_bronze(settings, seed=9, count=50, first=600)  # a job that has not noticed yet
+        log.refresh()
+        settle(log, settings.stream, logging.getLogger())
+    else:
+        fill_bronze(settings, seed=9, count=50, first=600)
+    assert run(settings) == 0
+    log.refresh()
+    assert not log.edited
+    places = [tuple(row.values()) for row in DeltaTable(path).to_pyarrow_table(columns=list(POSITION)).to_pylist()]
+    assert len(places) == len(set(places)) == log.present_rows
+    assert_exact(settings)
+    written = [action for number in range(version + 1, log.version + 1) for action in actions_of(path, number)]
+    assert not any(action["remove"]["dataChange"] for action in written if "remove" in action), "a stream would fail"
+
+
+def test_bronze_with_doubled_rows_is_not_taken(settings: Settings) -> None:
+    """A lot would reject the second copy as a duplicate: Silver waits until Bronze's job has removed it."""
+    before = DeltaTable(path_of(settings, CLEAN)).version()
+    fill_bronze(settings, seed=9, count=50, first=600)
+    doubled = merged_twice(settings, BRONZE)
+    assert doubled > 0
+    assert run(settings) == 0
+    assert DeltaTable(path_of(settings, CLEAN)).version() == before
+    with pytest.raises(VentesError, match=f"{doubled} rows more than its job wrote"):
+        rebuild(settings, say=print, progress=print, stopper=Stopper())
+    settle(log := Log.open(settings.bronze), settings.stream, logging.getLogger())
+    assert not log.edited
+    assert run(settings) == 0
+    assert_exact(settings)
+
+
+def test_a_second_row_that_is_no_copy_stops_bronze(settings: Settings) -> None:
+    log = Log.open(settings.bronze)
+    commit.append_files(log, [], {"ventes-bronze:T:0": 599})
+    add_one(settings.bronze)
+    log.refresh()
+    with pytest.raises(SourceChanged, match="no job wrote: 1 more than were written"):
+        settle(log, settings.stream, logging.getLogger())
+    assert DeltaTable(settings.bronze).to_pyarrow_table().num_rows == 601
 
 
 @pytest.mark.parametrize("table", [REJETS, *ROLLUPS], ids=lambda table: table.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
@@ -17,16 +18,16 @@ from harness import sample_lake
 from harness.maintaining import maintenance_of
 from ventes.config import Settings
 from ventes.contract import tables
-from ventes.dashboard import figures, file_cache, query_sources, sparkline, text
-from ventes.dashboard.filters import Chosen, Filters, period
+from ventes.dashboard import figures, file_cache, over_time, query_sources, sparkline, text
+from ventes.dashboard.filters import Chosen, Filters
 from ventes.dashboard.newest_rows import newest_files
 from ventes.dashboard.own_tabs import module_of
+from ventes.dashboard.period import days_of
 from ventes.dashboard.questions import Grouped, Question, question
 from ventes.dashboard.source import LiveTables, NotReadable
-from ventes.dashboard.trend import trend
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
-from ventes.stream import ByDay, ByMinute, Count, Distinct, Figure, Mean, Share, Sum
+from ventes.stream import ByDay, ByMinute, Count, Distinct, Mean, Sum
 
 SETTINGS = Settings()
 STREAM = SETTINGS.stream
@@ -38,7 +39,8 @@ loyalty_tab: Any = module_of(SETTINGS.declaration.parent / "tabs" / "ventes_loya
 HEADLINE = figures.headline_query(PAGE.figures, EVENT)
 BY_COUNTRY = Grouped((COUNTRIES.by,), COUNTRIES.measures)
 BY_PRODUCT = Grouped(PRODUCTS.by, PRODUCTS.measures)
-MINUTES = figures.timeline_question(TIMELINE.measures, EVENT)
+OVER_TIME = over_time.Questions(TIMELINE.measures, EVENT)
+MINUTES = OVER_TIME.minutes
 CLIENTS = loyalty_tab.CLIENTS
 
 
@@ -245,21 +247,49 @@ def test_products_ranked(live: LiveTables, filters: Filters, truth: duckdb.DuckD
     )
 
 
-def test_timeline_counts_every_sale_once(views: duckdb.DuckDBPyConnection, truth: duckdb.DuckDBPyConnection) -> None:
-    timeline = figures.timeline(views, TIMELINE.measures, EVENT, "UTC", points=100)
+def timeline_of(
+    live: LiveTables,
+    filters: Filters,
+    zone: str = "UTC",
+    zoom: tuple[datetime, datetime] | None = None,
+    points: int = 400,
+) -> over_time.Timeline:
+    def sums(narrowed: Filters, *asked: Question) -> Any:
+        return query_sources.narrowed(live.read(), narrowed, *asked)
+
+    return over_time.timeline(sums, filters, OVER_TIME, zone, zoom, points)
+
+
+def test_timeline_counts_every_sale_once(live: LiveTables, filters: Filters, truth: duckdb.DuckDBPyConnection) -> None:
+    timeline = timeline_of(live, filters, points=100)
     rows = timeline.points
     sales, revenue, first = truth.execute("SELECT count(*), sum(montant), min(horodatage) FROM v").fetchall()[0]
     assert rows[-1]["cumulative"] == sum(row["events"] for row in rows) == sales
     assert sum(row["revenue"] for row in rows) == revenue
     assert len(rows) <= 101
-    assert rows[0]["start"] <= first.replace(tzinfo=None) < rows[0]["start"] + timedelta(minutes=timeline.step_minutes)
+    assert rows[0]["start"] <= first.replace(tzinfo=None) < rows[0]["start"] + timedelta(seconds=timeline.step_seconds)
 
 
 def test_timeline_in_the_business_zone(live: LiveTables) -> None:
-    with query_sources.narrowed(live.read(), Filters(), MINUTES) as con:
-        utc = figures.timeline(con, (), EVENT, "UTC").points[0]["start"]
-        paris = figures.timeline(con, (), EVENT, "Europe/Paris").points[0]["start"]
+    utc = timeline_of(live, Filters()).points[0]["start"]
+    paris = timeline_of(live, Filters(), "Europe/Paris").points[0]["start"]
     assert paris - utc == timedelta(hours=1)
+
+
+def test_a_zoom_has_the_sales_of_each_second_and_the_others_around_it(
+    live: LiveTables, truth: duckdb.DuckDBPyConnection, filters: Filters
+) -> None:
+    times = sorted(when for (when,) in truth.execute("SELECT horodatage FROM v").fetchall())
+    middle = times[len(times) // 2].replace(second=0, microsecond=0)
+    zoom = (middle, middle + timedelta(minutes=5))
+    within = [when.replace(microsecond=0, tzinfo=None) for when in times if zoom[0] <= when < zoom[1]]
+    found = timeline_of(live, filters, zoom=zoom)
+    fine = [row for row in found.points if row[over_time.STEP] == 1]
+    assert found.step_seconds == 1
+    assert [(row["start"], row["events"]) for row in fine] == sorted(Counter(within).items())
+    assert fine[0]["cumulative"] - fine[0]["events"] == sum(when < zoom[0] for when in times)
+    assert found.points[-1]["cumulative"] == len(times)
+    assert found.points == sorted(found.points, key=lambda row: row["start"])
 
 
 def test_loyalty_and_spending(views: duckdb.DuckDBPyConnection, truth: duckdb.DuckDBPyConnection) -> None:
@@ -310,60 +340,6 @@ def test_last_messages_reads_few_files(live: LiveTables) -> None:
     snapshots = live.read()
     chosen = newest_files(snapshots[BRONZE.name], 100)
     assert len(chosen) < len(snapshots[BRONZE.name].files) / 2
-
-
-def test_a_slice_of_the_trend_holds_the_sales_of_its_time(live: LiveTables) -> None:
-    recent = query_sources.recent_events(live.read(), Filters(), 500)
-    found = trend(recent, PAGE.figures, complete=False)
-    sales_, clients_, products_, revenue_, average_ = found.lines
-    times = [row["kafka_ts"].timestamp() for row in recent.to_pylist()]
-    assert min(times) < found.starts[0] < found.starts[-1] + found.unit <= max(times)
-    for number, start in enumerate(found.starts):
-        rows = [r for r in recent.to_pylist() if start <= r["kafka_ts"].timestamp() < start + found.unit]
-        assert sales_[number] == len(rows)
-        assert clients_[number] == len({row["client_id"] for row in rows})
-        assert products_[number] == len({row["produit_id"] for row in rows})
-        assert revenue_[number] == pytest.approx(float(sum(row["montant"] for row in rows)))
-        assert average_[number] == (pytest.approx(float(sum(r["montant"] for r in rows)) / len(rows)) if rows else None)
-
-
-def recent_sales(*times: datetime) -> pa.Table:
-    """Sales of 10.00 each, of one client."""
-    size = len(times)
-    return pa.table(
-        {
-            "kafka_ts": pa.array(times, pa.timestamp("us", "UTC")),
-            "client_id": [1] * size,
-            "produit_id": [1] * size,
-            "montant": pa.array([Decimal("10.00")] * size, pa.decimal128(12, 2)),
-        }
-    )
-
-
-def test_a_steady_rate_is_a_level_line_in_whole_units_of_time() -> None:
-    """One sale every two seconds for 33 minutes and a half; the first and the last slice are cut off."""
-    start = datetime(2026, 3, 1, 12, 0, 30, tzinfo=timezone.utc)
-    found = trend(recent_sales(*(start + timedelta(seconds=2 * n) for n in range(1000))), PAGE.figures, complete=False)
-    assert found.unit == 300
-    assert set(found.lines[0]) == {150}
-    assert {start % found.unit for start in found.starts} == {0}
-
-
-def test_a_gap_of_the_mean_is_no_zero() -> None:
-    """Nothing was sold in the second minute: a sum is 0 there, a mean has no value."""
-    noon = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
-    minutes = (0, 0.5, 2, 2.5, 3, 40)
-    found = trend(recent_sales(*(noon + timedelta(minutes=m) for m in minutes)), PAGE.figures, complete=True)
-    assert found.unit == 300
-    assert found.lines[0][:3] == [5, 0, 0]
-    assert found.lines[3][:3] == [50.0, 0.0, 0.0]
-    assert found.lines[4][:3] == [10.0, None, None]
-
-
-def test_a_share_has_no_small_line() -> None:
-    start = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
-    recent = recent_sales(*(start + timedelta(seconds=n) for n in range(60)))
-    assert trend(recent, [Figure("Large", Share("large", where="quantite > 2"))], complete=True).lines == ([],)
 
 
 def heights(drawn: str) -> list[tuple[float, float]]:
@@ -502,8 +478,8 @@ def test_the_values_of_a_dimension_are_an_attribute_of_the_filters() -> None:
 
 def test_period_choices() -> None:
     today = date(2026, 3, 10)
-    assert period("All time", today) == (None, None)
-    assert period("Today", today) == (today, None)
-    assert period("Last 7 days", today) == (date(2026, 3, 4), None)
-    assert period("Custom", today, (date(2026, 1, 1), date(2026, 1, 2))) == (date(2026, 1, 1), date(2026, 1, 2))
-    assert period("nonsense from a link", today) == (None, None)
+    assert days_of("All time", today) == (None, None)
+    assert days_of("Today", today) == (today, None)
+    assert days_of("Last 7 days", today) == (date(2026, 3, 4), None)
+    assert days_of("Custom", today, (date(2026, 1, 1), date(2026, 1, 2))) == (date(2026, 1, 1), date(2026, 1, 2))
+    assert days_of("nonsense from a link", today) == (None, None)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +18,11 @@ from harness.silver_run import UntilIdle, loop_of, rows_of
 from tests.unit.test_fit import sales
 from ventes.check.doctor import lake as doctor
 from ventes.check.lag import Lag
+from ventes.check.report import Report
 from ventes.check.status import Seen, judge
-from ventes.check.verify import Report, Verification
+from ventes.check.verify import Verification
 from ventes.cli import status_text
-from ventes.config import Settings
+from ventes.config import PROJECT, Settings
 from ventes.contract import tables as contract
 from ventes.deltalog.log import Log
 from ventes.engines.embedded.silver import EmbeddedSilver
@@ -140,6 +145,75 @@ def test_stopped_within_it_leaves_no_file_and_the_next_start_fills_it(lake: tupl
     reporter = Reporter(later.state, "silver")
     assert loop_of(later, EmbeddedSilver, WhileFilling(reporter, lambda: None), reporter).run() == 0
     assert verified(later).ok
+
+
+KILLED_WITHIN = """
+import sys
+from pathlib import Path
+from harness.silver_run import UntilIdle, loop_of, settings_of
+from ventes.engines.embedded.silver import EmbeddedSilver
+from ventes.lake import clean_lots
+from ventes.runtime.stop import Stopper
+
+clean_lots.AT_ONCE = 20
+loop_of(settings_of(Path(sys.argv[1])), EmbeddedSilver, Stopper()).run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("ended", "how_far"),
+    [("stopped", "20 of 100 events"), ("killed", "40 of 100 events")],
+)
+def test_a_job_that_ended_within_it_is_reported_and_is_no_difference(
+    lake: tuple[Settings, Settings], tmp_path: Path, ended: str, how_far: str
+) -> None:
+    _, later = lake
+    if ended == "killed":
+        environment = {
+            "VENTES_STREAM": str(later.declaration),
+            "VENTES_FAILPOINTS": "silver.after_filling@3:kill9",  # the second part is the last one that is reported
+            "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}",
+        }
+        command = [sys.executable, "-c", KILLED_WITHIN, str(tmp_path)]
+        assert subprocess.run(command, env=os.environ | environment, check=False).returncode == -signal.SIGKILL
+    else:
+        reporter = Reporter(later.state, "silver")
+        assert loop_of(later, EmbeddedSilver, AfterAPart(reporter), reporter).run() == 0
+    said = f"{how_far} when the Silver job ended"
+    report = verified(later)
+    (unknown,) = [check for check in report.checks if not check.ok]
+    assert not report.wrong
+    assert unknown.compared == "ventes_par_heure: not filled yet"
+    assert said in unknown.differences[0]
+    assert "`ventes start`" in unknown.differences[0]
+    (finding,) = [one for one in doctor.findings(later, repair=False) if one.name == "table ventes_par_heure"]
+    assert (finding.level, said in finding.cause, "`ventes start`" in finding.next_step) == ("warn", True, True)
+    reporter = Reporter(later.state, "silver")
+    assert loop_of(later, EmbeddedSilver, WhileFilling(reporter, lambda: None), reporter).run() == 0
+    assert verified(later).ok
+
+
+class AfterAPart(UntilIdle):
+    """Stops the loop when a part of a table is added up."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__()
+        self._reporter = reporter
+
+    def wait(self, seconds: float) -> bool:
+        if any(done for done, _ in self._reporter.record.filling.values()):
+            self.stop()
+        return self.stopping
+
+
+def test_a_job_that_is_starting_is_waited_for_and_is_no_difference(lake: tuple[Settings, Settings]) -> None:
+    _, later = lake
+    assert loop_of(later, EmbeddedSilver).run() == 0  # stops at its first pause
+    Reporter(later.state, "silver").update(phase="starting")
+    report = verified(later)
+    (unknown,) = [check for check in report.checks if not check.ok]
+    assert not report.wrong
+    assert "the Silver job is starting" in unknown.differences[0]
 
 
 def test_a_rollup_is_verified_as_of_its_own_lot(lake: tuple[Settings, Settings]) -> None:

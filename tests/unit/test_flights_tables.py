@@ -7,13 +7,16 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from harness import silver_run
+from harness.lot_counts import assert_reported
 from harness.messages import raw_table
+from ventes.check.measure import sizes
 from ventes.config import PROJECT, Settings
 from ventes.contract import tables as contract
 from ventes.dashboard.filters import Filters
@@ -24,6 +27,7 @@ from ventes.deltalog.log import Log
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.judging.judge_batch import judge_batch
 from ventes.lake import tables
+from ventes.lake.open_tables import OpenTables
 from ventes.producer import flights
 from ventes.stream import Bars, Share
 
@@ -72,6 +76,16 @@ def test_every_flight_is_clean_once(lake: Settings, sent: list[bytes]) -> None:
     assert len(clean) == COUNT
     assert sorted(map(tuple, rejected["motifs"]))[0] == ("duplicate",)
     assert len(rejected) == 7 + len(NOT_NEW)
+
+
+def test_the_job_reports_what_it_wrote(lake: Settings) -> None:
+    assert_reported(lake)
+    found = sizes(OpenTables(lake))
+    assert set(found) == {table.name for table in contract.of(lake).all}
+    assert (found["vols_clean"].rows, found["bronze"].rows) == (COUNT, COUNT + 7 + len(NOT_NEW))
+    paths = tables.snapshot(lake, contract.of(lake).clean).paths()
+    assert found["vols_clean"].size == sum(Path(path).stat().st_size for path in paths)
+    assert found["vols_clean"].files == len(paths)
 
 
 FIGURES: dict[str, Callable[[pd.DataFrame], Any]] = {

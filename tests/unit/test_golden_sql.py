@@ -9,14 +9,13 @@ from pathlib import Path
 import sqlglot
 
 from ventes.config import Settings
-from ventes.contract.dialect import Dialect, Value
 from ventes.engines.lot_sql import CLEAN, JUDGED, REJECTED, lot_sql
 from ventes.judging import fast_path
 from ventes.judging.verdict import Judging
 from ventes.lake.rollup_plan import plan_of
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-PARAMETERS: dict[str, Value] = {
+PARAMETERS: dict[str, int | datetime] = {
     "processed_at": datetime(2026, 1, 5, 10, tzinfo=timezone.utc),
     "lot": 7,
     "watermark_us": 600_000_000,
@@ -24,11 +23,9 @@ PARAMETERS: dict[str, Value] = {
 
 
 def statements() -> Iterator[tuple[str, str]]:
-    """(file name, SQL) of every statement, for the default rules, as each engine runs it."""
-    dialects: tuple[Dialect, ...] = ("duckdb", "spark")
+    """(file name, SQL) of every statement, for the default rules, as both engines run it."""
     for name in (JUDGED, CLEAN, REJECTED):
-        for dialect in dialects:
-            yield f"{name}.{dialect}.sql", lot_sql(Settings().stream, name, dialect, **PARAMETERS)
+        yield f"{name}.duckdb.sql", lot_sql(Settings().stream, name, **PARAMETERS)
     plan = plan_of(Settings())
     for partial, statement in plan.partials.items():
         yield f"partial_{partial}.duckdb.sql", statement
@@ -40,14 +37,13 @@ def statements() -> Iterator[tuple[str, str]]:
     yield "fast_path_odd.duckdb.sql", fast.odd
 
 
-def pretty(statement: str, name: str) -> str:
+def pretty(statement: str) -> str:
     """One clause per line, so that a difference is small."""
-    dialect = "databricks" if ".spark." in name else "duckdb"
-    return sqlglot.parse_one(statement, read=dialect).sql(dialect, pretty=True) + "\n"
+    return sqlglot.parse_one(statement, read="duckdb").sql("duckdb", pretty=True) + "\n"
 
 
 def test_the_sql_that_runs_is_the_golden_one() -> None:
-    found = {name: pretty(statement, name) for name, statement in statements()}
+    found = {name: pretty(statement) for name, statement in statements()}
     kept = {path.name: path.read_text(encoding="utf-8") for path in GOLDEN.glob("*.sql")}
     assert set(found) == set(kept)
     for name in found:
@@ -56,4 +52,4 @@ def test_the_sql_that_runs_is_the_golden_one() -> None:
 
 if __name__ == "__main__":
     for name, statement in statements():
-        (GOLDEN / name).write_text(pretty(statement, name), encoding="utf-8")
+        (GOLDEN / name).write_text(pretty(statement), encoding="utf-8")

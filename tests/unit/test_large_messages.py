@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,8 +23,9 @@ from ventes.deltalog import compaction, data_files
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.log import Log
 from ventes.engines.bronze_row_groups import NEWEST_FILES, BronzeRowGroups, recent_message_bytes
+from ventes.engines.bronze_rows import pieces
 from ventes.engines.embedded.silver import EmbeddedSilver
-from ventes.engines.lot_range import Bounds, LotRange, RowGroup, next_lot_range
+from ventes.engines.lot_range import LOT_BYTES, Bounds, LotRange, RowGroup, next_lot_range
 from ventes.engines.spark import kafka_source
 from ventes.lake import tables
 from ventes.lake.positions import Position, furthest, of_log
@@ -102,6 +105,47 @@ def test_a_lot_reads_the_footers_of_its_own_files_only(settings: Settings) -> No
     assert log.files[path].bounds("offset") == (20, 29)
 
 
+def test_large_messages_of_another_partition_do_not_make_lots_small(settings: Settings) -> None:
+    """Another program merges large messages of two partitions: the file's bounds hold the small ones between them."""
+    ingest(settings, [sale(number, remarque="x" * 3 * MB) for number in range(1, 11)], partition=2)
+    ingest(settings, [sale(number, remarque="x" * 3 * MB) for number in range(21, 31)], first=9000)
+    DeltaTable(settings.bronze).optimize.compact()
+    ingest(settings, [sale(number) for number in range(101, 3101)], partition=1)
+    log = Log.open(settings.bronze)
+    groups = BronzeRowGroups()
+    position = {(TOPIC, 0): 8999, (TOPIC, 2): 9}
+    lot = next_lot_range(
+        position, of_log(log), log.files.values(), 5000, LOT_BYTES, lambda files: groups.of(log.path, files)
+    )
+    assert lot is not None
+    assert lot.upto[TOPIC, 1] == 2999, "of the small ones only as many as if they were large"
+    assert 9001 < lot.upto[TOPIC, 0] < 9009, "some of the large ones, not all"
+
+
+def test_a_lot_reads_no_messages_of_a_file_that_only_seems_to_have_some(settings: Settings) -> None:
+    """Otherwise each lot would read all of a large file that another program has merged."""
+    ingest(settings, [sale(number) for number in range(1, 5001)], partition=2)
+    ingest(settings, [sale(number) for number in range(6001, 11_001)], first=9000)
+    DeltaTable(settings.bronze).optimize.compact()
+    merged = set(Log.open(settings.bronze).files)
+    ingest(settings, [sale(number) for number in range(20_001, 20_101)], first=500, partition=1)
+    snapshot = tables.snapshot(settings, BRONZE)
+    (path,) = merged
+    with pq.ParquetFile(settings.bronze / path) as file:
+        group = file.metadata.row_group(0)
+        assert (file.num_row_groups, group.num_rows) == (1, 10_000)
+        names = [file.schema.column(number).path for number in range(group.num_columns)]
+        chunk = group.column(names.index("value"))
+        start, size = chunk.dictionary_page_offset or chunk.data_page_offset, chunk.total_compressed_size
+    with (settings.bronze / path).open("r+b") as raw:
+        raw.seek(start)
+        raw.write(b"\0" * size)
+    lot = LotRange({(TOPIC, 1): 499}, {(TOPIC, 1): 599})
+    assert sum(piece.num_rows for piece in pieces(snapshot, lot, ("value",))) == 100
+    with pytest.raises((OSError, pa.ArrowException)):
+        list(pieces(snapshot, LotRange({(TOPIC, 0): 8999}, {(TOPIC, 0): 9000}), ("value",)))
+
+
 # -- files ----------------------------------------------------------------------------------------
 
 
@@ -179,6 +223,7 @@ def test_an_export_holds_few_large_messages_at_once(settings: Settings) -> None:
 RUN = """
 import sys
 from harness.silver_run import loop_of, settings_of
+from ventes.engines.bronze_rows import pieces
 from ventes.engines.embedded.silver import EmbeddedSilver
 from pathlib import Path
 settings = settings_of(Path(sys.argv[1]))

@@ -60,10 +60,10 @@ def split(con: duckdb.DuckDBPyConnection, rows: pa.Table, known: pa.Table | None
     """The clean and the rejected rows of a lot."""
     con.register("lot_rows", rows)
     con.register("known_rows", TABLES.clean.schema.empty_table() if known is None else known)
-    con.register("judged_rows", con.execute(lot_sql(STREAM, "judged", "duckdb")).to_arrow_table())
+    con.register("judged_rows", con.execute(lot_sql(STREAM, "judged")).to_arrow_table())
     params: dict[str, Any] = {"processed_at": START, "lot": 4}
-    clean = con.execute(lot_sql(STREAM, "clean", "duckdb", watermark_us=60_000_000, **params)).to_arrow_table()
-    rejected = con.execute(lot_sql(STREAM, "rejected", "duckdb", **params)).to_arrow_table()
+    clean = con.execute(lot_sql(STREAM, "clean", watermark_us=60_000_000, **params)).to_arrow_table()
+    rejected = con.execute(lot_sql(STREAM, "rejected", **params)).to_arrow_table()
     return clean.cast(TABLES.clean.schema), rejected.cast(TABLES.rejets.schema).sort_by("offset")
 
 

@@ -182,6 +182,21 @@ def test_days_are_merged_each_for_itself() -> None:
     ]
 
 
+def test_topics_are_merged_each_for_itself() -> None:
+    """A re-created topic begins at offset 0 again."""
+
+    def file(topic: str, number: int) -> DataFile:
+        bounds = {"topic_id": topic, "offset": number}
+        stats = json.dumps({"minValues": bounds, "maxValues": bounds})
+        return DataFile(f"{topic}-{number}", 1000, {"jour": "2026-03-01"}, 0, stats)
+
+    files = [file(topic, number) for number in range(3) for topic in ("new", "old")]
+    assert [[f.path for f in group] for group in mergeable(files)] == [
+        ["new-0", "new-1", "new-2"],
+        ["old-0", "old-1", "old-2"],
+    ]
+
+
 def _age(path: Path, seconds: float) -> None:
     moment = time.time() - seconds
     os.utime(path, (moment, moment))

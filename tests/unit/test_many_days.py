@@ -17,7 +17,7 @@ from harness.silver_run import loop_of, rows_of, settings_of
 from ventes.config import Settings
 from ventes.deltalog import data_files
 from ventes.deltalog.log import Log
-from ventes.engines.embedded.bronze_rows import days_of, with_values
+from ventes.engines.bronze_rows import days_of, with_values
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.engines.lot_range import LotRange
 from ventes.lake import tables

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from harness.sample_lake import HOSTILE
 from ventes.dashboard import charts, commands, diagram, freshness, text
-from ventes.runtime.pipeline_status import ServiceStatus, Status
+from ventes.runtime.pipeline_status import FiringAlert, ServiceStatus, Status
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -99,8 +99,15 @@ def test_jobs_with_the_same_trouble_share_a_line() -> None:
 
 def test_a_job_that_is_behind_is_amber() -> None:
     found = freshness.health_of(answer(service("silver", lag_messages=5000, lag_seconds=150.0)))
-    assert found.level == "warn"
+    assert (found.level, freshness._badge(found)) == ("warn", ":orange-badge[:material/warning: Behind]")
     assert "5,000 messages (2 min) behind" in found.problems[0][1]
+
+
+def test_without_a_producer_nothing_is_behind() -> None:
+    """Each message that was sent is in the figures."""
+    stopped = service("producer", state="stopped", running=False, ready=False, reason="stopped on purpose")
+    found = freshness.health_of(answer(service("bronze"), service("silver"), stopped))
+    assert freshness._badge(found) == ":orange-badge[:material/warning: Partly down]"
 
 
 def test_silence_is_amber_though_every_part_is_ready() -> None:
@@ -124,6 +131,13 @@ def test_one_cause_is_one_line_and_a_sentence_for_the_reader() -> None:
     assert found.level == "bad"
     assert len(found.problems) == 1
     assert found.summary == "the broker job is stopped; nothing that has arrived is lost"
+
+
+def test_only_alerts_that_are_not_silenced_are_named() -> None:
+    heard, silenced = FiringAlert("lag", "warning", "Behind."), FiringAlert("disk", "info", "Full.", time.time() + 60)
+    assert freshness.firing_of(None) == freshness.firing_of(answer(service("alerts"))) == ()
+    assert freshness.firing_of(answer(service("silver"), service("alerts", firing=(heard, silenced)))) == (heard,)
+    assert freshness._firing([heard]) == ":orange[:material/warning: 1 alert fires\\: lag \\(warning\\)]"
 
 
 def test_the_sentence_names_the_first_part_in_the_flow() -> None:

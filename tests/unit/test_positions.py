@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
 from harness.shipped import BRONZE, REJETS
 from harness.silver_engine import START, bronze_rows
 from harness.silver_run import settings_of
-from ventes.contract.dialect import statement
 from ventes.deltalog import commit
-from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot
+from ventes.engines.bronze_row_groups import oldest
 from ventes.engines.lot_range import next_lot_range
+from ventes.engines.lot_rows import lot_rows
 from ventes.lake import tables
-from ventes.lake.positions import as_transactions, behind, furthest, of_log, positions, read_through
+from ventes.lake.positions import Position, as_transactions, behind, furthest, of_log, positions, read_through
 from ventes.stream.declaration import Stream
 
 
@@ -108,6 +109,22 @@ def test_a_recreated_topic_comes_after_the_previous_one(bronze: Path) -> None:
     assert lot_range.upto == {("Z-first", 0): 0}
 
 
+def test_the_older_topic_comes_first_whatever_files_another_program_has_merged(bronze: Path) -> None:
+    """By the bounds of the merged file the growing topic is as old as the oldest, and its name comes first."""
+    add(bronze, 1, ("Z-first", 0, 0), kafka_ts=START)
+    add(bronze, 2, ("B-second", 0, 0), kafka_ts=START + timedelta(hours=1))
+    add(bronze, 3, ("A-third", 0, 0), kafka_ts=START + timedelta(hours=2))
+    DeltaTable(bronze).optimize.compact()
+    add(bronze, 4, ("A-third", 0, 1), kafka_ts=START + timedelta(hours=3))
+    log = Log.open(bronze)
+    taken: Position = {}
+    order = []
+    while lot_range := next_lot_range(taken, of_log(log), log.files.values(), 100, oldest=partial(oldest, log.path)):
+        order += [topic for topic, _ in lot_range.upto]
+        taken = furthest(taken, lot_range.upto)
+    assert order == ["Z-first", "B-second", "A-third"]
+
+
 def test_a_range_selects_its_rows_and_only_its_files(bronze: Path) -> None:
     for start in range(0, 30, 10):
         add(bronze, start + 1, *(("A", 0, n) for n in range(start, start + 10)))
@@ -116,12 +133,8 @@ def test_a_range_selects_its_rows_and_only_its_files(bronze: Path) -> None:
     assert lot_range is not None
     snapshot = Snapshot.open(bronze, BRONZE)
     assert len(snapshot.paths(lot_range.holds)) == 1
-    with connect() as con:
-        where = statement(lot_range.predicate(), "duckdb")
-        rows = con.execute(
-            f'SELECT "offset" FROM ({snapshot.select(lot_range.holds)}) WHERE {where} ORDER BY 1'
-        ).fetchall()
-    assert [offset for (offset,) in rows] == [13, 14, 15, 16, 17]
+    rows = lot_rows(snapshot, lot_range)
+    assert rows["offset"].to_pylist() == [13, 14, 15, 16, 17]
 
 
 def test_a_position_read_through_is_found_whatever_the_stream_is_called(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from harness.pipeline import wait_for
 from ventes.cli.produce import produce
-from ventes.config import Kafka, Paths, Settings
+from ventes.config import Paths, Settings
 from ventes.errors import UsageError, VentesError
 from ventes.producer import loop
 from ventes.producer.loop import BATCH, Lines, Pace, Progress
@@ -20,6 +20,7 @@ from ventes.producer.options import Options, read_rate
 from ventes.runtime import heartbeat
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
+from ventes.setting_kafka import Kafka
 
 app = typer.Typer()
 app.command()(produce)

@@ -12,8 +12,8 @@ from harness.ingested import TOPIC, ingest, sale
 from harness.silver_run import settings_of
 from ventes.config import Settings
 from ventes.contract.tables import of
-from ventes.engines.embedded import bronze_rows
-from ventes.engines.embedded.bronze_rows import pieces, with_values
+from ventes.engines import bronze_rows
+from ventes.engines.bronze_rows import pieces, with_values
 from ventes.engines.lot_range import LotRange
 from ventes.lake import tables
 

@@ -17,7 +17,8 @@ from deltalake import DeltaTable
 from harness import silver_run
 from harness.ingested import ARRIVAL, TOPIC, ingest
 from ventes.check import read_before, scope
-from ventes.check.verify import Check, Report, Verification
+from ventes.check.report import Check, Report
+from ventes.check.verify import Verification
 from ventes.config import Settings
 from ventes.contract import tables as contract
 from ventes.engines.embedded.silver import EmbeddedSilver

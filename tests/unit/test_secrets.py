@@ -36,16 +36,6 @@ def table(values: dict[str, str]) -> str:
     return "".join(f"{json.dumps(key)} = {json.dumps(value)}\n" for key, value in values.items())
 
 
-@pytest.fixture
-def toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("VENTES_")]:
-        monkeypatch.delenv(name)
-    path = tmp_path / "ventes.toml"
-    path.touch(0o600)
-    monkeypatch.setenv("VENTES_CONFIG", str(path))
-    return path
-
-
 # -- settings that are refused ----------------------------------------------------------------
 
 WRONG = [
@@ -55,7 +45,7 @@ WRONG = [
     f'[kafka]\n"sasl.password" = "{CANARY}"\n',
     f'[kafka]\nsasl_password = "{CANARY}"\n',
     f'kafka = "{CANARY}"\n',
-    f'[kafka]\nbootstrap = "h:9092"\n[kafka.security]\n{table(USUAL)}',  # refused as a whole: managed
+    f"[kafka]\nreplication = 3\n[kafka.security]\n{table(USUAL)}",  # refused as a whole: managed
     f'[kafka]\nbootstrap = "SASL_SSL://user:{CANARY}@h:9092"\n',
     f'[kafka]\nhost = "user:{CANARY}@h"\n',
     f'[kafka]\nport = "{CANARY}@h"\n',
@@ -72,6 +62,12 @@ WRONG = [
     f'[page]\naddress = "http://user:{CANARY}@h"\n',
     f'[page]\nhosts = ["user:{CANARY}@h"]\n',
     f'[page]\nhosts = "password={CANARY}"\n',
+    f'[page.login]\nclient_secret = "{CANARY}"\n',  # refused as a whole: no issuer
+    f'[page.login]\nissuer = "https://user:{CANARY}@h"\n',
+    f'[page.login]\nissuer = "https://h"\nclient_id = "x"\nclient_secret = ["{CANARY}"]\nviewers = ["*"]\n',
+    f'[page.login]\nviewers = ["{CANARY}"]\n',
+    f'[page]\nlogin = "{CANARY}"\n',
+    f'[page]\nurl = "https://user:{CANARY}@h"\n',
     f'[pages]\npassword = "{CANARY}"\n',
     f'secret = "{CANARY}"\n',
     f'[kafka.security]\n"sasl.password" = "{CANARY}\n',  # no TOML
@@ -111,6 +107,9 @@ def test_a_mistyped_key_is_named_with_those_that_are_allowed(toml: Path) -> None
         ("VENTES_SPARK__CONF__FS_SECRET_KEY", CANARY),
         ("VENTES_SPARK__CONF", CANARY),
         ("VENTES_KAFKA__BOOTSTRAP", f"SASL_SSL://user:{CANARY}@h:9092"),
+        ("VENTES_PAGE__LOGIN__CLIENT_SECRET", CANARY),
+        ("VENTES_PAGE__LOGIN__SECRET", CANARY),
+        ("VENTES_PAGE__LOGIN", f'{{"client_secret": "{CANARY}"'),
         ("VENTES_PASSWORD", CANARY),
     ],
 )
@@ -198,6 +197,7 @@ class Place:
         toml = folder / "ventes.toml"
         toml.write_text(
             f'engine = "embedded"\n[kafka]\nport = {port}\nmanaged = false\n[page]\nport = {page}\n'
+            "[metrics]\nenabled = false\n"
             '[paths]\nlake = "lake"\nlogs = "logs"\nstate = "state"\n[maintenance]\nmin_free_mb = 1\n'
             f'[spark.conf]\n"spark.hadoop.fs.s3a.secret.key" = "{CANARY}"\n[kafka.security]\n{table(USUAL)}',
             encoding="utf-8",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,17 +10,6 @@ import pytest
 from ventes import config
 from ventes.config import Settings
 from ventes.errors import ConfigError
-
-
-@pytest.fixture
-def toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("VENTES_")]:
-        monkeypatch.delenv(name)
-    path = tmp_path / "ventes.toml"
-    path.write_text("", encoding="utf-8")
-    path.chmod(0o600)
-    monkeypatch.setenv("VENTES_CONFIG", str(path))
-    return path
 
 
 def refusal(**flags: object) -> str:
@@ -69,6 +57,8 @@ def test_what_is_no_toml_is_named_with_its_line(toml: Path) -> None:
     [
         ("[page]\nport = true", "page.port = true", "whole number"),
         ('[page]\nport = "8501"', "page.port = '8501'", "whole number"),
+        ('[metrics]\naddress = "example.com"', "metrics.address = 'example.com'", "an IP address"),
+        ("[metrics]\nport = 8501", "metrics.port = 8501 is page.port too", "a port of its own"),
         ("[page]\nport = 8501.0", "page.port = 8501.0", "whole number"),
         ("[page]\nsql = 1", "page.sql = 1", "true or false"),
         ("[page]\nsql_seconds = true", "page.sql_seconds = true", "a number"),
@@ -99,6 +89,28 @@ def test_numbers_without_a_point_are_amounts_and_seconds_too(toml: Path) -> None
     settings = config.load()
     assert settings.rules.standard_from == Decimal(50)
     assert settings.spark.bronze_trigger_seconds == 1.0
+
+
+def test_a_target_is_of_a_figure_with_a_value_of_the_day(toml: Path) -> None:
+    toml.write_text('[page.targets]\n"Total Revenue" = 10000\n"Avg Transaction" = 45.5\n', encoding="utf-8")
+    assert config.load().page.targets == {"Total Revenue": Decimal(10000), "Avg Transaction": Decimal("45.5")}
+    listed = "'Total Records', 'Unique Clients', 'Total Revenue', 'Avg Transaction'"
+    for text, why in (
+        (
+            '"Turnover" = 1',
+            f"page.targets: the page has no figure 'Turnover'; figures with a value of the day: {listed}",
+        ),
+        (
+            '"Unique Products" = 1',
+            f"the figure 'Unique Products' has no value of the day; those that have one: {listed}",
+        ),
+        ('"Total Revenue" = 0', "page.targets.Total Revenue = 0: must be greater than 0"),
+        ('"Total Revenue" = true', "page.targets.Total Revenue = true: must be a number"),
+    ):
+        toml.write_text(f"[page.targets]\n{text}\n", encoding="utf-8")
+        said = refusal()
+        assert why in said
+        assert str(toml) in said
 
 
 # -- the environment --------------------------------------------------------------------------
@@ -217,7 +229,9 @@ def test_a_path_that_another_program_would_read_otherwise_is_refused(toml: Path,
 
 @pytest.mark.parametrize("path", ["", "  ", "~/lake", "s3://bucket/lake", "file:///lake"])
 def test_a_path_that_is_no_folder_is_refused(toml: Path, path: str) -> None:
-    assert "paths.lake = " in refusal(paths={"lake": path})
+    assert "paths.state = " in refusal(paths={"state": path})
+    if not path.startswith("s3:"):
+        assert "paths.lake = " in refusal(paths={"lake": path})
 
 
 def test_a_relative_path_in_a_folder_with_an_odd_name_is_refused(

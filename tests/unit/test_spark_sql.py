@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,7 +73,36 @@ def test_the_order_counts_as_far_as_the_statement_determines_it(sql: str, equal:
 
 
 def test_random_texts_pass_neither_fence_alone() -> None:
-    assert list(hostile_sql.search(seed=7, count=300)) == []
+    """Nor the second fence and the first one without one of its lists, each of which refuses some of them alone."""
+    alone: Counter[str] = Counter()
+    assert list(hostile_sql.search(seed=7, count=300, alone=alone)) == []
+    assert all(alone[name] for name in hostile_sql.WITHOUT), alone
+
+
+@pytest.mark.parametrize(
+    ("without", "sql", "refused", "by_duckdb"),
+    [
+        ("nodes", "SELECT TRANSFORM(a) USING 'cat secret.txt' AS b FROM bronze_data", "QUERY TRANSFORM is not allowed",
+         "syntax error"),
+        ("functions", "SELECT read_parquet('secret.parquet') FROM bronze_data", "function READ_PARQUET is not allowed",
+         "table function but it was used as a scalar function"),
+        ("names", "SELECT getenv('VENTES_CANARY')", "function getenv is not allowed", "getenv does not exist"),
+        ("in_from", "SELECT * FROM read_text('secret.txt')", "function read_text is not allowed",
+         "file system operations are disabled by configuration"),
+        ("in_from", "SELECT * FROM bronze_data, LATERAL read_blob('secret.txt')", "function read_blob is not allowed",
+         "file system operations are disabled by configuration"),
+        ("inside", "SELECT * FROM bronze_data, LATERAL `secret.csv`", "something in FROM is no table", "syntax error"),
+    ],
+)  # fmt: skip
+def test_what_one_list_alone_refuses_duckdb_refuses_too(without: str, sql: str, refused: str, by_duckdb: str) -> None:
+    with pytest.raises(SqlRefused, match=refused):
+        translate(sql, hostile_sql.OFFERED)
+    with hostile_sql.trap():
+        ((name, passed),) = hostile_sql.refused_alone(sql)
+        shown = hostile_sql.shown_by_locked_duckdb(passed)
+    assert name == without
+    assert by_duckdb in shown
+    assert hostile_sql.SECRET not in shown
 
 
 def test_no_function_passes_the_text_that_reads() -> None:

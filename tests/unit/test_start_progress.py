@@ -76,6 +76,16 @@ def visible(settings: Settings, last: int = 2) -> Visible:
     return Visible(settings, ends=lambda _: {(TOPIC, 0): last})
 
 
+def test_a_backlog_is_told_every_ten_seconds(settings: Settings) -> None:
+    def more(first: int) -> Callable[[], object]:
+        return lambda: ingest(settings, [sale(first + 1)], first=first)
+
+    pauses = [None, None, more(3), lambda: silver_works(settings), None, None, more(4), lambda: silver_works(settings)]
+    _, said = follow(settings, FakeSupervisor(READY, *pauses), visible=visible(settings, last=4))
+    told = [line.split("] ")[1] for line in said if "catches up" in line]
+    assert told == ["Silver catches up, 5 messages left", "Silver catches up, 1 messages left"]
+
+
 def follow(settings: Settings, supervisor: FakeSupervisor, **more: Visible) -> tuple[Started, list[str]]:
     said: list[str] = []
     looked = more.get("visible") or visible(settings)
@@ -143,6 +153,27 @@ def test_a_job_that_waits_makes_no_progress(settings: Settings) -> None:
     reporter.update(phase="waiting", reason="the disk is full")
     with pytest.raises(StartFailed, match=r"Silver job: the disk is full"):
         follow(settings, FakeSupervisor(READY, *silences(STALLED_SECONDS + 2 * SILENCE)))
+
+
+def test_a_job_that_waits_for_a_cluster_says_so_at_once_and_makes_no_progress(settings: Settings) -> None:
+    waits = "waits for 2 cores: the cluster has 0 free of 4 (reports has 4)"
+    Reporter(settings.state, "silver").update(phase="waiting", reason=waits, cluster={"waits": waits})
+    said: list[str] = []
+    supervisor = FakeSupervisor(READY, *silences(STALLED_SECONDS + 2 * SILENCE))
+    looked = visible(settings)
+    progress = StartProgress(
+        settings, supervisor, said.append, supervisor.now, visible=looked, clock=lambda: supervisor.now
+    )
+    with pytest.raises(StartFailed, match=r"Silver job: waits for 2 cores"):
+        progress.run(None)
+    assert f"[{SILENCE:5.1f} s] Silver job {waits}" in said
+    assert sum(waits in line for line in said) == 1
+
+
+def test_a_jvm_that_starts_slowly_is_progress(settings: Settings) -> None:
+    Reporter(settings.state, "bronze").update(phase="starting", working_since=time.time() - 34)
+    _, said = follow(settings, FakeSupervisor(READY, *silences(600), lambda: silver_works(settings)))
+    assert any("Bronze job is starting, 34 s so far" in line for line in said)
 
 
 def test_lots_that_come_are_progress(settings: Settings) -> None:

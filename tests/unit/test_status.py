@@ -13,7 +13,7 @@ from ventes.check.status import Seen, ask_and_look, judge
 from ventes.cli import status_text
 from ventes.runtime.durations import in_words
 from ventes.runtime.heartbeat import Heartbeat
-from ventes.runtime.pipeline_status import ServiceStatus, Status
+from ventes.runtime.pipeline_status import FiringAlert, ServiceStatus, Status
 from ventes.supervise import services, states
 from ventes.supervise.service_records import Entry
 
@@ -97,6 +97,12 @@ def test_an_ended_job_is_never_shown_as_running_whatever_its_heartbeat(what: See
     assert reason in found.reason
 
 
+@pytest.mark.parametrize(("service", "since"), [("bronze", NOW - 60), ("page", None)])
+def test_since_when_a_service_is_down_is_not_guessed(service: str, since: float | None) -> None:
+    """The page's record is as old as its last viewer."""
+    assert judged(Seen(None, record(service=service, beat=NOW - 60)), NO).since == since
+
+
 def test_a_job_in_a_long_batch_is_not_silent() -> None:
     found = judged(seen(record=record(beat=NOW - 134, working_since=NOW - 134)))
     assert (found.state, found.ready, found.reason) == ("running", True, "has been working on one batch for 2 min")
@@ -169,6 +175,14 @@ def test_the_output_of_status() -> None:
     ]
 
 
+def test_where_the_metrics_are_or_why_they_are_not() -> None:
+    served = replace(whole(judged(seen())), metrics="http://127.0.0.1:9464/metrics")
+    assert "metrics  http://127.0.0.1:9464/metrics" in status_text.render(served).splitlines()
+    taken = replace(served, metrics_problem="port 9464 is taken\x1b[31m")
+    assert "metrics  NOT SERVED: port 9464 is taken\\x1b[31m" in status_text.render(taken).splitlines()
+    assert taken.ok  # the pipeline goes on
+
+
 def test_a_reason_is_said_once() -> None:
     """The last error of a job that waits is why it waits."""
     why = "Kafka at 127.0.0.1:9092 does not answer: connection refused; " + "x" * 150
@@ -184,6 +198,21 @@ def test_the_producers_messages_are_acknowledged_or_kept() -> None:
     )
     assert "batch" not in status_text.render(whole(found))
     assert "1 row since its start" in status_text.render(whole(judged(seen(record=record(total=1)))))
+
+
+def test_what_fires_is_on_the_line_of_the_alerts() -> None:
+    fires = (FiringAlert("no-sale", "critical", "No sale."), FiringAlert("lag", "warning", "Behind.", NOW + 60))
+    found = judge(services.ALERTS, seen(), YES, Lag(None), NOW)
+    lines = [
+        status_text.render(whole(replace(found, firing=some))).splitlines()[2] for some in (fires, fires[:1] * 2, ())
+    ]
+    head = "alerts    running, ready · pid 4711 since 07:00:00 (60 min)"
+    assert lines == [
+        f"{head} · 1 alert fires: no-sale (critical) · 1 alert fires, silenced: lag (warning)",
+        f"{head} · 2 alerts fire: no-sale (critical), no-sale (critical)",
+        head,
+    ]
+    assert replace(found, firing=fires).ok, "the pipeline itself is well"
 
 
 def test_as_json_it_holds_the_same() -> None:

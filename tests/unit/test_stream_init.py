@@ -16,13 +16,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
-from ventes.config import Kafka, Settings
+from ventes.config import Settings
 from ventes.judging.verdict import Judging
 from ventes.kafka import Connection
 from ventes.propose.proposal import Proposal, propose
 from ventes.propose.rejected import Rejected, rejected
 from ventes.propose.sample import Message, Reading, from_file
 from ventes.propose.source_text import source_text
+from ventes.setting_kafka import Kafka
 from ventes.stream import (
     Boolean,
     ByDay,

@@ -10,16 +10,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from harness.pipeline import free_ports
 from ventes import config
 from ventes.config import PROJECT
 from ventes.runtime import log_files
 from ventes.runtime.heartbeat import same_process, start_of
-from ventes.supervise import control, orphans, service_records, services, shutdown, states
+from ventes.supervise import control, orphans, ports, service_records, services, shutdown, states
 from ventes.supervise.control import Client, Disconnected, Message
 from ventes.supervise.daemon import lock_path
 from ventes.supervise.processes import lives
@@ -45,20 +47,23 @@ def told(client: Client, kind: str, seconds: float = 15.0) -> Message:
 
 
 class Small:
-    """A supervisor of five small processes, in its own folders."""
+    """A supervisor of small processes, one for each service, in its own folders."""
 
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"
         self.logs = folder / "logs"
-        (page,) = free_ports(1)
+        page, self.metrics = free_ports(2)
         self.environment = {
             **os.environ,
             "VENTES_PATHS__STATE": str(self.state),
             "VENTES_PATHS__LOGS": str(self.logs),
             "VENTES_PATHS__LAKE": str(folder / "lake"),
             "VENTES_PAGE__PORT": str(page),
+            "VENTES_METRICS__PORT": str(self.metrics),
             "VENTES_SUPERVISOR__BACKOFF_SECONDS": "0.1",
+            "VENTES_ALERTS": '[{"name": "any", "sql": "SELECT true"}]',
             "VENTES_SUPERVISOR__GIVE_UP_AFTER": "3",
+            "TMPDIR": str(folder),
             "PYTHONPATH": f"{PROJECT}:{PROJECT / 'src'}",
         }
         self.settings = config.load(
@@ -75,7 +80,7 @@ class Small:
             start_new_session=True,
         )
         wait_for(lambda: service_records.read(self.state).supervisor_pid == self.process.pid, "the new records")
-        wait_for(self.all_run, "all five run")
+        wait_for(self.all_run, "all run")
 
     def entry(self, name: str) -> Entry:
         return service_records.read(self.state).entries[name]
@@ -127,6 +132,13 @@ class Small:
         self.process.communicate()
         list(orphans.end_all(self.settings))
 
+    def restarts(self) -> dict[str, float]:
+        """Service → its restarts, as the metrics have them."""
+        with urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=20) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+        (found,) = (family for family in families if family.name == "ventes_service_restarts")
+        return {sample.labels["service"]: sample.value for sample in found.samples}
+
     def log(self) -> str:
         return (self.logs / "ventes.log").read_text(encoding="utf-8")
 
@@ -143,8 +155,12 @@ def small(tmp_path: Path) -> Iterator[Small]:
 def test_stop_ends_all_in_order_and_leaves_nothing(small: Small) -> None:
     pids = small.pids()
     helper = psutil.Process(pids["bronze"]).children()[0]
+    assert small.restarts()["silver"] == 0  # served, so the measuring process was started too
+    family = psutil.Process(small.process.pid).children(recursive=True)
     small.stop()
     assert small.process.returncode == 0
+    assert [process for process in family if lives(process)] == []
+    assert not ports.taken("127.0.0.1", small.metrics)
     assert not [pid for pid in pids.values() if psutil.pid_exists(pid)]
     assert not lives(helper)
     stopped = [line.split()[2] for line in small.log().splitlines() if line.endswith("stopped: stopped on purpose")]
@@ -158,11 +174,13 @@ def test_killed_comes_back_and_terminated_stays_down_until_start(small: Small) -
     os.kill(before["page"], signal.SIGTERM)
     small.becomes("page", states.STOPPED)
     wait_for(lambda: small.pid("silver") != before["silver"], "silver restarted")
+    assert small.restarts() == {"broker": 0, "silver": 1, "bronze": 0, "producer": 0, "page": 0, "alerts": 0}
+    assert small.entry("silver").failed_at is not None
     assert small.entry("page").process() is None
     assert small.start_what_is_down()["changed"]
     assert small.all_run()
     after = small.pids()
-    assert [name for name in before if before[name] == after[name]] == ["broker", "bronze", "producer"]
+    assert {name for name in before if before[name] == after[name]} == {"broker", "bronze", "producer", "alerts"}
 
 
 def test_the_successor_starts_only_after_the_jvm_of_the_dead_driver_has_ended(small: Small) -> None:
@@ -182,12 +200,34 @@ def test_a_killed_supervisor_leaves_orphans_that_the_next_one_ends(small: Small)
     old += old[list(before).index("bronze")].children()
     small.process.kill()
     small.process.communicate()
-    assert len(old) == 6
+    assert len(old) == len(services.ALL) + 1
     assert all(lives(process) for process in old)
     small.start()
     assert not [process for process in old if lives(process)]
     assert "left by an earlier run, ended" in small.log()
     assert set(small.pids().values()).isdisjoint(before.values())
+
+
+def test_at_its_end_it_removes_the_temporary_folders_of_what_was_killed(small: Small) -> None:
+    folder = Path(small.environment["TMPDIR"])
+    code = "from ventes.runtime import scratch; print(scratch.folder(), flush=True); input()"
+    killed, lives = (
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=small.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    )
+    old, used = (Path(one.stdout.readline().strip()) for one in (killed, lives) if one.stdout is not None)
+    killed.kill()
+    killed.communicate(timeout=30)
+    assert old.is_dir()
+    small.stop()
+    assert list(folder.glob("ventes-scratch-*")) == [used]
+    lives.communicate("\n", timeout=30)
 
 
 def test_a_second_supervisor_refuses_and_names_the_first(small: Small) -> None:

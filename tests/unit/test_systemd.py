@@ -63,6 +63,14 @@ def test_every_folder_that_is_written_is_writable_and_tmp_is_shared_only_if_need
     assert "PrivateTmp=no" in systemd.unit(settings(Path("/tmp/ventes")), "ventes", "ventes").splitlines()
 
 
+def test_it_says_where_the_pipeline_listens(tmp_path: Path) -> None:
+    text = systemd.unit(settings(tmp_path, metrics={"address": "::1", "port": 9999}), "ventes", "ventes")
+    listens = next(line for line in text.splitlines() if line.startswith("# It listens on "))
+    assert "127.0.0.1:8501 (page.port)" in listens
+    assert "[::1]:9999 (metrics.port)" in listens
+    assert "metrics.port" not in systemd.unit(settings(tmp_path, metrics={"enabled": False}), "ventes", "ventes")
+
+
 def test_no_secret_is_in_it(tmp_path: Path) -> None:
     security = {"sasl.password": "geheim-123", "ssl.key.password": "geheim-456"}
     made = settings(tmp_path, kafka={"managed": False, "security": security})

@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-import os
 import re
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
 from ventes import config
+from ventes.alert_settings import MEASURES, Alert
 from ventes.config import PROJECT, Settings
 
 SHIPPED = PROJECT / "ventes.toml"
 
 
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("VENTES_")]:
-        monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("no_variables")
 
 
-def keys() -> list[str]:
+def keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
     """Every key, dotted."""
     found = []
-    for name, field in Settings.model_fields.items():
+    for name, field in model.model_fields.items():
         if name == "config_file":
             continue
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found += [f"{name}.{field.alias or key}" for key, field in kind.model_fields.items()]
+        key = prefix + (field.alias or name)
+        if key == "alerts":
+            found += [f"alerts.{inner.alias or part}" for part, inner in Alert.model_fields.items()]
+        elif key == "alert_channels":
+            found.append("alert_channels.ops")  # its keys are the user's
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            found += keys(kind, f"{key}.")
         else:
-            found.append(field.alias or name)
+            found.append(key)
     return found
 
 
 def written() -> dict[str, str]:
-    """Dotted key → its line, as the file has it."""
+    """Dotted key → its line, as the file has it; of what has no default, the example in comments."""
     section, lines = "", {}
     for line in SHIPPED.read_text(encoding="utf-8").splitlines():
-        if match := re.match(r"\[(\w+)\]", line):
+        if match := re.match(r"# \[+(alerts|alert_channels)\]", line):
+            section = match[1] + "."
+        if section.startswith("alert"):
+            line = line.removeprefix("# ")
+        if match := re.match(r"\[([\w.]+)\]", line):
             section = match[1] + "."
         elif match := re.match(r"(\w+) = ", line):
             lines[section + match[1]] = line
@@ -54,6 +61,19 @@ def test_its_values_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "config_path", lambda: PROJECT / "no such file.toml")
     assert config.load().model_dump() == shipped.model_dump()
     assert shipped.config_file == SHIPPED
+
+
+def test_its_example_of_alerts_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    example = text[text.index("# [alert_channels]") :]
+    path = tmp_path / "ventes.toml"
+    path.touch(0o600)
+    path.write_text(re.sub(r"^# ?", "", example, flags=re.M), encoding="utf-8")
+    monkeypatch.setenv("VENTES_CONFIG", str(path))
+    settings = config.load()
+    assert [alert.name for alert in settings.alerts] == ["lag", "rejected", "small-sales"]
+    assert list(settings.alert_channels) == ["ops"]
+    assert set(MEASURES) <= set(re.findall(r"\w+", example))
 
 
 def test_each_section_is_explained() -> None:

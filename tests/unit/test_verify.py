@@ -23,7 +23,8 @@ from harness.shipped import AGGREGES, ALL, BRONZE, CLEAN, PAR_PAYS, REJETS
 from harness.silver_run import loop_of, rows_of, settings_of
 from ventes.check import scope, verify
 from ventes.check.recompute import not_compared
-from ventes.check.verify import Report, Verification
+from ventes.check.report import Report
+from ventes.check.verify import Verification
 from ventes.cli import app, mount
 from ventes.config import Settings
 from ventes.contract import tables as contract

@@ -21,7 +21,8 @@ from harness.ingested import ingest, sale
 from harness.pipeline import Pipeline, sales
 from harness.shipped import ALL, BRONZE, CLEAN
 from harness.silver_run import loop_of, settings_of
-from ventes.check.verify import Report, Verification
+from ventes.check.report import Report
+from ventes.check.verify import Verification
 from ventes.config import Settings
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.lake import tables

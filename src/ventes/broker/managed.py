@@ -89,7 +89,9 @@ def cluster_id(settings: Settings) -> str | None:
 
 
 def ready(settings: Settings) -> tuple[bool, str]:
-    """Ask the broker for its metadata: (True, its address and cluster) or (False, why not). Up to 2 s; never raises.
+    """Ask the managed broker for its metadata: (True, its address and cluster) or (False, why not). Never raises.
+
+    Up to 2 s. One that is not managed is asked by `kafka.cluster_ready`.
 
     Ready means: it answers, it is the managed broker, it is not fenced, and each partition of the topic has a leader.
     """
@@ -105,7 +107,7 @@ def ready(settings: Settings) -> tuple[bool, str]:
         reason = error.args[0] if error.args else error
         said = kafka.plain(reason.str()) if isinstance(reason, KafkaError) else reason
         return False, f"something listens at {address}, but does not answer as Kafka: {said}"
-    ours = cluster_id(settings) if settings.kafka.managed else None
+    ours = cluster_id(settings)
     if ours is not None and metadata.cluster_id != ours:
         return False, f"the Kafka at {address} is another one (cluster {metadata.cluster_id}, ours is {ours})"
     if not metadata.brokers:
@@ -139,7 +141,7 @@ def _check(settings: Settings) -> None:
     if settings.kafka.security:
         raise ConfigError(
             "[kafka.security] is set, but the managed broker speaks plain text on this machine only",
-            "set kafka.managed = false for a broker of your own, or remove [kafka.security]",
+            "name the servers of a broker of your own in kafka.bootstrap, or remove [kafka.security]",
         )
     missing = [path for path in jars.paths(settings.jars, "kafka") if not path.is_file()]
     if missing:

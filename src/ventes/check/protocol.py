@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 from ventes.config import Settings
+from ventes.deltalog import history
 from ventes.deltalog.log import Log
 from ventes.engines.spark import checkpoint
+from ventes.store import places
 
 _COMMIT = re.compile(r"^(\d{20})\.json$")
 _CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint.*\.parquet$")
@@ -19,14 +21,14 @@ def log_complaints(table: Path) -> tuple[list[str], int]:
     Commits must follow each other without a gap, none may be empty, and the first must be version 0
     or stand behind a checkpoint.
     """
-    log = table / "_delta_log"
+    log = f"{places.shown(table)}/_delta_log"
     commits, checkpoints, complaints = [], [], []
-    for entry in log.iterdir():
-        if match := _COMMIT.match(entry.name):
+    for name, size in history.sizes(table).items():
+        if match := _COMMIT.match(name):
             commits.append(int(match[1]))
-            if entry.stat().st_size == 0:
-                complaints.append(f"{entry} is empty (power loss?): ventes doctor --repair")
-        elif match := _CHECKPOINT.match(entry.name):
+            if size == 0:
+                complaints.append(f"{log}/{name} is empty (power loss?): ventes doctor --repair")
+        elif match := _CHECKPOINT.match(name):
             checkpoints.append(int(match[1]))
     commits.sort()
     if not commits:
@@ -36,7 +38,7 @@ def log_complaints(table: Path) -> tuple[list[str], int]:
     behind = [version for version in commits if version > needed_from]
     unlisted = sorted(set(range(needed_from + 1, commits[-1] + 1)) - set(behind))
     # a listing during commits may miss one file and contain the next one
-    if missing := [version for version in unlisted if not (log / f"{version:020d}.json").exists()]:
+    if missing := [version for version in unlisted if not history.has(table, version)]:
         complaints.append(f"{log} lacks version(s) {missing[:5]}")
     return complaints, len(commits)
 

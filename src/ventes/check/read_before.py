@@ -24,7 +24,7 @@ from ventes.check.scope import Part
 from ventes.config import Settings
 from ventes.contract.tables import Tables
 from ventes.deltalog.snapshot import Snapshot
-from ventes.engines.embedded.bronze_rows import pieces
+from ventes.engines.bronze_rows import pieces
 from ventes.judging.judge_batch import judge_messages
 from ventes.judging.messages import RAW
 from ventes.judging.verdict import Judging

@@ -7,29 +7,36 @@ age, and is not used to decide whether the job runs.
 
 from __future__ import annotations
 
+import http.client
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from urllib.parse import urlsplit
 
 import psutil
 
+from ventes import kafka
 from ventes.broker import managed
-from ventes.check import lag
+from ventes.check import lag, spark_cluster
 from ventes.check.lag import Lag
 from ventes.config import Settings
 from ventes.contract import tables as contract
 from ventes.deltalog.table import Table
 from ventes.errors import VentesError
 from ventes.lake import tables
-from ventes.runtime import disk, heartbeat
+from ventes.runtime import alert_records, disk, heartbeat
+from ventes.runtime.alert_records import FIRING
+from ventes.runtime.alert_sentence import sentence
 from ventes.runtime.durations import in_words
 from ventes.runtime.heartbeat import Heartbeat
-from ventes.runtime.pipeline_status import DOWN, ELSEWHERE, OFF, ServiceStatus, Status
+from ventes.runtime.pipeline_status import DOWN, ELSEWHERE, OFF, FiringAlert, ServiceStatus, Status
+from ventes.store import lease, places
 from ventes.supervise import service_records, services, states
+from ventes.supervise.metrics.endpoint import greeting
 from ventes.supervise.service_records import Entry, ServiceRecords
-from ventes.supervise.services import BROKER, Service
+from ventes.supervise.services import ALERTS, BROKER, Service
 
 SILENT_SECONDS = 60.0
 """A job without a new heartbeat for this long is not ready, whatever its phase. Jobs report every few seconds."""
@@ -42,23 +49,28 @@ def status(settings: Settings) -> Status:
     now = time.time()
     records = service_records.read(settings.state)
     supervisor = records.supervisor()
+    enabled = services.enabled(settings)
+    # who declared no alert is not told of a service for them
+    asked_about = [service for service in services.ALL if service != ALERTS or service in enabled]
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="status") as pool:
         asked = {
             service.name: pool.submit(
                 ask_and_look,
                 # with a Kafka client: the broker may accept connections and not answer
-                partial(managed.ready if service == BROKER else service.ready, settings),
+                partial(_broker_ready if service == BROKER else service.ready, settings),
                 partial(look, settings, service, records, supervisor is not None),
             )
-            for service in services.ALL
+            for service in asked_about
         }
         lags = {
             "bronze": pool.submit(_lag_of_bronze, settings, now, asked["broker"]),
             "silver": pool.submit(lag.of_silver, settings, now),
         }
         declared = contract.of(settings)
+        engine = records.engine if supervisor and records.engine else settings.engine
+        cluster = pool.submit(spark_cluster.of, settings, engine)
+        others = pool.submit(_writers, settings)
         rows = {table.name: pool.submit(_rows, settings, table) for table in (declared.bronze, *declared.outcomes)}
-        enabled = services.enabled(settings)
         full_disk = disk.full(settings)
         found = tuple(
             judge(
@@ -70,22 +82,39 @@ def status(settings: Settings) -> Status:
                 log=str(settings.log(service.name)),
                 full_disk=full_disk,
             )
-            for service in services.ALL
+            for service in asked_about
+        )
+        found = tuple(
+            replace(one, firing=_firing(settings, now)) if one.name == ALERTS.name and one.running else one
+            for one in found
         )
         counted = {name: answer.result() for name, answer in rows.items()}
+        writers, store_problem = others.result()
+        served = supervisor is not None and settings.metrics.enabled
+        problem = (records.metrics_problem or _metrics_problem(settings, records.supervisor_pid)) if served else ""
     return Status(
         asked_at=now,
-        engine=records.engine if supervisor and records.engine else settings.engine,
+        engine=engine,
         config=str(settings.config_file),
         url=services.page_url(settings),
         supervisor_pid=supervisor.pid if supervisor else None,
         supervisor_since=supervisor.create_time() if supervisor else None,
         services=tuple(sorted(found, key=lambda service: SHOWN.index(service.name))),
         rows=counted,
+        metrics=services.metrics_url(settings) if served else "",
+        metrics_problem=problem,
+        cluster=cluster.result(),
+        lake=places.shown(settings.lake),
+        writers=writers,
+        store_problem=store_problem,
     )
 
 
-SHOWN = ("broker", "producer", "bronze", "silver", "page")
+def _broker_ready(settings: Settings) -> services.Answer:
+    return managed.ready(settings) if settings.kafka.managed else kafka.cluster_ready(settings)
+
+
+SHOWN = ("broker", "producer", "bronze", "silver", "page", "alerts")
 """The order of the data flow."""
 
 
@@ -165,8 +194,12 @@ def judge(
         reason = reason or behind.problem
     if full_disk and not ready and state not in {OFF, states.STOPPED} and full_disk not in reason:
         reason = f"{full_disk} ({reason})" if reason else full_disk
+    if running and seen.own_record is not None:
+        reason = reason or seen.own_record.problem
     record = seen.own_record or (seen.record if not running else None)
-    ended = seen.entry.since if seen.entry is not None else (record.beat if record is not None else None)
+    ended = seen.entry.since if seen.entry is not None else None
+    if ended is None and record is not None and record.service in REPORTING:  # the page has written for its last viewer
+        ended = record.beat
     return ServiceStatus(
         name=service.name,
         title=service.title,
@@ -192,7 +225,7 @@ def judge(
         unacknowledged=record.lag if record is not None and service.name == "producer" else None,
         rollups_lot=record.rollups_lot if record else None,
         rollups_missing_seconds=_missing_seconds(record, now) if record else None,
-        filling={name: (done, events) for name, (done, events) in record.filling.items()} if record else {},
+        filling={name: (done, events) for name, (done, events) in record.filling.items()} if record and running else {},
     )
 
 
@@ -225,7 +258,7 @@ def _alive(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, 
     return "starting", False, why
 
 
-REPORTING = ("producer", "bronze", "silver")
+REPORTING = ("producer", "bronze", "silver", "alerts")
 """Services that renew their heartbeat while idle. The page renews it only while it is open in a browser."""
 
 SAID_GOODBYE = ("stopping", "stopped")
@@ -247,6 +280,57 @@ def _dead(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, s
         how = "its process ended without an error message (killed, or out of memory)"
         return DOWN, False, f"{how}; `ventes start` starts it"
     return states.STOPPED, False, "`ventes start` starts it"
+
+
+_MOST_SEVERE_FIRST = ("critical", "warning", "info")
+
+
+def _firing(settings: Settings, now: float) -> tuple[FiringAlert, ...]:
+    """The declared alerts that fire, as the alerts service last wrote."""
+    known = alert_records.read(settings.state).alerts
+    fire = [alert for alert in settings.alerts if alert.name in known and known[alert.name].state == FIRING]
+    silences = alert_records.silences(settings.state, [alert.name for alert in fire], now)
+    found = [
+        FiringAlert(
+            alert.name,
+            alert.severity,
+            sentence(alert, known[alert.name].value, known[alert.name].detail),
+            silences[alert.name].until if alert.name in silences else None,
+        )
+        for alert in fire
+    ]
+    return tuple(sorted(found, key=lambda one: _MOST_SEVERE_FIRST.index(one.severity)))
+
+
+METRICS_SECONDS = 1.0
+
+
+def _metrics_problem(settings: Settings, supervisor: int) -> str:
+    """Ask the supervisor's endpoint who it is; '' if it is this supervisor."""
+    url = services.metrics_url(settings)
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=METRICS_SECONDS)
+    try:
+        connection.request("GET", "/")
+        said = connection.getresponse().read(200).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        why = getattr(error, "strerror", None) or error
+        return f"{url} does not answer: {why}; after a change of [metrics], `ventes start` applies it"
+    finally:
+        connection.close()
+    return "" if said == greeting(supervisor) else f"something else answers at {url}"
+
+
+def _writers(settings: Settings) -> tuple[dict[str, str], str]:
+    """Job → who else writes the lake; and why the store could not be asked."""
+    mirror = places.of(settings.lake)
+    if mirror is None:
+        return {}, ""
+    try:
+        found = {job: lease.held_elsewhere(mirror, job) for job in services.JOBS}
+    except VentesError as error:
+        return {}, str(error)
+    return {job: str(holder) for job, holder in found.items() if holder is not None}, ""
 
 
 def _lag_of_bronze(settings: Settings, now: float, broker: Future[tuple[Seen, services.Answer]]) -> Lag:

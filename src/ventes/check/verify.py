@@ -18,13 +18,12 @@ their ids may make a message a duplicate, and they are summed up for the aggrega
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, make_dataclass, replace
+from dataclasses import make_dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -32,24 +31,27 @@ import duckdb
 import pyarrow as pa
 
 from ventes.check import recompute, topic_read
+from ventes.check.filling import START, Unfilled, unfilled
 from ventes.check.protocol import checkpoint_complaints, log_complaints
 from ventes.check.read_before import ReadBefore
 from ventes.check.recompute import expected, stored
+from ventes.check.report import SHOWN, Check, Differences, Figures, Progress, Remaining, Report
 from ventes.check.scope import Part, Scope, lot_since, parts_of, sample_of
 from ventes.config import Settings
 from ventes.contract import tables as contract
 from ventes.contract.tables import Tables
+from ventes.deltalog import history
 from ventes.deltalog.log import Log
 from ventes.deltalog.snapshot import Snapshot, TableMissing
 from ventes.deltalog.table import Table
-from ventes.engines.embedded.bronze_rows import pieces
+from ventes.engines.bronze_rows import pieces
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.judging.judge_batch import judge_batch
 from ventes.judging.messages import RAW
 from ventes.lake import fit, readers, tables
 from ventes.lake.tables import path_of
-from ventes.runtime import heartbeat
-from ventes.runtime.durations import in_words
+from ventes.runtime import heartbeat, scratch
+from ventes.store import places
 from ventes.supervise import outdated
 
 MEMORY_MB = 1024
@@ -58,8 +60,6 @@ IDS_AT_ONCE = 5_000_000
 """Ids that are looked at together for repeated ones: some 500 MB. More are split by their hash."""
 FIRST_LOT_SECONDS = 10.0
 """Seconds to wait for the first lot in all tables before it counts as missing."""
-SHOWN = 5
-"""Differing rows printed per comparison."""
 
 _JUDGED_NOW: Sequence[tuple[Callable[[Tables, str], str], str]] = (
     (
@@ -74,95 +74,6 @@ _JUDGED_NOW: Sequence[tuple[Callable[[Tables, str], str], str]] = (
     ),
 )
 """A statement that finds messages of Silver whose verdict is another one now; what is said of their number."""
-
-Progress = Callable[[str], None]
-
-
-@dataclass
-class Check:
-    """One invariant: what was compared, how many rows, and what differed."""
-
-    invariant: str
-    ok: bool
-    compared: str
-    rows: int
-    differences: list[str] = field(default_factory=list)
-    """The differences; or, if it could not be compared, the reason."""
-    asked: bool = True
-    """False: the comparison was not possible, so the result is unknown."""
-    notes: list[str] = field(default_factory=list)
-    """What is as it should be, and may be wished otherwise."""
-
-    def line(self) -> str:
-        state = "ok" if self.ok else "FAILED" if self.asked else "?"
-        return f"{self.invariant:<13} {state:<6} {self.compared}"
-
-
-@dataclass
-class Figures:
-    """The figures of the page, recomputed: Bronze's rows, and those of the declaration's `summary` from the messages
-    judged again, as further fields: int, Decimal, a value of a field, or None for no event.
-    """
-
-    records: int
-
-
-@dataclass
-class Report:
-    lot: int | None
-    seconds: float
-    checks: list[Check]
-    figures: Figures
-    unseen: list[str] = field(default_factory=list)
-    """What was not looked at, one sentence each: empty for a whole verification."""
-    notes: list[str] = field(default_factory=list)
-    """What the reader of the result must know about this moment."""
-
-    @property
-    def ok(self) -> bool:
-        """Everything was compared and nothing differs."""
-        return all(check.ok for check in self.checks)
-
-    @property
-    def wrong(self) -> bool:
-        """Something differs."""
-        return any(check.asked and not check.ok for check in self.checks)
-
-    def as_json(self) -> str:
-        told = asdict(self)
-        if not self.unseen:
-            del told["unseen"]
-        return json.dumps({"ok": self.ok, **told}, ensure_ascii=False, default=str)
-
-
-class _Remaining:
-    """Reports progress, with the time that is left once that can be told."""
-
-    def __init__(self, progress: Progress, what: str, total: int) -> None:
-        self._progress, self._what, self._total = progress, what, total
-        self._began = time.monotonic()
-        self._done = 0
-
-    def add(self, count: int) -> None:
-        self._done += count
-        took = time.monotonic() - self._began
-        left = took * (self._total - self._done) / max(1, self._done)
-        rest = f", about {in_words(left)} left" if took > 5 and self._done < self._total else ""
-        self._progress(f"{self._what}: {self._done:,} of {self._total:,}{rest}")
-
-
-class _Differences:
-    """Complaints, at most SHOWN under each label however many parts there are."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-        self._left: dict[str, int] = {}
-
-    def add(self, label: str, rows: Iterable[object]) -> None:
-        for row in rows:
-            if self._left.setdefault(label, SHOWN) > 0:
-                self._left[label] -= 1
-                self.found.append(f"{label}: {row}")
 
 
 class Verification:
@@ -194,19 +105,20 @@ class Verification:
         self._changed = outdated.changed(settings)
         self._not_yet: dict[str, str] = {}
         """Roll-ups that the next start makes, as they are declared now: name → a sentence."""
-        self._filling: dict[str, str] = {}
-        """Roll-ups that the running Silver job is making → how far it is."""
+        self._unfilled: dict[str, Unfilled] = {}
+        """Roll-ups that the Silver job has not filled → how far it is."""
         self._as_read: list[str] = []
 
     def run(self) -> Report:
         began = time.monotonic()
-        if not (self.settings.bronze / "_delta_log").is_dir():
+        if not history.there(self.settings.bronze):
             raise VentesError(
-                f"there is no Bronze table at {self.settings.bronze}", "start the pipeline: bash start_pipeline.sh"
+                f"there is no Bronze table at {places.shown(self.settings.bronze)}",
+                "start the pipeline: bash start_pipeline.sh",
             )
         with (
             readers.reading(self.settings),
-            tempfile.TemporaryDirectory(prefix="ventes-verify-") as folder,
+            tempfile.TemporaryDirectory(prefix="verify-", dir=scratch.folder()) as folder,
             _database(Path(folder)) as con,
         ):
             lot = self._open(con)
@@ -225,8 +137,6 @@ class Verification:
 
     def _open(self, con: duckdb.DuckDBPyConnection) -> int | None:
         """Views of all tables as they were when lot L was complete; returns L (None: Silver is empty)."""
-        self._filling = self._being_filled()
-        self._not_yet = self._made_at_the_next_start()
         found, lots = self._silver_now()
         deadline = time.monotonic() + FIRST_LOT_SECONDS
         while None in lots.values() and any(lots.values()) and time.monotonic() < deadline:
@@ -269,33 +179,28 @@ class Verification:
 
         The roll-ups first, then the clean events, then the rejects: so none has a lot that the next one lacks.
         """
+        self._unfilled = unfilled(self.settings)
+        self._not_yet = self._made_at_the_next_start()
         found: dict[str, Snapshot | None] = {}
         for table in (*self._declared.rollups, *self._declared.outcomes):
             try:
                 found[table.name] = tables.snapshot(self.settings, table)
             except TableMissing:
                 found[table.name] = None
-        unmade = self._filling.keys() | self._not_yet.keys()
+        unmade = self._unfilled.keys() | self._not_yet.keys()
         counted = [t for t in (self._declared.clean, *self._declared.rollups) if t.name not in unmade]
         return found, {t.name: s.transactions.get(self._app) if (s := found[t.name]) else None for t in counted}
-
-    def _being_filled(self) -> dict[str, str]:
-        """Roll-up → how far the running Silver job has filled it."""
-        record = heartbeat.read(self.settings.state, "silver")
-        if record is None or not heartbeat.alive(record):
-            return {}
-        return {name: f"{done:,} of {events:,} events" for name, (done, events) in record.filling.items()}
 
     def _made_at_the_next_start(self) -> dict[str, str]:
         """Roll-ups that are not as they are declared now: name → a sentence. Raises LakeDamaged for any other table."""
         tables.require_fit(self.settings, self._declared.bronze, *self._declared.outcomes)
-        if not (path_of(self.settings, self._declared.clean) / "_delta_log").is_dir():
+        if not history.there(path_of(self.settings, self._declared.clean)):
             return {}  # no lot yet: all of them come with the first one
         silver = heartbeat.read(self.settings.state, "silver")
         coming = silver is not None and heartbeat.alive(silver) and self._changed is None
         found = {}
         for table in self._declared.rollups:
-            if coming and table.name in self._filling:
+            if coming and table.name in self._unfilled:
                 continue
             try:
                 log = Log.open(path_of(self.settings, table))
@@ -404,9 +309,9 @@ class Verification:
         before = ReadBefore(con, self._declared, self.settings, self._bronze)
         con.execute(recompute.bronze_fields(self._declared))
         con.execute("CREATE TABLE checked AS SELECT *, 0::BIGINT AS lot FROM judged")
-        differences = _Differences()
+        differences = Differences()
         total = sum(_count_between(con, part) for part in self._scope.asked)
-        progress = _Remaining(self.progress, "judging messages again", total)
+        progress = Remaining(self.progress, "judging messages again", total)
         for part in self._asked:
             with self._only(con, part) as condition:
                 con.execute("TRUNCATE judged")
@@ -448,7 +353,7 @@ class Verification:
         self._total = total = _count(con, stored(self._declared.bronze.name))
         columns = 'topic_id, "partition", "offset"'
         nowhere = 'WHERE topic_id IS NULL OR "partition" IS NULL OR "offset" IS NULL'
-        found = _Differences()
+        found = Differences()
         for table, relation in (("Bronze", "all_bronze"), ("Silver", "placed")):
             found.add(
                 f"{table} holds a row without a position", _rows(con, f"SELECT {columns} FROM {relation} {nowhere}")
@@ -538,7 +443,7 @@ class Verification:
         self._find_repeated(con)
         clean, rejets, (event_id,) = self._declared.clean, self._declared.rejets, self._declared.clean.key
         count = _count(con, stored(clean.name))
-        found = _Differences()
+        found = Differences()
         buckets = -(-max(1, count) // IDS_AT_ONCE)
         for bucket in range(buckets):
             ids = f'SELECT "{event_id}" FROM {stored(clean.name)} WHERE hash("{event_id}") % {buckets} = {bucket}'
@@ -546,8 +451,8 @@ class Verification:
             found.add(f"{event_id} twice in {clean.name}", _rows(con, by_id))
         con.execute(recompute.silver(self._declared, self.settings.rules.watermark_minutes))
         otherwise = [0] * len(_JUDGED_NOW)
-        differences = {name: _Differences() for name in (clean.name, rejets.name, recompute.RAW)}
-        progress = _Remaining(self.progress, "comparing Silver's messages", self._judged)
+        differences = {name: Differences() for name in (clean.name, rejets.name, recompute.RAW)}
+        progress = Remaining(self.progress, "comparing Silver's messages", self._judged)
         for part in self._asked:
             with self._only(con, part) as condition:
                 for name, these in differences.items():
@@ -579,7 +484,7 @@ class Verification:
                 self.checks.append(unmade)
                 continue
             con.execute(recompute.aggregate(self._declared, table, self.settings.rules, self._lots[table.name]))
-            differences = _Differences()
+            differences = Differences()
             self._both_ways(con, table.name, differences)
             complaints = self._unexpected_columns(table, self._snapshots[table.name]) + differences.found
             rows = _count(con, stored(table.name))
@@ -591,9 +496,10 @@ class Verification:
         """Of a roll-up that cannot be compared: why, and what to do."""
         if (why := self._not_yet.get(table.name)) is not None:
             return Check("I5 aggregates", False, why, 0, [self._next_step()], asked=False)
-        if (how_far := self._filling.get(table.name)) is not None:
-            wait = [f"it is being filled, {how_far}: ask again later"]
-            return Check("I5 aggregates", False, f"{table.name}: not filled yet", 0, wait, asked=False)
+        if (state := self._unfilled.get(table.name)) is not None:
+            step = "ask again later" if state.running else START
+            what = [f"{state.sentence()}: {step}"]
+            return Check("I5 aggregates", False, f"{table.name}: not filled yet", 0, what, asked=False)
         return None
 
     def _figures(self, con: duckdb.DuckDBPyConnection) -> Figures:
@@ -612,7 +518,7 @@ class Verification:
         complaints, files = [], 0
         for table in self._declared.all:
             path = path_of(self.settings, table)
-            if (path / "_delta_log").is_dir():
+            if history.there(path):
                 found, count = log_complaints(path)
                 complaints += found
                 files += count
@@ -630,7 +536,7 @@ class Verification:
         return [f"{table.name} has a column {name!r} that no release wrote" for name in sorted(stored - known)]
 
     def _both_ways(
-        self, con: duckdb.DuckDBPyConnection, what: str, differences: _Differences, condition: str = "true"
+        self, con: duckdb.DuckDBPyConnection, what: str, differences: Differences, condition: str = "true"
     ) -> None:
         """Rows that the table `what` lacks, and those that it should not have, over every column that is compared."""
         exempt = recompute.not_compared(self._declared).get(what, {})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -50,16 +51,19 @@ def mount() -> None:
     if app.registered_commands:
         return
     # here: the root scripts need `run`, not every command
-    from ventes.cli import doctor, lifecycle, produce, reading, rebuild, recover, stream, verify
+    from ventes.cli import alerts, doctor, lake, lifecycle, metrics, produce, reading, rebuild, recover, stream, verify
 
     for command in (lifecycle.start, lifecycle.stop, lifecycle.restart, lifecycle.status, lifecycle.logs):
         app.command()(command)
+    app.command()(metrics.metrics)
     app.command()(produce.produce)
     app.command()(verify.verify)
     app.command()(reading.query)
     app.command()(reading.export)
     app.add_typer(reading.rejects, name="rejects")
     app.add_typer(stream.stream, name="stream")
+    app.add_typer(alerts.alerts, name="alerts")
+    app.add_typer(lake.lake, name="lake")
     app.command()(doctor.doctor)
     app.command()(recover.recover)
     app.command()(rebuild.rebuild)
@@ -81,13 +85,25 @@ def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: 
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        from ventes.lake import damage  # here: Arrow takes 0.2 s to import
-
-        if (damaged := damage.of_error(error)) is None:
+        if (expected := _expected(error)) is None:
             raise
-        print(f"{name}: {damaged}", file=sys.stderr)
-        return damaged.exit_code
+        print(f"{name}: {expected}", file=sys.stderr)
+        return expected.exit_code
     return 0
+
+
+def _expected(error: Exception) -> VentesError | None:
+    """A full disk, or damage of a table, that another library reports; None for a fault of this program."""
+    from ventes.config import load
+    from ventes.lake import damage  # here: Arrow takes 0.2 s to import
+    from ventes.runtime import disk
+
+    if (isinstance(error, OSError) and disk.is_full(error)) or disk.is_told_full(str(error)):
+        which = ""
+        with suppress(VentesError):
+            which = disk.full_disk(load())
+        return VentesError(which or f"disk full: {error}", "free some space, and run the command again")
+    return damage.of_error(error)
 
 
 def _hear_ctrl_c_once() -> None:

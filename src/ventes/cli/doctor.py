@@ -22,8 +22,8 @@ def doctor(
 ) -> None:
     """Check the environment and the tables; name each cause and the next step.
 
-    Java, jars, ports, disks, paths, access to ports and files, tables, checkpoint, and the entries of the dashboard
-    guide's Troubleshooting. Exit code 1 if a finding is BAD.
+    Java, jars, ports, disks, paths, access to ports and files, a Kafka cluster, tables, checkpoint, and the entries of
+    the dashboard guide's Troubleshooting. Exit code 1 if a finding is BAD.
     """
     from ventes.check.doctor import diagnose  # here: Arrow and the Kafka client take 0.5 s to import
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 import signal
 import sys
@@ -91,6 +93,7 @@ def restart(engine: EngineOption = None, yes: YesOption = False) -> None:
     else:
         settings = _load(engine or (records.engine if running else None))  # type: ignore[arg-type]  # it is one of them
         preflight.engine(settings)
+        settings.page.login.require_secret()
         shutdown.stop(settings, _say)
         result = startup.start(settings, engine, _say, _asker(yes))
     _say(_welcome(settings, result.engine, result.seconds))
@@ -104,9 +107,13 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON, for pr
     """
     from ventes.check.status import status as ask
     from ventes.cli import status_text
+    from ventes.supervise import outdated
 
-    found = ask(config.load())
+    settings = config.load()
+    found = ask(settings)
     print(json.dumps(found.as_dict(), indent=2) if as_json else status_text.render(found))
+    if not as_json and (stale := outdated.changed(settings)):
+        _say(f"{stale.sentence()}: `ventes restart` applies it")
     if not found.ok:
         raise typer.Exit(VentesError.exit_code)
 
@@ -139,7 +146,7 @@ def logs(
 
 
 def reset(yes: YesOption = False) -> None:
-    """Remove topic, tables, checkpoints and unsent sales.
+    """Remove topic, tables, checkpoints, unsent sales, and the history and silences of alerts.
 
     All together, after naming them and asking. Refused while anything runs.
     """
@@ -195,9 +202,11 @@ def _url(settings: Settings) -> str:
 
 def _welcome(settings: Settings, engine: str, seconds: float) -> str:
     """The message after a start: address, logs, tables, next commands."""
+    from ventes.store import places
+
     ventes = _called()
-    logs = [settings.log(name) for name in ("producer", "bronze", "silver", "page")]
-    log_names = ", ".join(str(log) for log in logs if log.exists())  # without a producer there is no log of it
+    logs = [settings.log(name) for name in ("producer", "bronze", "silver", "page", "alerts", "audit")]
+    log_names = ", ".join(str(log) for log in logs if log.exists())  # without a producer it has none
     return "\n".join(
         (
             "",
@@ -205,14 +214,19 @@ def _welcome(settings: Settings, engine: str, seconds: float) -> str:
             f"  Runs     engine {engine}, up after {seconds:.1f} s · what exactly: {ventes} status",
             f"  Logs     {log_names}",
             f"           or {ventes} logs -f",
-            f"  Tables   {settings.bronze}, {settings.silver}",
+            f"  Tables   {places.shown(settings.bronze)}, {places.shown(settings.silver)}",
             f"  Stop     {ventes} stop",
         )
     )
 
 
 def _called() -> str:
-    """The command that runs this program, for the current folder."""
+    """The command that runs this program, for the current folder and the ventes.toml in force."""
+    named = f"{config.CONFIG_VARIABLE}={shlex.quote(str(config.config_path()))} "  # else it would be another pipeline's
+    return (named if os.environ.get(config.CONFIG_VARIABLE) else "") + _program()
+
+
+def _program() -> str:
     found = shutil.which("ventes")
     program = Path(sys.executable).with_name("ventes")
     if found and Path(found).resolve() == program.resolve():

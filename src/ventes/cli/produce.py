@@ -20,7 +20,7 @@ def produce(
     bad: Annotated[float, typer.Option(metavar="PERCENT", help="Share of malformed sales.")] = 0.0,
     late: Annotated[float, typer.Option(metavar="PERCENT", help="Share of sales older than the watermark.")] = 0.0,
     duplicates: Annotated[float, typer.Option(metavar="PERCENT", help="Share of sales followed by a repeat.")] = 0.0,
-    bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Another broker.")] = None,
+    bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT,…", help="Another cluster.")] = None,
     topic: Annotated[str | None, typer.Option(help="Another topic. Default: the stream's.")] = None,
 ) -> None:
     """Send sales to Kafka until Ctrl-C. None is lost: the next run sends what Kafka has not acknowledged.
@@ -63,20 +63,13 @@ def main() -> int:
 
 def _flags(bootstrap: str | None, topic: str | None, stream: str | None) -> dict[str, Any]:
     """The flags as settings; they override file and environment."""
-    from ventes.setting_types import shown
-
     kafka: dict[str, Any] = {}
     if stream is not None:
         kafka["topic"] = ""  # that of its declaration: another stream's topic may be set in ventes.toml
     if topic is not None:
         kafka["topic"] = topic
     if bootstrap is not None:
-        host, colon, port = bootstrap.rpartition(":")
-        if not (host and colon and port.isdigit()):
-            raise UsageError(
-                f"--bootstrap {shown(bootstrap)} is not HOST:PORT", "for example --bootstrap 127.0.0.1:9092"
-            )
-        kafka.update(host=host, port=int(port), managed=False)  # not the one that we may configure
+        kafka["bootstrap"] = bootstrap
     flags: dict[str, Any] = {} if stream is None else {"stream": f"streams/{stream}.py"}
     return {**flags, "kafka": kafka} if kafka else flags
 

@@ -60,16 +60,20 @@ def query(
 
 
 def export(
-    table: Annotated[str, typer.Argument(help="bronze, a table of Silver by its name, or `systemd`.")],
+    table: Annotated[str, typer.Argument(help="bronze, a table of Silver, `systemd`, or `spark-environment`.")],
     output: Annotated[ExportFormat, typer.Option("--format", "-f", help="csv or parquet.")] = "csv",
     to: Annotated[Path | None, typer.Option("-o", "--output", help="A file; without it, standard output.")] = None,
 ) -> None:
     """Write a whole table as CSV or Parquet, streamed, with progress.
 
-    `ventes export systemd` writes a unit file that runs this pipeline as a service of the present user.
+    `ventes export systemd` writes a unit file that runs this pipeline as a service of the present user;
+    `ventes export spark-environment -o workers.pex` the packages that workers of a Spark cluster need.
     """
     if table == SYSTEMD:
         _export_unit(config.load(), to)
+        return
+    if table == SPARK_ENVIRONMENT:
+        _export_environment(to)
         return
     from ventes.lake import readers
     from ventes.query import export as files
@@ -101,7 +105,18 @@ def _export_unit(settings: Settings, to: Path | None) -> None:
         print(f"{to}: its first lines say how to install it")
 
 
+def _export_environment(to: Path | None) -> None:
+    from ventes.operations import spark_environment
+
+    if to is None:
+        raise UsageError("the packages are one large file, not text", "-o workers.pex names it")
+    spark_environment.export(to)
+    size = to.stat().st_size / 1_000_000
+    print(f'{to} ({size:.0f} MB): spark.environment = "{to}" sends it to the workers')
+
+
 SYSTEMD = "systemd"
+SPARK_ENVIRONMENT = "spark-environment"
 
 
 @rejects.command("list")

@@ -33,10 +33,11 @@ def rebuild(
     from ventes.operations import rebuild as work  # here: DuckDB and Arrow take 0.3 s to import
     from ventes.runtime import logs
     from ventes.runtime.stop import Stopper
+    from ventes.store import places
 
     settings = config.load()
     if not yes:
-        question = f"Build {settings.silver} again from {settings.bronze}?"
+        question = f"Build {places.shown(settings.silver)} again from {places.shown(settings.bronze)}?"
         if not sys.stdin.isatty():
             raise UsageError(f"cannot ask here: {question}", "add --yes to agree")
         if not typer.confirm(question):

@@ -17,6 +17,7 @@ def recover(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")
     from ventes import config
     from ventes.lake import accepted_gaps
     from ventes.operations import recover as operation
+    from ventes.store import places
 
     settings = config.load()
     found = operation.compare(settings, datetime.now(timezone.utc))
@@ -33,4 +34,5 @@ def recover(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")
         print("nothing was recorded")
         raise typer.Exit(1)
     operation.record(settings, found)
-    print(f"recorded in {accepted_gaps.path_of(settings.lake)}; `ventes start` continues")
+    where = places.shown(settings.lake / "gaps" if settings.on_a_store else accepted_gaps.path_of(settings.lake))
+    print(f"recorded in {where}; `ventes start` continues")

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from ventes.runtime.counts import counted
 from ventes.runtime.durations import in_words
 from ventes.runtime.logs import printable
-from ventes.runtime.pipeline_status import ServiceStatus, Status
+from ventes.runtime.pipeline_status import FiringAlert, JobOnCluster, ServiceStatus, SparkCluster, Status
 
 
 def render(status: Status) -> str:
@@ -31,7 +31,19 @@ def _lines(status: Status) -> Iterator[str]:
             yield f"{'':10}{detail}"
     yield ""
     yield _tables(status)
+    if status.cluster is not None:
+        yield from _cluster(status.cluster)
+    if "://" in status.lake:
+        yield f"lake     {status.lake}"
+    for job, holder in status.writers.items():
+        yield f"         the {job} job's lease is held elsewhere: {printable(holder)}"
+    if status.store_problem:
+        yield f"         NOT REACHED: {printable(status.store_problem)}"
     yield f"page     {status.url}"
+    if status.metrics_problem:
+        yield f"metrics  NOT SERVED: {printable(status.metrics_problem)}"
+    elif status.metrics:
+        yield f"metrics  {status.metrics}"
     yield f"settings {status.config}"
 
 
@@ -44,7 +56,25 @@ def _headline(service: ServiceStatus, now: float) -> str:
     else:
         since = f" since {clock(service.since, now)}" if service.since else ""
         head = f"{service.name:10}{service.state.upper() if not service.ok else service.state}{since}"
-    return head + (f" · {printable(service.reason)}" if service.reason else "")
+    return " · ".join([head, *_firing(service), *([printable(service.reason)] if service.reason else [])])
+
+
+def _firing(service: ServiceStatus) -> Iterator[str]:
+    """'1 alert fires: no-sale (critical)', and those that are silenced."""
+    heard = [one for one in service.firing if one.silenced_until is None]
+    silenced = [one for one in service.firing if one.silenced_until is not None]
+    if heard:
+        yield f"{_fire(len(heard))}: {_named(heard)}"
+    if silenced:
+        yield f"{_fire(len(silenced))}, silenced: {_named(silenced)}"
+
+
+def _fire(number: int) -> str:
+    return f"{counted(number, 'alert')} {'fires' if number == 1 else 'fire'}"
+
+
+def _named(alerts: list[FiringAlert]) -> str:
+    return ", ".join(f"{one.name} ({one.severity})" for one in alerts)
 
 
 def _details(service: ServiceStatus, now: float) -> Iterator[str]:
@@ -102,6 +132,32 @@ def _unit(service: ServiceStatus) -> str:
 def _tables(status: Status) -> str:
     bronze, clean, rejected = ("none yet" if count is None else f"{count:,}" for count in status.counts)
     return f"rows     bronze {bronze} · clean {clean} · rejected {rejected}"
+
+
+def _cluster(cluster: SparkCluster) -> Iterator[str]:
+    """'cluster  spark://h:7077 ALIVE · 2 workers · 1 of 4 cores free', and a line for each job that runs there."""
+    parts = [f"cluster  {cluster.master}"]
+    if cluster.problem:
+        parts.append(f"NOT KNOWN: {printable(cluster.problem)}")
+    else:
+        parts[0] += f" {printable(cluster.status)}"
+        lost = f", {cluster.workers_lost} lost" if cluster.workers_lost else ""
+        parts.append(f"{counted(cluster.workers, 'worker')}{lost}")
+        parts.append(f"{cluster.cores_free} of {cluster.cores} cores free")
+    yield " · ".join(parts)
+    for name, job in cluster.jobs.items():
+        parts = [*_share(job, bool(cluster.status)), counted(job.executors, "executor")]
+        if job.lost:
+            parts.append(f"{job.lost:,} lost since its start")
+        yield f"{'':9}{name} has {', '.join(parts)} · {printable(job.application)}"
+
+
+def _share(job: JobOnCluster, answered: bool) -> Iterator[str]:
+    """'1 of the 2 cores that it asks for'; nothing where the master was not asked."""
+    if job.cores is not None:
+        yield f"{job.cores} of the {counted(job.asked, 'core')} that it asks for" if job.asked else f"{job.cores} cores"
+    elif answered:
+        yield "no place in the master's list"
 
 
 def clock(moment: float | None, now: float) -> str:

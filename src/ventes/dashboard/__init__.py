@@ -4,12 +4,20 @@ What it shows is declared (stream/page.py): no field of an event is named in thi
 
 The page
     page             draws the page: one run of the script for one session
+    script_run       the end of a run before the script's last line
     page_state       objects shared by all sessions; the settings in force
-    style            icon, style sheet
+    style            icon, style sheets (page.css, wall.css)
+    page_tools       print, link, notice of another server: what only the browser can do
+    wall             the wall view, which turns its tabs
     address          what the address asks for and is not there
-    sidebar          refresh, filters, an earlier time; downloads, diagram, commands, help
+    sidebar          filters, pause, refresh; downloads, diagram, commands, help
+    earlier          the inputs for an earlier time or version
+    chips            what narrows or holds the page, each with a click that takes it back
     freshness        the line at the top: time of the newest event, lag, problems
-    headline         the figures
+    headline         the figures, with change, target and small line
+    help_text        the "?" beside a figure or a chart
+    picked           what a click on a chart picks, in the address
+    troubles         the guide's troubleshooting with its present answers
     tabs             one module for each kind of tab
     own_tabs         tabs from users' own files
     board            the objects for code in streamlit_dashboard.py: `spark`, tabs
@@ -19,9 +27,14 @@ The page
 Data
     source           consistent snapshots of all tables, refreshed at new commits
     as_of            an earlier time or version, in the address
-    filters          the period, and the dimensions of the stream
+    period           presets and ranges in the business zone
+    filters          the period, and the values of fields
     questions        what is asked of the events, which table answers it, the SQL
-    trend            recent activity per unit of time
+    comparison       the figures against the same time of earlier days
+    trend            the small lines: the figures per unit of time
+    over_time        the points of the timeline
+    growth           how the values of a ranking change, and what rises
+    explained        the figures and charts in SQL, to check them by hand
     query_sources    the rows behind a figure: of a roll-up, or sums of the clean table
     figures          the numbers: functions over DuckDB relations, no Streamlit
     file_cache       sums of each data file, computed once
@@ -31,11 +44,18 @@ Data
     page_heartbeat   the page's own heartbeat record
 How it is shown
     view             the argument of a tab
+    language         the viewer's language: words, numbers, dates
+    locales          the catalogs of other languages than English
+    translated       a declared page in it
+    states           empty, waiting, refused, wrong: each drawn in one way
     charts           Plotly figures from numbers, no Streamlit
+    card             change and target of a card
     sparkline        the small line of a card
     plot             a Plotly chart that keeps its zoom
     grid             rows as a table, every number exact
     text             data as text, whatever it contains
+Who sees it
+    login            who may come in, in which role
 Files
     downloads        links and commands
     download_links   random tickets for downloads

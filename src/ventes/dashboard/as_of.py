@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+
+from ventes.deltalog import history
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -43,18 +44,11 @@ def from_address(text: str | None, tables: Collection[str]) -> AsOf | None:
 
 def kept_versions(path: Path) -> tuple[int, int] | None:
     """The oldest and the newest version in the log of the table at `path`; None without one."""
-    try:
-        with os.scandir(path / "_delta_log") as entries:
-            numbers = [int(e.name[:20]) for e in entries if len(e.name) == 25 and e.name.endswith(".json")]
-    except FileNotFoundError:
-        return None
-    return (min(numbers), max(numbers)) if numbers else None
+    numbers = history.kept(path)
+    return (numbers[0], numbers[-1]) if numbers else None
 
 
 def committed_at(path: Path, version: int) -> datetime | None:
     """When `version` of the table at `path` was committed (UTC); None if the log does not keep it."""
-    try:
-        stamp = (path / "_delta_log" / f"{version:020d}.json").stat().st_mtime
-    except FileNotFoundError:
-        return None
-    return datetime.fromtimestamp(stamp, timezone.utc)
+    stamp = history.committed_at(path, version)
+    return None if stamp is None else datetime.fromtimestamp(stamp, timezone.utc)

@@ -47,7 +47,7 @@ class OwnTab:
         return getattr(self._container(), name)
 
 
-_WRITTEN = "_own_tabs"
+_WRITTEN = f"{__name__}.written"
 
 
 def tabs_to_show(labels: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ventes.dashboard import text
+from ventes.dashboard import language, text
 
 Figure = dict[str, Any]
 Axis = dict[str, Any]
@@ -36,8 +36,8 @@ PERCENT_AXIS: Axis = {"tickformat": ".0%"}
 
 def money_axis(currency: str) -> Axis:
     """`$12k` for a one-character currency, else `12k EUR`."""
-    safe = text.plotly(currency)
-    place = {"tickprefix": safe} if len(currency) == 1 else {"ticksuffix": f" {safe}"}
+    safe, before = text.plotly(currency), len(currency) == 1 and language.current() == "en"
+    place = {"tickprefix": safe} if before else {"ticksuffix": f" {safe}"}
     return {"tickformat": "~s", **place}
 
 
@@ -104,9 +104,10 @@ def columns(
     title: str,
     time_title: str,
     axis: Axis | None = None,
+    seconds: Sequence[int] = (),
 ) -> Figure:
-    """One value per span of time."""
-    trace = {
+    """One value per span of time; `seconds`: how long each is, which is how wide its column is."""
+    trace: dict[str, Any] = {
         "type": "bar",
         "x": list(times),
         "y": list(values),
@@ -114,7 +115,24 @@ def columns(
         "customdata": list(hover),
         "hovertemplate": "%{customdata}<extra></extra>",
     }
+    if seconds:
+        trace |= {"width": [each * 850 for each in seconds]}  # milliseconds, and a gap
     return _base_layout([trace], _time(time_title), _values(title, axis), height=420, hovermode="x", bargap=0.15)
+
+
+def mark(figure: Figure, points: Sequence[tuple[str, float]], name: str) -> None:
+    """Add a triangle at points (time, value) of a chart over time."""
+    figure["data"].append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [time for time, _ in points],
+            "y": [value for _, value in points],
+            "name": text.plotly(name),
+            "marker": {"color": SERIES[1], "size": 10, "symbol": "triangle-up"},
+            "hoverinfo": "skip",
+        }
+    )
 
 
 def stacked(rows: pa.Table, series: str, value: str, title: str, time_title: str) -> Figure:

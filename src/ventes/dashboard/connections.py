@@ -47,6 +47,12 @@ _CURRENT: ContextVar[_Connection | None] = ContextVar("connection", default=None
 """The connection whose request a task answers: the server makes the task while it takes the connection's data."""
 
 
+def sender() -> str:
+    """The IP address that sent the current task's request, whatever its headers say; "" if it is unknown."""
+    connection = _CURRENT.get()
+    return connection.peer if connection is not None else ""
+
+
 class Connections:
     """All connections of one server."""
 
@@ -131,6 +137,11 @@ class _Connection(asyncio.Protocol):
         self._answering = 0
         self._refused = False
         self._transport: Any = None
+
+    @property
+    def peer(self) -> str:
+        name = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(name[0]) if name else ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport

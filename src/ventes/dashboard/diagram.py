@@ -7,6 +7,8 @@ from html import escape
 import streamlit as st
 
 from ventes.config import Settings
+from ventes.dashboard import translated
+from ventes.dashboard.language import tr, tr_n
 
 _BOX, _GAP, _WIDTH = 58, 30, 280
 
@@ -19,22 +21,29 @@ def svg(settings: Settings, dark: bool) -> str:
     ingest = "spark_streaming_delta.py" if settings.engine == "spark" else "ingestion (embedded)"
     stream = settings.stream
     steps = [
-        ("producer.py", f"{stream.shown.many} as JSON", "#e08a2c"),
+        ("producer.py", tr("{many} as JSON", many=translated.page_of(stream).many), "#e08a2c"),
         (
-            f"Kafka :{settings.kafka.port}",
-            f"topic {settings.topic}, {settings.kafka.partitions} partition(s)",
+            f"Kafka :{settings.kafka.port}"
+            if settings.kafka.managed
+            else f"Kafka {_fit(settings.kafka.bootstrap, 26)}",
+            tr("topic {topic}, {n} partition(s)", topic=settings.topic, n=settings.kafka.partitions),
             "#6b7785",
         ),
-        (ingest, "every message, 1:1", "#2f6fde"),
+        (ingest, tr("every message, 1:1"), "#2f6fde"),
         ("Bronze", str(settings.bronze), "#a9713a"),
-        ("streaming_silver.py", f"clean, rejected, {_number(len(stream.tables))}", "#2f6fde"),
+        (
+            "streaming_silver.py",
+            tr_n("clean, rejected, {n} roll-up", "clean, rejected, {n} roll-ups", len(stream.tables)),
+            "#2f6fde",
+        ),
         ("Silver", str(settings.silver), "#8b98a8"),
         ("streamlit_dashboard.py", page, "#2a9d8f"),
     ]
     height = len(steps) * (_BOX + _GAP) - _GAP + 8
+    title = escape(tr("The pipeline, from producer to browser"))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
-        f'font-family="system-ui, sans-serif" role="img" aria-label="The pipeline, from producer to browser">'
+        f'font-family="system-ui, sans-serif" role="img" aria-label="{title}">'
     ]
     for number, (name, note, colour) in enumerate(steps):
         top = 4 + number * (_BOX + _GAP)
@@ -52,11 +61,6 @@ def svg(settings: Settings, dark: bool) -> str:
             f'<text x="18" y="{top + 44}" font-size="11.5" fill="{quiet}">{escape(_fit(note))}</text>'
         )
     return "".join([*parts, "</svg>"])
-
-
-def _number(rollups: int) -> str:
-    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    return f"{words[rollups] if rollups < len(words) else rollups} roll-up{'' if rollups == 1 else 's'}"
 
 
 def _fit(note: str, limit: int = 42) -> str:

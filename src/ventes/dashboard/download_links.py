@@ -1,7 +1,8 @@
 """Download links of the page: each is a random ticket that belongs to one session.
 
 A ticket contains no path, no table and no SQL. It is valid while its session is connected (also after a reconnection),
-for the host name with which that session opened the page, until it was not used for LIFETIME_SECONDS. Streamlit has
+for the host name with which that session opened the page and for the person who did, until it was not used for
+LIFETIME_SECONDS. Streamlit has
 compared that name with server.allowedHosts before the session began.
 """
 
@@ -35,13 +36,17 @@ class Download:
 
     name: str
     task: Callable[[], CsvTask]
+    what: str = ""
+    """The table, or the query."""
 
 
 class Viewer:
-    """One session of the page. `host`: the Host header under which its browser opened the page."""
+    """One session of the page. `host`: the Host header under which its browser opened the page. `person`: the name of
+    who is logged in, "" without a login."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, person: str = "") -> None:
         self.host = host.lower()
+        self.person = person
         self.connected = True
         self.used = 0.0
 
@@ -84,14 +89,16 @@ class DownloadLinks:
             self._links[ticket] = _Link(viewer, what, download)  # moved to the end: shown most recently
             return f"{self.prefix}{ticket}"
 
-    def find(self, ticket: str, host: str) -> tuple[Viewer, Download]:
-        """The download of `ticket`. Raises LinkRefused."""
+    def find(self, ticket: str, host: str, person: str = "") -> tuple[Viewer, Download]:
+        """The download of `ticket`, for whom it was made. Raises LinkRefused."""
         with self._guard:
             link = self._links.get(ticket)
             if link is None or not link.viewer.connected or self._expired(link.viewer):
                 raise LinkRefused(404, "This link is no longer valid. Open the page again and take its new one.")
             if host.lower() != link.viewer.host:
                 raise LinkRefused(403, "This link belongs to another address of the page. Open the page there.")
+            if person != link.viewer.person:
+                raise LinkRefused(403, "This link belongs to another person. Open the page and take your own.")
             link.viewer.used = self._clock()
             return link.viewer, link.download
 

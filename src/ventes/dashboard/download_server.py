@@ -26,6 +26,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from ventes.dashboard.download_links import Download, DownloadLinks, LinkRefused, Viewer
+from ventes.dashboard.login.requests import note_download, person_of
 from ventes.query import csv_child
 from ventes.runtime.child_environment import variables
 
@@ -74,13 +75,14 @@ class DownloadServer:
             if self._ending:
                 raise LinkRefused(503, "The page is ending.")
             host = Headers(scope=scope).get("host", "")
-            viewer, download = self._links.find(scope["path_params"]["ticket"], host)
+            viewer, download = self._links.find(scope["path_params"]["ticket"], host, person_of(scope).name)
         except LinkRefused as refused:
             await _refusal(refused)(scope, receive, send)
             return
         if scope["method"] == "HEAD":
             await Response(headers=_headers(download), media_type="text/csv")(scope, receive, send)
             return
+        note_download(scope, download.name, download.what)
         async with anyio.create_task_group() as group:
             self._running.add(group.cancel_scope)
             try:

@@ -8,7 +8,10 @@ from collections.abc import Hashable
 
 import streamlit as st
 
+from ventes.dashboard import states
 from ventes.dashboard.download_links import LINKS, Download, Viewer
+from ventes.dashboard.language import tr, tr_n
+from ventes.dashboard.login import gate
 from ventes.dashboard.source import TableSnapshots
 from ventes.query.csv_child import CsvTask
 from ventes.query.readable import TableToRead
@@ -16,25 +19,30 @@ from ventes.query.readable import TableToRead
 
 def show(snapshots: TableSnapshots) -> None:
     """A choice of table, its link and its command."""
+    if not gate.person().analyst:
+        states.note(tr("Your role, viewer, has no downloads."))
+        return
     names = [table.name for table in snapshots.tables.contract.all if snapshots.has(table.name)]
     if not names:
-        st.caption("There is no table yet.")
+        states.waiting(tr("There is no table yet."))
         return
-    name = str(st.selectbox("Table", names, key="_download"))
+    name = str(st.selectbox(tr("Table"), names, key="_download"))
     snapshot = snapshots[name]
     offer(
-        f"CSV, all {snapshot.rows:,} rows",
+        tr_n("CSV, all {n} row", "CSV, all {n} rows", snapshot.rows),
         ("table", snapshots.key(name)),
-        Download(f"{name}.csv", lambda: CsvTask({name: TableToRead.of(snapshot)})),
+        Download(f"{name}.csv", lambda: CsvTask({name: TableToRead.of(snapshot)}), name),
     )
-    st.caption("On the command line, with progress:")
+    st.caption(tr("On the command line, with progress:"))
     st.code(f"ventes export {shlex.quote(name)} --format csv -o {name}.csv", language="bash", wrap_lines=True)
 
 
 def offer(label: str, what: Hashable, download: Download) -> bool:
     """Show a link, or a message why there is none (False). `what` identifies the file."""
+    if not gate.person().analyst:
+        return False
     if LINKS.prefix is None:
-        st.caption("Download links need the page that `ventes start` runs. The command does the same:")
+        st.caption(tr("Download links need the page that `ventes start` runs. The command does the same:"))
         return False
     address = LINKS.issue(_viewer(), what, download)
     st.html(f'<a class="ventes-download" href="{html.escape(address)}" download>{html.escape(label)}</a>')
@@ -48,7 +56,8 @@ def keep_links() -> None:
 
 
 def _viewer() -> Viewer:
-    viewer: Viewer = st.session_state.setdefault("_viewer", Viewer(st.context.headers.get("Host") or ""))
+    new = Viewer(st.context.headers.get("Host") or "", gate.person().name)
+    viewer: Viewer = st.session_state.setdefault(f"{__name__}.viewer", new)
     _connected(viewer)
     return viewer
 

@@ -6,8 +6,7 @@ Sums are exact; means and shares are those of contract/arithmetic.py. The relati
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
@@ -17,20 +16,11 @@ import duckdb
 import pyarrow as pa
 
 from ventes.dashboard.filters import DAY
-from ventes.dashboard.questions import (
-    MINUTE,
-    Column,
-    Grouped,
-    Question,
-    Row,
-    columns_of,
-    expressions,
-    finished,
-)
+from ventes.dashboard.questions import Grouped, Question, Row, columns_of, expressions, finished
 from ventes.stream.declaration import Event
-from ventes.stream.grains import ByDay, ByMinute
+from ventes.stream.grains import ByDay
 from ventes.stream.measures import Count, Distinct, Measure, Sum
-from ventes.stream.page import EVENTS, Figure
+from ventes.stream.page import Figure
 from ventes.stream.sql_text import quoted
 
 POINTS = 400
@@ -59,14 +49,18 @@ class HeadlineQuery:
     sql: str
     columns: tuple[str, ...]
 
+    def question_of(self, number: int) -> Question:
+        """The question from whose answer a figure is computed."""
+        return next(q for q, those in zip(self.questions, _together(self.figures), strict=True) if number in those)
+
     def of(self, con: duckdb.DuckDBPyConnection, day: date, views: str = "") -> Headline:
         """The figures, from a connection with the views of `questions`; `views`: the missing ones as a WITH clause."""
         values = {"day": day} if any(figure.by_day for figure in self.figures) else {}
         row = dict(zip(self.columns, _row(con, views + self.sql, values), strict=True))
         total, of_day = [], []
         for number, figure in enumerate(self.figures):
-            total.append(_value(row, figure, number, ""))
-            of_day.append(_value(row, figure, number, _DAYS) if figure.by_day else None)
+            total.append(value_of(row, figure, number, ""))
+            of_day.append(value_of(row, figure, number, _DAYS) if figure.by_day else None)
         return Headline(tuple(total), tuple(of_day))
 
 
@@ -84,16 +78,16 @@ def headline_query(figures: tuple[Figure, ...], event: Event) -> HeadlineQuery:
     selects: list[str] = []
     names: list[str] = []
     for view, numbers in enumerate(_together(figures)):
-        measures = {number: _numbered(figures[number], number) for number in numbers}
+        measures = {number: numbered(figures[number], number) for number in numbers}
         days = [ByDay()] if any(figures[number].by_day for number in numbers) else []
         fields = dict.fromkeys(measure.field for measure in measures.values() if isinstance(measure, Distinct))
         columns = columns_of(measures.values(), event)
         questions.append(Question(f"figures {view}", (*fields, *days), columns))
         listed: dict[str, str] = {}
         for number, measure in measures.items():
-            listed |= _totals(measure, event)
+            listed |= totals(measure, event)
             if figures[number].by_day:
-                of_day = _totals(measure, event, f"{DAY} = $day")
+                of_day = totals(measure, event, f"{DAY} = $day")
                 listed |= {_DAYS + name: sql for name, sql in of_day.items()}
         names += listed
         selects.append(f"(SELECT {', '.join(listed.values())} FROM {quoted(questions[-1].view)})")
@@ -114,12 +108,12 @@ def _together(figures: tuple[Figure, ...]) -> list[list[int]]:
     return [numbers for numbers in together if numbers]
 
 
-def _numbered(figure: Figure, number: int) -> Measure:
+def numbered(figure: Figure, number: int) -> Measure:
     """The measure under a name of its own: two figures may have measures of one name."""
     return replace(figure.measure, name=f"figure_{number}_")
 
 
-def _totals(measure: Measure, event: Event, only: str = "") -> dict[str, str]:
+def totals(measure: Measure, event: Event, only: str = "") -> dict[str, str]:
     """As `expressions`; counts and sums of no event are 0."""
     found = expressions(measure, event, only)
     if isinstance(measure, Count | Sum):
@@ -127,8 +121,9 @@ def _totals(measure: Measure, event: Event, only: str = "") -> dict[str, str]:
     return found
 
 
-def _value(row: Row, figure: Figure, number: int, before: str) -> Any:
-    measure = _numbered(figure, number)
+def value_of(row: Row, figure: Figure, number: int, before: str) -> Any:
+    """The figure's value from columns that are called as `totals` does, with `before` in front."""
+    measure = numbered(figure, number)
     found = {name.removeprefix(before): value for name, value in row.items() if name.startswith(before + measure.name)}
     return finished(found, [measure])[measure.name]
 
@@ -147,44 +142,6 @@ def of_all(con: duckdb.DuckDBPyConnection, measure: Measure, event: Event) -> An
         return None
     (expression,) = expressions(measure, event).values()
     return _row(con, f"SELECT {expression} FROM grouped")[0]
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """`points`: start (business zone, naive), events, cumulative (events so far), the measures; in time order."""
-
-    points: list[Row]
-    step_minutes: int
-
-
-def timeline_question(measures: tuple[Measure, ...], event: Event) -> Question:
-    return Question("minutes", (ByMinute(),), columns_of((EVENTS, *measures), event))
-
-
-def timeline(
-    con: duckdb.DuckDBPyConnection, measures: tuple[Measure, ...], event: Event, zone: str, points: int = POINTS
-) -> Timeline:
-    """Events over time, as fine as at most `points` points allow; from the view of `timeline_question`.
-
-    Offsets of zones are multiples of 15 minutes, so minutes are summed to quarters of an hour before the expensive
-    conversion to the zone.
-    """
-    step = _step(con, MINUTE, "minutes", points)
-    sums = _listed(timeline_question(measures, event).columns)
-    values = {name: sql for measure in (EVENTS, *measures) for name, sql in expressions(measure, event).items()}
-    listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in values.items())
-    rows = con.execute(
-        f"WITH coarse AS (SELECT time_bucket(INTERVAL {math.gcd(step, 15)} MINUTE, {MINUTE}) AS {MINUTE}, {sums} "
-        f"FROM minutes GROUP BY 1), buckets AS (SELECT time_bucket(INTERVAL {step} MINUTE, timezone(?, {MINUTE})) "
-        f"AS start, {listed} FROM coarse GROUP BY 1) "
-        "SELECT *, (sum(events) OVER (ORDER BY start))::BIGINT AS cumulative FROM buckets ORDER BY start",
-        [zone],
-    ).to_arrow_table()
-    return Timeline([finished(row, measures) for row in rows_of(rows)], step)
-
-
-def _listed(columns: Sequence[Column]) -> str:
-    return ", ".join(f"{column.merge}({quoted(column.name)}) AS {quoted(column.name)}" for column in columns)
 
 
 @dataclass(frozen=True)
@@ -223,7 +180,7 @@ def reasons(con: duckdb.DuckDBPyConnection) -> pa.Table:
 
 def reasons_over_time(con: duckdb.DuckDBPyConnection, zone: str, points: int = 120, top: int = 6) -> pa.Table:
     """start (business zone, naive), motif (rare ones as 'other'), messages. From the view `motifs`."""
-    step = _step(con, "minute", "motifs", points)
+    step = step_of(con, "minute", "motifs", points)
     return con.execute(
         f"WITH ranked AS (SELECT motif FROM motifs GROUP BY 1 ORDER BY sum(messages) DESC, 1 LIMIT {top:d}) "
         f"SELECT time_bucket(INTERVAL {step} MINUTE, timezone(?, minute)) AS start, "
@@ -239,7 +196,7 @@ def delays(con: duckdb.DuckDBPyConnection, at: str, zone: str, points: int = 120
     event_p50, event_p95 (event → Kafka), bronze_p50, … (Kafka → Bronze), silver_p50, … (Bronze → Silver), and
     total_p50, total_p95 (Kafka → Silver), with events.
     """
-    step = _step(con, "kafka_ts", "recent", points)
+    step = step_of(con, "kafka_ts", "recent", points)
     spans = {
         "event": f"epoch_us(kafka_ts) - epoch_us({quoted(at)})",
         "bronze": "epoch_us(date_ingestion) - epoch_us(kafka_ts)",
@@ -257,7 +214,7 @@ def delays(con: duckdb.DuckDBPyConnection, at: str, zone: str, points: int = 120
     ).to_arrow_table()
 
 
-def _step(con: duckdb.DuckDBPyConnection, time: str, view: str, points: int) -> int:
+def step_of(con: duckdb.DuckDBPyConnection, time: str, view: str, points: int) -> int:
     """Minutes between two points, so that the times of a view give at most so many points."""
     first, last = _row(con, f"SELECT min({time}), max({time}) FROM {view}")
     span = (last - first).total_seconds() / 60 if first else 0

@@ -17,8 +17,8 @@ import pyarrow as pa
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.snapshot import Snapshot
 
-KEPT = 96
-"""Answers that are cached, about three for a viewer's filters; the least recently used one is dropped."""
+KEPT = 192
+"""Answers that are cached, up to ten for a viewer's filters; the least recently used one is dropped."""
 PIECES = 40
 """Answers of single files that are kept separately before they are added up."""
 

@@ -1,23 +1,16 @@
-"""The viewer's filters: the period and the dimensions of the stream. Pure; the widgets are in sidebar.py."""
+"""The viewer's filters: the period and the values of fields. Pure; the widgets are in sidebar.py."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timezone
 
-PERIODS = {
-    "All time": None,
-    "Today": 1,
-    "Last 7 days": 7,
-    "Last 30 days": 30,
-    "Last 365 days": 365,
-    "Custom": -1,
-}
-"""Choice → days back, today included."""
 ALL_ROWS = "true"
 """The condition of filters that narrow nothing."""
 DAY = "jour"
 """The column with the business day; in `Filters.used` it stands for the period."""
+INSTANT = "at "
+"""The column with the event's time, where a period is not of whole days. No field has a name with a blank."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +26,17 @@ class Chosen:
 class Filters:
     """Empty means everything. Days are business days (`jour`), both ends included.
 
+    `start` and `end`: instants, the end not included, where the period is not one of whole days; its days are `since`
+    and `until` then.
+
     The values of a dimension are also an attribute, by the plural of its label: `filters.countries`.
     """
 
     since: date | None = None
     until: date | None = None
     chosen: tuple[Chosen, ...] = ()
+    start: datetime | None = None
+    end: datetime | None = None
 
     def __getattr__(self, name: str) -> tuple[str, ...]:
         if not name.startswith("_") and name != "chosen":
@@ -53,14 +51,34 @@ class Filters:
         fields = {dimension.field for dimension in self.chosen if dimension.values}
         return frozenset(fields | ({DAY} if self.since or self.until else set()))
 
-    def condition(self) -> tuple[str, list[object]]:
-        """SQL over jour and the fields (those that are used), and its parameters."""
-        parts: list[str] = []
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that are narrowed, without the period."""
+        return self.used - {DAY}
+
+    @property
+    def times(self) -> tuple[datetime, ...]:
+        """The instants at which the period begins or ends."""
+        return tuple(moment for moment in (self.start, self.end) if moment is not None)
+
+    @property
+    def time_condition(self) -> str:
+        """SQL over INSTANT: from `start` to before `end`."""
+        parts = [f'"{INSTANT}" >= {instant(self.start)}'] if self.start else []
+        parts += [f'"{INSTANT}" < {instant(self.end)}'] if self.end else []
+        return " AND ".join(parts) or ALL_ROWS
+
+    def condition(self, by_day: bool = True) -> tuple[str, list[object]]:
+        """SQL over jour, INSTANT and the fields (those that are used), and its parameters.
+
+        Without `by_day` the days of `start` and `end` are left out: they follow from them.
+        """
+        parts: list[str] = [self.time_condition] if self.times else []
         values: list[object] = []
-        if self.since:
+        if self.since and (by_day or not self.start):
             parts.append(f"{DAY} >= ?")
             values.append(self.since)
-        if self.until:
+        if self.until and (by_day or not self.end):
             parts.append(f"{DAY} <= ?")
             values.append(self.until)
         for dimension in self.chosen:
@@ -74,11 +92,6 @@ class Filters:
         return day is None or ((self.since is None or day >= self.since) and (self.until is None or day <= self.until))
 
 
-def period(choice: str, today: date, custom: tuple[date, ...] = ()) -> tuple[date | None, date | None]:
-    """First and last day of a choice of PERIODS."""
-    days = PERIODS.get(choice)
-    if days is None:
-        return None, None
-    if days == -1:
-        return (custom[0], custom[-1]) if custom else (None, None)
-    return today - timedelta(days=days - 1), None
+def instant(moment: datetime) -> str:
+    """An instant as SQL."""
+    return f"TIMESTAMPTZ '{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S.%f}+00'"

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
-from ventes.dashboard import text
+from ventes.dashboard import language, text
 
 WHOLE = 2**53
 DIGITS = 15
@@ -49,15 +49,20 @@ def shown(
             bounds = _bounds(column)
             width = _width([_written(bound, pattern, unit) for bound in bounds])
             if fits_a_double(column):
-                configuration[name] = st.column_config.NumberColumn(name, format=pattern, width=width)
+                pattern, step = _in_browser(pattern, kind)
+                configuration[name] = st.column_config.NumberColumn(
+                    _heading(name, unit), format=pattern, step=step, width=width
+                )
             else:
                 values = column.to_pylist()
                 column = pa.array([None if v is None else _written(v, pattern, unit) for v in values], pa.string())
                 configuration[name] = st.column_config.Column(name, alignment="right", width=width)
         elif pa.types.is_timestamp(kind):
             configuration[name] = st.column_config.DatetimeColumn(
-                name, format=formats.get(name) or "YYYY-MM-DD HH:mm:ss"
+                name, format=formats.get(name) or f"{language.day_format()} HH:mm:ss"
             )
+        elif pa.types.is_date(kind):
+            configuration[name] = st.column_config.DateColumn(name, format=formats.get(name) or language.day_format())
         else:
             configuration[name] = st.column_config.Column(name)
         columns[name] = column
@@ -106,8 +111,26 @@ def _pattern(name: str, kind: pa.DataType, currency: str | None) -> str | None:
     return f"%.{kind.scale}f" if pa.types.is_decimal(kind) else None
 
 
+def _in_browser(pattern: str | None, kind: pa.DataType) -> tuple[str | None, float | None]:
+    """The format of a column of numbers and its step, from which the browser takes the decimals.
+
+    Streamlit's patterns write numbers as in English; any other language leaves it to the browser's own.
+    """
+    if language.current() == "en" or pattern in (None, "%d"):
+        return pattern, None
+    decimals = 2 if pattern.endswith(".2f") or ".2f" in pattern else kind.scale if pa.types.is_decimal(kind) else 0
+    return "localized", 10.0**-decimals if decimals else 1
+
+
+def _heading(name: str, unit: str | None) -> str:
+    """With the currency, where the numbers below do not have it."""
+    return name if unit is None or language.current() == "en" else f"{name} ({unit})"
+
+
 def _written(value: Decimal | int, pattern: str | None, currency: str | None) -> str:
     """As the browser writes a number of this pattern, but exact."""
     if currency is not None:
         return text.money(Decimal(value), currency)
+    if language.current() != "en" and pattern != "%d":
+        return language.decimal(Decimal(value))
     return f"{value:,}" if pattern == "%,d" else f"{Decimal(value):f}"

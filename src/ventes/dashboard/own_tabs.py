@@ -12,9 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-import streamlit as st
-
-from ventes.dashboard import text
+from ventes.dashboard import states, text
+from ventes.dashboard.language import tr
 from ventes.dashboard.tabs import Tab
 from ventes.dashboard.view import View
 
@@ -62,6 +61,7 @@ def module_of(path: Path) -> ModuleType:
 
 def _broken(path: Path, why: str) -> Callable[[View], None]:
     def render(view: View) -> None:
-        st.error(f"{text.markdown(str(path))} cannot be loaded. {text.markdown(why, 400)}", icon=":material/error:")
+        cannot = tr("{file} cannot be loaded.", file=text.markdown(str(path)))
+        states.wrong(f"{cannot} {text.markdown(why, 400)}")
 
     return render

@@ -1,14 +1,19 @@
-"""The page's own heartbeat record, for `ventes status` and the supervisor."""
+"""The page's own heartbeat record, for `ventes status`, the supervisor and the metrics."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ventes.runtime.heartbeat import Reporter
+from ventes.runtime.distribution import REFRESH_SECONDS, Distribution
+from ventes.runtime.heartbeat import VIEWER_SECONDS, Reporter
 
 PERIOD_SECONDS = 5.0
+PARTS = ("line", "figures", "tab")
+"""The parts of the page that are refreshed."""
 
 
 class PageHeartbeat:
@@ -18,10 +23,36 @@ class PageHeartbeat:
         self._reporter = Reporter(state, "page")
         self._next = 0.0
         self._guard = threading.Lock()
+        self._seen: dict[str, float] = {}
+        """Session → when it was last drawn."""
+        self._times = {part: Distribution(REFRESH_SECONDS) for part in PARTS}
 
-    def beat(self) -> None:
+    def beat(self, session: str) -> None:
         """Write the heartbeat. Call it in every run of the page; without a viewer it is not renewed."""
+        now = time.monotonic()
         with self._guard:
-            if time.monotonic() >= self._next:
-                self._next = time.monotonic() + PERIOD_SECONDS
-                self._reporter.update(phase="running")
+            self._seen[session] = now
+            if now >= self._next:
+                self._next = now + PERIOD_SECONDS
+                self._write(now)
+
+    def left(self, session: str) -> None:
+        """The session's browser has disconnected."""
+        with self._guard:
+            if self._seen.pop(session, None) is not None:
+                self._write(time.monotonic())
+
+    def _write(self, now: float) -> None:
+        self._seen = {key: at for key, at in self._seen.items() if now - at < VIEWER_SECONDS}
+        times = {part: found.record() for part, found in self._times.items()}
+        self._reporter.update(phase="running", viewers=len(self._seen), refresh_times=times)
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Measure the block as one refresh of `part`, also if it ends with an exception (Streamlit's rerun is one)."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._times[part].add(time.monotonic() - began)

@@ -18,6 +18,7 @@ from ventes.dashboard import COMPOSED_BY
 from ventes.dashboard.page_heartbeat import PageHeartbeat
 from ventes.dashboard.source import LiveTables
 from ventes.dashboard.status_poller import StatusPoller
+from ventes.dashboard.troubles import Explain
 from ventes.runtime.pipeline_status import Status
 
 AskStatus = Callable[[Settings], Status]
@@ -28,6 +29,12 @@ def composed_ask_status() -> AskStatus:
     """The function that COMPOSED_BY has for this page."""
     ask: AskStatus = import_module(COMPOSED_BY).ask_status
     return ask
+
+
+def composed_explain() -> Explain:
+    """The function that COMPOSED_BY has for the troubleshooting."""
+    found: Explain = import_module(COMPOSED_BY).explain
+    return found
 
 
 @dataclass(frozen=True)

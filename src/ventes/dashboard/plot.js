@@ -1,5 +1,7 @@
 // Draws a Plotly figure and updates it in place: zoom, hover and legend stay while data changes.
-// data: { script: address of plotly.min.js, figure: Plotly JSON, config, label }
+// data: { script: address of plotly.min.js, figure: Plotly JSON, config, label, fill, clickable, picks, spans }
+
+const NARROW = 500;
 
 let loading = null;
 
@@ -14,6 +16,76 @@ function library(address) {
   return loading;
 }
 
+// The size of letters; a wall has larger ones (style.py).
+function letters(element) {
+  return parseFloat(getComputedStyle(element).getPropertyValue("--ventes-letters")) || 12.5;
+}
+
+// Names of days and months as the language writes them: Plotly itself knows the English ones only.
+function speak(plotly, language) {
+  if (language === "en" || speak.known === language) return;
+  speak.known = language;
+  const names = (count, options, at) => Array.from({ length: count }, (_, i) =>
+    new Intl.DateTimeFormat(language, { ...options, timeZone: "UTC" }).format(at(i)));
+  const month = (i) => Date.UTC(2024, i, 1);
+  const day = (i) => Date.UTC(2024, 8, 1 + i); // a Sunday
+  plotly.register({
+    moduleType: "locale",
+    name: language,
+    dictionary: {},
+    format: {
+      days: names(7, { weekday: "long" }, day),
+      shortDays: names(7, { weekday: "short" }, day),
+      months: names(12, { month: "long" }, month),
+      shortMonths: names(12, { month: "short" }, month),
+      date: "%d/%m/%Y",
+      decimal: ",",
+      thousands: "\u202f",
+      year: "%Y",
+      month: "%b %Y",
+      dayMonth: "%-d %b",
+      dayMonthYear: "%-d %b %Y",
+    },
+  });
+}
+
+function isWall(style) {
+  return style.getPropertyValue("--ventes-wall").trim() === "1";
+}
+
+// What stands above the chart of a wall comes later, or becomes higher: then the chart is made to fit again.
+function fillWall(box) {
+  if (!box.isConnected || !box.data || !isWall(getComputedStyle(box))) return;
+  const height = heightOf(box, 0, 0, true);
+  if (Math.abs(height - box.offsetHeight) < 2) return;
+  box.style.height = `${height}px`;
+  const layout = { yaxis: { ...box.layout.yaxis }, height };
+  largest(box.data, layout);
+  window.Plotly.relayout(box, { height, "yaxis.range": layout.yaxis.range });
+}
+
+// Pixels that so many bars may be high: a single one is no wall of colour.
+function mostOf(data) {
+  return data[0]?.orientation === "h" ? 100 + 72 * data[0].y.length : Infinity;
+}
+
+// Pixels of a chart that fills the window: down to its end, but for what follows it. On a wall exactly so many, else at
+// least as many as the figure asks for, at most `most`. Found once for a size of the window, so that nothing moves.
+function heightOf(box, least, most, fill) {
+  if (!fill || window.innerWidth < NARROW) return least;
+  const style = getComputedStyle(box);
+  const size = `${window.innerWidth}×${window.innerHeight}`;
+  if (box.dataset.size !== size || isWall(style)) {
+    const scroller = box.closest("[data-testid=stMain]");
+    const top = box.getBoundingClientRect().top + (scroller ? scroller.scrollTop : 0);
+    const below = parseFloat(style.getPropertyValue("--ventes-below-chart")) || 96;
+    box.dataset.size = size;
+    box.dataset.room = Math.floor(window.innerHeight - top - below);
+  }
+  const room = Number(box.dataset.room);
+  return isWall(style) ? Math.max(room, 160) : Math.max(least, Math.min(room, most));
+}
+
 function themed(layout, element) {
   const style = getComputedStyle(element);
   const colour = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
@@ -24,7 +96,7 @@ function themed(layout, element) {
     ...layout,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { color: ink, family: colour("--st-font", "sans-serif"), size: 12.5 },
+    font: { color: ink, family: colour("--st-font", "sans-serif"), size: letters(element) },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: line, activecolor: ink },
     hoverlabel: {
       align: "left",
@@ -65,8 +137,6 @@ function zoomed(box, data) {
   return fitting(data, from, to);
 }
 
-const NARROW = 500;
-
 // On a phone the bars would have no room beside both texts: only the value stays beside them, without its share.
 function narrow(data, layout) {
   for (const trace of data) {
@@ -76,38 +146,95 @@ function narrow(data, layout) {
   }
 }
 
+// The letters beside bars have a size of their own.
+function enlarge(data, size) {
+  if (size <= 12.5) return;
+  for (const trace of data) {
+    if (trace.textfont) Object.assign(trace, { textfont: { size: size - 1 }, constraintext: "none" });
+  }
+}
+
+// Paper is narrower than the window: the style sheet scales the picture to it.
+function scalable(box) {
+  for (const svg of box.querySelectorAll(".main-svg")) {
+    svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width")} ${svg.getAttribute("height")}`);
+    svg.setAttribute("preserveAspectRatio", "xMinYMin meet");
+  }
+}
+
+const WALL_ROW = 34;
+
+// As many bars as can be read from afar: the largest.
+function largest(data, layout) {
+  if (data[0]?.orientation !== "h") return;
+  const shown = Math.max(1, Math.floor((layout.height - 90) / WALL_ROW));
+  if (data[0].y.length > shown) layout.yaxis = { ...layout.yaxis, range: [shown - 0.5, -0.5], autorange: false };
+}
+
 function fitAfterZoom(box, change) {
   if (!Object.keys(change).some((name) => name.startsWith("xaxis."))) return;
   const range = zoomed(box, box.data);
   window.Plotly.relayout(box, range ? { "yaxis.range": range } : { "yaxis.autorange": true });
 }
 
-export default function ({ data, parentElement }) {
+// Tells the page what was clicked, and how far a chart over time is zoomed in: it then has finer points.
+function listen(box) {
+  const layer = () => box.querySelector(".nsewdrag");
+  box.on("plotly_relayout", (change) => {
+    fitAfterZoom(box, change);
+    if (!Object.keys(change).some((name) => name.startsWith("xaxis."))) return;
+    const x = box._fullLayout.xaxis;
+    if (x.type === "date") box.tell("zoom", x.autorange ? null : [...x.range]);
+  });
+  box.on("plotly_click", ({ points }) => {
+    const at = points.find((point) => point.curveNumber === 0);
+    if (!at || !box.clicks) return;
+    const { picks, spans } = box.clicks, index = at.pointIndex;
+    box.tell("clicked", { x: String(at.x), pick: picks[index], span: spans[index] });
+  });
+  box.on("plotly_hover", () => { if (box.clicks && layer()) layer().style.cursor = "pointer"; });
+  box.on("plotly_unhover", () => { if (layer()) layer().style.cursor = ""; });
+}
+
+export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   let box = parentElement.querySelector(".sales-plot");
   if (!box) {
     box = document.createElement("div");
     box.className = "sales-plot";
     box.dataset.testid = "stPlotlyChart";
     parentElement.appendChild(box);
+    const block = parentElement.closest("[data-testid=stMainBlockContainer]");
+    if (block) new ResizeObserver(() => fillWall(box)).observe(block);
     new ResizeObserver(() => {
       if (box.isConnected && box.offsetWidth && box.data) window.Plotly.Plots.resize(box);
     }).observe(parentElement);
   }
   const figure = JSON.parse(data.figure);
+  figure.layout.height = heightOf(box, figure.layout.height, mostOf(figure.data), data.fill);
   box.setAttribute("role", "figure");
   box.setAttribute("aria-label", data.label);
   box.style.height = `${figure.layout.height}px`;
   library(data.script).then(
     async (plotly) => {
+      speak(plotly, data.config.locale || "en");
+      enlarge(figure.data, letters(box));
       const layout = themed(figure.layout, box);
       const range = zoomed(box, figure.data);
       if (range) layout.yaxis = { ...layout.yaxis, range, autorange: false };
       if (box.offsetWidth < NARROW) narrow(figure.data, layout);
+      if (isWall(getComputedStyle(box))) largest(figure.data, layout);
       const touch = window.matchMedia("(max-width: 640px), (hover: none)").matches; // the bar would lie over the chart
       const config = touch ? { ...data.config, displayModeBar: false } : data.config;
       const first = !box.data;
+      box.clicks = data.clickable ? { picks: data.picks, spans: data.spans } : null;
+      box.tell = (name, value) => (name === "zoom" ? setStateValue : setTriggerValue)(name, value);
       await plotly.react(box, figure.data, layout, config);
-      if (first) box.on("plotly_relayout", (change) => fitAfterZoom(box, change));
+      if (first) {
+        listen(box);
+        box.on("plotly_afterplot", () => scalable(box));
+      }
+      scalable(box);
+      fillWall(box);
     },
     (error) => { box.textContent = error.message; },
   );

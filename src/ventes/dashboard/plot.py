@@ -8,7 +8,8 @@ Plotly.react, which updates it in place. plotly.min.js is served from the plotly
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,13 +45,49 @@ def _component(_runtime: Runtime) -> tuple[ComponentRenderer, str]:
     return plot, f"component/{files.name}"
 
 
-def show(figure: Any, key: str, config: Mapping[str, Any], label: str) -> None:
-    """Draw `figure`: a Plotly figure, or the dictionary of one.
+@dataclass(frozen=True)
+class Click:
+    """A click on a bar or a point. `x`: its place; `pick` and `span`: what belongs to it."""
 
-    One `key`, one chart. `label` is the text alternative for screen readers.
+    x: str
+    pick: str | None
+    span: int
+
+
+def show(
+    figure: Any,
+    key: str,
+    config: Mapping[str, Any],
+    label: str,
+    picks: Sequence[str] = (),
+    spans: Sequence[int] = (),
+    on_click: Callable[[Click], None] | None = None,
+    fill: bool = False,
+) -> bool:
+    """Draw `figure`: a Plotly figure, or the dictionary of one. Returns whether it was clicked just now.
+
+    One `key`, one chart. `label` is the text alternative for screen readers. `on_click` is called, before the page is
+    drawn again, with what stands in `picks` and `spans` for the bar or point. `fill`: down to the end of the window.
     """
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     draw, files = _component(get_instance())
     script = f"{'/' + base if base else ''}/{files}/plotly.min.js"
     text = json.dumps(figure) if isinstance(figure, dict) else figure.to_json()
-    draw(key=f"plot-{key}", data={"script": script, "figure": text, "config": config, "label": label})
+    data = {"script": script, "figure": text, "config": config, "label": label, "fill": fill}
+    name = f"plot-{key}"
+    if on_click is not None:
+        data |= {"picks": list(picks), "spans": list(spans), "clickable": True}
+
+    def clicked() -> None:
+        found = (st.session_state.get(name) or {}).get("clicked")
+        if found and on_click is not None:
+            on_click(Click(str(found["x"]), found.get("pick"), int(found.get("span") or 0)))
+
+    answer = draw(key=name, data=data, on_clicked_change=clicked, on_zoom_change=lambda: None)
+    return bool(answer.get("clicked"))
+
+
+def zoomed(key: str) -> tuple[str, str] | None:
+    """From where to where the viewer zoomed the axis of time of a chart, as the axis has it; None if not at all."""
+    found = (st.session_state.get(f"plot-{key}") or {}).get("zoom")
+    return (str(found[0]), str(found[1])) if found else None

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Set
+from collections.abc import Hashable, Iterable, Iterator, Set
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache, partial
 
 import duckdb
 import pyarrow as pa
 
 from ventes.dashboard.file_cache import FileSums
 from ventes.dashboard.filters import Filters
-from ventes.dashboard.questions import Question
+from ventes.dashboard.questions import LATE, Column, Question
 from ventes.dashboard.source import TableSnapshots
 from ventes.deltalog.actions import DataFile
 from ventes.stream.declaration import Aggregate
@@ -22,6 +23,15 @@ VALUE_BYTES = 2000
 """Bytes of a raw message that are read to show it: it may have megabytes."""
 LARGE_BYTES = 4 << 20
 """Of files larger than this together, the narrow columns are read first, to find the rows that are needed."""
+
+
+Part = tuple[Filters, tuple[Question, ...]]
+"""Questions with the filters that they are asked with."""
+
+
+def tables_for_parts(snapshots: TableSnapshots, parts: Iterable[Part]) -> tuple[str, ...]:
+    """The tables that answer the questions, each once."""
+    return tuple(dict.fromkeys(name for filters, asked in parts for name in tables_for(snapshots, filters, *asked)))
 
 
 def tables_for(snapshots: TableSnapshots, filters: Filters, *questions: Question) -> tuple[str, ...]:
@@ -65,7 +75,7 @@ def relation(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters:
     if declared is None:
         con.register(asked.view, _summed(con, snapshots, filters, asked))
         return _of_view(asked)
-    condition, values = filters.condition()
+    condition, values = filters.condition(by_day=False)
     select = sources.from_aggregate(asked, declared, snapshots[declared.table].select(), condition)
     if not values:
         return select
@@ -75,12 +85,17 @@ def relation(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters:
 
 def views_of(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters: Filters, *questions: Question) -> str:
     """The views of `narrowed` as a WITH clause before one statement in `con`; "" for none. Raises NotReadable."""
-    selects = {asked.view: relation(con, snapshots, filters, asked) for asked in questions}
-    listed = [
-        f"{quoted(asked.view)} AS ({selects[asked.view]})"
-        for asked in questions
-        if selects[asked.view] != _of_view(asked)
-    ]
+    return views_of_several(con, snapshots, [(filters, questions)])
+
+
+def views_of_several(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, parts: Iterable[Part]) -> str:
+    """The same for questions with different filters."""
+    listed = []
+    for filters, questions in parts:
+        for asked in questions:
+            select = relation(con, snapshots, filters, asked)
+            if select != _of_view(asked):
+                listed.append(f"{quoted(asked.view)} AS ({select})")
     return f"WITH {', '.join(listed)} " if listed else ""
 
 
@@ -92,15 +107,75 @@ def _summed(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters: 
     """The answer from the clean table: sums of each data file, computed once."""
     sources = snapshots.tables.sources
     condition, values = filters.condition()
+    columns = (*asked.columns, *([Column(LATE, "when", LATE)] if asked.only_late else []))
     sums = FileSums(
         (filters, asked),
         {asked.view: sources.from_clean(asked)},
-        lambda rows: sources.fields_of_clean(rows, asked.columns),
-        condition,
+        lambda rows: sources.fields_of_clean(rows, columns),
+        f"{condition} AND {LATE}" if asked.only_late else condition,
         tuple(values),
-        lambda file: filters.takes_day(_partition_day(file)),
+        partial(_may_hold, snapshots, filters, asked.only_late),
     )
     return snapshots.tables.file_cache.answer(con, snapshots[sources.tables.clean.name], sums)[asked.view]
+
+
+def _may_hold(snapshots: TableSnapshots, filters: Filters, only_late: bool, file: DataFile) -> bool:
+    """Whether a file of the clean table may have rows that pass: by its day and its statistics."""
+    if not filters.takes_day(_partition_day(file)):
+        return False
+    if not filters.times and not only_late:
+        return True
+    event = snapshots.tables.contract.stream.event
+    bounds, arrivals = file.bounds(event.field(event.at).clean_name), file.bounds("kafka_ts")
+    if bounds is None or arrivals is None:
+        return True
+    first, last = map(moment_of, bounds)
+    watermark = timedelta(minutes=snapshots.tables.settings.rules.watermark_minutes)
+    if only_late and moment_of(arrivals[1]) - first <= watermark:
+        return False
+    return (filters.start is None or last >= filters.start) and (filters.end is None or first < filters.end)
+
+
+def settled(
+    snapshots: TableSnapshots, tables: tuple[str, ...], start: datetime | None, end: datetime | None
+) -> Hashable:
+    """Identifies what `tables` say about the time from `start` to before `end`: equal keys, equal rows of it.
+
+    A commit with later events alone leaves it as it is: the files of the clean table that may have events of that time
+    are the same. A roll-up follows the clean table; while it lacks a lot of these files, its version counts too.
+    Raises NotReadable.
+    """
+    contract = snapshots.tables.contract
+    clean, app = snapshots[contract.clean.name], contract.stream.silver_app
+    within = Filters(start=start, end=end)
+    files = [file for file in clean.files if _may_hold(snapshots, within, False, file)]
+    lots = [bounds[1] for file in files if (bounds := file.bounds("lot"))]
+    lot = max(lots, default=-1) if len(lots) == len(files) else clean.transactions.get(app, 0)
+    others = [snapshots[name] for name in tables if name != contract.clean.name]
+    behind = [one for one in others if one.transactions.get(app, -2) < lot]
+    paths = frozenset(file.path for file in files)
+    return tables, clean.path, paths, tuple((one.path, one.version, one.committed_at) for one in behind)
+
+
+@lru_cache(maxsize=1 << 16)
+def moment_of(stored: object) -> datetime:
+    """A time of a file's statistics."""
+    moment = datetime.fromisoformat(str(stored).replace("Z", "+00:00"))
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+
+
+def rows_between(snapshots: TableSnapshots, filters: Filters) -> int:
+    """Rows of the files of the clean table that may have events of the period: at least as many as it has."""
+    clean = snapshots[snapshots.tables.contract.clean.name]
+    return sum(file.rows or 0 for file in clean.files if _may_hold(snapshots, filters, False, file))
+
+
+def newest_event(snapshots: TableSnapshots) -> datetime | None:
+    """The time of the newest clean event: from the statistics of the files, to the millisecond. Raises NotReadable."""
+    event = snapshots.tables.contract.stream.event
+    column = event.field(event.at).clean_name
+    tops = [b[1] for file in snapshots[snapshots.tables.contract.clean.name].files if (b := file.bounds(column))]
+    return moment_of(max(tops)) if tops else None
 
 
 def _partition_day(file: DataFile) -> date | None:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from ventes.contract.arithmetic import mean, share
 from ventes.contract.tables import Tables
 from ventes.dashboard.file_cache import GroupedSums
-from ventes.dashboard.filters import ALL_ROWS, DAY, Filters
+from ventes.dashboard.filters import ALL_ROWS, DAY, INSTANT, Filters
 from ventes.deltalog.snapshot import sql_type
 from ventes.stream.declaration import Aggregate, Event
 from ventes.stream.grains import ByDay, ByHour, ByMinute, Grain
@@ -31,11 +31,22 @@ Row = dict[str, Any]
 
 MINUTE = "minute"
 """The column of ByMinute in an answer; that of ByDay is DAY."""
+SECOND = "second"
+"""The column of BySecond."""
+LATE = "en_retard"
+"""The column of the clean table that says that an event came late."""
 _MERGE: Mapping[Kind, str] = {
     "count": "sum", "known": "sum", "when": "sum", "sum": "sum", "min": "min", "max": "max"
 }  # fmt: skip
 """The SQL function that adds up two rows of one key."""
 _KINDS: Mapping[type[Measure], Kind] = {Count: "count", Sum: "sum", Min: "min", Max: "max"}
+
+
+@dataclass(frozen=True)
+class BySecond(Grain):
+    """The start of the second, UTC. Of the page's questions alone: no table groups by it."""
+
+    unit = SECOND
 
 
 @dataclass(frozen=True)
@@ -59,12 +70,14 @@ class Column:
 class Question:
     """`columns` of the clean events for each combination of `by`, as the view `view`.
 
-    `by`: fields by name, and ByDay() (column `jour`) or ByMinute() (column `minute`, UTC).
+    `by`: fields by name, and ByDay() (column `jour`), ByMinute() (column `minute`, UTC) or BySecond(). `only_late`: of
+    the events that came late.
     """
 
     view: str
     by: tuple[str | Grain, ...]
     columns: tuple[Column, ...] = ()
+    only_late: bool = False
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -76,7 +89,8 @@ class Question:
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """The columns of `by`."""
-        return (*self.fields, *([DAY] if self.has(ByDay) else []), *([MINUTE] if self.has(ByMinute) else []))
+        grains = {DAY: ByDay, MINUTE: ByMinute, SECOND: BySecond}
+        return (*self.fields, *(column for column, grain in grains.items() if self.has(grain)))
 
 
 def question(view: str, by: Iterable[str | Grain], *measures: Measure) -> Question:
@@ -107,7 +121,13 @@ class Sources:
 
     def aggregates(self, asked: Question, filters: Filters) -> tuple[Aggregate, ...]:
         """The declared aggregates that answer it."""
-        return tuple(table for table in self.tables.stream.tables if self._answers(table, asked, filters.used))
+        if asked.only_late or asked.has(BySecond):
+            return ()
+        return tuple(
+            table
+            for table in self.tables.stream.tables
+            if _as_fine_as(table.grain, filters) and self._answers(table, asked, filters.used)
+        )
 
     def _answers(self, table: Aggregate, asked: Question, narrowed_by: Collection[str]) -> bool:
         grain = table.grain
@@ -153,6 +173,10 @@ class Sources:
             listed.append(f"{quoted(stored)} AS {quoted(column.name)}")
         if condition == ALL_ROWS:
             return f"SELECT {', '.join(listed)} FROM ({rows})"
+        if table.grain is not None and INSTANT in condition:
+            condition = condition.replace(quoted(INSTANT), quoted(table.grain.column))  # so that files are left out
+        if DAY not in condition:
+            return f"SELECT {', '.join(listed)} FROM ({rows}) WHERE {condition}"
         if table.grain is not None and table.grain.column != DAY and (day := self._day(table)):
             rows = f"SELECT *, {day} AS {DAY} FROM ({rows})"
         return f"SELECT {', '.join(listed)} FROM ({rows}) WHERE {condition}"
@@ -174,6 +198,7 @@ class Sources:
         event = self._event
         fields = [f"{quoted(field.clean_name)} AS {quoted(field.name)}" for field in event.read]
         fields += [f"({each.field}) AS {quoted(each.name)}" for each in columns if each.kind == "when"]
+        fields.append(f"{quoted(event.field(event.at).clean_name)} AS {quoted(INSTANT)}")
         return f"SELECT {', '.join(fields)}, kafka_ts, date_ingestion, date_traitement, {DAY} FROM ({rows})"
 
     @cached_property
@@ -191,6 +216,7 @@ class Sources:
         keys = [quoted(name) for name in asked.fields]
         keys += [DAY] if asked.has(ByDay) else []
         keys += [f"date_trunc('minute', {at}) AS {MINUTE}"] if asked.has(ByMinute) else []
+        keys += [f"date_trunc('second', {at}) AS {SECOND}"] if asked.has(BySecond) else []
         sums = [f"{_summed(column, event)} AS {quoted(column.name)}" for column in asked.columns]
         distinct = "" if sums else "DISTINCT "
         grouped = "GROUP BY ALL" if sums else ""
@@ -198,6 +224,15 @@ class Sources:
             f"SELECT {distinct}{', '.join([*keys, *sums])} FROM narrowed {grouped}",
             {column.name: column.merge for column in asked.columns},
         )
+
+
+def _as_fine_as(grain: Grain | None, filters: Filters) -> bool:
+    """Whether rows of the grain lie either inside or outside of a period that begins or ends within a day."""
+    if not filters.times:
+        return True
+    if isinstance(grain, ByMinute):
+        return all(moment.second == 0 == moment.microsecond for moment in filters.times)
+    return False
 
 
 def _summed(column: Column, event: Event) -> str:

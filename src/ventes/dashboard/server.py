@@ -1,5 +1,5 @@
-"""Additions to Streamlit's web server: downloads, security headers, a check of the host name, limits for connections, a
-stop within seconds.
+"""Additions to Streamlit's web server: downloads, security headers, a check of the host name, the login, limits for
+connections, a stop within seconds.
 
 streamlit_server.py creates the server: `streamlit.starlette.App` (Streamlit's documented way to add routes) with
 `options()`. `ventes start` runs that file. A page started by hand (`streamlit run streamlit_dashboard.py`) is the same
@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -33,6 +34,9 @@ from ventes.dashboard import COMPOSED_BY, page_state, probes
 from ventes.dashboard.connections import Connections
 from ventes.dashboard.download_links import LINKS
 from ventes.dashboard.download_server import DownloadServer
+from ventes.dashboard.login import running
+from ventes.dashboard.login.requests import SELF_TEST, LoginRequests
+from ventes.dashboard.login.running import at_start
 from ventes.errors import VentesError
 from ventes.runtime import logs
 from ventes.runtime.pipeline_status import Status
@@ -52,9 +56,10 @@ _log = logging.getLogger("ventes.page")
 def options(downloads: DownloadServer | None = None, connections: Connections | None = None) -> dict[str, Any]:
     """The arguments of `streamlit.starlette.App`, besides the script. Call it once in a process.
 
-    `downloads` and `connections`: for other limits than the default ones.
+    `downloads` and `connections`: for other limits than the default ones. Ends the process if the page's login cannot
+    be set up.
     """
-    _begin_log()
+    auth = _begin()
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     prefix = f"/{base}/csv/" if base else "/csv/"
     serving = downloads or DownloadServer(LINKS)
@@ -79,9 +84,15 @@ def options(downloads: DownloadServer | None = None, connections: Connections | 
         _log.info("the page has ended")
 
     return {
+        **({"secrets": auth} if auth else {}),
         "lifespan": lifespan,
         "routes": [Route(f"{prefix}{{ticket}}", serving, methods=["GET"]), *probes.routes(base, _latest_status)],
-        "middleware": [Middleware(watching.middleware), Middleware(SecurityHeaders), Middleware(KnownHosts, base)],
+        "middleware": [
+            Middleware(watching.middleware),
+            Middleware(SecurityHeaders),
+            Middleware(KnownHosts, base),
+            Middleware(LoginRequests, base, page_state.settings_in_force),
+        ],
         "on_script_error": _log_script_error,
     }
 
@@ -167,12 +178,13 @@ async def _serves(app: ASGIApp, path: str) -> bool:
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "GET",
         "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
-        "headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 0), "server": ("127.0.0.1", 0),
+        "headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 0), "server": ("127.0.0.1", 0), SELF_TEST: True,
     }  # fmt: skip
     await app(scope, receive, send)
     start = answer[0]
     sent = {name.lower() for name, _ in start.get("headers", ())}
-    return start["status"] == 404 and {name.lower().encode() for name in HEADERS} <= sent
+    expected = 404 if at_start() is None else 401
+    return start["status"] == expected and {name.lower().encode() for name in HEADERS} <= sent
 
 
 @contextmanager
@@ -222,11 +234,17 @@ class _Forward(logging.Handler):
         _log.handle(record)
 
 
-def _begin_log() -> None:
-    """The page's log, with the warnings and errors of the web server in it."""
+def _begin() -> dict[str, Any]:
+    """Begin the page's log, with the warnings and errors of the web server in it; returns the login's `secrets`."""
     try:
-        logs.setup("page", load())
+        settings = load()
+        logs.setup("page", settings)
     except (VentesError, OSError) as error:  # the page shows the error of the settings
         _log.error("%s", error)
-        return
+        return {}
     logging.getLogger("uvicorn.error").addHandler(_Forward(logging.WARNING))
+    try:
+        return running.start(settings)
+    except (VentesError, OSError) as error:
+        _log.error("the page has no login and does not start: %s", error)
+        sys.exit(f"the page has no login and does not start: {error}")

@@ -9,14 +9,34 @@ from datetime import date, datetime, timedelta, timezone
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.dashboard import address, commands, diagram, downloads, text
-from ventes.dashboard.as_of import AsOf, Version, committed_at, from_address, kept_versions, to_address
-from ventes.dashboard.filters import PERIODS, Chosen, Filters, period
+from ventes.dashboard import (
+    address,
+    chips,
+    commands,
+    diagram,
+    downloads,
+    earlier,
+    language,
+    page_state,
+    picked,
+    translated,
+    troubles,
+)
+from ventes.dashboard.as_of import AsOf
+from ventes.dashboard.chips import Chip
+from ventes.dashboard.filters import Chosen, Filters
+from ventes.dashboard.language import tr
+from ventes.dashboard.login import gate
+from ventes.dashboard.page_state import PageState
+from ventes.dashboard.period import ALL, CUSTOM, PERIODS, RANGE, Period
 from ventes.dashboard.query_sources import relation, tables_for
 from ventes.dashboard.questions import Question
 from ventes.dashboard.source import LiveTables, NotReadable
 from ventes.stream.page import Label
 from ventes.stream.sql_text import quoted
+
+_PAUSED_AT = f"{__name__}.paused_at"
+"""Key of the session's state."""
 
 
 @dataclass(frozen=True)
@@ -28,39 +48,94 @@ class Choices:
     as_of: AsOf | None
     """None is now. Where the page is paused: since when."""
     filters: Filters
+    """Without the period, which moves with the time."""
+    period: Period
     refused: tuple[str, ...] = ()
     """What the address asks for and is not here, as Markdown sentences."""
+    chips: tuple[Chip, ...] = ()
+    """What narrows or holds the page."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What narrows or holds the page, as text."""
+        return tuple(chip.words for chip in self.chips)
 
 
-def show(settings: Settings, tables: LiveTables) -> Choices:
+def show(settings: Settings, state: PageState) -> Choices:
+    tables = state.tables
     with st.sidebar:
-        refresh = int(
-            st.slider(
-                "Refresh Rate (seconds)", 5, 30, settings.page.refresh_seconds, key="refresh", bind="query-params"
-            )
-        )
-        paused_at = _pause()
-        filters, refused = _filters(settings, tables)
-        as_of, no_time = _as_of(settings, tables)
+        period, refused = _period(settings)
+        filters, missing = _filters(tables)
         st.divider()
-        st.fragment(_boxes)(settings, tables, as_of or paused_at)
-    said = tuple(sentence for sentence in (*refused, no_time) if sentence)
-    return Choices(refresh, paused_at is not None, as_of or paused_at, filters, said)
+        paused_at = _pause()
+        as_of, no_time = earlier.choose(settings, tables)
+        st.divider()
+        refresh = _display(settings)
+        with st.expander(tr("Operator"), icon=":material/build:", key="_operator"):
+            gate.fragment(_dialogs)(settings, state, as_of or paused_at)
+    said = tuple(sentence for sentence in (*refused, *missing, no_time) if sentence)
+    held = []
+    if paused_at is not None:
+        held.append(Chip("pause", tr("Paused"), chips.clear, ("pause", False)))
+    if as_of is not None:
+        held.append(Chip("at", earlier.described(settings, tables, as_of), earlier.go_to, (None,)))
+    in_force = (*held, *_narrowed(settings, period, filters))
+    return Choices(refresh, paused_at is not None, as_of or paused_at, filters, period, said, in_force)
 
 
-def _boxes(settings: Settings, tables: LiveTables, as_of: AsOf | None) -> None:
-    """The content of a box is computed only while it is open."""
-    boxes: dict[str, tuple[str, Callable[[], None]]] = {
-        "Downloads": ("download", lambda: downloads.show(tables.read(as_of))),
-        "System Architecture": ("account_tree", lambda: diagram.show(settings)),
-        "Monitoring Commands": ("terminal", lambda: _commands(settings)),
-        "Help & Troubleshooting": ("help", lambda: _help(settings)),
-    }
-    for number, (label, (icon, fill)) in enumerate(boxes.items()):
-        box = st.expander(label, icon=f":material/{icon}:", key=f"_box{number}", on_change="rerun")
-        if box.open:
-            with box:
-                fill()
+def _narrowed(settings: Settings, period: Period, filters: Filters) -> list[Chip]:
+    """The period and the filters in force."""
+    found = []
+    if period.choice != ALL:
+        words = tr("Period: {period}", period=_period_in_words(settings, period))
+        found.append(Chip("period", words, chips.clear, ("period", ALL)))
+    declared, shown = settings.stream.shown, translated.page_of(settings.stream)
+    dimensions = {label.field for label in declared.dimensions(settings.stream.event)}
+    for chosen in filters.chosen:
+        if not chosen.values:
+            continue
+        words = f"{shown.label(chosen.field).one}: {', '.join(chosen.values)}"
+        key = address.key_of(declared.label(chosen.field))
+        if chosen.field in dimensions:
+            found.append(Chip(key, words, chips.clear, (key, [])))
+        else:
+            pair = f"{chosen.field}={chosen.values[0]}"  # a field may be picked several times
+            found.append(Chip(pair, words, picked.take_back, (pair,)))
+    return found
+
+
+def _period_in_words(settings: Settings, period: Period) -> str:
+    zone = settings.business_zone
+    if period.choice == CUSTOM and period.days:
+        return " – ".join(language.moment(day, "day") for day in (period.days[0], period.days[-1]))
+    if period.choice == RANGE:
+        ends = (period.start, period.end)
+        return " – ".join("…" if end is None else language.moment(end.astimezone(zone)) for end in ends)
+    return language.word(period.choice)
+
+
+def _display(settings: Settings) -> int:
+    """Seconds between two refreshes."""
+    with st.expander(tr("Display"), icon=":material/tune:", key="_display"):
+        label = tr("Refresh Rate (seconds)")
+        return int(st.slider(label, 5, 30, settings.page.refresh_seconds, key="refresh", bind="query-params"))
+
+
+def _dialogs(settings: Settings, state: PageState, as_of: AsOf | None) -> None:
+    """A button for each; its content is computed only while it is open."""
+
+    def trouble() -> None:
+        troubles.show(settings, state.status.latest, page_state.composed_explain(), as_of)
+
+    dialogs: tuple[tuple[str, str, Callable[[], None]], ...] = (
+        (tr("Downloads"), "download", lambda: downloads.show(state.tables.read(as_of))),
+        (tr("System Architecture"), "account_tree", lambda: diagram.show(settings)),
+        (tr("Monitoring Commands"), "terminal", lambda: _commands(settings)),
+        (tr("Help & Troubleshooting"), "help", trouble),
+    )
+    for number, (label, icon, fill) in enumerate(dialogs):
+        if st.button(label, icon=f":material/{icon}:", key=f"_open{number}", width="stretch"):
+            st.dialog(label, width="medium")(fill)()
 
 
 def _commands(settings: Settings) -> None:
@@ -69,48 +144,67 @@ def _commands(settings: Settings) -> None:
         st.code(command, language="bash", wrap_lines=True)
 
 
-def _help(settings: Settings) -> None:
-    for question, answer, command in commands.troubles(settings):
-        st.markdown(f"**{question}** {answer}")
-        st.code(command, language="bash", wrap_lines=True)
-
-
 def _pause() -> datetime | None:
     """Since when the page is paused, or None. Kept for the session; the link says only that it is paused."""
-    paused = st.toggle("Pause", key="pause", bind="query-params", help="Keep the page as it is until switched off.")
+    about = tr("Keep the page as it is until switched off.")
+    paused = st.toggle(tr("Pause"), key="pause", bind="query-params", help=about)
     if not paused:
-        st.session_state.pop("_paused_at", None)
+        st.session_state.pop(_PAUSED_AT, None)
         return None
-    stopped: datetime = st.session_state.setdefault("_paused_at", datetime.now(timezone.utc))
+    stopped: datetime = st.session_state.setdefault(_PAUSED_AT, datetime.now(timezone.utc))
     return stopped
 
 
-def _filters(settings: Settings, tables: LiveTables) -> tuple[Filters, list[str]]:
-    """The filters, and what the address asks for and is not here."""
-    st.divider()
-    today = datetime.now(settings.business_zone).date()
-    said = [address.sentence("Period", address.refused("period", PERIODS.__contains__), "all time is shown")]
-    choice = st.selectbox(
-        "Period", list(PERIODS), key="period", bind="query-params", on_change=address.forget, args=("period",)
+def _period(settings: Settings) -> tuple[Period, list[str]]:
+    """The period, and what the address asks for and is not here."""
+    zone = settings.business_zone
+    today = datetime.now(zone).date()
+    address.adopt("period", {choice: choice for choice in PERIODS}, language.word)
+    missing = address.refused("period", frozenset(map(language.word, PERIODS)).__contains__)
+    said = [address.sentence(tr("Period"), missing, tr("all time is shown"))]
+    choice = str(
+        st.selectbox(
+            tr("Period"),
+            PERIODS,
+            key="period",
+            bind="query-params",
+            format_func=language.word,
+            on_change=address.forget,
+            args=("period",),
+        )
     )
     custom: tuple[date, ...] = ()
-    if choice == "Custom":
-        said.append(address.sentence("Day", address.refused("days", _is_day), "the last 7 days are shown"))
-        picked = st.date_input(
-            "Days", (today - timedelta(days=6), today), key="days", bind="query-params", format="YYYY-MM-DD"
+    if choice == CUSTOM:
+        said.append(address.sentence(tr("Day"), address.refused("days", _is_day), tr("the last 7 days are shown")))
+        chosen = st.date_input(
+            tr("Days"),
+            (today - timedelta(days=6), today),
+            key="days",
+            bind="query-params",
+            format=language.day_format(),
         )
-        custom = picked if isinstance(picked, tuple) else (picked,)
-    since, until = period(str(choice), today, custom)
+        custom = chosen if isinstance(chosen, tuple) else (chosen,)
+    if choice != RANGE:
+        return Period(choice, custom), said
+    start, end, refused = picked.range_inputs(zone, settings.rules.time_zone)
+    return Period(choice, (), start, end), [*said, *refused]
+
+
+def _filters(tables: LiveTables) -> tuple[Filters, list[str]]:
+    """The filters by fields, and what the address asks for and is not here."""
+    said = []
     dimensions = tables.contract.stream.shown.dimensions(tables.contract.stream.event)
     values = _choices_of_filters(tables, tuple(label.field for label in dimensions))
     chosen = []
+    page = translated.page_of(tables.contract.stream)
     for label in dimensions:
-        offered = values[label.field]
-        missing = address.refused(_key(label), frozenset(offered).__contains__)
-        chosen.append(_dimension(label, offered))
-        instead = "it is left out" if chosen[-1].values else f"all {label.plural} are shown"
-        said.append(address.sentence(label.one, missing, instead))
-    return Filters(since, until, tuple(chosen)), said
+        offered, shown = values[label.field], page.label(label.field)
+        missing = address.refused(address.key_of(label), frozenset(offered).__contains__)
+        chosen.append(_dimension(label, shown, offered))
+        instead = tr("it is left out") if chosen[-1].values else tr("all {many} are shown", many=shown.plural)
+        said.append(address.sentence(shown.one, missing, instead))
+    more, unknown = picked.show(tables.contract.stream)
+    return Filters(chosen=(*chosen, *more)), [*said, *unknown]
 
 
 def _is_day(text: str) -> bool:
@@ -121,19 +215,11 @@ def _is_day(text: str) -> bool:
     return True
 
 
-KEYS = frozenset({"refresh", "pause", "period", "days", "tab", "at", "rank", "show", "search", "reason", "q", "chart"})
-"""Names that the page itself uses in the address."""
-
-
-def _key(label: Label) -> str:
-    """The name of a filter in the address."""
-    return f"by_{label.slug}" if label.slug in KEYS else label.slug
-
-
-def _dimension(label: Label, values: list[str]) -> Chosen:
-    key, placeholder = _key(label), f"All {label.plural}"
+def _dimension(label: Label, shown: Label, values: list[str]) -> Chosen:
+    """`shown`: the label in the viewer's language."""
+    key, placeholder = address.key_of(label), tr("All {many}", many=shown.plural)
     chosen = st.multiselect(
-        label.one,
+        shown.one,
         values,
         key=key,
         bind="query-params",
@@ -171,115 +257,3 @@ def _choices_of_filters(tables: LiveTables, fields: tuple[str, ...]) -> dict[str
 def _text(asked: Question) -> str:
     (field,) = asked.fields
     return f"CAST({quoted(field)} AS VARCHAR)"
-
-
-def _as_of(settings: Settings, tables: LiveTables) -> tuple[AsOf | None, str]:
-    """An earlier time, absolute, so that a link to it stays the same; or a version. And a sentence, if the address has
-    neither."""
-    hours = settings.maintenance.history_hours
-    asked = st.query_params.get("at")
-    chosen = from_address(asked, tables.contract.by_name)
-    no_time = [asked] if asked and chosen is None else []
-
-    def move() -> None:
-        minutes = int(st.session_state["_back"])
-        _go_to(datetime.now(timezone.utc) - timedelta(minutes=minutes) if minutes else None, "_back")
-
-    st.divider()
-    most = _minutes_back(tables, hours, frozen=chosen is not None)
-    if most:
-        st.slider(
-            "As of: minutes back",
-            0,
-            most,
-            key="_back",
-            on_change=move,
-            help=f"The page as it was, as far as there is history. Kept for {hours:g} hours. 0 is now.",
-        )
-    else:
-        st.caption("As of an earlier time: in a minute, when there is history.")
-    box = st.expander("Exact time or version", icon=":material/history:", key="_exact", on_change="rerun")
-    if box.open:
-        with box:
-            _exact(settings, tables, chosen)
-    if chosen is not None:
-        st.caption(_described(settings, tables, chosen))
-        st.button("Back to now", on_click=_go_to, args=(None,), width="stretch", icon=":material/update:")
-    return chosen, address.sentence("Time or version", no_time, "now is shown")
-
-
-def _minutes_back(tables: LiveTables, hours: float, frozen: bool) -> int:
-    """How far back the slider goes: the history that there is, at most `hours`; 0 for less than a minute.
-
-    `frozen`: as at the last run, because Streamlit resets a slider whose end moves.
-    """
-    if frozen and _MOST in st.session_state:
-        return int(st.session_state[_MOST])
-    begins = tables.history_begins()
-    there = 0 if begins is None else int((datetime.now(timezone.utc) - begins).total_seconds() // 60)
-    there = there - 1 if there > 10 else there  # of older versions only those at full minutes are kept
-    most = min(there, max(1, round(hours * 60)))
-    for step in (30, 5):  # an end that moves less often
-        if most >= 2 * step:
-            most -= most % step
-            break
-    st.session_state[_MOST] = most
-    return most
-
-
-_MOST = "_back_most"
-"""Key of the session's state: where the slider ended at the last run."""
-
-
-def _exact(settings: Settings, tables: LiveTables, chosen: AsOf | None) -> None:
-    """A time to the minute, or a version of a table."""
-    zone = settings.business_zone
-
-    def to_time() -> None:
-        picked = st.session_state["_at_time"]
-        _go_to(picked.replace(tzinfo=zone) if picked is not None else None, "_at_time")
-
-    def to_version() -> None:
-        number = st.session_state["_at_version"]
-        _go_to(Version(str(st.session_state["_at_table"]), int(number)) if number is not None else None, "_at_version")
-
-    kept = st.session_state  # a default given to the widget itself would conflict with the values that _go_to sets
-    kept.setdefault("_at_time", chosen.astimezone(zone).replace(tzinfo=None) if isinstance(chosen, datetime) else None)
-    zone_name = settings.rules.time_zone
-    st.datetime_input(f"Time ({zone_name})", None, key="_at_time", step=60, on_change=to_time, format="YYYY-MM-DD")
-    names = [table.name for table in tables.contract.all if tables.read_shared().has(table.name)]
-    if not names:
-        return
-    at = chosen if isinstance(chosen, Version) else None
-    clean = tables.contract.clean.name
-    kept.setdefault("_at_table", at.table if at and at.table in names else clean if clean in names else names[0])
-    kept.setdefault("_at_version", at.number if at else None)
-    table = str(st.selectbox("Versions of", names, key="_at_table"))
-    st.number_input("Version", min_value=0, value=None, step=1, key="_at_version", on_change=to_version)
-    first, last = kept_versions(tables.path(table)) or (0, 0)
-    st.caption(
-        f"The log of {text.markdown(table)} has {first:,} to {last:,}. Each version of the last minutes can be "
-        "read; before that, the last one of each minute."
-    )
-
-
-def _described(settings: Settings, tables: LiveTables, chosen: AsOf) -> str:
-    zone = settings.business_zone
-    if isinstance(chosen, datetime):
-        return f"As of {chosen.astimezone(zone):%Y-%m-%d %H:%M:%S} ({settings.rules.time_zone})"
-    committed = committed_at(tables.path(chosen.table), chosen.number)
-    when = (
-        f", committed {committed.astimezone(zone):%Y-%m-%d %H:%M:%S} ({settings.rules.time_zone})" if committed else ""
-    )
-    return f"Version {chosen.number:,} of {text.markdown(chosen.table)}{when}; the other tables as they were with it"
-
-
-def _go_to(target: AsOf | None, asked_by: str = "") -> None:
-    """Put it into the address; clear the other inputs."""
-    if target is None:
-        st.query_params.pop("at", None)
-    else:
-        st.query_params["at"] = to_address(target)
-    for key, empty in (("_back", 0), ("_at_time", None), ("_at_version", None)):
-        if key != asked_by and key in st.session_state:
-            st.session_state[key] = empty

@@ -24,14 +24,16 @@ from ventes.contract import tables
 from ventes.dashboard import text
 from ventes.dashboard.as_of import AsOf, Version, committed_at, kept_versions
 from ventes.dashboard.file_cache import FileCache
+from ventes.dashboard.language import Sentence, later
 from ventes.dashboard.newest_rows import NewestRows
 from ventes.dashboard.questions import Sources
 from ventes.dashboard.result_cache import ResultCache
 from ventes.deltalog.database import connect
 from ventes.deltalog.snapshot import Snapshot, TableMissing, VersionGone, Watcher, version_at
-from ventes.errors import LakeDamaged
+from ventes.errors import LakeDamaged, StoreRefused, StoreUnavailable
 from ventes.lake import fit
 from ventes.lake.tables import path_of
+from ventes.store import places
 
 T = TypeVar("T")
 
@@ -46,6 +48,8 @@ SHARED_WHILE_READING_SECONDS = 1.0
 """The same, while another thread is reading."""
 HISTORY_SECONDS = 20.0
 """Maximum age of `history_begins`."""
+HISTORY_SECONDS_ON_A_STORE = 600.0
+"""The same, where a listing is a request for each thousand commits of each table."""
 
 
 class NotReadable(Exception):
@@ -58,7 +62,7 @@ class TableSnapshots:
 
     tables: LiveTables
     by_name: Mapping[str, Snapshot]
-    absent: Mapping[str, str] = field(default_factory=dict)
+    absent: Mapping[str, Sentence] = field(default_factory=dict)
     """Table → why it cannot be read, as a sentence."""
     as_of: datetime | None = None
     """The time they are of; None is now."""
@@ -68,7 +72,7 @@ class TableSnapshots:
         try:
             return self.by_name[name]
         except KeyError:
-            raise NotReadable(self.absent.get(name, f"The table {name} is not there.")) from None
+            raise NotReadable(self.absent.get(name, later("The table {table} is not there.", table=name))) from None
 
     def has(self, *names: str) -> bool:
         return all(name in self.by_name for name in names)
@@ -130,7 +134,10 @@ class LiveTables:
             except duckdb.IOException as error:
                 _log.warning("a table could not be read: %s", error)
                 raise NotReadable(
-                    "Files of a table were replaced while they were being read; the next refresh reads the new ones."
+                    later(
+                        "Files of a table were replaced while they were being read; the next refresh reads the "
+                        "new ones."
+                    )
                 ) from None
 
     def read(self, at: AsOf | None = None) -> TableSnapshots:
@@ -169,7 +176,9 @@ class LiveTables:
         At most HISTORY_SECONDS old: it lists the folder of each log.
         """
         found = self._history
-        if found is None or time.monotonic() - found[0] > HISTORY_SECONDS:
+        on_a_store = any(places.of(watcher.path) is not None for watcher in self._watchers.values())
+        longest = HISTORY_SECONDS_ON_A_STORE if on_a_store else HISTORY_SECONDS
+        if found is None or time.monotonic() - found[0] > longest:
             begins = []
             for name in self.read_shared().by_name:
                 kept = kept_versions(self.path(name))
@@ -190,8 +199,7 @@ class LiveTables:
     def _at_time(self, as_of: datetime | None, given: Mapping[str, Snapshot] | None = None) -> TableSnapshots:
         """All tables as of `as_of` (None is now), but for those that are `given`."""
         snapshots: dict[str, Snapshot] = {}
-        absent: dict[str, str] = {}
-        many = self.contract.stream.shown.many
+        absent: dict[str, Sentence] = {}
         for name, watcher in self._watchers.items():
             try:
                 if given and name in given:
@@ -199,11 +207,17 @@ class LiveTables:
                 else:
                     snapshots[name] = watcher.latest() if as_of is None else self._table_at(name, watcher, as_of)
             except TableMissing:
-                absent[name] = f"The table {name} is not there yet: it appears with the first {many}."
+                absent[name] = later(
+                    "The table {table} is not there yet: it appears with the first messages.", table=name
+                )
             except VersionGone:
-                absent[name] = f"The table {name} is not kept for as long ago as that: choose a later time."
-            except LakeDamaged as error:
-                absent[name] = f"The table {name} cannot be read: {text.problem(error)}"
+                absent[name] = later(
+                    "The table {table} is not kept for as long ago as that: choose a later time.", table=name
+                )
+            except (LakeDamaged, StoreUnavailable, StoreRefused) as error:
+                absent[name] = later(
+                    "The table {table} cannot be read: {problem}", table=name, problem=text.problem(error)
+                )
         return TableSnapshots(self, snapshots, absent, as_of)
 
     def _at_version(self, at: Version) -> TableSnapshots:
@@ -223,13 +237,22 @@ class LiveTables:
             return self._at_time(None)  # its messages name the problem of the table
         return self._at_time(after - timedelta(milliseconds=1), {at.table: snapshot})
 
-    def _why_gone(self, at: Version) -> str:
+    def _why_gone(self, at: Version) -> Sentence:
         first, last = kept_versions(self.path(at.table)) or (0, 0)
         if at.number > last:
-            return f"The table {at.table} has no version {at.number:,} yet: its newest is {last:,}."
-        return (
-            f"Version {at.number:,} of {at.table} is no longer kept: its files were removed. The log has versions "
-            f"{first:,} to {last:,}; each of the last minutes can be read, and before that the last of each minute."
+            return later(
+                "The table {table} has no version {n} yet: its newest is {last}.",
+                table=at.table,
+                n=at.number,
+                last=last,
+            )
+        return later(
+            "Version {n} of {table} is no longer kept: its files were removed. The log has versions {first} to {last}; "
+            "each of the last minutes can be read, and before that the last of each minute.",
+            table=at.table,
+            n=at.number,
+            first=first,
+            last=last,
         )
 
     def _table_at(self, name: str, watcher: Watcher, as_of: datetime) -> Snapshot:
@@ -243,6 +266,8 @@ class LiveTables:
         snapshot = self._earlier.get(
             (name, version, newest.path, newest.table), lambda: Snapshot.open(watcher.path, watcher.table, version)
         )
-        if not all(os.path.exists(path) for path in snapshot.paths()):
+        # what a store has lost is told when it is read: asking for each file would be a request
+        on_a_store = places.of(watcher.path) is not None
+        if not on_a_store and not all(os.path.exists(path) for path in snapshot.paths()):
             raise VersionGone(f"files of version {version} of {watcher.path} were removed", "choose another")
         return snapshot

@@ -1,6 +1,8 @@
-"""How the page looks beyond Streamlit's theme (.streamlit/config.toml): icon, style sheet."""
+"""How the page looks beyond Streamlit's theme (.streamlit/config.toml): icon, style sheets."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#2f6fde"/>'
@@ -9,30 +11,11 @@ ICON = (
 )
 """An inline icon: Streamlit would fetch a named icon from the network."""
 
-SHEET = """<style>
-.stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; }
-.stMainBlockContainer h1 { padding: 0; }
-[data-testid="stMetricValue"] { font-size: clamp(1.15rem, 1.9vw, 1.75rem); }
-[data-testid="stMetricValue"] * { white-space: normal; overflow: visible; overflow-wrap: anywhere; }
-a.ventes-download { display: block; padding: 0.45rem 0.9rem; border: 1px solid var(--st-border-color, #c8ced6);
-  border-radius: 0.5rem; text-align: center; text-decoration: none; color: inherit !important; }
-a.ventes-download:hover, a.ventes-download:focus-visible { border-color: #2f6fde; color: #2f6fde !important; }
-.st-key-incident { min-height: 2rem; }
-.st-key-incident details { border: none; }
-.st-key-incident summary { min-height: 2rem; padding: 0; }
-.st-key-incident summary p { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
-.ventes-line { display: flex; gap: 1px; height: 40px; border-bottom: 1px solid rgba(128, 128, 128, 0.35); }
-.ventes-line i { flex: 1; position: relative; max-width: 14px; }
-.ventes-line i:hover { background: rgba(128, 128, 128, 0.2); }
-.ventes-line b { position: absolute; left: 0; right: 0; min-height: 1px; background: #2f6fde; opacity: 0.75; }
-.ventes-span { font-size: 0.72rem; line-height: 1rem; opacity: 0.65; white-space: nowrap; overflow: hidden;
-  text-overflow: ellipsis; }
-[data-stale="true"] { opacity: 1 !important; transition: none !important; }
-@media (max-width: 640px) {
-  .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
-  .st-key-status { min-height: 8.5rem; }
-  .st-key-figures [data-testid="stHorizontalBlock"] { gap: 0.5rem; }
-  .st-key-figures [data-testid="stColumn"] { min-width: calc(50% - 0.25rem); flex: 1 1 calc(50% - 0.25rem); }
-}
-</style>"""
-"""Smaller margins than Streamlit's; elements do not fade while they are refreshed."""
+
+def _sheet(name: str) -> str:
+    return f"<style>\n{Path(__file__).with_name(name).read_text(encoding='utf-8')}</style>"
+
+
+SHEET = _sheet("page.css")
+WALL = _sheet("wall.css")
+"""Added to SHEET for the wall view."""

@@ -10,8 +10,11 @@ from __future__ import annotations
 import re
 from decimal import ROUND_HALF_UP, Context, Decimal
 
+from ventes.dashboard import language
 from ventes.errors import VentesError
+from ventes.runtime.durations import in_words
 from ventes.runtime.logs import printable
+from ventes.stream.page import Page
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&^=\"'/@])")
 _PLOTLY = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "{": "&#123;", "}": "&#125;", "%": "&#37;"}
@@ -50,7 +53,8 @@ def problem(error: VentesError) -> str:
 
 
 def count(number: int) -> str:
-    return f"{number:,}"
+    """1,234, as the viewer writes it."""
+    return language.whole(number)
 
 
 _DIGITS = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -60,8 +64,7 @@ _DIGITS = Context(prec=60, rounding=ROUND_HALF_UP)
 def money(amount: Decimal, currency: str) -> str:
     """`$1,234.50`: with cents (half up, exact for what has no more decimals), thousands separated."""
     rounded = amount.quantize(Decimal("0.01"), context=_DIGITS)
-    sign = "-" if rounded < 0 else ""
-    return f"{sign}{currency}{rounded.copy_abs():,}" if len(currency) == 1 else f"{rounded:,} {currency}"
+    return language.with_currency(language.decimal(rounded.copy_abs()), currency, rounded < 0)
 
 
 def compact(amount: Decimal) -> str:
@@ -73,10 +76,30 @@ def compact(amount: Decimal) -> str:
             break
     decimals = 2 if size < Decimal("9.995") else 1 if size < Decimal("99.95") else 0
     rounded = size.quantize(Decimal(1).scaleb(-decimals), context=_DIGITS)
-    digits = f"{rounded:f}".rstrip("0").rstrip(".") if decimals else f"{rounded:f}"
-    return f"{'-' if amount < 0 and rounded else ''}{digits}{unit}"
+    digits = rounded.normalize() if decimals else rounded
+    sign = "-" if amount < 0 and rounded else ""
+    if language.current() == "en":
+        return f"{sign}{digits:f}{unit}"
+    space = "\u00a0" if unit else ""
+    return f"{sign}{language.decimal(digits)}{space}{'Md' if unit == 'G' else unit}"
 
 
 def percent(fraction: Decimal | None) -> str:
     """`12.3%`; a dash where there is none."""
-    return "–" if fraction is None else f"{fraction:.1%}"
+    return "–" if fraction is None else language.percent(fraction)
+
+
+def counted(page: Page, number: int) -> str:
+    """ "1 sale", "1,234 sales", in the language of the page."""
+    return f"{count(number)} {page.one if number == 1 else page.many}"
+
+
+def with_article(page: Page) -> str:
+    """ "a sale"; without an article in a language whose articles the page does not know."""
+    return page.a_one if language.current() == "en" else page.one
+
+
+def duration(seconds: float) -> str:
+    """'2 s', '3 min', '2 h 5 min', '4 d 1 h'."""
+    words = in_words(seconds)
+    return words if language.current() == "en" else words.replace(" d ", " j ")

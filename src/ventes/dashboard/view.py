@@ -6,12 +6,14 @@ text.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
@@ -19,8 +21,9 @@ import streamlit as st
 
 from ventes.config import Settings
 from ventes.contract.tables import Tables
-from ventes.dashboard import address, grid, plot, query_sources, text
+from ventes.dashboard import address, grid, language, picked, plot, query_sources, states, text, translated
 from ventes.dashboard.filters import Filters
+from ventes.dashboard.language import tr
 from ventes.dashboard.questions import Question
 from ventes.dashboard.source import TableSnapshots
 from ventes.stream.declaration import Stream
@@ -53,6 +56,16 @@ class View:
         return self.snapshots
 
     @property
+    def now(self) -> datetime:
+        """The moment that is shown: now, or the one that the page goes back to."""
+        return self.snapshots.as_of or datetime.now(timezone.utc)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The business zone."""
+        return self.settings.business_zone
+
+    @property
     def contract(self) -> Tables:
         """The tables as the stream declares them."""
         return self.snapshots.tables.contract
@@ -63,8 +76,8 @@ class View:
 
     @property
     def page(self) -> Page:
-        """What the page of this stream shows."""
-        return self.stream.shown
+        """What the page of this stream shows, in the viewer's language."""
+        return translated.page_of(self.stream)
 
     @property
     def identifiers(self) -> frozenset[str]:
@@ -87,7 +100,13 @@ class View:
     def sums(self, *questions: Question) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection with the view of each question (`ventes.dashboard.questions.question`): sums of the events that
         pass the filters. A key may have several rows. Raises NotReadable."""
-        with query_sources.narrowed(self.snapshots, self.filters, *questions) as con:
+        with self.sums_of(self.filters, *questions) as con:
+            yield con
+
+    @contextmanager
+    def sums_of(self, filters: Filters, *questions: Question) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The same with other filters. Raises NotReadable."""
+        with query_sources.narrowed(self.snapshots, filters, *questions) as con:
             yield con
 
     def answered_by(self, *questions: Question) -> tuple[str, ...]:
@@ -97,6 +116,14 @@ class View:
     def shared(self, what: Hashable, tables: tuple[str, ...], make: Callable[[], T]) -> T:
         """`make()`, computed once for these filters and this state of `tables`. Raises NotReadable."""
         return self.snapshots.shared((what, self.filters), tables, make)
+
+    def shared_between(
+        self, what: Hashable, tables: tuple[str, ...], start: datetime, end: datetime, make: Callable[[], T]
+    ) -> T:
+        """The same for what `tables` say about the time from `start` to before `end`: commits with later events alone
+        leave it as it is. Raises NotReadable."""
+        key = (what, self.filters, query_sources.settled(self.snapshots, tables, start, end))
+        return self.snapshots.tables.results.get(key, make)
 
     def money(self, amount: Decimal | int | float | None) -> str:
         """An amount in the currency of ventes.toml, with cents."""
@@ -122,10 +149,13 @@ class View:
         if isinstance(measure, Share):
             return text.percent(value)
         if isinstance(value, datetime):
-            return f"{self.local(value):%Y-%m-%d %H:%M:%S}"
+            local = self.local(value)
+            return "–" if local is None else language.moment(local)
         if isinstance(value, Decimal):
-            return f"{value:,f}"
-        return str(value) if isinstance(value, str | bool | date) else f"{value:,}"
+            return language.decimal(value)
+        if isinstance(value, date):
+            return language.moment(value, "day")
+        return str(value) if isinstance(value, str | bool) else language.decimal(Decimal(str(value)))
 
     def local(self, moment: datetime | None) -> datetime | None:
         """A time of the tables (UTC) in the business zone, naive, for tables and axes that name the zone."""
@@ -133,37 +163,70 @@ class View:
             return None
         return moment.astimezone(self.settings.business_zone).replace(tzinfo=None)
 
+    def span(self, start: datetime, end: datetime) -> str:
+        """From when to when, in the business zone."""
+        first, last = self.local(start), self.local(end)
+        assert first is not None
+        assert last is not None
+        return tr("{start} to {end}", start=language.moment(first, "minute"), end=language.moment(last, "minute"))
+
     # -- ways to show ---------------------------------------------------------------------------
 
     def nothing(self) -> None:
         """Say that there is nothing to show, and why."""
+        page = self.page
         if self.filters.used:
-            st.info(f"No {self.page.one} matches these filters.", icon=":material/filter_alt:")
+            states.empty(tr("No {one} matches these filters.", one=page.one, many=page.many))
         else:
-            many = self.page.many
-            st.info(
-                f"No {many} yet. They appear here by themselves as soon as the first ones arrive.",
-                icon=":material/hourglass_empty:",
+            states.waiting(
+                tr("No {many} yet. They appear here by themselves as soon as the first ones arrive.", many=page.many)
             )
 
     def say_unfiltered(self, what: str) -> None:
         """Say, above what is not narrowed by the filters, that it is not, if there are any. `what`: what it shows."""
         if self.filters.used:
-            st.info(f"The filters do not apply here: {what}.", icon=":material/filter_alt_off:")
+            states.note(tr("The filters do not apply here: {what}.", what=what))
 
-    def chart(self, figure: Any, key: str, alt: str, zoom: bool = False) -> None:
-        """A Plotly figure, or the dictionary of one, that keeps its place while its data changes."""
+    def chart(
+        self,
+        figure: Any,
+        key: str,
+        alt: str,
+        zoom: bool = False,
+        picks: Sequence[Mapping[str, str]] = (),
+        spans: Sequence[int] = (),
+        fill: bool = False,
+    ) -> None:
+        """A Plotly figure, or the dictionary of one, that keeps its place while its data changes.
+
+        `picks`: for each bar the values of fields by which a click on it filters; `spans`: the seconds of each point
+        over time, which a click shows alone; `fill`: in a high window it is higher than the figure says, down to its
+        end.
+        """
         config = {
             "displaylogo": False,
             "displayModeBar": "hover" if zoom else False,
             "scrollZoom": False,
             "modeBarButtonsToRemove": ["select2d", "lasso2d", "toImage"],
+            "locale": language.current(),
         }
+        if isinstance(figure, dict):
+            figure = {**figure, "layout": {**figure["layout"], **language.plotly_layout()}}
         if zoom and isinstance(figure, dict):
             layout = figure["layout"]  # a zoom is one of time: the script fits the other axis to what is visible
             yaxis = {**layout["yaxis"], "fixedrange": True}
             figure = {**figure, "layout": {**layout, "dragmode": "zoom", "yaxis": yaxis}}
-        plot.show(figure, key, config, alt)
+        dimensions = frozenset(label.field for label in self.page.dimensions(self.stream.event))
+
+        def pick(click: plot.Click) -> None:
+            if click.span:
+                picked.toggle_span(*picked.span(click.x.replace(" ", "T"), click.span, self.zone))
+            elif click.pick:
+                picked.toggle(self.page, dimensions, json.loads(click.pick))
+
+        listed = [json.dumps(each) if each else "" for each in picks]
+        if plot.show(figure, key, config, alt, listed, spans, pick if picks or spans else None, fill):
+            st.rerun()  # the filters are outside of this fragment
 
     def table(
         self,
@@ -190,27 +253,29 @@ class View:
         formats: Mapping[str, str] | None = None,
     ) -> None:
         """The values of a chart as a table that unfolds under it. `rows()` is called only while it is open."""
-        box = st.expander("As a table", key=f"_table-{key}", on_change="rerun")
+        box = st.expander(tr("As a table"), key=f"_table-{key}", on_change="rerun")
         if box.open:
             with box:
                 self.table(rows(), f"{key}-table", money=money or {}, height=TABLE_HEIGHT, formats=formats)
 
     def choice(self, label: str, options: Sequence[str], key: str) -> str:
         """One of a few options, the first by default; kept in the URL."""
-        missing = address.refused(key, frozenset(map(str.capitalize, options)).__contains__)  # as they are shown
+        address.adopt(key, {option: option for option in options}, language.choice)
+        missing = address.refused(key, frozenset(map(language.choice, options)).__contains__)  # as they are shown
         chosen = st.segmented_control(
             label,
             options,
             default=options[0],
             key=key,
-            format_func=str.capitalize,
+            format_func=language.choice,
             required=True,
             bind="query-params",
             on_change=address.forget,
             args=(key,),
         )
         if missing:
-            st.warning(address.sentence(label, missing, f"{options[0]} is shown"), icon=":material/link_off:")
+            first = language.choice(options[0]).lower()
+            states.refused(address.sentence(label, missing, tr("{tab} is shown", tab=first)))
         return str(chosen or options[0])
 
     def text(self, label: str, key: str, placeholder: str = "") -> str:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from ventes.deltalog.actions import Action
 from ventes.runtime.files import sync_file, sync_folder
+from ventes.store import mirror_log, places
 
 POINTER = "_last_checkpoint"
 _NAME = re.compile(r"(\d{20})\.checkpoint(?:\.\d{10}\.(?P<parts>\d{10}))?.*\.parquet")
@@ -82,8 +83,19 @@ def unusable(table: Path) -> list[Path]:
     return found
 
 
+def remove(table: Path, file: Path) -> None:
+    """Delete a file of a checkpoint, or the pointer."""
+    if (mirror := places.of(table)) is not None:
+        mirror.store.delete([mirror.key(file)])
+    file.unlink(missing_ok=True)
+
+
 def sync(table: Path) -> None:
-    """Bring the newest checkpoint and the pointer to the disk: commits that it stands for may be deleted later."""
+    """Bring the newest checkpoint and the pointer to the disk, or the store: commits that it stands for may be deleted
+    later."""
+    if (mirror := places.of(table)) is not None:
+        mirror_log.publish_checkpoint(mirror, table)
+        return
     version = next(newest_first(table), None)
     pointer = _folder(table) / POINTER
     for file in [*(files(table, version) if version is not None else []), *([pointer] if pointer.exists() else [])]:

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ventes.deltalog import data_files
 from ventes.deltalog.actions import DataFile
+from ventes.deltalog.present import local_path, local_paths
 from ventes.deltalog.table import Table
 
 TIERS = ((512 << 10, 2), (8 << 20, 32), (64 << 20, 8))
@@ -41,10 +43,15 @@ def _worth_merging(members: list[DataFile]) -> list[DataFile]:
 
 
 def _cut(group: list[DataFile]) -> Iterator[list[DataFile]]:
-    """The group in parts of at most MOST_BYTES, each of consecutive offsets; parts with a single file are left out."""
+    """The group in parts of at most MOST_BYTES, each of consecutive offsets; parts with a single file are left out.
+
+    Topics are kept apart: a file of two begins at the offsets of both, so whoever follows the newer one would read it
+    again and again.
+    """
     part: list[DataFile] = []
     for file in sorted(group, key=_place):
-        if part and sum(one.size for one in part) + file.size > MOST_BYTES:
+        full = sum(one.size for one in part) + file.size > MOST_BYTES
+        if part and (full or _topics(part[-1]) != _topics(file)):
             if len(part) > 1:
                 yield part
             part = []
@@ -53,24 +60,50 @@ def _cut(group: list[DataFile]) -> Iterator[list[DataFile]]:
         yield part
 
 
-def _place(file: DataFile) -> tuple[tuple[int, int], str]:
-    return file.bounds("offset") or (0, 0), file.path
+def _topics(file: DataFile) -> tuple[str, str]:
+    return file.bounds("topic_id") or ("", "")
+
+
+def _place(file: DataFile) -> tuple[tuple[str, str], tuple[int, int], str]:
+    return _topics(file), file.bounds("offset") or (0, 0), file.path
 
 
 def merge_files(path: Path, table: Table, group: Sequence[DataFile]) -> DataFile:
     """Write the rows of `group`, in the order of their offsets, as one file; nothing is committed."""
     ordered = sorted(group, key=_place)
-    kept = [field for field in table.schema if field.name not in table.partition_by]
-    schema = pa.schema(kept)
+    schema = table.stored
     return data_files.write_stream(path, table, schema, _pieces(path, schema, ordered), group[0].partition)
+
+
+def without_rows(path: Path, table: Table, file: DataFile, dropped: Sequence[int]) -> DataFile | None:
+    """Write `file` again without the rows whose numbers (from 0) are in `dropped`; None if none would stay.
+
+    Nothing is committed.
+    """
+    gone, schema = pa.array(dropped, pa.int64()), table.stored
+
+    def pieces() -> Iterator[pa.Table]:
+        first = 0
+        for part in _parts(local_path(path, file), schema):
+            numbers = pa.array(range(first, first + part.num_rows), pa.int64())
+            first += part.num_rows
+            stay = part.filter(pc.invert(pc.is_in(numbers, gone)))
+            if stay.num_rows:
+                yield stay
+
+    with pq.ParquetFile(local_path(path, file)) as source:
+        if source.metadata.num_rows == len(dropped):
+            return None
+    return data_files.write_stream(path, table, schema, pieces(), file.partition)
 
 
 def _pieces(path: Path, schema: pa.Schema, group: Sequence[DataFile]) -> Iterator[pa.Table]:
     """The rows of the files in pieces of at most a row group: small files together, large ones in parts."""
     held: list[pa.Table] = []
     rows = size = 0
+    local_paths(path, group)
     for file in group:
-        for part in _parts(path / file.path, schema):
+        for part in _parts(local_path(path, file), schema):
             full = rows + part.num_rows > data_files.ROW_GROUP or size + part.nbytes > data_files.ROW_GROUP_BYTES
             if full and held:
                 yield pa.concat_tables(held)

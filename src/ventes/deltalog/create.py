@@ -13,10 +13,11 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ventes.deltalog import checkpoints
 from ventes.deltalog.actions import Action
-from ventes.deltalog.log import Log
+from ventes.deltalog.log import Log, TableReplaced
 from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
 from ventes.runtime.files import sync_file, sync_folder
+from ventes.store import mirror_log, places
 
 _log = logging.getLogger("ventes.lake")
 
@@ -45,7 +46,10 @@ def ensure(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTabl
     Durable when it returns. Raises LakeDamaged if its path holds something else, or a table that must not be written
     here.
     """
+    if (mirror := places.of(path)) is not None:
+        mirror_log.pull(mirror, path, now=True)
     path.mkdir(parents=True, exist_ok=True)
+    before = mirror_log.newest(path)
     try:
         existing = DeltaTable(path)
     except TableNotFoundError:
@@ -59,7 +63,7 @@ def ensure(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTabl
     if different:
         widened.alter.set_table_properties(different, raise_if_not_exists=False)
     if different or widened is not existing:
-        _sync(path)
+        _sync(path, before)
     return DeltaTable(path) if different else widened
 
 
@@ -90,7 +94,7 @@ def _without_unusable_checkpoints(path: Path, error: DeltaError) -> DeltaTable:
     unusable = checkpoints.unusable(path)
     for file in unusable:
         _log.warning("removed %s: it cannot be read, and the commits tell the same", file)
-        file.unlink()
+        checkpoints.remove(path, file)
     with contextlib.suppress(DeltaError):
         existing = DeltaTable(path)
         if unusable and existing.version() == version:
@@ -98,8 +102,17 @@ def _without_unusable_checkpoints(path: Path, error: DeltaError) -> DeltaTable:
     raise LakeDamaged(f"{path} cannot be read: {error}", "ventes doctor") from None
 
 
-def _sync(path: Path) -> None:
-    """Bring to the disk what deltalake wrote: it flushes nothing itself."""
+def _sync(path: Path, before: int) -> None:
+    """Bring to the disk what deltalake wrote: it flushes nothing itself. On a store: publish its commits, those after
+    `before`, which are in the mirror only."""
+    if (mirror := places.of(path)) is not None:
+        try:
+            mirror_log.push(mirror, path, before)
+        except (FileExistsError, mirror_log.Replaced):
+            raise TableReplaced(
+                f"another program changed {places.shown(path)} at the same time", "it is done again from what is there"
+            ) from None
+        return
     for file in (path / "_delta_log").glob("*.json"):
         sync_file(file)
     for folder in (path / "_delta_log", path, *path.parents[:2]):
@@ -108,8 +121,17 @@ def _sync(path: Path) -> None:
 
 def _create(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTable:
     foreign = [entry.name for entry in path.iterdir() if entry.name.endswith(".parquet")]
+    if (mirror := places.of(path)) is not None:
+        stored = mirror.store.list(mirror.key(path) + "/")
+        if any("/_delta_log/" in one.key for one in stored):
+            raise TableReplaced(
+                f"the copy of {places.shown(path)} was deleted while it was opened", "it is opened again"
+            )
+        foreign = [one.key.rpartition("/")[2] for one in stored if one.key.endswith(".parquet")]
     if foreign:
-        raise LakeDamaged(f"{path} holds {foreign[0]} but no Delta log", "move the folder away, or `ventes reset`")
+        raise LakeDamaged(
+            f"{places.shown(path)} holds {foreign[0]} but no Delta log", "move the folder away, or `ventes reset`"
+        )
     created = DeltaTable.create(
         path,
         schema=table.schema,
@@ -119,7 +141,7 @@ def _create(path: Path, table: Table, properties: Mapping[str, str]) -> DeltaTab
         configuration=dict(properties),
         raise_if_key_not_exists=False,  # deltalake knows only its own properties
     )
-    _sync(path)
+    _sync(path, -1)
     return created
 
 

@@ -6,9 +6,10 @@ Small decimals are stored as integers, which every reader supports and which nee
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.table import Table
 from ventes.runtime.files import sync_file
+from ventes.store import places
 
 ROW_GROUP = 16_384
 """Rows per row group at most: a merge holds one row group in memory, 7 MB of Bronze. DuckDB's default, 122,880, made
@@ -35,12 +37,16 @@ SYNC_THREADS = 16
 """Where at least MANY_FILES files and folders are written together, so many threads bring them to the disk: 2,000 files
 of as many days in 3 s instead of 30 on a busy disk."""
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+SPARED_SECONDS = 3600.0
+"""A new file is dated so far ahead. VACUUM of another program with `RETAIN 0 HOURS` deletes every file that the newest
+version does not name, if it is older than now: also those that a job has written and not committed yet."""
 
 
 def write(path: Path, table: Table, rows: pa.Table) -> list[DataFile]:
     """Write `rows` (exactly the contract's schema) as new files in `path`, one per partition; none for no rows.
 
-    Durable when it returns. After an error none of the files is left.
+    Durable when it returns; on an object store when they are committed, which waits for the uploads that are begun
+    here. After an error none of the files is left.
     """
     with _durable(path) as files:
         for partition, values in _parts(table, rows):
@@ -83,12 +89,14 @@ class _NewFiles:
                     for group in in_row_groups(piece):
                         writer.write_table(group)
                     gathered.take(piece)
+            now = time.time()
+            os.utime(target, (now, now + SPARED_SECONDS))
             size = target.stat().st_size
         except BaseException:
             target.unlink(missing_ok=True)
             raise
         relative = str(target.relative_to(self._path))
-        self.made.append(DataFile(relative, size, partition, int(time.time() * 1000), json.dumps(gathered.delta())))
+        self.made.append(DataFile(relative, size, partition, int(now * 1000), json.dumps(gathered.delta())))
 
     def _new_name(self, partition: Mapping[str, str | None]) -> str:
         """A path in the table for a new file; its folder exists."""
@@ -103,7 +111,11 @@ class _NewFiles:
         """Bring the files and their names to the disk.
 
         In several threads where they are many: the file system then writes its journal once for several of them.
+        On an object store: begin to upload them.
         """
+        if (mirror := places.of(self._path)) is not None:
+            mirror.upload([self._path / file.path for file in self.made])
+            return
         paths = [*(self._path / file.path for file in self.made), *self._folders]
         if len(paths) < MANY_FILES:
             for path in paths:
@@ -113,8 +125,17 @@ class _NewFiles:
             list(pool.map(sync_file, paths))
 
     def delete(self) -> None:
-        for file in self.made:
-            (self._path / file.path).unlink(missing_ok=True)
+        discard(self._path, self.made)
+
+
+def discard(path: Path, files: Iterable[DataFile]) -> None:
+    """Delete data files of the table at `path` that no commit names."""
+    gone = [path / file.path for file in files]
+    if (mirror := places.of(path)) is not None:
+        mirror.discard(gone)
+        return
+    for file in gone:
+        file.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import duckdb
 
+from ventes.runtime import scratch
 
-def connect(memory_mb: int = 256, threads: int = 2, *, rereads: bool = False) -> duckdb.DuckDBPyConnection:
+
+def connect(
+    memory_mb: int = 256, threads: int = 2, *, rereads: bool = False, spills: bool = True
+) -> duckdb.DuckDBPyConnection:
     """A private in-memory DuckDB in UTC, bounded in memory; its cursors too.
+
+    What exceeds `memory_mb` goes to files in a folder of this connection alone: by DuckDB's default it would be ./.tmp,
+    where the names of files are fixed and two databases read each other's. With `spills=False`, or where no such folder
+    can be made, it fails with OutOfMemoryException.
 
     `rereads`: cache what was read, for a connection that reads the same files repeatedly. A job reads each file once,
     ten files per second: the cache would keep 50 kB of each, up to `memory_mb`.
     """
-    con = duckdb.connect(config={"memory_limit": f"{memory_mb}MB", "threads": threads})
+    folder = _spill_folder() if spills else ""
+    con = duckdb.connect(config={"memory_limit": f"{memory_mb}MB", "threads": threads, "temp_directory": folder})
     kept = str(rereads).lower()
     for setting in ("TimeZone = 'UTC'", f"parquet_metadata_cache = {kept}", f"enable_external_file_cache = {kept}"):
         con.execute(f"SET GLOBAL {setting}")
     return con
+
+
+def _spill_folder() -> str:
+    """DuckDB makes it when something is spilled, and removes it at the end of the connection."""
+    try:
+        return str(scratch.place("spilled"))
+    except OSError:
+        return ""
 
 
 class RecycledDatabase:

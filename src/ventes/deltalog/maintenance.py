@@ -19,9 +19,10 @@ from deltalake.exceptions import DeltaError
 from ventes.deltalog import checkpoints, compaction
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.create import open_with_deltalake
-from ventes.deltalog.log import FilesGone, Log
+from ventes.deltalog.log import FilesDeleted, FilesGone, Log
 from ventes.deltalog.table import Table
 from ventes.deltalog.vacuum import Vacuum
+from ventes.errors import StoreUnavailable
 
 CHECKPOINT_EVERY = 20
 """Commits between two checkpoints at least: a reader that opens the table replays these (0.1 ms each)."""
@@ -90,7 +91,8 @@ class TableMaintenance:
         self._commit_merged()
         version = self._log.version
         every = self._every * (BACKLOG_FACTOR if behind >= BACKLOG else 1)
-        compact = self._every > 0 and version - self._compact_at >= every
+        # files of another program may hold rows twice: the writer looks at them first
+        compact = self._every > 0 and version - self._compact_at >= every and not self._log.edited
         checkpoint = self._checkpoint_due(version - self._checkpoint_at)
         vacuum = self._vacuum.due(version)
         if not (compact or checkpoint or vacuum):
@@ -124,25 +126,31 @@ class TableMaintenance:
         if checkpoint:
             self._checkpoint()
         if vacuum:
-            self._vacuum.run(set(live), keep_also={new.path for _, new in self._merged})
+            try:
+                self._vacuum.run(set(live), keep_also={new.path for _, new in self._merged})
+            except StoreUnavailable as error:
+                _log.warning("%s: not vacuumed: %s", self._table.name, error.message)
 
     def _merge(self, group: Sequence[DataFile]) -> DataFile | None:
         """The group as one file; None if one of its files cannot be read, which is not an error for the writer."""
         try:
             return compaction.merge_files(self._log.path, self._table, group)
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
+        except (FileNotFoundError, pa.ArrowInvalid, StoreUnavailable) as error:
             if str(error) != self._complained:
                 self._complained = str(error)
                 _log.error("%s: files cannot be merged: %s → ventes doctor", self._table.name, error)
             return None
 
     def _checkpoint(self) -> None:
-        """Write a checkpoint, or try again next time: without one a table only opens more slowly."""
+        """Write a checkpoint, or try again next time: without one a table only opens more slowly.
+
+        On a store it is made in the mirror, which has the commits, and uploaded: two requests.
+        """
         began = time.monotonic()
         try:
             open_with_deltalake(self._log.path).create_checkpoint()
             checkpoints.sync(self._log.path)
-        except DeltaError as error:
+        except (DeltaError, StoreUnavailable) as error:
             _log.warning("%s: no checkpoint at version %d: %s", self._table.name, self._log.version, str(error)[:200])
         # Spark writes a .crc file for its _last_checkpoint; it does not match the one that deltalake writes.
         (self._log.path / "_delta_log" / "._last_checkpoint.crc").unlink(missing_ok=True)
@@ -161,7 +169,7 @@ class TableMaintenance:
         actions += [new.add(data_change=False) for _, new in merged]
         try:
             self._log.commit(actions, "OPTIMIZE")
-        except FilesGone as error:
+        except (FilesDeleted, FilesGone) as error:
             _log.info("%s: files were not merged: %s", self._table.name, error.message)
             return
         files = sum(len(old) for old, _ in merged)

@@ -8,7 +8,6 @@ removed them.
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,13 +20,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ventes.deltalog import history
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.create import WIDENED
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log, TableMissing, VersionGone
+from ventes.deltalog.present import local_path, local_paths
 from ventes.deltalog.table import Table
 from ventes.deltalog.vacuum import MINUTE, RECENT
-from ventes.errors import LakeDamaged
+from ventes.errors import LakeDamaged, StoreUnavailable
+from ventes.store import places
 
 __all__ = ["Snapshot", "TableMissing", "VersionGone", "Watcher"]
 
@@ -90,7 +92,7 @@ class Snapshot:
     def _rows(self, file: DataFile) -> int:
         if file.rows is not None:
             return file.rows
-        return int(pq.read_metadata(self.path / file.path).num_rows)
+        return int(pq.read_metadata(local_path(self.path, file)).num_rows)
 
     @property
     def size(self) -> int:
@@ -98,8 +100,8 @@ class Snapshot:
         return sum(file.size for file in self.files)
 
     def paths(self, keep: Callable[[DataFile], bool] | None = None) -> list[str]:
-        """Absolute paths of the live files (those that `keep` accepts)."""
-        return [str(self.path / file.path) for file in self.files if keep is None or keep(file)]
+        """Absolute paths of the live files (those that `keep` accepts), which are fetched if they are on a store."""
+        return [str(path) for path in local_paths(self.path, (one for one in self.files if keep is None or keep(one)))]
 
     def view(self, con: duckdb.DuckDBPyConnection, name: str, keep: Callable[[DataFile], bool] | None = None) -> None:
         """Make the temporary view `name` in `con`: all columns of the contract, in its order and exact types.
@@ -150,18 +152,27 @@ class Watcher:
     def latest(self) -> Snapshot:
         """The newest snapshot; the same object while nothing was committed (one stat call).
 
-        Raises TableMissing while there is no table, LakeDamaged if the log cannot be read.
+        Raises TableMissing while there is no table, LakeDamaged if the log cannot be read; StoreUnavailable for a table
+        on an object store only if no snapshot is known yet.
         """
         with self._guard:
-            if self._log is not None and not self._log.valid():
-                self._log = self._snapshot = None
-            if self._log is None:
-                self._log = Log.open(self.path)
-                self._snapshot = None
-            if self._snapshot is None or self._log.newer():
-                self._log.refresh()
-                self._snapshot = Snapshot.of_log(self._log, self.table)
-            return self._snapshot
+            try:
+                return self._latest()
+            except StoreUnavailable:
+                if self._snapshot is None:
+                    raise
+                return self._snapshot
+
+    def _latest(self) -> Snapshot:
+        if self._log is not None and not self._log.valid():
+            self._log = self._snapshot = None
+        if self._log is None:
+            self._log = Log.open(self.path)
+            self._snapshot = None
+        if self._snapshot is None or self._log.newer():
+            self._log.refresh()
+            self._snapshot = Snapshot.of_log(self._log, self.table)
+        return self._snapshot
 
 
 def version_at(path: Path, moment: datetime) -> int:
@@ -171,19 +182,16 @@ def version_at(path: Path, moment: datetime) -> int:
     """
     if moment.tzinfo is None:
         raise LakeDamaged(f"as_of {moment} has no time zone", "give an aware datetime, for example in UTC")
-    folder = path / "_delta_log"
-    try:
-        with os.scandir(folder) as entries:
-            kept = sorted(int(e.name[:20]) for e in entries if len(e.name) == 25 and e.name.endswith(".json"))
-    except FileNotFoundError:
-        raise TableMissing(f"no table at {path}", "it appears when the job that writes it has started") from None
+    kept = history.kept(path)
+    if not kept and not history.there(path):
+        raise TableMissing(f"no table at {places.shown(path)}", "it appears when the job that writes it has started")
     wanted = moment.timestamp()
     if time.time() - wanted > RECENT:  # of older versions only those at full minutes are kept
         wanted -= wanted % MINUTE
     low, high = 0, len(kept)
     while low < high:  # the first version after the moment; commit files are never touched again
         middle = (low + high) // 2
-        if (folder / f"{kept[middle]:020d}.json").stat().st_mtime <= wanted:
+        if (history.committed_at(path, kept[middle]) or 0.0) <= wanted:
             low = middle + 1
         else:
             high = middle

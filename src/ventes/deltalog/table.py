@@ -1,4 +1,4 @@
-"""The definition of a Delta table: name, columns, key, partition and statistics. No behaviour, no I/O."""
+"""The definition of a Delta table: name, columns, key, partition and statistics. No I/O."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ class Table:
     key: tuple[str, ...]
     partition_by: tuple[str, ...] = ()
     stats: tuple[str, ...] = ()
+
+    @property
+    def stored(self) -> pa.Schema:
+        """The columns that its data files hold: that of the partition is in their path."""
+        return pa.schema([field for field in self.schema if field.name not in self.partition_by])

@@ -15,13 +15,14 @@ one minute is deleted after RECENT. Without this rule a lot every two seconds wo
 from __future__ import annotations
 
 import json
-import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
+
+from ventes.deltalog import vacuumed
 
 RECENT = 10 * 60.0
 """Seconds during which every version can be read."""
@@ -41,6 +42,10 @@ BUSY_BLOCK = 100
 """The same for a busy table: its log can only be cut at a checkpoint."""
 EVERY = 300.0
 """Seconds between two runs. The first reads every kept log file, the later ones only the new."""
+EVERY_ON_A_STORE = 3600.0
+EVERY_COMMITS_ON_A_STORE = 2_000
+"""The same for an object store, where a run lists the whole table, a request for each thousand objects, and what is not
+deleted yet costs next to nothing."""
 EVERY_COMMITS = 100
 """Commits after which a run is due earlier: at ten commits per second files are not left for 300 s more."""
 
@@ -74,15 +79,16 @@ class Vacuum:
         needed_since: Callable[[], float | None] = lambda: None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._path = path
-        self._log = path / "_delta_log"
+        self._place = vacuumed.of(path)
         self._history = history_seconds
         self._by_minute = by_minute
         self._busy = BY_MINUTE if by_minute else APPENDED
         self._most_commits = most_commits
         self._needed_since = needed_since
         self._now = now
-        self._due = time.monotonic() + EVERY
+        self._every = EVERY_ON_A_STORE if self._place.on_a_store else EVERY
+        self._every_commits = EVERY_COMMITS_ON_A_STORE if self._place.on_a_store else EVERY_COMMITS
+        self._due = time.monotonic() + self._every
         self._ran_at: int | None = None
         self._scanned = -1
         self._removed: dict[str, tuple[float, int]] = {}
@@ -92,26 +98,27 @@ class Vacuum:
         """Whether to run now; `version`: the table's newest."""
         if self._ran_at is None:
             self._ran_at = version
-        return time.monotonic() >= self._due or version - self._ran_at >= EVERY_COMMITS
+        return time.monotonic() >= self._due or version - self._ran_at >= self._every_commits
 
     def run(self, live: Set[str], keep_also: Set[str] = frozenset()) -> int:
         """Delete what is not needed; `live` files of the newest version and `keep_also` stay. Returns files deleted."""
-        self._due = time.monotonic() + EVERY
+        self._due = time.monotonic() + self._every
         now = self._now()
+        self._place.look()
         self._read_removals()
         self._ran_at = self._scanned
         trimmed, first = self._trim_log(now)
         since = self._needed_since()
-        deleted = 0
-        for relative, modified in list(self._data_files()):
+        waste = []
+        for relative, modified in self._place.data_files():
             if relative in live or relative in keep_also:
                 continue
             if self._is_read(relative, since) or self._needed(relative, modified, now, first):
                 continue
-            (self._path / relative).unlink(missing_ok=True)
+            waste.append(relative)
             self._removed.pop(relative, None)
-            deleted += 1
-        return deleted + trimmed
+        self._place.delete(waste)
+        return len(waste) + trimmed
 
     def _is_read(self, relative: str, since: float | None) -> bool:
         """Whether a reader that began at `since` may have this removed file in its snapshot."""
@@ -128,33 +135,16 @@ class Vacuum:
             return True
         return int(modified // MINUTE) != int((removed + CLOCK_MARGIN) // MINUTE)
 
-    def _data_files(self) -> Iterator[tuple[str, float]]:
-        """(path relative to the table, modification time) of every Parquet file."""
-        folders = [self._path]
-        while folders:
-            folder = folders.pop()
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith(("_", ".")):
-                        continue
-                    if entry.is_dir():
-                        folders.append(Path(entry.path))
-                    elif entry.name.endswith(".parquet"):
-                        yield os.path.relpath(entry.path, self._path), entry.stat().st_mtime
-
     def _read_removals(self) -> None:
         """Read from the commits since the last run which files were removed when."""
-        with os.scandir(self._log) as entries:
-            names = sorted(e.name for e in entries if e.name.endswith(".json") and e.name[:20].isdigit())
-        for name in names:
-            version = int(name[:20])
-            if version <= self._scanned:
-                continue
-            for line in (self._log / name).read_bytes().splitlines():
+        commits = (name for name in self._place.log_files() if name.endswith(".json") and name[:20].isdigit())
+        wanted = sorted(name for name in commits if int(name[:20]) > self._scanned)
+        for name, text in zip(wanted, self._place.read(wanted), strict=True):
+            for line in text.splitlines():
                 if line.startswith(b'{"remove"'):
                     body = json.loads(line)["remove"]
-                    self._removed[unquote(body["path"])] = body.get("deletionTimestamp", 0) / 1000, version
-            self._scanned = version
+                    self._removed[unquote(body["path"])] = body.get("deletionTimestamp", 0) / 1000, int(name[:20])
+            self._scanned = int(name[:20])
 
     def _trim_log(self, now: float) -> tuple[int, int]:
         """Delete commits and checkpoints before the kept history, if a checkpoint replaces them.
@@ -163,15 +153,14 @@ class Vacuum:
         """
         checkpoints: dict[int, list[str]] = {}
         commits: dict[int, str] = {}
-        with os.scandir(self._log) as entries:
-            for entry in entries:
-                if not entry.name[:20].isdigit():
-                    continue
-                version = int(entry.name[:20])
-                if ".checkpoint" in entry.name:
-                    checkpoints.setdefault(version, []).append(entry.name)
-                elif entry.name.endswith(".json"):
-                    commits[version] = entry.name
+        for name in self._place.log_files():
+            if not name[:20].isdigit():
+                continue
+            version = int(name[:20])
+            if ".checkpoint" in name:
+                checkpoints.setdefault(version, []).append(name)
+            elif name.endswith(".json"):
+                commits[version] = name
         if not checkpoints or not commits:
             return 0, min(commits, default=0)
         keep, busy = self._first_kept(commits, now)
@@ -187,8 +176,7 @@ class Vacuum:
                 if block in blocks:
                     waste += checkpoints[version]
                 blocks.add(block)
-        for name in waste:
-            (self._log / name).unlink(missing_ok=True)
+        self._place.delete_of_log(waste)
         return len(waste), min(commits) if base is None else max(base, min(commits))
 
     def _first_kept(self, commits: Mapping[int, str], now: float) -> tuple[int, bool]:
@@ -198,7 +186,7 @@ class Vacuum:
 
         def younger_than(seconds: float) -> int:
             """The first version that is not older; the newest if all are."""
-            place = bisect_left(versions, now - seconds, key=lambda v: (self._log / commits[v]).stat().st_mtime)
+            place = bisect_left(versions, now - seconds, key=lambda v: self._place.committed_at(commits[v]))
             return versions[min(place, len(versions) - 1)]
 
         if newest - younger_than(RECENT) <= self._busy.commits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.data_files import group_bounds
 from ventes.deltalog.log import Log
+from ventes.deltalog.present import borrowed
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
 from ventes.lake.clean_lots import may_hold
@@ -36,30 +38,34 @@ class Known:
     def __bool__(self) -> bool:
         return len(self.lots) > 0
 
-    def files(self, clean: Log) -> list[DataFile]:
-        """The files that may hold a row of these lots, by their statistics."""
-        return [file for file in clean.files.values() if self._may_be_in(file)]
-
-    def _may_be_in(self, file: DataFile) -> bool:
-        bounds = file.bounds("lot")
-        if bounds is None:
-            return True
-        return bool(np.searchsorted(self.lots, bounds[0]) < np.searchsorted(self.lots, bounds[1], "right"))
-
     @property
     def condition(self) -> str:
-        """True for the rows of these lots, and perhaps of others. In the SQL of both engines."""
+        """True for the rows of these lots, and perhaps of others. In DuckDB's SQL."""
         if len(self.lots) > _MOST_NAMED:
             return f"lot BETWEEN {self.lots[0]} AND {self.lots[-1]}"
         return f"lot IN ({', '.join(map(str, self.lots.tolist()))})"
+
+
+def holds_any(file: DataFile, lots: npt.NDArray[np.int64]) -> bool:
+    """Whether a file may hold a row of one of these lots (ascending), by its statistics."""
+    bounds = file.bounds("lot")
+    if bounds is None:
+        return True
+    return bool(np.searchsorted(lots, bounds[0]) < np.searchsorted(lots, bounds[1], "right"))
 
 
 def known_rows(con: duckdb.DuckDBPyConnection, clean: Log, table: Table, column: str, known: Known) -> pa.Table:
     """The clean rows whose id (in `column`) is one of `known`."""
     if not known:
         return table.schema.empty_table()
-    paths = {file.path for file in known.files(clean)}
-    source = Snapshot.of_log(clean, table).select(lambda file: file.path in paths)
+    return known_rows_of(con, Snapshot.of_log(clean, table), column, known)
+
+
+def known_rows_of(con: duckdb.DuckDBPyConnection, clean: Snapshot, column: str, known: Known) -> pa.Table:
+    """The same from a snapshot that has at least the files of these rows."""
+    if not known:
+        return clean.table.schema.empty_table()
+    source = clean.select(partial(holds_any, lots=known.lots))
     con.register("known_ids", pa.table({column: known.ids}))
     try:
         return con.execute(
@@ -77,7 +83,7 @@ def rows_of_lots(clean: Log, after: int, upto: int, columns: Sequence[str]) -> I
     for file in clean.files.values():
         if not may_hold(file.bounds("lot"), after, upto):
             continue
-        with pq.ParquetFile(clean.path / file.path) as source:
+        with borrowed(clean.path, file) as path, pq.ParquetFile(path) as source:
             for number in _row_groups(source.metadata, after, upto):
                 rows = source.read_row_group(number, columns=["lot", *columns], use_threads=False)
                 lots = rows["lot"]

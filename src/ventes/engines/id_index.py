@@ -31,7 +31,19 @@ from ventes.engines import id_manifest
 from ventes.engines.clean_rows import Known, rows_of_lots
 from ventes.engines.id_keys import SCHEME, KeysOf, keys_of
 from ventes.engines.id_manifest import Manifest
-from ventes.engines.id_runs import NONE, Numbers, Pairs, Run, RunFile, RunWriter, Unusable, merge, merged
+from ventes.engines.id_runs import (
+    NONE,
+    Numbers,
+    Pairs,
+    Run,
+    RunFile,
+    RunFiles,
+    RunWriter,
+    Unusable,
+    in_order,
+    merge,
+    merged,
+)
 from ventes.runtime import disk
 from ventes.runtime.failpoints import failpoint
 from ventes.stream.arrow import instant
@@ -112,21 +124,56 @@ class IdIndex:
         a data file of the table; then nothing has changed.
         """
         keys = self._keys(self._database.con, ids)
-        wanted = np.unique(keys)
+        self.write_due(clean)
+        found = self.find_keys(np.unique(keys), clean)
+        if not len(found):
+            return Known(pa.array([], ids.type), NONE.lots)
+        return Known(pc.unique(ids.filter(pa.array(np.isin(keys, found.keys)))), np.unique(found.lots))
+
+    def find_keys(self, keys: Numbers, clean: Log) -> Pairs:
+        """The same for `keys`, ascending and each once: the pairs that have one of them, in order. Writes nothing,
+        unless the index must be built."""
         try:
             self._follow(clean)
-            found = self._pairs_of(wanted)
+            found = self._pairs_of(keys)
         except Unusable as error:
-            self._start_anew(clean, str(error))
-            found = self._pairs_of(wanted)
-        if not found:
-            return Known(pa.array([], ids.type), NONE.lots)
-        hit = np.isin(keys, np.concatenate([pairs.keys for pairs in found]))
-        return Known(pc.unique(ids.filter(pa.array(hit))), np.unique(np.concatenate([pairs.lots for pairs in found])))
+            self.start_anew(clean, str(error))
+            found = self._pairs_of(keys)
+        return in_order(found)
+
+    def files(self, clean: Log) -> RunFiles:
+        """The files of the index, which is first brought up to the table. They stay until `write_due`.
+
+        Whoever finds one damaged must have it built again: `start_anew`.
+        """
+        try:
+            self._follow(clean)
+        except Unusable as error:
+            self.start_anew(clean, str(error))
+        return RunFiles(clean.path / FOLDER, tuple(run.file for run in self._runs))
+
+    def find_in_memory(self, keys: Numbers) -> list[Pairs]:
+        """The pairs that have one of `keys`, as `find_keys`, and are in no file yet."""
+        return [found for part in self._memory if len(found := part.find(keys))]
+
+    def write_due(self, clean: Log) -> None:
+        """Bring the index up to the table, write what is too much in memory, and go on with the merges.
+
+        It may run beside the tasks of a lot, in a thread of its own; nothing else of the index may then be called.
+        """
+        try:
+            self._follow(clean)
+            self._write(clean)
+        except Unusable as error:
+            self.start_anew(clean, str(error))
 
     def add(self, ids: pa.ChunkedArray, lot: int) -> None:
         """Note that the clean events of `lot`, the one after those that `find` has seen, are committed."""
-        self._remember(Pairs(self._keys(self._database.con, ids), np.full(len(ids), lot, np.int64)))
+        self.add_keys(self._keys(self._database.con, ids), lot)
+
+    def add_keys(self, keys: Numbers, lot: int) -> None:
+        """The same by the key of each event, in any order."""
+        self._remember(Pairs(keys, np.full(len(keys), lot, np.int64)))
         self._lot = lot
 
     def close(self) -> None:
@@ -161,16 +208,20 @@ class IdIndex:
             self._open(clean, upto)
         elif self._lot < upto:
             self._read(clean, upto)
+
+    def _write(self, clean: Log) -> None:
         if self._in_memory >= self._most:
             self._flush(clean)
         self._merge_some(clean.path / FOLDER, max(MERGED_AT_ONCE, MERGED_PER_PAIR * self._new))
         self._new = 0
 
-    def _start_anew(self, clean: Log, why: str) -> None:
+    def start_anew(self, clean: Log, why: str) -> None:
+        """Build the index again from the table."""
         _log.warning("the index of ids is built again: %s", why)
         self.close()
         (clean.path / FOLDER / id_manifest.NAME).unlink(missing_ok=True)
         self._follow(clean)
+        self._write(clean)
 
     def _content_of(self, clean: Log) -> tuple[str, int]:
         """The id of the table, and the version at which other content of it was accepted last."""

@@ -72,6 +72,15 @@ class Pairs:
 NONE = Pairs(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
+def in_order(parts: Sequence[Pairs]) -> Pairs:
+    """All pairs of `parts`, each in any order, by their keys."""
+    if not parts:
+        return NONE
+    keys = np.concatenate([part.keys for part in parts])
+    order = np.argsort(keys, kind="stable")
+    return Pairs(keys[order], np.concatenate([part.lots for part in parts])[order])
+
+
 def merged(parts: Sequence[Pairs]) -> Pairs:
     """All pairs of `parts`. Timsort finds the sorted parts and merges them: linear in the pairs."""
     if len(parts) == 1:
@@ -119,6 +128,14 @@ class RunFile:
     @property
     def bytes(self) -> int:
         return self.blocks * (_BLOCK_BYTES + _NUMBER.itemsize + _CHECKSUM.itemsize) + _NUMBER.itemsize
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of an index, for look-ups by other processes (`find_in_files`)."""
+
+    folder: Path
+    files: tuple[RunFile, ...]
 
 
 class Run:

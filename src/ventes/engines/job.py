@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ventes.config import Settings
-from ventes.deltalog.log import TableReplaced
-from ventes.errors import AlreadyRunning, BrokerUnavailable, LockLost, VentesError
+from ventes.deltalog.log import OutcomeUnknown, TableReplaced, VersionGone
+from ventes.errors import (
+    AlreadyRunning,
+    BrokerUnavailable,
+    LockLost,
+    StoreUnavailable,
+    VentesError,
+    WrittenElsewhere,
+)
 from ventes.judging import rules
 from ventes.lake import damage, writer_lock
 from ventes.runtime import heartbeat, logs
+from ventes.runtime.distribution import BATCH_SECONDS, Distribution
 from ventes.runtime.durations import in_words
 from ventes.runtime.exit_codes import CRASHED, NEEDS_A_PERSON
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
+from ventes.store import places
 
 BEAT_SECONDS = 5.0
 """Seconds between two heartbeats of an idle job."""
+STORE_SECONDS = (1.0, 15.0)
+"""Shortest and longest pause before a store that did not answer is asked again; a request is repeated for 10 s."""
 
 
 class Crashed(Exception):
@@ -35,10 +47,21 @@ class Job:
     log: logging.Logger
     reporter: Reporter
     stopper: Stopper
+    batch_times: Distribution = field(default_factory=lambda: Distribution(BATCH_SECONDS), init=False)
+    """Seconds of each batch or lot of this process."""
     _waits_since: float | None = field(default=None, init=False)
+    hindrance: str = field(default="", init=False)
+    """What another thread knows to be missing for the work in progress, which hangs; '' if nothing."""
+    _before_hindrance: tuple[str, float | None] = field(default=("running", None), init=False)
+    """Phase and `working_since` that are true again once it is over."""
+    _guard: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     def wait_for(self, reason: str) -> None:
         """Report that the job waits, and for what: a log line for each new reason, and the heartbeat."""
+        with self._guard:
+            self._wait_for(self.hindrance or reason)
+
+    def _wait_for(self, reason: str) -> None:
         record = self.reporter.record
         news = (record.phase, record.reason) != ("waiting", reason)
         if self._waits_since is None:
@@ -53,10 +76,43 @@ class Job:
 
         `working_since`: the beginning of a batch or lot that is still in progress (Unix seconds).
         """
+        with self._guard:
+            if self.hindrance:
+                self.reporter.update(**fields)
+            else:
+                self._go_on("running", working_since, fields)
+
+    def _go_on(self, phase: str, working_since: object, fields: Mapping[str, object]) -> None:
         if self._waits_since is not None:
             self.log.info("continues after waiting %s", in_words(time.monotonic() - self._waits_since))
             self._waits_since = None
-        self.reporter.update(phase="running", reason="", working_since=working_since, **fields)
+        if (mirror := places.of(self.settings.lake)) is not None:
+            fields = {**fields, "requests": mirror.requests()}
+        self.reporter.update(phase=phase, reason="", working_since=working_since, **fields)
+
+    def hindered_by(self, reason: str) -> None:
+        """Report, from a thread that watches, why the work in progress hangs; '' once it goes on.
+
+        Until then `go_on` and `wait_for` of the loop change neither the phase nor the reason.
+        """
+        with self._guard:
+            if reason:
+                if not self.hindrance:
+                    record = self.reporter.record
+                    phase = "starting" if record.phase == "starting" else "running"
+                    self._before_hindrance = (phase, record.working_since)
+                self.hindrance = reason
+                self._wait_for(reason)
+            elif self.hindrance:
+                self.hindrance = ""
+                self._go_on(*self._before_hindrance, {})
+
+    def uses_cluster(self, **use: object) -> None:
+        """Write what the job has of a Spark cluster to the heartbeat, if it changed (Heartbeat.cluster)."""
+        with self._guard:
+            use = {**use, "waits": self.hindrance}
+            if self.reporter.record.cluster != use:
+                self.reporter.update(cluster=use)
 
     def beat_due(self) -> bool:
         """Whether the heartbeat is old, or its phase is not "running"."""
@@ -81,10 +137,12 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
     reporter = Reporter(settings.state, service, engine, **settings.fingerprints())
     stopper = Stopper().install(reporter.stopping)
     reporter.update(phase="starting", reason="")
-    log.info("%s starts, engine %s, lake %s", service, engine, settings.lake)
+    log.info("%s starts, engine %s, lake %s", service, engine, places.shown(settings.lake))
     try:
         rules.require_usable(settings.stream)
-        code = body(Job(settings, log, reporter, stopper))
+        code = while_the_store_answers(Job(settings, log, reporter, stopper), body)
+    except WrittenElsewhere as error:
+        return _needs_a_person(log, reporter, error)
     except AlreadyRunning as error:
         return _refused(log, service, error)
     except VentesError as error:
@@ -94,20 +152,52 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
         reporter.error(str(error))
         return CRASHED
     except Crashed as error:
+        if stopper.stopping:  # what could not go on was not waited for: the next start repeats it
+            log.info("%s does not finish what it began: %s", service, error)
+            return _stopped(log, reporter, stopper)
         log.error("%s ends: %s", service, error)
         reporter.error(str(error))
         return CRASHED
     except Exception as error:
-        if damaged := damage.of_error(error):
+        damaged = damage.of_error(error)
+        if isinstance(damaged, VersionGone):  # vacuumed while it was read: a new process reads the newest one
+            log.error("%s ends: %s", service, damaged)
+            reporter.error(str(damaged))
+            return CRASHED
+        if damaged is not None:
             return _needs_a_person(log, reporter, damaged)
         log.exception("%s failed", service)
         reporter.error(f"{type(error).__name__}: {error}"[:2000])
         return CRASHED
     if code is not None:
         return code
+    return _stopped(log, reporter, stopper)
+
+
+def _stopped(log: logging.Logger, reporter: Reporter, stopper: Stopper) -> int:
     reporter.update(phase="stopped", reason=stopper.signal or "")
-    log.info("%s stopped%s", service, f" ({stopper.signal})" if stopper.signal else "")
+    log.info("%s stopped%s", reporter.record.service, f" ({stopper.signal})" if stopper.signal else "")
     return 0
+
+
+def while_the_store_answers(job: Job, body: Body) -> int | None:
+    """Run `body`; after each outage of the object store of the lake again, from what the tables say then.
+
+    A commit whose request failed may have succeeded or not: what is in memory is not to be trusted after it.
+    """
+    pause = STORE_SECONDS[0]
+    while True:
+        began = time.monotonic()
+        try:
+            return body(job)
+        except StoreUnavailable as error:
+            pause = STORE_SECONDS[0] if time.monotonic() - began > STORE_SECONDS[1] else pause
+            job.wait_for(str(error))
+            if job.stopper.wait(pause):
+                return None
+            pause = min(2 * pause, STORE_SECONDS[1])
+        except OutcomeUnknown as error:
+            job.log.warning("%s", error)
 
 
 def wait_for_predecessor(settings: Settings, service: str, seconds: float = 15.0) -> None:

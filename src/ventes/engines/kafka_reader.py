@@ -94,7 +94,7 @@ class KafkaReader:
         self._seen, self._silent = 0, 0
         self._trouble: Interrupted | BrokerUnavailable | None = None
         self._reached = {number: offset - 1 for number, offset in offsets.items()}
-        self._opened = kafka.OpenConsumer(settings, settings.stream.bronze_app, **_configuration(settings))
+        self._opened = kafka.OpenConsumer(settings, "ventes-bronze", **_configuration(settings))
         self._consumer = self._opened.client
         self._offsets = dict(offsets)
         self._thread = threading.Thread(target=self._read, name="intake", daemon=True)

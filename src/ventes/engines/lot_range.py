@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ventes.deltalog.actions import DataFile
 from ventes.lake.positions import Position
+
+LOT_BYTES = 48_000_000
+"""Bytes of the messages of a lot, before compression, unless it is a single message: three times those of 50,000 sales.
+A lot of large messages takes five times as much memory."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +25,6 @@ class LotRange:
     def messages(self) -> int:
         """Offsets in the range: at least as many as it has rows."""
         return sum(upto - self.after.get(key, -1) for key, upto in self.upto.items())
-
-    def predicate(self) -> str:
-        """The rows as a condition on Bronze's columns, in Spark's dialect (contract.dialect translates it)."""
-        parts = [
-            f"(topic_id = '{topic}' AND `partition` = {partition}"
-            f" AND `offset` > {self.after.get((topic, partition), -1)} AND `offset` <= {upto})"
-            for (topic, partition), upto in self.upto.items()
-        ]
-        return "(" + " OR ".join(parts) + ")"
 
     def holds(self, file: DataFile) -> bool:
         """Whether a Bronze file may contain rows of this range, by its statistics: for `Snapshot.select(holds)`."""
@@ -73,6 +69,10 @@ class Bounds:
             return None
         return topics[0], partitions[0]
 
+    def spread(self) -> int:
+        """How many offsets there are between the smallest and the largest one; 0 if they are not known."""
+        return self.offsets[1] - self.offsets[0] + 1 if self.offsets is not None else 0
+
 
 @dataclass(frozen=True)
 class RowGroup:
@@ -81,6 +81,9 @@ class RowGroup:
     bounds: Bounds
     rows: int
     size: int
+    offsets: Callable[[tuple[str, int], int, int], Sequence[int]] | None = None
+    """Reads which offsets of a (topic_id, partition) from the first to the last one given it has, in order; None where
+    the bounds tell it. Without, 100 large messages of several topics would count at each offset between them."""
 
 
 def bounds_of(file: DataFile) -> Bounds:
@@ -92,6 +95,8 @@ _NO_END = 1 << 62
 """Larger than any offset."""
 RowGroups = Callable[[Sequence[DataFile]], Sequence[RowGroup]]
 """The row groups of some files of Bronze."""
+Oldest = Callable[[str, Sequence[DataFile]], str]
+"""The earliest kafka_ts of a topic in some files, as text of the log."""
 
 
 def next_lot_range(
@@ -101,19 +106,21 @@ def next_lot_range(
     max_rows: int,
     max_bytes: int | None = None,
     row_groups: RowGroups = lambda files: (),
+    oldest: Oldest | None = None,
 ) -> LotRange | None:
     """The next range of at most `max_rows` offsets and `max_bytes`, or None if `position` has reached `head`.
 
     One topic_id at a time, the one with the oldest messages first (a re-created topic comes after the previous one);
     its partitions share the lot evenly. Offsets that no file can contain are skipped, so a gap makes no empty lots.
-    `row_groups` is asked for the sizes. A message that is larger than a lot may be is a lot of its own.
+    `row_groups` is asked for the sizes. A message that is larger than a lot may be is a lot of its own. `oldest` is
+    asked if several topics wait; by default the statistics tell it, which know no topic of a file that has several.
     """
     files = list(files)
     waiting = [key for key, last in head.items() if last > position.get(key, -1)]
     if not waiting:
         return None
     topics = {topic for topic, _ in waiting}
-    topic = topics.pop() if len(topics) == 1 else min(topics, key=lambda name: (_oldest(name, files), name))
+    topic = topics.pop() if len(topics) == 1 else min(topics, key=lambda name: ((oldest or _oldest)(name, files), name))
     after: Position = {}
     upto: Position = {}
     left = max_rows
@@ -143,7 +150,7 @@ def _within(wanted: LotRange, groups: Sequence[RowGroup], max_bytes: int) -> Lot
     left = float(max_bytes)
     for taken, (key, last) in enumerate(wanted.upto.items()):
         first = wanted.after[key] + 1
-        mine = [group for group in groups if group.bounds.meet(key, first - 1, last)]
+        mine = [_part(group, key, first, last) for group in groups if group.bounds.meet(key, first - 1, last)]
         end = _end(mine, first, last, left / (len(wanted.upto) - taken))
         if end < first and (not upto or _size(mine, first, first) <= left):
             end = first
@@ -153,28 +160,46 @@ def _within(wanted: LotRange, groups: Sequence[RowGroup], max_bytes: int) -> Lot
     return LotRange(after, upto)
 
 
-def _end(groups: Sequence[RowGroup], first: int, last: int, most: float) -> int:
+@dataclass(frozen=True)
+class _Part:
+    """The rows of a row group that are of a wanted range of one partition. Each has the average size of its group."""
+
+    row_bytes: float
+    offsets: Sequence[int] | None
+    """In order; None: any of `low` … `high`, at most `rows` of them."""
+    low: int
+    high: int
+    rows: int
+
+    def size(self, first: int, last: int) -> float:
+        if self.offsets is not None:
+            return self.row_bytes * (bisect_right(self.offsets, last) - bisect_left(self.offsets, first))
+        return self.row_bytes * min(max(0, min(self.high, last) - max(self.low, first) + 1), self.rows)
+
+
+def _part(group: RowGroup, key: tuple[str, int], first: int, last: int) -> _Part:
+    low, high = group.bounds.offsets or (first, last)
+    offsets = group.offsets(key, first, last) if group.offsets is not None else None
+    return _Part(group.size / max(1, group.rows), offsets, low, high, group.rows)
+
+
+def _end(parts: Sequence[_Part], first: int, last: int, most: float) -> int:
     """The largest offset up to `last` so that `first` … it have at most `most` bytes; `first - 1` if there is none."""
-    if _size(groups, first, last) <= most:
+    if _size(parts, first, last) <= most:
         return last
     low, high = first - 1, last
     while high - low > 1:
         middle = (low + high) // 2
-        if _size(groups, first, middle) <= most:
+        if _size(parts, first, middle) <= most:
             low = middle
         else:
             high = middle
     return low
 
 
-def _size(groups: Iterable[RowGroup], first: int, last: int) -> float:
-    """The bytes of the offsets `first` … `last`: those of a row group are spread evenly over its rows."""
-    total = 0.0
-    for group in groups:
-        low, high = group.bounds.offsets or (first, last)
-        offsets = min(high, last) - max(low, first) + 1
-        total += group.size * min(max(0, offsets), group.rows) / max(1, group.rows)
-    return total
+def _size(parts: Iterable[_Part], first: int, last: int) -> float:
+    """The bytes of the offsets `first` … `last`."""
+    return sum(part.size(first, last) for part in parts)
 
 
 def _oldest(topic: str, files: Iterable[DataFile]) -> str:

@@ -1,6 +1,4 @@
-"""The statements that split a lot, composed from the stream. Run by Spark and by DuckDB, in the same words.
-
-They are written in Spark's dialect, in the subset that DuckDB runs too (contract/dialect.py translates).
+"""The statements that split a lot, composed from the stream: DuckDB's, under either engine.
 
 JUDGED    relations lot_rows and known_rows → the rows of lot_rows with Silver's verdict
 CLEAN     relation judged_rows → rows of <stream>_clean; parameters :watermark_us, :processed_at, :lot
@@ -12,28 +10,38 @@ REJECTED  relation judged_rows → rows of <stream>_rejets; parameters :processe
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Literal
 
 import pyarrow as pa
 
 from ventes.contract import tables
-from ventes.contract.dialect import Dialect, Value, statement
 from ventes.stream.declaration import Event, Stream
 from ventes.stream.kinds import Field, Quotient
+from ventes.stream.sql_text import quoted
 
 Name = Literal["judged", "clean", "rejected"]
 JUDGED: Name = "judged"
 CLEAN: Name = "clean"
 REJECTED: Name = "rejected"
 
-_POSITION = "topic_id, `partition`, `offset`"
-_TAKEN = "CAST(:processed_at AS TIMESTAMP) AS date_traitement, CAST(:lot AS BIGINT) AS lot"
+_PARAMETER = re.compile(r":(watermark_us|processed_at|lot)\b")
+_POSITION = 'topic_id, "partition", "offset"'
+_IN_ORDER = 'kafka_ts NULLS FIRST, topic_id NULLS FIRST, "partition" NULLS FIRST, "offset" NULLS FIRST'
+_TAKEN = "CAST(:processed_at AS TIMESTAMPTZ) AS date_traitement, CAST(:lot AS BIGINT) AS lot"
 
 
-def lot_sql(stream: Stream, name: Name, dialect: Dialect, **params: Value) -> str:
-    """One of the three statements for `dialect`, with its parameters as literals."""
-    return statement(_source(stream, name), dialect, **params)
+def lot_sql(stream: Stream, name: Name, **params: int | datetime) -> str:
+    """One of the three statements, with its parameters as literals. Raises KeyError for one that has no value."""
+    return _PARAMETER.sub(lambda found: _literal(params[found[1]]), _source(stream, name))
+
+
+def _literal(value: int | datetime) -> str:
+    if isinstance(value, datetime):
+        return f"'{value.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S.%f+00:00}'"
+    return str(value)
 
 
 @lru_cache(maxsize=24)
@@ -52,19 +60,19 @@ def _judged(stream: Stream) -> str:
     Few ids repeat, so only those are ranked.
     """
     event = stream.event
-    id_, known_id = _quoted(event.id), _quoted(event.field(event.id).clean_name)
-    known = ", ".join(_quoted(field.clean_name) for field in event.read)
+    id_, known_id = quoted(event.id), quoted(event.field(event.id).clean_name)
+    known = ", ".join(quoted(field.clean_name) for field in event.read)
     as_known = ", ".join(_renamed(field) for field in event.read)
     same = " AND ".join(
-        f"s.{_quoted(field.name)} {_equals(field)} r.{_quoted(field.clean_name)}" for field in _content(event)
+        f"s.{quoted(field.name)} {_equals(field)} r.{quoted(field.clean_name)}" for field in _content(event)
     )
     kept = [*event.names, "motifs", *_flags(stream), "_extra", *tables.POSITION, *_AFTER_POSITION]
     columns = ", ".join(
-        "coalesce(v.motifs, l.motifs) AS motifs" if name == "motifs" else f"l.{_quoted(name)}" for name in kept
+        "coalesce(v.motifs, l.motifs) AS motifs" if name == "motifs" else f"l.{quoted(name)}" for name in kept
     )
     return f"""
 WITH valid_rows AS (
-  SELECT * FROM lot_rows WHERE size(motifs) = 0
+  SELECT * FROM lot_rows WHERE array_length(motifs) = 0
 ),
 repeated_ids AS (
   SELECT {id_} FROM valid_rows GROUP BY {id_} HAVING count(*) > 1
@@ -74,7 +82,7 @@ suspects AS (
   WHERE {id_} IN (SELECT {id_} FROM repeated_ids) OR {id_} IN (SELECT {known_id} FROM known_rows)
 ),
 ranked AS (
-  SELECT *, row_number() OVER (PARTITION BY {id_} ORDER BY kafka_ts, {_POSITION}) AS _rank
+  SELECT *, row_number() OVER (PARTITION BY {id_} ORDER BY {_IN_ORDER}) AS _rank
   FROM suspects
 ),
 first_rows AS (
@@ -86,18 +94,18 @@ first_rows AS (
   WHERE _rank = 1 AND NOT EXISTS (SELECT 1 FROM known_rows AS k WHERE k.{known_id} = r.{id_})
 ),
 verdicts AS (
-  SELECT s.topic_id, s.`partition`, s.`offset`,
+  SELECT s.topic_id, s."partition", s."offset",
          CASE
-           WHEN s._rank = 1 AND r._rank = 1 THEN CAST(array() AS ARRAY<STRING>)
-           WHEN {same} AND s._extra <=> r._extra THEN array('duplicate')
-           ELSE array('conflict')
+           WHEN s._rank = 1 AND r._rank = 1 THEN CAST([] AS VARCHAR[])
+           WHEN {same} AND s._extra IS NOT DISTINCT FROM r._extra THEN ['duplicate']
+           ELSE ['conflict']
          END AS motifs
   FROM ranked AS s JOIN first_rows AS r ON s.{id_} = r.{known_id}
 )
 SELECT {columns}
 FROM lot_rows AS l
 LEFT JOIN verdicts AS v
-  ON l.topic_id = v.topic_id AND l.`partition` = v.`partition` AND l.`offset` = v.`offset`
+  ON l.topic_id = v.topic_id AND l."partition" = v."partition" AND l."offset" = v."offset"
 """
 
 
@@ -107,15 +115,15 @@ _AFTER_POSITION = ("kafka_ts", "date_ingestion", "value", "jour")
 def _clean(stream: Stream) -> str:
     event = stream.event
     columns = [_quotient(part, event) if isinstance(part, Quotient) else _cleaned(part) for part in event.fields]
-    columns.append(f"unix_micros(kafka_ts) - unix_micros({_quoted(event.at)}) > :watermark_us AS en_retard")
+    columns.append(f"epoch_us(kafka_ts) - epoch_us({quoted(event.at)}) > :watermark_us AS en_retard")
     columns += [*_flags(stream), "_extra", _POSITION, "kafka_ts", "date_ingestion", _TAKEN, "jour"]
-    return f"SELECT {', '.join(columns)} FROM judged_rows WHERE size(motifs) = 0"
+    return f"SELECT {', '.join(columns)} FROM judged_rows WHERE array_length(motifs) = 0"
 
 
 def _rejected(stream: Stream) -> str:
     return (
-        f"SELECT array_sort(motifs) AS motifs, {_quoted(stream.event.id)}, value, {_POSITION}, kafka_ts, "
-        f"date_ingestion, {_TAKEN} FROM judged_rows WHERE size(motifs) > 0"
+        f"SELECT list_sort(motifs) AS motifs, {quoted(stream.event.id)}, value, {_POSITION}, kafka_ts, "
+        f"date_ingestion, {_TAKEN} FROM judged_rows WHERE array_length(motifs) > 0"
     )
 
 
@@ -123,17 +131,17 @@ def _cleaned(field: Field) -> str:
     """The column of the clean events: its name and type may be others than Bronze's."""
     if field.clean_type == field.bronze_type:
         return _renamed(field)
-    return f"CAST({_quoted(field.name)} AS {_decimal(field.clean_type)}) AS {_quoted(field.clean_name)}"
+    return f"CAST({quoted(field.name)} AS {_decimal(field.clean_type)}) AS {quoted(field.clean_name)}"
 
 
 def _quotient(quotient: Quotient, event: Event) -> str:
-    """amount / count half up, in whole cents: (2c + q) div 2q. No division of decimals: the engines differ."""
+    """amount / count half up, in whole cents: (2c + q) // 2q. No division of decimals, which DuckDB makes in floats."""
     kind = event.field(quotient.amount).clean_type
-    amount, count = _quoted(quotient.amount), _quoted(quotient.count)
-    cents = f"(2 * CAST({amount} * 100 AS BIGINT) + {count}) div (2 * {count})"
+    amount, count = quoted(quotient.amount), quoted(quotient.count)
+    cents = f"(2 * CAST({amount} * 100 AS BIGINT) + {count}) // (2 * {count})"
     return (
         f"CAST(CAST({cents} AS DECIMAL({kind.precision}, 0)) * CAST('0.01' AS DECIMAL(2, 2)) AS {_decimal(kind)}) "
-        f"AS {_quoted(quotient.name)}"
+        f"AS {quoted(quotient.name)}"
     )
 
 
@@ -143,12 +151,12 @@ def _content(event: Event) -> list[Field]:
 
 
 def _equals(field: Field) -> str:
-    return "<=>" if field.optional else "="
+    return "IS NOT DISTINCT FROM" if field.optional else "="
 
 
 def _renamed(field: Field) -> str:
-    name = _quoted(field.name)
-    return name if field.clean_name == field.name else f"{name} AS {_quoted(field.clean_name)}"
+    name = quoted(field.name)
+    return name if field.clean_name == field.name else f"{name} AS {quoted(field.clean_name)}"
 
 
 def _flags(stream: Stream) -> list[str]:
@@ -157,7 +165,3 @@ def _flags(stream: Stream) -> list[str]:
 
 def _decimal(kind: pa.DataType) -> str:
     return f"DECIMAL({kind.precision}, {kind.scale})"
-
-
-def _quoted(name: str) -> str:
-    return f"`{name}`"

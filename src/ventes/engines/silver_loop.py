@@ -13,6 +13,7 @@ docs/decisions/0001-silver-without-checkpoint.md and 0010-roll-ups-when-due.md.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,14 +23,16 @@ from typing import Protocol
 import pyarrow as pa
 
 from ventes.deltalog.database import RecycledDatabase
-from ventes.deltalog.log import FilesGone, Log, TableMissing, TableReplaced
+from ventes.deltalog.log import FilesGone, Log, TableMissing, TableReplaced, VersionGone
 from ventes.deltalog.maintenance import TableMaintenance
-from ventes.engines.bronze_row_groups import BronzeRowGroups
+from ventes.engines.bronze_row_groups import BronzeRowGroups, oldest
 from ventes.engines.job import Job
-from ventes.engines.lot_range import LotRange, next_lot_range
+from ventes.engines.lot_measures import LotColumns, LotMeasures
+from ventes.engines.lot_range import LOT_BYTES, LotRange, next_lot_range
 from ventes.engines.silver_publication import Publication
 from ventes.errors import LakeDamaged
-from ventes.lake import silver_recovery
+from ventes.lake import damage, silver_recovery
+from ventes.lake.doubled_rows import surplus_of
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.positions import Position, behind, furthest, of_log, read_through
 from ventes.lake.rollups import Publisher
@@ -37,21 +40,18 @@ from ventes.lake.tables import path_of
 from ventes.runtime import disk
 from ventes.runtime.failpoints import failpoint
 
-LOT_BYTES = 48_000_000
-"""Bytes of the messages of a lot, before compression, unless it is a single message: three times those of 50,000 sales.
-A lot of large messages takes five times as much memory."""
-
 
 @dataclass(frozen=True)
 class LotResult:
     """The result of a lot: rows written to <stream>_clean and <stream>_rejets, and what the roll-ups get of them.
 
-    `partials`: what lake.rollups.partials_of_lot, or partials_of, makes of the clean ones.
+    `partials`: what lake.rollups.partials_of_lot, or partials_of, makes of the clean ones. `columns`: for the metrics.
     """
 
     clean: int
     rejected: int
     partials: Mapping[str, pa.Table]
+    columns: LotColumns
 
 
 class SilverEngine(Protocol):
@@ -91,8 +91,13 @@ class SilverLoop:
         max_bytes: int = LOT_BYTES,
         poll_seconds: float = 0.02,
         idle_seconds: float = 0.25,
+        pace_seconds: float = 0.0,
+        rollup_seconds: float | None = None,
     ) -> None:
         """`tables`: the same that `engine` writes with. `max_rows`, `max_bytes`: of Kafka messages per lot at most.
+
+        `pace_seconds`: from a lot to the next one, unless that is as large as a lot may be. `rollup_seconds`: from a
+        lot to the publication of its roll-ups.
 
         Bronze is polled (one stat call) `poll_seconds` after a lot, then at growing intervals up to `idle_seconds`
         while there is nothing new; equal values make a fixed interval.
@@ -110,6 +115,10 @@ class SilverLoop:
         self._poll = poll_seconds
         self._idle = max(idle_seconds, poll_seconds)
         self._pause = poll_seconds
+        self._pace = pace_seconds
+        self._rollup_seconds = rollup_seconds
+        self._took_at = -math.inf
+        """When the last lot began; monotonic."""
         self._bronze: Log | None = None
         self._head: Position = {}
         self._head_version = -1
@@ -118,6 +127,7 @@ class SilverLoop:
         self._rollups: Publication | None = None
         self._maintenance: list[TableMaintenance] = []
         self._room_known_until = 0.0
+        self._measures = LotMeasures(job.settings.stream)
 
     # -- the loop -----------------------------------------------------------------------------
 
@@ -160,12 +170,16 @@ class SilverLoop:
             self._release()
             self._log.warning(f"{error.message}: starting from the tables again")
             return True
-        except OSError as error:
-            if not disk.is_full(error):
+        except Exception as error:
+            if isinstance(error, OSError) and disk.is_full(error):
+                self._release()  # the state in memory may be ahead of the tables: read it from them again
+                self._job.wait_for(disk.reason(error))
+                return False
+            if not isinstance(gone := damage.of_error(error), VersionGone):
                 raise
-            self._release()  # the state in memory may be ahead of the tables: read it from them again
-            self._job.wait_for(disk.reason(error))
-            return False
+            self._release()  # another program vacuumed files that this lot reads
+            self._log.warning(f"{gone.message}: starting from the tables again")
+            return True
 
     def _go_on(self) -> bool:
         if self._rollups is not None and self._edited(self._rollups.publisher):
@@ -183,15 +197,23 @@ class SilverLoop:
                 self._max_rows,
                 self._max_bytes,
                 partial(self._row_groups.of, bronze.path),
+                partial(oldest, bronze.path),
             )
-        if lot_range is not None:
+        waits = lot_range is not None and self._paced()
+        if lot_range is not None and not waits:
             self._take(lot_range, self._rollups)
         due = self._rollups.pause(1.0) == 0
         if due:
             self._publish_some(self._rollups)
         if lot_range is None and bronze is not None:
             self._idle_beat()
-        return due or lot_range is not None
+        return due or (lot_range is not None and not waits)
+
+    def _paced(self) -> bool:
+        """Whether the next lot waits for more rows."""
+        if time.monotonic() - self._took_at >= self._pace:
+            return False
+        return behind(self._position, self._head) < self._max_rows
 
     def _publish_some(self, rollups: Publication) -> None:
         self._engine.require_lock()
@@ -201,11 +223,12 @@ class SilverLoop:
             self._reporter.update(**now)
 
     def _take(self, lot_range: LotRange, rollups: Publication) -> None:
-        began = time.monotonic()
+        began = self._took_at = time.monotonic()
         self._engine.require_lock()
         self._reporter.begin_work()
         lot = self._lot + 1
         result = self._engine.take(lot_range, lot)
+        self._measures.add(result.clean, result.rejected, result.columns, time.time())
         rollups.add(result.partials, lot)
         failpoint("silver.after_lot")
         self._lot = lot
@@ -220,6 +243,7 @@ class SilverLoop:
 
     def _report(self, result: LotResult, seconds: float, lag: int, rollups: Publication) -> None:
         rows = result.clean + result.rejected
+        self._job.batch_times.add(seconds)
         self._log.info(
             f"lot {self._lot}: {rows} rows = {result.clean} clean + {result.rejected} rejected"
             f" in {seconds:.3f} s, lag {lag}"
@@ -231,6 +255,8 @@ class SilverLoop:
             duration=round(seconds, 4),
             total=self._reporter.record.total + rows,
             lag=lag,
+            batch_times=self._job.batch_times.record(),
+            **self._measures.record(),
             **rollups.record(),
         )
         self._pause = self._poll
@@ -250,7 +276,8 @@ class SilverLoop:
         self._log.info(f"{self._engine.name} engine continues after lot {self._lot}")
         for name, filling in publisher.fillings.items():
             self._log.info(f"{name} is filled from {filling.events:,} events, between the lots")
-        return Publication(self._log, publisher, self._tables.log(self._tables.declared.clean), state.committed)
+        clean = self._tables.log(self._tables.declared.clean)
+        return Publication(self._log, publisher, clean, state.committed, self._rollup_seconds)
 
     def _edited(self, publisher: Publisher) -> bool:
         """Whether another program has changed, replaced or deleted a Silver table since the last lot.
@@ -277,10 +304,19 @@ class SilverLoop:
         if bronze is not self._bronze or bronze.version != before:
             self._head, self._head_version = of_log(bronze), bronze.version
             self._bronze = bronze
-        if short := self._why_bronze_is_shorter(bronze):
-            self._job.wait_for(short)
+        if wait := self._why_bronze_is_longer(bronze) or self._why_bronze_is_shorter(bronze):
+            self._job.wait_for(wait)
             return None
         return bronze
+
+    def _why_bronze_is_longer(self, bronze: Log) -> str:
+        """The reason to wait if Bronze has more rows than were written, which a lot would take twice; '' otherwise."""
+        if not (surplus := surplus_of(bronze)):
+            return ""
+        return (
+            f"Bronze holds {surplus:,} rows more than its job wrote: another program merged its files or added rows; "
+            "the bronze job removes rows that are there twice"
+        )
 
     def _why_bronze_is_shorter(self, bronze: Log) -> str:
         """The reason to wait if Bronze ends before Silver's position; '' if it does not.

@@ -26,13 +26,16 @@ FILL_REST = 1.0
 class Publication:
     """The roll-ups of a running Silver job. Its owner takes lots; between two of them it calls `go_on`."""
 
-    def __init__(self, log: logging.Logger, publisher: Publisher, clean: Log, lot: int) -> None:
-        """`lot`: the one that the roll-ups have, but for those that are being filled."""
+    def __init__(
+        self, log: logging.Logger, publisher: Publisher, clean: Log, lot: int, after: float | None = None
+    ) -> None:
+        """`lot`: the one that the roll-ups have, but for those that are being filled. `after`: seconds from a lot to
+        its publication."""
         self.publisher = publisher
         self._log = log
         self._clean = clean
         self._published = lot
-        self._waiting = Unpublished(lot)
+        self._waiting = Unpublished(lot, after=after)
         self._steps: Iterator[None] | None = None
         """The publication in progress."""
         self._lot = lot
@@ -61,10 +64,9 @@ class Publication:
         return max(0.0, min(longest, self._due_in(), self._fill_in()))
 
     def finish(self) -> None:
-        """Publish all lots that were added: before the job stops."""
+        """Publish all lots that were added: before the job stops. What is being filled is left as it is."""
         while self._steps is not None or self._waiting.since is not None:
             self._step()
-        self.publisher.abandon()
 
     def drop(self) -> None:
         """Leave it all, and delete the files that no commit names: the state in memory may be ahead of the tables."""

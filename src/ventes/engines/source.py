@@ -114,7 +114,8 @@ def differences(topic: Topic, table: Position, accepted: AcceptedGaps, seen: End
         return [
             Difference(
                 "created_anew",
-                f"topic {topic.name!r} was deleted and created anew: its id is {topic.kafka_id}, Bronze holds {held}",
+                f"topic {topic.name!r} was deleted and created anew, or is another cluster's: "
+                f"its id is {topic.kafka_id}, Bronze holds {held}",
             )
         ]
     if not _known(label, table, accepted):

@@ -9,10 +9,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ventes.config import Settings
 from ventes.contract import tables
-from ventes.contract.dialect import Value
 from ventes.engines.lot_sql import CLEAN, JUDGED, REJECTED, lot_sql
+from ventes.lake.rollup_plan import Declared
 from ventes.lake.rollups import partials_of_lot
 from ventes.stream.declaration import Stream
 
@@ -30,7 +29,7 @@ def split_in_duckdb(
     con: duckdb.DuckDBPyConnection,
     lot_rows: pa.Table,
     known_rows: pa.Table,
-    settings: Settings,
+    settings: Declared,
     lot: int,
     now: datetime,
 ) -> LotSplit:
@@ -43,12 +42,12 @@ def split_in_duckdb(
     unchanged = _new_ids_only(stream, lot_rows, known_rows)
     judged_rows = lot_rows if unchanged else _judged(con, stream, lot_rows, known_rows)
     con.register("judged_rows", judged_rows)
-    taken: dict[str, Value] = {"processed_at": now, "lot": lot}
-    clean = _arrow(con, lot_sql(stream, CLEAN, "duckdb", watermark_us=watermark_us(settings), **taken))
+    taken: dict[str, int | datetime] = {"processed_at": now, "lot": lot}
+    clean = _arrow(con, lot_sql(stream, CLEAN, watermark_us=watermark_us(settings), **taken))
     clean = clean.cast(own.clean.schema)
     rejets = own.rejets.schema.empty_table()
     if clean.num_rows < judged_rows.num_rows:
-        rejets = _arrow(con, lot_sql(stream, REJECTED, "duckdb", **taken)).cast(own.rejets.schema)
+        rejets = _arrow(con, lot_sql(stream, REJECTED, **taken)).cast(own.rejets.schema)
     con.unregister("judged_rows")
     return LotSplit(clean, rejets, partials_of_lot(con, settings, clean))
 
@@ -69,13 +68,13 @@ def valid_ids(stream: Stream, lot_rows: pa.Table) -> pa.ChunkedArray:
 def _judged(con: duckdb.DuckDBPyConnection, stream: Stream, lot_rows: pa.Table, known_rows: pa.Table) -> pa.Table:
     con.register("lot_rows", lot_rows)
     con.register("known_rows", known_rows)
-    judged_rows = _arrow(con, lot_sql(stream, JUDGED, "duckdb"))
+    judged_rows = _arrow(con, lot_sql(stream, JUDGED))
     con.unregister("lot_rows")
     con.unregister("known_rows")
     return judged_rows
 
 
-def watermark_us(settings: Settings) -> int:
+def watermark_us(settings: Declared) -> int:
     """The parameter of the statement CLEAN."""
     return settings.rules.watermark_minutes * 60_000_000
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -52,6 +53,8 @@ def train(java: Java, with_spark: bool, say: Say) -> None:
     for target in targets.values():
         target.parent.mkdir(exist_ok=True, mode=0o700)
     unfinished = {name: targets[name].with_suffix(".new") for name in missing if _can_archive(java)}
+    for left in STATE.glob("training-*"):  # of an installation that was killed
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="training-", dir=STATE) as folder:
         _run(Path(folder), "spark" in missing, unfinished)
     for name, new in unfinished.items():

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import sqlglot
 from sqlglot import exp
 
+from ventes.deltalog.database import connect
 from ventes.stream.declaration import Rule, Stream
 
 Columns = dict[str, "pa.Array | pa.ChunkedArray"]
@@ -85,7 +86,7 @@ def _query(stream: Stream) -> str:
     empty = pa.table({"_row": pa.array([], pa.int64())})
     for field in event.read:
         empty = empty.append_column(field.name, _as_seen(pa.array([], field.bronze_type)))
-    with duckdb.connect() as con:
+    with connect(spills=False) as con:
         con.register("_typed", empty)
         for rule in stream.rules:
             _require(con, rule)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import Any
 
@@ -22,11 +22,15 @@ from confluent_kafka.admin import (
 
 from ventes.config import Settings
 from ventes.errors import BrokerUnavailable, VentesError
-from ventes.kafka.client import Connection, client_config, closed_within, unavailable, unreachable
+from ventes.kafka import refusals
+from ventes.kafka.client import Connection, client_config, closed_within, made, unavailable, unreachable
+from ventes.kafka.topology import Cluster, Partition, least_in_sync, replicas
 from ventes.runtime.stop import Stopper
 
 ANSWER_SECONDS = 5.0
 """Timeout in seconds of one request to the broker; after it the broker counts as unavailable."""
+LISTEN_SECONDS = 0.1
+"""Seconds between two looks at what a connection reports, while an answer is waited for."""
 PAUSE_SECONDS = 0.1
 """Seconds between two probes of a broker that is not available yet."""
 
@@ -68,7 +72,8 @@ class Admin:
                 raise unavailable(self._settings, why)
             self._connection = Connection()
             # The log would repeat what error_cb receives.
-            self._client = AdminClient(client_config(self._settings, error_cb=self._connection.heard, log_level=0))
+            config = client_config(self._settings, error_cb=self._connection.heard, log_level=0)
+            self._client = made(AdminClient, config)
         return self._client
 
     def _ask(self, timeout: float, question: Callable[[AdminClient], Mapping[Any, Future[Any]]]) -> dict[Any, Any]:
@@ -86,17 +91,30 @@ class Admin:
         return answers
 
     def _answer(self, client: AdminClient, future: Future[Any], timeout: float) -> Any:
-        try:
-            # librdkafka applies the timeout; this second one is only for the case that its thread died
-            return future.result(timeout + 1.0)
-        except KafkaException as error:
+        # librdkafka applies the timeout; this longer one is only for the case that its thread died
+        deadline = time.monotonic() + timeout + 1.0
+        while not wait([future], LISTEN_SECONDS).done:
             client.poll(0)  # runs the callbacks of the connection
+            if self._connection.lost and refusals.is_one(self._connection.why):
+                raise self._unanswered("")  # librdkafka would try again until the timeout
+            if time.monotonic() > deadline:
+                raise self._unanswered("no answer")
+        try:
+            return future.result()
+        except KafkaException as error:
+            client.poll(0)
             cause = error.args[0]
             if not is_answer(cause.code()):
-                raise unavailable(self._settings, self._connection.why or cause.str()) from None
+                raise self._unanswered(cause.str()) from None
             raise _Refused(self._settings, cause) from None
-        except TimeoutError:
-            raise unavailable(self._settings, self._connection.why or "no answer") from None
+
+    def _unanswered(self, said: str) -> BrokerUnavailable:
+        why = self._connection.why or said
+        refusal = refusals.found(self._settings, self._connection.why)
+        if refusal is None:
+            return unavailable(self._settings, why)
+        text = f"Kafka at {self._settings.kafka.bootstrap} is not open to this client: {refusal.cause}"
+        return BrokerUnavailable(text, refusal.next_step)
 
     @property
     def _topic(self) -> str:
@@ -111,8 +129,19 @@ class Admin:
 
     def partitions(self, timeout: float = ANSWER_SECONDS) -> list[int]:
         """The partition numbers, ascending; empty if there is no such topic."""
+        return [partition.number for partition in self.partition_states(timeout)]
+
+    def partition_states(self, timeout: float = ANSWER_SECONDS) -> list[Partition]:
+        """Leader and replicas of each partition, by number; empty if there is no such topic."""
         topic = self._describe(timeout)
-        return [] if topic is None else sorted(partition.id for partition in topic.partitions)
+        if topic is None:
+            return []
+        return [_partition(part) for part in sorted(topic.partitions, key=lambda part: part.id)]
+
+    def cluster(self, timeout: float = ANSWER_SECONDS) -> Cluster:
+        """The brokers that are in the cluster now."""
+        (found,) = self._ask(timeout, lambda client: {"": client.describe_cluster(request_timeout=timeout)}).values()
+        return Cluster(found.cluster_id, {node.id: (node.host, node.port) for node in found.nodes})
 
     def end_offsets(self, timeout: float = ANSWER_SECONDS, *, committed: bool = True) -> dict[int, tuple[int, int]]:
         """Partition → (low, high): the first offset still kept and the end of what a reader may read.
@@ -124,10 +153,11 @@ class Admin:
         topic = self._describe(timeout)
         if topic is None:
             return {}
-        without = sorted(part.id for part in topic.partitions if part.leader is None or part.leader.id < 0)
+        partitions = [_partition(part) for part in topic.partitions]
+        without = sorted(partition.number for partition in partitions if partition.leader is None)
         if without:
             raise self._no_answer(f"partitions {without} of topic {self._topic!r} have no leader now")
-        numbers = sorted(partition.id for partition in topic.partitions)
+        numbers = sorted(partition.number for partition in partitions)
         low = self._offsets(numbers, OffsetSpec.earliest(), timeout, committed)
         high = self._offsets(numbers, OffsetSpec.latest(), timeout, committed)
         odd = [number for number in numbers if not 0 <= low.get(number, -1) <= high.get(number, -1)]
@@ -181,16 +211,28 @@ class Admin:
         wanted = wanted_topic_settings(self._settings)
         deadline = time.monotonic() + timeout
         if self.topic_id() is None:
-            new = NewTopic(self._topic, self._settings.kafka.partitions, 1 if self._settings.kafka.managed else -1)
-            new.config = wanted
-            try:
-                self._ask(timeout, lambda client: client.create_topics([new], request_timeout=timeout))
-            except _Refused as refused:
-                if refused.code != KafkaError.TOPIC_ALREADY_EXISTS:  # another client created it at the same time
-                    raise
-            return self._appeared(deadline)
-        self._apply_settings(wanted, timeout)
+            self._create(wanted, timeout)
+        else:
+            self._apply_settings(wanted, timeout)
         return self._appeared(deadline)
+
+    def _create(self, wanted: dict[str, str], timeout: float) -> None:
+        """Create it, on a cluster with the replicas of the settings."""
+        kafka, count = self._settings.kafka, 1
+        if not kafka.managed:
+            count = replicas(kafka.replication, self.cluster(), len(kafka.addresses))
+            wanted = {**wanted, "min.insync.replicas": str(least_in_sync(kafka.min_insync_replicas, count))}
+        new = NewTopic(self._topic, kafka.partitions, count, config=wanted)
+        try:
+            self._ask(timeout, lambda client: client.create_topics([new], request_timeout=timeout))
+        except _Refused as refused:
+            if refused.code == KafkaError.INVALID_REPLICATION_FACTOR:
+                raise VentesError(
+                    f"the cluster cannot make topic {self._topic!r} with {count} replicas: {refused.cause}",
+                    "set kafka.replication to the number of its brokers, or less",
+                ) from None
+            if refused.code != KafkaError.TOPIC_ALREADY_EXISTS:  # another client created it at the same time
+                raise
 
     def _apply_settings(self, wanted: Mapping[str, str], timeout: float) -> None:
         if not self._settings.kafka.managed:
@@ -275,6 +317,7 @@ class _Refused(VentesError):
             "check the topic's name, the broker's log and the rights of [kafka.security]",
         )
         self.code = cause.code()
+        self.cause = cause.str()
 
 
 def wanted_topic_settings(settings: Settings) -> dict[str, str]:
@@ -287,6 +330,16 @@ def wanted_topic_settings(settings: Settings) -> dict[str, str]:
     if settings.kafka.flush_every_message:
         wanted["flush.messages"] = "1"
     return wanted
+
+
+def _partition(described: Any) -> Partition:
+    leader = described.leader.id if described.leader is not None and described.leader.id >= 0 else None
+    return Partition(
+        described.id,
+        leader,
+        tuple(node.id for node in described.replicas),
+        tuple(node.id for node in described.isr),
+    )
 
 
 def _printed(uuid: Any) -> str:
@@ -334,7 +387,7 @@ def wait_until_ready(settings: Settings, seconds: float, stopper: Stopper | None
         while stopper is None or not stopper.stopping:
             left = deadline - time.monotonic()
             try:
-                admin.topic_id(timeout=max(0.1, min(1.0, left)))
+                admin.topic_id(timeout=max(0.1, min(ANSWER_SECONDS, left)))
                 return True
             except BrokerUnavailable:
                 if left <= 0:

@@ -11,12 +11,14 @@ import logging
 import os
 import re
 import socket
-import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ventes.config import Settings
 from ventes.errors import BrokerUnavailable, ConfigError
@@ -42,10 +44,14 @@ def client_config(settings: Settings, **extra: Any) -> dict[str, Any]:
         "reconnect.backoff.ms": 50,
         # the default, 10 s, would delay the reconnection after each restart of the broker
         "reconnect.backoff.max.ms": 1000,
+        # A broker that hangs closes no connection. A request to it ends after this time (the default is 60 s); and who
+        # leads a partition now is asked this often (5 min), not only after an error.
+        "socket.timeout.ms": 10_000,
+        "topic.metadata.refresh.interval.ms": 5_000,
         **_security(settings),
     }
-    if settings.kafka.host == "localhost":
-        # the broker listens on 127.0.0.1 only; a connection to ::1 would be refused
+    if settings.kafka.managed and settings.kafka.host == "localhost":
+        # the managed broker listens on 127.0.0.1 only; a connection to ::1 would be refused
         config["broker.address.family"] = "v4"
     return {**config, **extra}
 
@@ -56,7 +62,47 @@ def _security(settings: Settings) -> dict[str, str]:
     for key in values:
         if key.endswith(".location") and not os.access(values[key], os.R_OK):
             raise ConfigError(f"kafka.security {key}: there is no such file that can be read", "correct it there")
+    if values.get("security.protocol", "").startswith("SASL"):
+        missing = [key for key in ("sasl.mechanism", "sasl.username", "sasl.password") if not values.get(key)]
+        if missing:
+            raise ConfigError(
+                f"kafka.security: security.protocol asks for a login, and {', '.join(missing)} is not set",
+                "set it in [kafka.security], a password in VENTES_KAFKA__SECURITY__SASL_PASSWORD",
+            )
+    if bool(values.get("ssl.certificate.location")) != bool(values.get("ssl.key.location")):
+        raise ConfigError(
+            "kafka.security: a certificate and its key belong together",
+            "set both ssl.certificate.location and ssl.key.location, or none of them",
+        )
     return values
+
+
+_Made = TypeVar("_Made")
+
+
+def made(make: Callable[[dict[str, Any]], _Made], config: dict[str, Any]) -> _Made:
+    """A client of librdkafka. Raises ConfigError, without any value, if it refuses [kafka.security]."""
+    try:
+        return make(config)
+    except KafkaException as error:
+        said = error.args[0].str()
+    key = next((key for key in _UNUSABLE if key in said), "")
+    if "key values mismatch" in said:
+        why, step = "that key is not the one of the certificate", "name the pair that belongs together"
+    else:
+        why, step = _UNUSABLE.get(key, ("librdkafka refuses the settings of a client", "`ventes doctor` looks at them"))
+    raise ConfigError(f"kafka.security{f' {key}' if key else ''}: {why}", step)
+
+
+_UNUSABLE = {
+    "ssl.ca.location": ("that file holds no certificate", "name a PEM file with the certificates of authorities"),
+    "ssl.certificate.location": ("that file holds no certificate", "name a PEM file"),
+    "ssl.key.location": (
+        "no private key can be read from that file",
+        "name a PEM file; the password of an encrypted key is ssl.key.password",
+    ),
+}
+"""Key → what is wrong with its file, and the next step."""
 
 
 class Connection:
@@ -116,7 +162,7 @@ def closed_within(close: Callable[[], object], seconds: float = CLOSE_SECONDS) -
         except Exception as error:
             _log.debug("closing a Kafka client: %s", error)
 
-    thread = threading.Thread(target=run, name="kafka-close", daemon=True)
+    thread = Thread(target=run, name="kafka-close", daemon=True)
     thread.start()
     thread.join(seconds)
     return not thread.is_alive()
@@ -127,7 +173,7 @@ def unavailable(settings: Settings, why: str) -> BrokerUnavailable:
     hint = (
         "is it running? `ventes status` shows it, `ventes start` starts it"
         if settings.kafka.managed
-        else "start it, or correct [kafka] in ventes.toml"
+        else "is it running, and reachable from here? `ventes doctor` asks each server that [kafka] names"
     )
     return BrokerUnavailable(f"Kafka at {settings.kafka.bootstrap} does not answer: {why}", hint)
 
@@ -136,21 +182,37 @@ def unavailable(settings: Settings, why: str) -> BrokerUnavailable:
 
 
 def unreachable(settings: Settings, seconds: float = PROBE_SECONDS) -> str:
-    """Why none of the bootstrap addresses takes a TCP connection; empty if one does.
+    """Why none of the bootstrap addresses takes a TCP connection; empty as soon as one does.
+
+    All are tried at the same time: a host that is off must not delay what its cluster can answer.
 
     Called before a client is created, so that no client exists while there is no broker: a client that retries for
     hours may connect to itself if the port is in the system's range for outgoing connections (TCP self-connection);
     the broker can then not bind the port.
     """
-    why = ""
-    for host, port in settings.kafka.addresses:
-        why = _refuses(host, port, seconds)
-        if not why:
-            return ""
-    return why
+    addresses = settings.kafka.addresses
+    if len(addresses) == 1:
+        return refuses(*addresses[0], seconds)
+    answers: SimpleQueue[str] = SimpleQueue()
+
+    def probe(host: str, port: int) -> None:
+        answers.put(refuses(host, port, seconds))
+
+    for server in addresses:
+        Thread(target=probe, args=server, name="kafka-probe", daemon=True).start()
+    reasons: list[str] = []
+    deadline = time.monotonic() + 2 * seconds  # a name server that does not answer takes longer than `seconds`
+    with suppress(Empty):
+        while len(reasons) < len(addresses):
+            why = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            if not why:
+                return ""
+            reasons.append(why)
+    return "; ".join(sorted(reasons)) or f"no answer within {2 * seconds:g} s"
 
 
-def _refuses(host: str, port: int, seconds: float) -> str:
+def refuses(host: str, port: int, seconds: float = PROBE_SECONDS) -> str:
+    """Why this address takes no TCP connection; empty if it does."""
     try:
         with socket.create_connection((host, port), seconds) as found:
             if found.getsockname() == found.getpeername():
@@ -167,24 +229,24 @@ class OpenConsumer:
     """A consumer for given partitions without a consumer group: it commits no offsets."""
 
     def __init__(self, settings: Settings, group: str, **extra: Any) -> None:
-        """`group`: required by librdkafka; used only as a name in the broker's log. `extra`: librdkafka settings."""
+        """`group`: required by librdkafka, which asks for its coordinator and uses nothing of it; it begins with
+        ventes-, so that one rule of a secured cluster lets all of them in. `extra`: librdkafka settings."""
         self.connection = Connection()
-        self.client = Consumer(
-            client_config(
-                settings,
-                **{
-                    "group.id": group,
-                    "enable.auto.commit": False,
-                    "enable.auto.offset.store": False,
-                    # an offset that is missing is an error (see `ventes recover`), never skipped
-                    "auto.offset.reset": "error",
-                    # Aborted messages are not read; both engines and `verify` read the same way.
-                    "isolation.level": "read_committed",
-                    "error_cb": self.connection.heard,
-                    **extra,
-                },
-            )
+        config = client_config(
+            settings,
+            **{
+                "group.id": group,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                # an offset that is missing is an error (see `ventes recover`), never skipped
+                "auto.offset.reset": "error",
+                # Aborted messages are not read; both engines and `verify` read the same way.
+                "isolation.level": "read_committed",
+                "error_cb": self.connection.heard,
+                **extra,
+            },
         )
+        self.client = made(Consumer, config)
 
     def assign(self, topic: str, offsets: Mapping[int, int]) -> None:
         self.client.assign([TopicPartition(topic, number, offset) for number, offset in offsets.items()])

@@ -15,5 +15,7 @@ unpublished          partial rows that wait for their publication
 clean_lots           the clean events of some lots, in parts
 distinct_values      exact distinct counts
 silver_recovery      making Silver's tables consistent after a crash or an edit
+doubled_rows         removing rows that two programs merged at once
+alert_history        the table of alerts
 damage               data files that are missing or cannot be read
 """

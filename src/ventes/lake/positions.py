@@ -14,11 +14,11 @@ import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import duckdb
-
 from ventes.config import Settings
 from ventes.deltalog.actions import DataFile
+from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log, TableMissing
+from ventes.deltalog.present import local_path
 from ventes.stream.declaration import Stream
 
 Position = dict[tuple[str, int], int]
@@ -131,11 +131,11 @@ def _from_rows(path: Path, file: DataFile, max_lot: int | None) -> Position:
         if key in _read:
             return _read[key]
     where = "" if max_lot is None else f"WHERE lot <= {int(max_lot)}"
-    with duckdb.connect() as con:
+    with connect(spills=False) as con:
         rows: Iterable[tuple[str, int, int]] = con.execute(
             f'SELECT topic_id, "partition", max("offset") FROM read_parquet(?, hive_partitioning = false) {where} '
             "GROUP BY ALL",
-            [str(path / file.path)],
+            [str(local_path(path, file))],
         ).fetchall()
     found = {(topic, partition): offset for topic, partition, offset in rows}
     with _guard:

@@ -21,6 +21,7 @@ from ventes.deltalog import data_files
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.commit import in_table_order
 from ventes.deltalog.database import RecycledDatabase
+from ventes.deltalog.present import local_path
 from ventes.lake import rollup_files
 from ventes.lake.distinct_values import DistinctValues
 from ventes.lake.rollup_files import Flags, Places
@@ -67,8 +68,7 @@ class Merger:
         try:
             yield from self._steps(rollup, path, files, partials, values, changes)
         except BaseException:
-            for file in changes.added:
-                (path / file.path).unlink(missing_ok=True)
+            data_files.discard(path, changes.added)
             raise
         return changes
 
@@ -156,12 +156,12 @@ class Merger:
         return run(self._database.con, rollup.merged, relations).select(schema.names).cast(schema)
 
     def _read(self, rollup: Rollup, path: Path, file: DataFile) -> pa.Table:
-        return pq.ParquetFile(path / file.path).read(use_threads=False).cast(rollup.table.schema)
+        return pq.ParquetFile(local_path(path, file)).read(use_threads=False).cast(rollup.table.schema)
 
     def _holds(self, rollup: Rollup, path: Path, file: DataFile, rows: pa.Table, places: Places) -> Flags:
         """Whether a file has the keys of `rows` at `places`."""
         key = list(rollup.table.key)
-        held = pq.ParquetFile(path / file.path).read(columns=key, use_threads=False)
+        held = pq.ParquetFile(local_path(path, file)).read(columns=key, use_threads=False)
         asked = rows.select(key).take(places).append_column("_place", pa.array(range(len(places)), pa.int64()))
         same = " AND ".join(f"asked.{quoted(name)} IS NOT DISTINCT FROM held.{quoted(name)}" for name in key)
         statement = f'SELECT "_place" FROM asked SEMI JOIN held ON {same}'

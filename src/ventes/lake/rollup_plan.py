@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from functools import lru_cache
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from ventes.config import Rules, Settings
+from ventes.config import Rules
 from ventes.contract.tables import Tables, clustered_by, of_stream
 from ventes.deltalog.snapshot import sql_type
 from ventes.deltalog.table import Table
@@ -26,6 +27,16 @@ from ventes.stream.measures import Accumulator, Distinct, Expression
 from ventes.stream.sql_text import listed, literal, quoted
 
 _SETTING = re.compile(r":rules\.([a-z_]+)")
+
+
+class Declared(Protocol):
+    """What the roll-ups depend on: the settings have it, and a task of Spark gets no more of them."""
+
+    @property
+    def stream(self) -> Stream: ...
+
+    @property
+    def rules(self) -> Rules: ...
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ class Plan:
     partials: Mapping[str, str]
 
 
-def plan_of(settings: Settings) -> Plan:
+def plan_of(settings: Declared) -> Plan:
     """The plan for the stream and the rules of the settings; composed once a process and year.
 
     Raises DeclarationError for a setting that does not exist.

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import pyarrow as pa
 
 from ventes.config import Settings
-from ventes.deltalog import commit, create
+from ventes.deltalog import commit, create, data_files
 from ventes.deltalog.actions import Action, DataFile
 from ventes.deltalog.database import RecycledDatabase, connect
 from ventes.deltalog.log import Log, TableMissing
@@ -28,7 +29,7 @@ from ventes.lake import clean_lots, fit, tables
 from ventes.lake.distinct_values import DistinctValues
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.rollup_merge import Changes, Merger, Steps, run
-from ventes.lake.rollup_plan import DistinctCount, Rollup, plan_of
+from ventes.lake.rollup_plan import Declared, DistinctCount, Rollup, plan_of
 from ventes.runtime.failpoints import failpoint
 from ventes.stream.declared import DeclarationError
 from ventes.stream.sql_text import listed
@@ -47,7 +48,7 @@ FEW_BYTES = 1 << 20
 statements, a publication runs three for all of them. Larger lots are added up at once: that takes less memory."""
 
 
-def partials_of_lot(con: duckdb.DuckDBPyConnection, settings: Settings, clean: pa.Table) -> dict[str, pa.Table]:
+def partials_of_lot(con: duckdb.DuckDBPyConnection, settings: Declared, clean: pa.Table) -> dict[str, pa.Table]:
     """What a lot with these clean events gives to the next publication: its partial tables, or few events as EVENTS."""
     if clean.num_rows <= FEW_EVENTS and clean.nbytes <= FEW_BYTES:
         return {EVENTS: _copied(clean)}
@@ -63,17 +64,29 @@ def _copied(rows: pa.Table) -> pa.Table:
     return rows.take(pa.array(range(rows.num_rows), pa.int64()))
 
 
-def partials_of(con: duckdb.DuckDBPyConnection, settings: Settings) -> dict[str, pa.Table]:
+def partials_of(con: duckdb.DuckDBPyConnection, settings: Declared) -> dict[str, pa.Table]:
     """The partial tables of the stream, by name, from the relation `clean` of `con` (rows of the clean events)."""
     return {name: con.execute(sql).to_arrow_table() for name, sql in plan_of(settings).partials.items()}
 
 
-def _partials_of_rows(con: duckdb.DuckDBPyConnection, settings: Settings, clean: pa.Table) -> dict[str, pa.Table]:
+def _partials_of_rows(con: duckdb.DuckDBPyConnection, settings: Declared, clean: pa.Table) -> dict[str, pa.Table]:
     con.register("clean", clean)
     try:
         return partials_of(con, settings)
     finally:
         con.unregister("clean")
+
+
+def partials_together(
+    con: duckdb.DuckDBPyConnection, settings: Declared, parts: Sequence[Mapping[str, pa.Table]]
+) -> dict[str, pa.Table]:
+    """The partial tables of several lots, or parts of one, from what `partials_of_lot` made of each. A key may be in
+    several of their rows."""
+    events = [part[EVENTS] for part in parts if EVENTS in part]
+    made = [part for part in parts if EVENTS not in part]
+    if events:
+        made.append(_partials_of_rows(con, settings, pa.concat_tables(events)))
+    return {name: pa.concat_tables([part[name] for part in made]) for name in plan_of(settings).partials}
 
 
 class Filling:
@@ -173,11 +186,7 @@ class Publisher:
 
     def together(self, lots: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
         """The partial tables of several lots, from what `partials_of_lot` made of each."""
-        events = [lot[EVENTS] for lot in lots if EVENTS in lot]
-        parts = [lot for lot in lots if EVENTS not in lot]
-        if events:
-            parts.append(_partials_of_rows(self._database.con, self._settings, pa.concat_tables(events)))
-        return {name: pa.concat_tables([part[name] for part in parts]) for name in self._plan.partials}
+        return partials_together(self._database.con, self._settings, lots)
 
     def publish(self, partials: Mapping[str, pa.Table], lot: int) -> None:
         """Merge the partial tables of the lots up to `lot` into the tables. A table that has `lot` is not changed."""
@@ -194,19 +203,37 @@ class Publisher:
             values = self._values(rollup)
             for count in rollup.distinct:
                 _add(values[count.column], count.key, count.value, partials[count.partial])
+        together: list[Callable[[], None]] | None = [] if self._settings.on_a_store else None
         for rollup in rollups:
-            yield from self._merge(rollup, _taken(rollup, partials[rollup.partial]), lot)
-            failpoint(f"silver.after_rollup.{rollup.table.name}")
+            yield from self._merge(rollup, _taken(rollup, partials[rollup.partial]), lot, together)
+            if together is None:
+                failpoint(f"silver.after_rollup.{rollup.table.name}")
+        if together:  # each waits for requests: one after the other takes five times as long
+            with ThreadPoolExecutor(len(together), "roll-ups") as pool:
+                for done in [pool.submit(work) for work in together]:
+                    done.result()
 
-    def _merge(self, rollup: Rollup, delta: pa.Table, lot: int) -> Iterator[None]:
+    def _merge(
+        self, rollup: Rollup, delta: pa.Table, lot: int, together: list[Callable[[], None]] | None = None
+    ) -> Iterator[None]:
+        """`together`: gets the commit instead of it being made here."""
         log = self.logs[rollup.table.name]
         if log.transactions.get(self._app, -1) >= lot:
             return
         changes = Changes()
         if delta.num_rows:
             changes = yield from self._merger.steps(rollup, log.path, log.files.values(), delta, self._values(rollup))
-        log.require_in_place()
-        commit.replace_files(log, changes.removed, changes.added, {self._app: lot})
+
+        def work() -> None:
+            log.require_in_place()
+            commit.replace_files(log, changes.removed, changes.added, {self._app: lot})
+            if together is not None:
+                failpoint(f"silver.after_rollup.{rollup.table.name}")
+
+        if together is None:
+            work()
+        else:
+            together.append(work)
 
     # -- completing ---------------------------------------------------------------------------
 
@@ -304,17 +331,16 @@ class Publisher:
         if delta.num_rows:
             steps = self._merger.steps(rollup, path, filling.files.values(), delta, filling.values)
             changes = _finished(steps)
-            for file in changes.removed:  # no commit names it
+            for file in changes.removed:
                 del filling.files[file.path]
-                (path / file.path).unlink(missing_ok=True)
+            data_files.discard(path, changes.removed)  # no commit names them
             filling.files |= {file.path: file for file in changes.added}
         filling.upto = end
 
     def abandon(self) -> None:
         """Delete the files of the tables that are being filled: the next start fills them again."""
         for name, filling in self.fillings.items():
-            for path in filling.files:
-                (self.logs[name].path / path).unlink(missing_ok=True)
+            data_files.discard(self.logs[name].path, filling.files.values())
         self.fillings = {}
 
     # -- the distinct counts ------------------------------------------------------------------

@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log, TableMissing
+from ventes.deltalog.present import local_path
 from ventes.deltalog.table import Table
 from ventes.errors import LakeDamaged
+from ventes.lake import doubled_rows
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.positions import Position, furthest, of_log
 from ventes.lake.rollups import Publisher
@@ -49,7 +51,7 @@ def recover(tables: OpenTables, publisher: Publisher) -> State:
     """
     declared, app = tables.declared, tables.declared.stream.silver_app
     clean = tables.ensure(declared.clean)
-    _require_rows(clean)
+    repaired = _require_rows(clean, declared.clean, declared.stream.accepted_app)
     committed = clean.transactions.get(app, 0)
     used = [log.transactions.get(app, 0) for log in publisher.logs.values()]
     if not committed and any(used):
@@ -58,8 +60,7 @@ def recover(tables: OpenTables, publisher: Publisher) -> State:
     if committed:
         _require_rejects(tables, committed)
     rejets = tables.ensure(declared.rejets)
-    _require_rows(rejets)
-    repaired = []
+    repaired += _require_rows(rejets, declared.rejets, declared.stream.accepted_app)
     dropped = _drop_after(rejets, declared.rejets, committed)
     if dropped:
         of = f"{dropped} rows of {declared.rejets.name}"
@@ -78,11 +79,19 @@ def recover(tables: OpenTables, publisher: Publisher) -> State:
     return State(committed, last_used, furthest(of_log(clean), of_log(rejets)), repaired)
 
 
-def _require_rows(log: Log) -> None:
-    """Raise LakeDamaged if a table does not hold as many rows as were written to it."""
-    if log.edited and (missing := log.missing_rows):
+def _require_rows(log: Log, table: Table, accepted_app: str) -> list[str]:
+    """Remove rows that a table holds twice; returns the repair, if there was one.
+
+    Raises LakeDamaged if it then does not hold as many rows as were written to it.
+    """
+    if not log.edited:
+        return []
+    if doubled := doubled_rows.remove(log, table, {accepted_app: log.version}):
+        return [f"{table.name} held {doubled} rows twice, as two programs merged its files"]
+    if missing := log.missing_rows:
         what = f"{missing} rows fewer" if missing > 0 else f"{-missing} rows more"
         raise LakeDamaged(f"{log.path} holds {what} than were written: it was set back or edited", REBUILD)
+    return []
 
 
 def _require_rejects(tables: OpenTables, committed: int) -> None:
@@ -100,7 +109,7 @@ def _drop_after(rejets: Log, table: Table, committed: int) -> int:
         lots = file.bounds("lot")
         if lots is not None and lots[1] <= committed:
             continue
-        rows = pq.ParquetFile(rejets.path / file.path).read().cast(table.schema)
+        rows = pq.ParquetFile(local_path(rejets.path, file)).read().cast(table.schema)
         stay = rows.filter(pc.less_equal(rows["lot"], pa.scalar(committed, pa.int64())))
         if stay.num_rows == rows.num_rows:
             continue

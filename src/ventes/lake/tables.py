@@ -15,6 +15,7 @@ from ventes.deltalog.log import Log, TableMissing
 from ventes.deltalog.snapshot import Snapshot
 from ventes.deltalog.table import Table
 from ventes.lake import fit
+from ventes.store import places
 
 SHORTEST_HISTORY_MINUTES = 60
 """The shortest history that the tables' properties declare to foreign readers."""
@@ -50,6 +51,11 @@ def properties(settings: Settings, table: Table) -> dict[str, str]:
 def undeclared(settings: Settings) -> list[Path]:
     """The folders of Delta tables beside the declared ones of Silver, by name: no job updates them."""
     declared = {table.name for table in contract.of(settings).silver}
+    if (mirror := places.of(settings.silver)) is not None:
+        prefix = mirror.key(settings.silver) + "/"
+        keys = [one.key.removeprefix(prefix) for one in mirror.store.list(prefix)]
+        names = {key.partition("/")[0] for key in keys if "/_delta_log/" in key}
+        return [settings.silver / name for name in sorted(names - declared)]
     folders = sorted(settings.silver.iterdir()) if settings.silver.is_dir() else []
     return [folder for folder in folders if folder.name not in declared and (folder / "_delta_log").is_dir()]
 

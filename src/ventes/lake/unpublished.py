@@ -33,6 +33,8 @@ class Unpublished:
     rows: int = 0
     size: int = 0
     """Bytes."""
+    after: float | None = None
+    """Seconds from a lot to the publication; None: AFTER."""
     _parts: list[Mapping[str, pa.Table]] = field(default_factory=list)
     _rested: float = 0.0
     """Until then no publication is due by time."""
@@ -55,7 +57,8 @@ class Unpublished:
         """When a publication is due; None while there is nothing to publish."""
         if self.since is None:
             return None
-        return self.since if self.full else max(self.since + AFTER, self._rested)
+        after = AFTER if self.after is None else self.after
+        return self.since if self.full else max(self.since + after, self._rested)
 
     def take(self) -> tuple[list[Mapping[str, pa.Table]], int]:
         """What was added of each lot, for Publisher.together, and the last lot; nothing is left."""

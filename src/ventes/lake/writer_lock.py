@@ -1,4 +1,4 @@
-"""One writer per table group: POSIX record locks on <lake>/locks/*.lock.
+"""One writer per table group: POSIX record locks on <lake>/locks/*.lock, and for a lake on an object store a lease too.
 
 The kernel releases them however the holder ends, also after `kill -9`, and Java's FileChannel.tryLock uses the same
 kind, so a JVM and a Python process exclude each other. Readers need none.
@@ -15,10 +15,13 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from ventes.config import Settings
 from ventes.errors import AlreadyRunning, LockLost
+from ventes.store import places
+from ventes.store.lease import Lease
 
 _FLOCK = "hhqqi4x"
 """struct flock on 64-bit Linux: type, whence, start, length, pid."""
@@ -34,12 +37,18 @@ def lock_path(settings: Settings, name: str) -> Path:
 class WriterLock:
     """The right to commit. `with WriterLock(path):` or acquire/release."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, waits: Callable[[str], None] = lambda reason: None) -> None:
+        """`waits` is told while the lease of a lake on a store is waited for."""
         self.path = path
         self._handle: int | None = None
+        self._waits = waits
+        self._lease: Lease | None = None
 
     def acquire(self) -> WriterLock:
-        """Take the lock or raise AlreadyRunning at once, naming the holder's pid."""
+        """Take the lock or raise AlreadyRunning at once, naming the holder's pid.
+
+        For a lake on a store: WrittenElsewhere, which may take as long as a lease lasts.
+        """
         if self._handle is not None:
             return self
         if self.path in _held:
@@ -59,14 +68,29 @@ class WriterLock:
         self._handle = handle
         _held.add(self.path)
         self.require()  # the file may have been replaced between opening and locking
+        mirror = places.of(self.path)
+        if mirror is not None and not mirror.is_staged(self.path):
+            try:
+                self._lease = Lease(mirror, self.path.stem).acquire(self._waits)
+            except BaseException:
+                self.release()
+                raise
         return self
 
     def require(self) -> None:
-        """Raise LockLost unless the file at `path` is the one that is locked here. One stat call."""
+        """Raise LockLost unless the file at `path` is the one that is locked here. One stat call.
+
+        For a lake on a store also if the lease was lost; StoreUnavailable if that is not known.
+        """
         if self._handle is None or not same_file(self.path, os.fstat(self._handle)):
             raise lost(self.path)
+        if self._lease is not None:
+            self._lease.require()
 
     def release(self) -> None:
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
         if self._handle is not None:
             _held.discard(self.path)
             os.close(self._handle)

@@ -2,7 +2,9 @@
 
 Each message gets a new verdict, so after a change of rules, zones or thresholds rejected sales that are valid now
 become clean, once. The new tables are written to a staging folder <lake>/.rebuild, and an interrupted rebuild continues
-there; readers use the old tables until the two folders are exchanged. State after a crash:
+there; readers use the old tables until the two folders are exchanged. On an object store the new tables are the next
+generation of Silver, `silver-<n>/`, and instead of the exchange an object is replaced that says which generation counts
+(ventes.store.mirror). State after a crash:
 
     while judging             staging has its mark; the next rebuild continues, or starts again if the rules changed
     before the exchange       the same, and no message is left to judge
@@ -24,24 +26,31 @@ from pathlib import Path
 import ventes
 from ventes.config import Settings
 from ventes.contract import tables as contract
+from ventes.deltalog import history
+from ventes.deltalog.log import Log
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.engines.job import Job, wait_for_predecessor
 from ventes.engines.silver_loop import SilverLoop
-from ventes.errors import LakeDamaged, VentesError
+from ventes.errors import LakeDamaged, StoreUnavailable, VentesError
 from ventes.lake import tables, writer_lock
+from ventes.lake.doubled_rows import surplus_of
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.positions import Position, behind, furthest, positions
 from ventes.lake.tables import path_of
+from ventes.operations import generations
 from ventes.operations.swap_folders import swap_folders
 from ventes.runtime.failpoints import failpoint
 from ventes.runtime.files import sync_folder
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
+from ventes.store import places
 from ventes.supervise import control, services
 
 MARK = ".rebuild"
 """File in the folder of a rebuild, kept until the next one: the rules that it used."""
 Say = Callable[[str], None]
+STORE_SECONDS = 5.0
+"""Pause before an object store that did not answer is asked again."""
 HOLD_SECONDS = services.SILVER.stop_seconds + 30.0
 """Timeout in seconds until the Silver job is down."""
 
@@ -66,17 +75,27 @@ def rebuild(settings: Settings, say: Say, progress: Say, stopper: Stopper) -> Re
     VentesError if there is no Bronze table or no free space.
     """
     began = time.monotonic()
-    if not (settings.bronze / "_delta_log").is_dir():
-        raise VentesError(f"there is no Bronze table at {settings.bronze}", "`ventes start` makes one")
+    if not history.there(settings.bronze):
+        raise VentesError(f"there is no Bronze table at {places.shown(settings.bronze)}", "`ventes start` makes one")
+    if surplus := surplus_of(Log.open(settings.bronze)):
+        raise VentesError(
+            f"{settings.bronze} holds {surplus:,} rows more than its job wrote: another program changed it",
+            "`ventes start`: the Bronze job removes rows that are there twice, and names others",
+        )
     with _job_held(settings, say), writer_lock.WriterLock(writer_lock.lock_path(settings, "silver")):
         before = _count(settings)
         staging = _prepare(settings, say)
         if not _judge(staging, progress, stopper):
             return None
         failpoint("rebuild.before_exchange")
+        if (mirror := places.of(settings.lake)) is not None:
+            generations.make_current(mirror, staging.silver)
+        failpoint("rebuild.after_pointer")
         swap_folders(staging.silver, settings.silver)
         failpoint("rebuild.after_exchange")
         shutil.rmtree(staging.lake)
+        if mirror is not None:
+            generations.remove_others(mirror)
         after = _count(settings) or (0, 0)
         result = Rebuilt(*after, before, time.monotonic() - began)
         _log.info("rebuilt from Bronze in %.1f s: %d clean + %d rejected rows", result.seconds, *after)
@@ -134,12 +153,15 @@ def _prepare(settings: Settings, say: Say) -> Settings:
     mark = staging.silver / MARK
     (settings.silver / MARK).unlink(missing_ok=True)
     rules = _rules(settings)
-    if mark.is_file() and mark.read_text(encoding="utf-8") == rules:
+    is_next = not settings.on_a_store or generations.is_next(staging.silver)
+    if mark.is_file() and mark.read_text(encoding="utf-8") == rules and is_next:
         say("going on with the rebuild that was interrupted")
         return staging
     if staging.lake.exists():
         shutil.rmtree(staging.lake)
     staging.silver.mkdir(parents=True)
+    if (mirror := places.of(settings.lake)) is not None:
+        generations.prepare(mirror, staging.silver)
     mark.write_text(rules, encoding="utf-8")
     staging.bronze.parent.mkdir()
     os.symlink(settings.bronze, staging.bronze)
@@ -208,7 +230,13 @@ def _judge(staging: Settings, progress: Say, stopper: Stopper) -> bool:
         opened = OpenTables(staging)
         engine = EmbeddedSilver(staging, opened, rejudge=True)
         job = Job(staging, _log, reporter, until)
-        SilverLoop(job, engine, opened, max_rows=staging.embedded.max_rows_per_batch).run()
+        try:
+            SilverLoop(job, engine, opened, max_rows=staging.embedded.max_rows_per_batch).run()
+        except StoreUnavailable as error:
+            progress(f"waiting: {error.message}")
+            if stopper.wait(STORE_SECONDS):
+                return False
+            continue
         if stopper.stopping:
             return False
         if not behind(_position(staging), wanted):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -59,4 +60,7 @@ def compare(settings: Settings, now: datetime) -> Recovery:
 
 def record(settings: Settings, decided: Recovery) -> None:
     """Record the gaps; both engines continue after them at their next start."""
-    accepted_gaps.record(settings.lake, decided.gaps)
+    with ExitStack() as alone:
+        if settings.on_a_store:  # a Bronze job on another machine reads the topic without trouble
+            alone.enter_context(writer_lock.WriterLock(writer_lock.lock_path(settings, "bronze")))
+        accepted_gaps.record(settings.lake, decided.gaps)

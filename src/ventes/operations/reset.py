@@ -1,9 +1,10 @@
-"""`ventes reset`: removes topic, tables, checkpoints and unsent sales of this pipeline together."""
+"""`ventes reset`: removes topic, tables, checkpoints, unsent sales and the alerts' state and history together."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,14 @@ from ventes.broker import managed
 from ventes.config import Settings
 from ventes.contract import tables as contract
 from ventes.errors import AlreadyRunning, VentesError
-from ventes.lake import accepted_gaps, writer_lock
+from ventes.lake import accepted_gaps, alert_history, writer_lock
 from ventes.lake.tables import path_of
+from ventes.operations import generations
 from ventes.operations.rebuild import MARK, staging_of
 from ventes.producer import spool
+from ventes.runtime import alert_records
+from ventes.store import lease, places
+from ventes.store.mirror import POINTER, Mirror
 from ventes.supervise import orphans, service_records, services
 
 
@@ -28,15 +33,25 @@ class Removal:
 
     paths: tuple[Path, ...]
     topic: str = ""
+    store: str = ""
+    """The address of a lake on an object store, whose objects are removed."""
 
     def sentences(self) -> list[str]:
-        lines = [f"{path}" for path in self.paths]
+        lines = [f"all tables, gaps and leases under {self.store}"] if self.store else []
+        lines += [f"{path}" for path in self.paths]
         return [*lines, f"topic {self.topic} on a broker that is not managed here"] if self.topic else lines
 
 
 def what_to_remove(settings: Settings) -> Removal:
     """What there is to remove. Raises AlreadyRunning while any part of the pipeline runs."""
     refuse_while_running(settings)
+    mirror = places.of(settings.lake)
+    if mirror is not None:
+        return Removal(
+            tuple(path for path in (settings.lake, *_beside_the_lake(settings)) if path.exists()),
+            _topic_of_others(settings),
+            mirror.url if any(_objects(settings, mirror)) else "",
+        )
     candidates = [path_of(settings, table) for table in contract.of(settings).all]
     candidates += [
         settings.checkpoints,
@@ -44,14 +59,31 @@ def what_to_remove(settings: Settings) -> Removal:
         writer_lock.lock_path(settings, contract.of(settings).bronze.name).parent,
     ]
     candidates += [staging_of(settings).lake, settings.silver / MARK]
-    candidates.append(spool.folder(settings))
-    if settings.kafka.managed:
-        candidates.append(managed.folder(settings) / "data")
+    candidates += [alert_history.path_of(settings).parent, *_beside_the_lake(settings)]
     found = tuple(path for path in candidates if path.exists() or path.is_symlink())
-    topic = "" if settings.kafka.managed else settings.topic
-    if topic and kafka.topic_id(settings) is None:
-        topic = ""
-    return Removal(found, topic)
+    return Removal(found, _topic_of_others(settings))
+
+
+def _beside_the_lake(settings: Settings) -> list[Path]:
+    found = [alert_records.folder(settings.state), spool.folder(settings)]
+    return [*found, managed.folder(settings) / "data"] if settings.kafka.managed else found
+
+
+def _topic_of_others(settings: Settings) -> str:
+    """The topic on a broker that is not managed here; "" if there is none."""
+    return "" if settings.kafka.managed or kafka.topic_id(settings) is None else settings.topic
+
+
+def _objects(settings: Settings, mirror: Mirror) -> list[str]:
+    """The keys of this pipeline's objects: not what else is under the same address."""
+    own = (
+        mirror.key(settings.bronze) + "/",
+        f"{accepted_gaps.OBJECTS}/",
+        "locks/",
+        mirror.key(alert_history.path_of(settings).parent) + "/",
+    )
+    keys = [one.key for one in mirror.store.list("")]
+    return [key for key in keys if key.startswith(own) or key == POINTER or generations.is_silver(key)]
 
 
 def refuse_while_running(settings: Settings) -> None:
@@ -81,6 +113,14 @@ def carry_out(settings: Settings, wanted: Removal, say: Callable[[str], None]) -
     if wanted.topic:
         _delete_topic(settings, wanted.topic)
         say(f"deleted topic {wanted.topic}")
+    if wanted.store and (mirror := places.of(settings.lake)) is not None:
+        with ExitStack() as leases:  # nobody begins to write meanwhile
+            for job in services.JOBS:
+                leases.enter_context(writer_lock.WriterLock(writer_lock.lock_path(settings, job), say))
+            # the logs first: a table without one is not read, and a second reset removes the rest
+            mirror.store.delete(sorted(_objects(settings, mirror), key=lambda key: "/_delta_log/" not in key))
+        mirror.store.delete([lease.key_of(job) for job in services.JOBS])
+        say(f"removed {wanted.store}")
     for path in wanted.paths:
         try:
             if path.is_dir() and not path.is_symlink():
@@ -100,7 +140,7 @@ def carry_out(settings: Settings, wanted: Removal, say: Callable[[str], None]) -
 def _delete_topic(settings: Settings, topic: str) -> None:
     config = kafka.client_config(settings, log_level=0)
     del config["logger"]
-    with AdminClient(config) as client:
+    with kafka.made(AdminClient, config) as client:
         try:
             client.delete_topics([topic], operation_timeout=10)[topic].result(15)
         except KafkaException as error:

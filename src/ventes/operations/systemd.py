@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
+from ventes.supervise import services
 
 STOP_SECONDS = 90
 """A large Spark batch is finished before its job ends."""
@@ -27,6 +28,7 @@ def unit(settings: Settings, user: str, group: str) -> str:
     secrets = PROJECT / "ventes.env"
     return f"""\
 # Made by `ventes export systemd` from {_text(settings.config_file)}.
+# It listens on {_ports(settings)}.
 #   sudo cp ventes.service /etc/systemd/system/ && sudo systemctl daemon-reload && sudo systemctl enable --now ventes
 # Settings that are secret may stand in {_text(secrets)} (mode 0600), as VENTES_<SECTION>__<KEY>=value.
 [Unit]
@@ -74,6 +76,14 @@ SystemCallFilter=@system-service
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def _ports(settings: Settings) -> str:
+    """Where the services and the supervisor listen, each with its key."""
+    ports = [port for service in services.enabled(settings) for port in service.ports(settings)]
+    if settings.metrics.enabled:
+        ports.append(("metrics.port", settings.metrics.address, settings.metrics.port))
+    return ", ".join(f"{f'[{host}]' if ':' in host else host}:{number} ({key})" for key, host, number in ports)
 
 
 _MAKE = """'[ -d "$$1" ] || install -d -m 0700 -o "$$2" -g "$$3" "$$1"'"""

@@ -101,7 +101,7 @@ def lane_from_kafka(settings: Settings, seconds: float = 10.0) -> int:
 
     config: dict[str, Any] = {"enable.idempotence": True, "statistics.interval.ms": 20, "stats_cb": hear}
     deadline = time.monotonic() + seconds
-    with Producer(kafka.client_config(settings, **config)) as client:
+    with kafka.made(Producer, kafka.client_config(settings, **config)) as client:
         while not numbers or numbers[-1] < 0:
             if time.monotonic() > deadline:
                 raise kafka.unavailable(settings, "it gives no producer id")

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 
 from ventes import kafka
 from ventes.config import SUPERVISED_VARIABLE, Settings
@@ -51,9 +52,9 @@ def run(settings: Settings, options: Options, stopper: Stopper, report: Reporter
         kind = sources.kind_for(settings)
         if kind is None:
             return _leave_it_to_others(settings, stopper, reports)
-        source = _wait_for_kafka(settings, options, kind, stopper, reports)
-        if source is not None:
-            _Run(settings, options, stopper, reports, source).send()
+        opened = _wait_for_kafka(settings, options, kind, stopper, reports)
+        if opened is not None:
+            _Run(settings, options, stopper, reports, *opened).send()
         reports.phase("stopped", stopper.signal or "all sent")
         return 0
     except VentesError as error:
@@ -111,12 +112,13 @@ class Reports:
 
 def _wait_for_kafka(
     settings: Settings, options: Options, kind: Kind, stopper: Stopper, reports: Reports
-) -> Source | None:
-    """Wait until broker and topic are available; returns the source of the run, or None if stopped first."""
+) -> tuple[Source, Path] | None:
+    """Wait until broker and topic are available; returns source and spool of the run, or None if stopped first."""
     while not stopper.stopping:
         try:
             if kafka.wait_until_ready(settings, 5.0, stopper):
-                return kind.open(settings, options, kafka.ensure_topic(settings))
+                topic_id = kafka.ensure_topic(settings)
+                return kind.open(settings, options, topic_id), spool.folder(settings)
         except BrokerUnavailable as error:
             reports.phase("waiting", str(error))
             reports.beat()
@@ -125,15 +127,18 @@ def _wait_for_kafka(
 
 class _Run:
     def __init__(
-        self, settings: Settings, options: Options, stopper: Stopper, reports: Reports, source: Source
+        self, settings: Settings, options: Options, stopper: Stopper, reports: Reports, source: Source, folder: Path
     ) -> None:
         self._address = settings.kafka.bootstrap
+        self._no_answer = "no answer"
+        if not settings.kafka.managed:  # librdkafka reports nothing while it repeats a message that is refused
+            self._no_answer += ", or too few replicas are in sync (`ventes doctor` says which)"
         self._topic = settings.topic
         self._options = options
         self._stopper = stopper
         self._news = reports
         self._source = source
-        self._spool = Spool(spool.folder(settings))
+        self._spool = Spool(folder)
         self._sender = Sender(settings, self._spool)
         self._pace = Pace(options.rate)
         self._began = time.monotonic()
@@ -217,7 +222,7 @@ class _Run:
         now = time.monotonic()
         sender = self._sender
         if self._progress.silent(now, sender.acked, sender.unacked) > SILENT_SECONDS:
-            why = sender.trouble or "no answer"
+            why = sender.trouble or self._no_answer
             self._news.phase(
                 "waiting",
                 f"Kafka at {self._address} acknowledges nothing: {why}; {self._source.noun} are kept until then",

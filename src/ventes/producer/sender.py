@@ -48,7 +48,7 @@ class Client(Protocol):
 
 
 def connect(config: dict[str, Any]) -> Client:
-    client: Client = Producer(config)
+    client: Client = kafka.made(Producer, config)
     return client
 
 
@@ -193,8 +193,6 @@ class Sender:
                     "enable.idempotence": True,
                     "acks": "all",
                     "message.timeout.ms": 0,  # retry without limit: the spool would only send it again
-                    # after this time a connection to a hung broker is closed and opened again
-                    "socket.timeout.ms": 10_000,
                     "topic.metadata.propagation.max.ms": 5_000,  # after this time a missing topic counts as deleted
                     "queue.buffering.max.messages": 4 * MAX_UNACKED,  # room for a resumed spool on top
                     "queue.buffering.max.kbytes": 1_048_576,

@@ -5,6 +5,7 @@ acknowledged. After a crash in between, the next run sends it again with the sam
 already received then arrives twice, and Silver rejects the second one as a duplicate.)
 
     <state>/spool/<host>_<port>/<topic>/<run>/<number>     a batch: key TAB value NL, one line per message
+                  cluster-<id>/…                           the same for a cluster of kafka.bootstrap
     …/<run>/lock                                           held as long as the run exists
     …/<topic>/replayed-<topic id>                          see replay.py
 
@@ -20,14 +21,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ventes import kafka
 from ventes.config import Settings
 from ventes.producer.message import Message
 
 
 def folder(settings: Settings) -> Path:
-    """The spool of this broker and topic: messages for one are never sent to another."""
-    address = f"{settings.kafka.host}_{settings.kafka.port}".replace(":", "-").replace("/", "-")
-    return settings.state / "spool" / address / settings.topic
+    """The spool of this broker and topic: messages for one are never sent to another.
+
+    A cluster of `kafka.bootstrap` has the name of its own id: the list of servers may change, the cluster does not. So
+    it is asked, and BrokerUnavailable is raised if it does not answer.
+    """
+    if settings.kafka.servers:
+        with kafka.Admin(settings) as admin:
+            name = f"cluster-{admin.cluster().cluster_id}"
+    else:
+        name = f"{settings.kafka.host}_{settings.kafka.port}"
+    return settings.state / "spool" / name.replace(":", "-").replace("/", "-") / settings.topic
 
 
 class Spool:

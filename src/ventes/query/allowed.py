@@ -6,6 +6,9 @@ so a release of sqlglot or DuckDB that knows more opens nothing.
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+
 from sqlglot import exp
 
 
@@ -77,6 +80,29 @@ NAMES = _words(
 
 IN_FROM = frozenset({"EXPLODE", "GENERATE_SERIES", "POSEXPLODE", "RANGE", "SEQUENCE", "UNNEST"})
 """Functions that may stand in FROM. A name can be another function there: `histogram` is one that reads a table."""
+
+_SOURCES = (exp.Table, exp.Subquery, exp.Lateral, exp.Unnest, exp.Values)
+INSIDE: Mapping[type[exp.Expr], type | tuple[type, ...]] = {
+    exp.From: _SOURCES,
+    exp.Join: _SOURCES,
+    exp.Table: (exp.Identifier, exp.Func),
+    exp.Lateral: (exp.Subquery, exp.Func),
+}
+"""What may stand in them."""
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The lists above. A test takes one of them away, to see what it alone refuses."""
+
+    nodes: Container[str]
+    functions: Container[str]
+    names: Container[str]
+    in_from: Container[str]
+    inside: Mapping[type[exp.Expr], type | tuple[type, ...]]
+
+
+ALLOWED = Lists(NODES, FUNCTIONS, NAMES, IN_FROM, INSIDE)
 
 
 def function_name(node: exp.Expr) -> str:

@@ -7,31 +7,23 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
-from ventes.query.allowed import FUNCTIONS, IN_FROM, NAMES, NODES, function_name
+from ventes.query.allowed import ALLOWED, Lists, function_name
 from ventes.query.corrections import RENAMED, Spark4, correct
 from ventes.query.outcome import SqlRefused, Translated, perhaps
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it would log what people type
 
 _WORD = re.compile(r"[^\W\d]\w*")
-_SOURCES = (exp.Table, exp.Subquery, exp.Lateral, exp.Unnest, exp.Values)
-_INSIDE: Mapping[type[exp.Expr], type | tuple[type, ...]] = {
-    exp.From: _SOURCES,
-    exp.Join: _SOURCES,
-    exp.Table: (exp.Identifier, exp.Func),
-    exp.Lateral: (exp.Subquery, exp.Func),
-}
-"""What may stand in them."""
 
 
-def translate(query: str, tables: Collection[str]) -> Translated:
+def translate(query: str, tables: Collection[str], allowed: Lists = ALLOWED) -> Translated:
     """`query` for DuckDB, if it is one SELECT over `tables` (lower case). Raises SqlRefused, MemoryError."""
     try:
         statements = [statement for statement in sqlglot.parse(query, read=Spark4) if statement is not None]
@@ -41,7 +33,7 @@ def translate(query: str, tables: Collection[str]) -> Translated:
         if not isinstance(statement, exp.Query):
             raise SqlRefused("only a SELECT is allowed", "the tables can be read, not changed")
         for node in statement.walk():
-            _check(node)
+            _check(node, allowed)
         used, counts, counts_only = _tables_used(statement, tables), _counts(statement), _reads_no_column(statement)
         correct(statement)
         sql = statement.sql("duckdb", identify=True, comments=False)
@@ -54,19 +46,22 @@ def translate(query: str, tables: Collection[str]) -> Translated:
         raise SqlRefused("this is nested too deeply", "write it with fewer brackets") from None
 
 
-def _check(node: exp.Expr) -> None:
+def _check(node: exp.Expr, allowed: Lists) -> None:
     """Raises SqlRefused for what is not listed in allowed.py."""
     kind = type(node).__name__
     if isinstance(node, exp.Func):
         name = function_name(node)
-        allowed = name.lower() in NAMES | RENAMED.keys() if isinstance(node, exp.Anonymous) else kind in FUNCTIONS
         if isinstance(node.parent, exp.Table | exp.Lateral):
-            allowed = name.upper() in IN_FROM
-        if not allowed:
+            known = name.upper() in allowed.in_from
+        elif isinstance(node, exp.Anonymous):
+            known = name.lower() in allowed.names or name.lower() in RENAMED
+        else:
+            known = kind in allowed.functions
+        if not known:
             raise SqlRefused(f"the function {name} is not allowed", "docs/dashboard.md says how far the dialect goes")
-    elif kind not in NODES:
+    elif kind not in allowed.nodes:
         raise SqlRefused(f"{_as_typed(kind)} is not allowed", "write a SELECT without it")
-    if not isinstance(node.this, _INSIDE.get(type(node), object)):
+    if not isinstance(node.this, allowed.inside.get(type(node), object)):
         raise SqlRefused("something in FROM is no table", "write tables and subqueries there")
     # these are written as they stand
     if isinstance(node, exp.Var) and not _WORD.fullmatch(node.name):

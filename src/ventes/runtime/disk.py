@@ -35,14 +35,20 @@ def shortage(folder: Path, least_mb: int) -> str:
 
 
 def full(settings: Settings) -> str:
-    """The first folder of the pipeline whose disk is full, as a sentence; '' if none is.
+    """`full_disk` with the next step, for what goes on by itself; '' if none is full."""
+    found = full_disk(settings)
+    return f"{found}: free some space, it continues by itself" if found else ""
+
+
+def full_disk(settings: Settings) -> str:
+    """The first folder of the pipeline whose disk is full, in words; '' if none is.
 
     A folder that does not exist is not full. What writes to a full disk ends, or writes nothing, until there is space.
     """
     for folder in (settings.state, settings.lake, settings.folders["logs"]):
         with suppress(OSError):
             if (free := free_mb(folder)) < FULL_MB:
-                return f"the disk of {folder} is full ({free} MB free): free some space, it continues by itself"
+                return f"the disk of {folder} is full ({free} MB free)"
     return ""
 
 

@@ -1,10 +1,11 @@
-"""Small files written so that a reader sees the old or the new content, never a part. Standard library only."""
+"""Small files written so that a reader sees the old or the new content, never a part. No package is needed."""
 
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
+
+from ventes.store.local import sync, temporary_beside
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
@@ -12,7 +13,7 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
 
     The new file is not synced: after power loss `path` may be the old one, or empty.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    temporary = temporary_beside(path)
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
             # sets the mode whatever the umask is, and if an interrupted write left the file
@@ -34,13 +35,9 @@ def write_if_changed(path: Path, text: str, mode: int = 0o600) -> bool:
 
 def sync_file(path: Path) -> None:
     """Flush what others wrote to `path` to the disk. Raises OSError."""
-    sync_folder(path)  # the kernel does not care who wrote, nor whether it is a folder
+    sync(path)
 
 
 def sync_folder(folder: Path) -> None:
     """Flush the directory entries of `folder` to the disk. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(folder)

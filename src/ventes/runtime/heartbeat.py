@@ -15,6 +15,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -22,6 +23,9 @@ from ventes.config import SUPERVISED_VARIABLE
 from ventes.runtime import disk
 from ventes.runtime.files import write_atomically
 from ventes.runtime.redaction import redacted
+
+VIEWER_SECONDS = 75.0
+"""A session of the page that was not drawn for so long has no viewer: a paused page is drawn every 60 s."""
 
 
 @dataclass
@@ -45,6 +49,8 @@ class Heartbeat:
     """starting, running, waiting (with `reason`), stopping, stopped, failed. Only the last two follow stopping."""
     reason: str = ""
     """Why it waits, failed or stopped, and what to do."""
+    problem: str = ""
+    """Alerts: what does not work although it runs."""
     since: float = 0.0
     """When the phase began."""
     beat: float = 0.0
@@ -64,6 +70,24 @@ class Heartbeat:
     """Silver: when the first lot was committed that they do not have yet; None if they have all."""
     filling: dict[str, list[int]] = field(default_factory=dict)
     """Silver: a roll-up that is being filled → [clean events added up, all clean events]."""
+    clean: int = 0
+    rejected: int = 0
+    """Silver: clean events and rejected messages since the process started."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Silver: reason → messages rejected for it since the process started; a message may have several."""
+    batch_times: dict[str, Any] = field(default_factory=dict)
+    """Jobs: seconds of each batch or lot since the process started (Distribution.record)."""
+    freshness: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Silver: "event", "kafka" → seconds from there to the commit of a clean event (Distribution.record)."""
+    requests: dict[str, int] = field(default_factory=dict)
+    """Jobs with a lake on an object store: PUT, GET, LIST, DELETE → requests since the process started."""
+    viewers: int = 0
+    """Page: sessions that were drawn lately."""
+    refresh_times: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Page: part → seconds in which it was drawn (Distribution.record)."""
+    cluster: dict[str, Any] = field(default_factory=dict)
+    """Jobs on a Spark cluster: `application` (its id), `cores`, `executors` and `lost` (executors since the start) as
+    the driver knows them, `asked` (cores; 0: not limited); and `waits`, why it has no executor, '' if it has."""
     working_since: float | None = None
     """Start of the current batch or lot; None between two."""
     last_error: str = ""

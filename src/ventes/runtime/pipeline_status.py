@@ -7,11 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 OFF = "off"
 ELSEWHERE = "elsewhere"
 DOWN = "down"
+
+
+@dataclass(frozen=True)
+class FiringAlert:
+    """An alert that fires. `silenced_until`: Unix seconds; None if it is not silenced."""
+
+    name: str
+    severity: Literal["info", "warning", "critical"]
+    sentence: str
+    silenced_until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,10 +63,56 @@ class ServiceStatus:
     """Silver: the age of the oldest lot that they do not have yet; 0 if they have all."""
     filling: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Silver: a roll-up that is being filled → (clean events added up, all clean events)."""
+    firing: tuple[FiringAlert, ...] = ()
+    """Alerts: those that fire, the most severe first; none while the service does not run."""
 
     @property
     def ok(self) -> bool:
         return self.ready or self.state == OFF
+
+
+@dataclass(frozen=True)
+class JobOnCluster:
+    """What a running job has of a Spark cluster."""
+
+    application: str
+    cores: int | None
+    """As the master says; None where it was not asked or does not know the application."""
+    asked: int
+    """0: not limited by the settings of this pipeline."""
+    executors: int
+    lost: int
+    """Executors lost since the job started. These two are the driver's numbers, as old as the job's heartbeat."""
+    waits: str = ""
+    """Why it has no executor; '' if it has."""
+
+
+@dataclass(frozen=True)
+class SparkCluster:
+    """The Spark cluster that the jobs run on, asked for now."""
+
+    master: str
+    status: str
+    """ALIVE or RECOVERING, as its master says; '' if it did not answer, or there is none to ask (YARN, Kubernetes)."""
+    problem: str
+    """Why its state is not known; '' if it is."""
+    workers: int = 0
+    """Alive."""
+    workers_lost: int = 0
+    """Those that the master still lists, and are not alive."""
+    cores: int = 0
+    cores_free: int = 0
+    jobs: Mapping[str, JobOnCluster] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """What a user may see, and whether it is so now. `cause`: an observation; `next_step`: "" if all is well."""
+
+    name: str
+    level: Literal["ok", "warn", "bad"]
+    cause: str
+    next_step: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +129,18 @@ class Status:
     rows: Mapping[str, int | None]
     """Rows of bronze, <stream>_clean and <stream>_rejets, in this order; None for a table that is missing or cannot be
     read."""
+    metrics: str = ""
+    """Where the supervisor serves metrics; '' if it is not asked to, or does not run."""
+    metrics_problem: str = ""
+    """Why it does not; '' if it does."""
+    cluster: SparkCluster | None = None
+    """None if the jobs do not run on one."""
+    lake: str = ""
+    """The folder or address of the tables."""
+    writers: Mapping[str, str] = field(default_factory=dict)
+    """Job → who writes a lake on an object store, on another machine or for another pipeline."""
+    store_problem: str = ""
+    """Why the object store of the lake could not be asked; '' if it could, or for a folder."""
 
     @property
     def counts(self) -> tuple[int | None, int | None, int | None]:

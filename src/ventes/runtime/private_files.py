@@ -44,7 +44,13 @@ def check(settings: Settings) -> None:
 
 def own_folders(settings: Settings) -> list[Path]:
     """Existing folders of the lake that only the pipeline creates."""
-    named = (settings.bronze.parent, settings.silver, settings.checkpoints, settings.lake / "locks")
+    named = (
+        settings.bronze.parent,
+        settings.silver,
+        settings.checkpoints,
+        settings.lake / "locks",
+        settings.lake / "alerts",
+    )
     return [folder for folder in named if os.path.lexists(folder)]
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from string import Formatter
 from typing import TYPE_CHECKING
@@ -69,7 +69,7 @@ class Label(Declared):
 
 @dataclass(frozen=True)
 class Figure(Declared):
-    """A number at the top of the page, with a small line of the newest events.
+    """A number at the top of the page, with its change against earlier days and a small line over time.
 
     `note`: the text below it. By default it is the value of the current business day.
 
@@ -252,7 +252,8 @@ class Page(Declared):
 
     `one`, `many`: what people call an event ("sale", "sales"); by default the stream's `noun`, and its plural. `title`:
     at the top; by default "Sales, live". `labels`: of fields; the filters stand in their order. `examples`: queries of
-    the SQL tab.
+    the SQL tab. `french`: words of the other parts → what a French page shows instead: labels, headings, hover texts,
+    and names of measures as they are shown ("Revenue").
 
     `Page(figures=(Records("All messages"),), labels=(Label("city", "City"),))`: the tabs are derived.
     """
@@ -264,6 +265,7 @@ class Page(Declared):
     tabs: tuple[Tab, ...] = ()
     labels: tuple[Label, ...] = ()
     examples: tuple[Example, ...] = ()
+    french: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def check(self) -> None:
         if len(self.figures) > MOST_FIGURES:
@@ -297,6 +299,17 @@ class Page(Declared):
         fields = [field.name for field in event.read if field.dimension]
         labelled = [label.field for label in self.labels if label.field in fields]
         return tuple(self.label(name) for name in dict.fromkeys((*labelled, *fields)))
+
+    def refused_target(self, names: Iterable[str]) -> str:
+        """Why one of these figures cannot have a target for a day; "" if all can."""
+        possible = [figure.label for figure in self.figures if figure.by_day]
+        listed = ", ".join(map(repr, possible)) or "none"
+        for name in names:
+            if name not in [figure.label for figure in self.figures]:
+                return f"the page has no figure {name!r}; figures with a value of the day: {listed}"
+            if name not in possible:
+                return f"the figure {name!r} has no value of the day; those that have one: {listed}"
+        return ""
 
     def number(self, tab: Tab) -> int:
         """Which of the tabs of its kind it is, from 0."""
@@ -348,8 +361,8 @@ class _Derived:
 
     def figures(self) -> tuple[Figure, ...]:
         found: list[Figure] = [Records("Total Records")]
-        for number, field in enumerate(self._keys):
-            found.append(Figure(f"Unique {self.page.label(field.name).plural}", Distinct(f"keys_{number}", field.name)))
+        for number, key in enumerate(self._keys):
+            found.append(Figure(f"Unique {self.page.label(key.name).plural}", Distinct(f"keys_{number}", key.name)))
         if (amount := self._amount) is not None:
             name = self.page.label(amount.name).one
             found.append(Figure(f"Total {name}", Sum("total", amount.name)))

@@ -1,6 +1,6 @@
 """The services: starting in order, restarting, watching, stopping.
 
-services           the five services as data
+services           the services as data
 supervisor         all services together (pure)
 service_state      one service: its state and next action (pure)
 states             the names of the states
@@ -19,5 +19,6 @@ shutdown           `ventes stop`
 preflight          checks before anything is started
 orphans            services of a killed supervisor
 processes          starting and ending processes
+metrics            metrics in Prometheus' text format, served by the supervisor
 ports              which process listens on a port
 """

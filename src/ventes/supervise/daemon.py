@@ -5,7 +5,8 @@
 It starts the services that the settings enable and serves the control socket (`control`, `requests`). Its clients are
 `ventes start`, `stop`, `restart` and `rebuild`. SIGTERM and SIGINT mean the same as the request `stop`.
 
-One thread, no Kafka client, no Arrow, no DuckDB: it uses 40 MB and almost no CPU.
+One thread, and those that serve metrics (`metrics`); no Kafka client, no Arrow, no DuckDB: it uses 40 MB and almost no
+CPU.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from ventes import config
 from ventes.config import Settings
 from ventes.errors import AlreadyRunning, VentesError
 from ventes.lake.writer_lock import WriterLock
-from ventes.runtime import disk, heartbeat, log_files, logs
+from ventes.runtime import disk, heartbeat, log_files, logs, scratch
 from ventes.runtime.umask import keep_private
 from ventes.supervise import control, orphans, processes, service_records, services, states
 from ventes.supervise.control_server import Server
+from ventes.supervise.metrics.serving import Serving
 from ventes.supervise.requests import Plan, Requests
 from ventes.supervise.service_records import Entry, ServiceRecords
 from ventes.supervise.service_state import IDLE, World
@@ -89,12 +91,15 @@ class Daemon:
             self._records.entries[name] = service.entry
         self._requests = Requests(self._supervisor, self._records, self._plan, time.monotonic)
         WakeUp(self._selector, self._requests.stop)
+        self._metrics = Serving(log)
         self._control = Server(settings.state, self._selector, self._requests.handle, self._requests.gone)
 
     def run(self) -> None:
         """Run until SIGTERM, SIGINT or the request `stop`; at return every service has ended."""
         self._supervisor.start(services.enabled(self._settings, self._offered))
         self._reporter.update(phase="running")
+        self._metrics.apply(self._settings)
+        self._note_metrics()
         looked = time.monotonic()
         while not self._supervisor.stopped:
             seconds = self._supervisor.step()
@@ -111,6 +116,7 @@ class Daemon:
 
     def close(self) -> None:
         self._control.close()
+        self._metrics.close()
 
     def _wait(self, seconds: float) -> None:
         for key, events in self._selector.select(max(0.0, seconds)):
@@ -118,6 +124,8 @@ class Daemon:
 
     def _run_periodic_checks(self) -> None:
         self._reporter.update()
+        self._metrics.look()
+        self._note_metrics()
         if self._unwritten:
             self._write_records()
         self._control.close_idle(time.monotonic())
@@ -130,6 +138,11 @@ class Daemon:
         for name in self._supervisor.services:
             log_files.trim(services.output(self._settings, name))
 
+    def _note_metrics(self) -> None:
+        if self._metrics.problem != self._records.metrics_problem:
+            self._records.metrics_problem = self._metrics.problem
+            self._write_records()
+
     def _plan(self, engine: str | None) -> Plan:
         """Read the settings again. `engine` None keeps the running engine."""
         before = self._records.engine
@@ -139,6 +152,8 @@ class Daemon:
             self._log.info("engine %s → %s", before, after)
             self._records.engine = after
             self._reporter.update(engine=after)
+        self._metrics.apply(self._settings)
+        self._note_metrics()
         return Plan(after, services.enabled(self._settings, self._offered), services.JOBS if after != before else ())
 
     # -- the functions of World ---------------------------------------------------------------
@@ -260,6 +275,7 @@ def supervise(settings: Settings, offered: Sequence[Service] = services.ALL) -> 
                 log.exception("the supervisor fails; `ventes start` ends its remaining services and starts again")
                 raise
             log.info("everything has ended")
+        scratch.sweep()  # of what was killed last, no later process would do it
 
 
 if __name__ == "__main__":

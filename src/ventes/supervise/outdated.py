@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from ventes.config import Settings
 from ventes.runtime import heartbeat
-from ventes.supervise.services import BRONZE, PRODUCER, SILVER
+from ventes.supervise.services import ALERTS, BRONZE, PRODUCER, SILVER
 
-REPORTING = (PRODUCER, BRONZE, SILVER)
+REPORTING = (PRODUCER, BRONZE, SILVER, ALERTS)
 """Services whose heartbeat says with which settings they were started, in the order of the data flow."""
 
 

@@ -17,6 +17,7 @@ def check(settings: Settings) -> None:
     """Raise a VentesError for the first problem that would prevent the start. Creates the folders of the settings;
     changes nothing else."""
     engine(settings)
+    settings.page.login.require_secret()
     child_environment.allow_open_files()
     _folders(settings)
     private_files.check(settings)

@@ -37,6 +37,10 @@ class Entry:
     process_started: float | None = None
     """As heartbeat.start_of has it."""
     argv: list[str] = field(default_factory=list)
+    restarts: int = 0
+    """Starts after an unexpected end, since the supervisor started."""
+    failed_at: float | None = None
+    """When it last ended unexpectedly, or could not be started, since the supervisor started."""
 
     def process(self) -> psutil.Process | None:
         """The process that was started last, if it runs: same pid, same start time, same command."""
@@ -59,6 +63,8 @@ class ServiceRecords:
     supervisor_started: float = 0.0
     entries: dict[str, Entry] = field(default_factory=dict)
     written: float = 0.0
+    metrics_problem: str = ""
+    """Why the supervisor does not serve metrics although the settings ask for it; '' if it does."""
 
     def supervisor(self) -> psutil.Process | None:
         """The supervisor's process, if it lives."""

@@ -262,6 +262,7 @@ class ServiceState:
                 self._become(states.FAILED, f"cannot be started: {error}")
             return
         self._began, self._hung = self._world.monotonic(), ""
+        self.entry.restarts += self.state == states.RESTARTING
         self.entry.pid, self.entry.process_started = self._process.pid, self._process.started
         self._become(states.RUNNING, "", self.entry.crashes)
 
@@ -270,6 +271,8 @@ class ServiceState:
     def _become(self, state: str, reason: str, crashes: int = 0, delay: float | None = None) -> None:
         self.entry.state, self.entry.reason, self.entry.crashes = state, reason, crashes
         self.entry.since = self._world.now()
+        if state in {states.RESTARTING, states.FAILED}:
+            self.entry.failed_at = self.entry.since
         self.entry.again_at = self.entry.since + delay if state == states.RESTARTING and delay is not None else None
         self._world.changed(self.entry)
 

@@ -7,12 +7,14 @@ root, so that `ps aux | grep -E 'producer|spark_streaming|streamlit'` (dashboard
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -89,6 +91,8 @@ HEALTH = "/_stcore/health"
 
 def page_url(settings: Settings) -> str:
     """The page's address for a browser."""
+    if settings.page.url:
+        return settings.page.url
     address = settings.page.address
     return f"http://{'localhost' if address in {'127.0.0.1', '0.0.0.0'} else address}:{settings.page.port}"
 
@@ -96,10 +100,11 @@ def page_url(settings: Settings) -> str:
 def page_ready(settings: Settings) -> Answer:
     """Request the page's health URL."""
     address = "127.0.0.1" if settings.page.address == "0.0.0.0" else settings.page.address
-    url = f"http://{address}:{settings.page.port}{HEALTH}"
+    path = f"/{settings.page.base}{HEALTH}" if settings.page.base else HEALTH
+    url = f"http://{address}:{settings.page.port}{path}"
     connection = http.client.HTTPConnection(address, settings.page.port, timeout=2.0)
     try:
-        connection.request("GET", HEALTH)
+        connection.request("GET", path)
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         return False, f"{url}: {getattr(error, 'strerror', None) or error}"
@@ -111,12 +116,18 @@ def page_ready(settings: Settings) -> Answer:
 def page_hosts(settings: Settings) -> list[str]:
     """Host names that the page accepts. Never all, to prevent DNS rebinding."""
     own = [] if settings.page.address in {"0.0.0.0", "::"} else [settings.page.address]
-    return list(dict.fromkeys(["localhost", "127.0.0.1", *own, *settings.page.hosts]))
+    named = urlsplit(settings.page.url).hostname
+    return list(dict.fromkeys(["localhost", "127.0.0.1", *own, *([named] if named else []), *settings.page.hosts]))
 
 
 def _page_argv(settings: Settings) -> list[str]:
     options = [f"--server.address={settings.page.address}", f"--server.port={settings.page.port}"]
     options += [f"--server.allowedHosts={host}" for host in page_hosts(settings)]
+    if settings.page.base:
+        options.append(f"--server.baseUrlPath={settings.page.base}")
+    if header := settings.page.login.header:
+        # the page takes it from page.login.proxies only; there it is part of what Streamlit knows of a session
+        options.append(f"--server.trustedUserHeaders={json.dumps({header: 'address'})}")
     return _python("-m", "streamlit", "run", PAGE_SERVER, *options)
 
 
@@ -141,6 +152,12 @@ def in_the_way(port: Port, holder: psutil.Process | None) -> str:
     return f"port {port[2]} ({port[0]}) is taken by {ports.describe(holder)}"
 
 
+def metrics_url(settings: Settings) -> str:
+    """Where the supervisor serves metrics, for a client on this machine."""
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.metrics.address, settings.metrics.address)
+    return f"http://{f'[{address}]' if ':' in address else address}:{settings.metrics.port}/metrics"
+
+
 BROKER = Service(
     "broker", "Kafka broker", _broker_argv, _broker_listens, watched=False, stop_seconds=30, ports=_broker_ports
 )
@@ -150,12 +167,16 @@ BRONZE = Service(
     "bronze", "Bronze job", lambda _: _python("spark_streaming_delta.py"), _reports("bronze"), needs=("broker",)
 )
 PRODUCER = Service("producer", "producer", lambda _: _python("producer.py"), _reports("producer"), needs=("broker",))
+ALERTS = Service(
+    "alerts", "alerts service", lambda _: _python("-m", "ventes.alerts.run"), _reports("alerts"), stop_seconds=10
+)
 
-ALL = (BROKER, SILVER, BRONZE, PRODUCER, PAGE)
+ALL = (BROKER, SILVER, BRONZE, PRODUCER, PAGE, ALERTS)
 BY_NAME = {service.name: service for service in ALL}
 JOBS = ("bronze", "silver")
 """The services that a change of the engine restarts."""
-STOP_ORDER = ("producer", "bronze", "silver", "page", "broker")
+STOP_ORDER = ("alerts", "producer", "bronze", "silver", "page", "broker")
+"""The alerts first: what is stopped on purpose is no reason for one."""
 STOP_SECONDS = 20.0 + sum(service.stop_seconds for service in ALL)
 """What the services may take to end one after the other, and some time on top."""
 
@@ -204,6 +225,8 @@ def enabled(settings: Settings, among: Iterable[Service] = ALL) -> tuple[Service
         left_out.add(BROKER.name)
     if not settings.producer.enabled:
         left_out.add(PRODUCER.name)
+    if not settings.alerts:
+        left_out.add(ALERTS.name)
     return tuple(service for service in among if service.name not in left_out)
 
 

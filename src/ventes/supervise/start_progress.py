@@ -21,7 +21,7 @@ STALLED_SECONDS = 120.0
 """After this time without progress the start has failed. A batch or lot in progress counts as progress."""
 LOOK_SECONDS = 0.1
 WORK_SECONDS = 10.0
-"""Seconds between two messages about a long batch or lot."""
+"""Seconds between two messages about a long batch or lot, or a backlog."""
 
 
 class StartFailed(VentesError):
@@ -112,7 +112,8 @@ class StartProgress:
     def _make_topic(self) -> None:
         try:
             kafka.ensure_topic(self._settings)
-        except BrokerUnavailable:
+        except BrokerUnavailable as error:
+            self._tell(f"waiting for Kafka: {error}")
             return
         self._topic_made = True
         self._tell("topic ready")
@@ -120,8 +121,12 @@ class StartProgress:
     def _are_visible(self) -> bool:
         before = self._visible.position
         reached = self._visible.reached()
+        now = self._clock()
         if self._visible.position is not before:
-            self._progressed = self._clock()
+            self._progressed = now
+        if not reached and now - self._mentioned > WORK_SECONDS and (left := self._visible.left):
+            self._mentioned = now
+            self._tell(f"Silver catches up, {left:,} messages left")
         return reached
 
     def _until(self, reached: Callable[[], bool], what: str) -> None:
@@ -176,18 +181,25 @@ class StartProgress:
             self._progressed = now
         for name in services.JOBS:
             record = heartbeat.read(self._settings.state, name)
-            if record is None or record.working_since is None or not heartbeat.alive(record):
+            if record is None or not heartbeat.alive(record):
+                continue
+            if waits := record.cluster.get("waits"):  # no progress: after STALLED_SECONDS this is why the start fails
+                self._tell(f"{_title(name)} {waits}")
+            if record.working_since is None:
                 continue
             self._progressed = now
             took = time.time() - record.working_since
             if min(took, now - self._mentioned) > WORK_SECONDS:
                 self._mentioned = now
-                self._tell(
-                    f"{_title(name)} is working on one {'lot' if name == 'silver' else 'batch'}, {took:.0f} s so far"
-                )
+                one = "lot" if name == "silver" else "batch"
+                works = "is starting" if record.phase == "starting" else f"is working on one {one}"
+                self._tell(f"{_title(name)} {works}, {took:.0f} s so far")
 
     def _stalled(self, what: str) -> StartFailed:
         reasons = []
+        if not self._settings.kafka.managed:  # no service of ours
+            ready, why = kafka.cluster_ready(self._settings)
+            reasons += [] if ready else [why]
         for service in services.enabled(self._settings):
             ready, why = service.ready(self._settings)
             if not ready:

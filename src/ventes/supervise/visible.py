@@ -13,7 +13,7 @@ from ventes.deltalog.table import Table
 from ventes.errors import BrokerUnavailable
 from ventes.lake import accepted_gaps, tables
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.positions import Position, furthest, of_bronze, of_log
+from ventes.lake.positions import Position, behind, furthest, of_bronze, of_log
 
 
 class Visible:
@@ -43,8 +43,14 @@ class Visible:
         self._look()
         if self._settings.producer.enabled and not self.events:
             return False
+        return self.left == 0
+
+    @property
+    def left(self) -> int:
+        """Messages that Silver has yet to take, of those that the topic held when it was first asked."""
         gaps = accepted_gaps.read(self._settings.lake)
-        return all(max(self.position.get(key, -1), gaps.last(*key)) >= offset for key, offset in self._goal.items())
+        taken = {key: max(self.position.get(key, -1), gaps.last(*key)) for key in self._goal or {}}
+        return behind(taken, self._goal or {})
 
     def _look(self) -> None:
         declared = self._tables.declared

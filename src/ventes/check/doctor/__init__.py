@@ -3,7 +3,11 @@
     installation     Python, packages, jars (every byte)
     java             which Java is used
     machine          ports, disks, paths, addresses
+    spark_cluster    the Spark cluster that the jobs run on
     access           who can reach which port, and who can read which file
+    cluster          a Kafka that is not managed here: servers, login, the topic's replicas
+    login            the page's login and its provider (used by `access`)
+    store            the object store of the lake, if it is on one
     lake             each Delta table and its log, Spark's checkpoint
     troubleshooting  the entries of the dashboard guide's Troubleshooting, checked now
     packages         Python packages compared with their locks (used by `installation`)
@@ -14,7 +18,17 @@
 
 from __future__ import annotations
 
-from ventes.check.doctor import access, installation, java, lake, machine, troubleshooting
+from ventes.check.doctor import (
+    access,
+    cluster,
+    installation,
+    java,
+    lake,
+    machine,
+    spark_cluster,
+    store,
+    troubleshooting,
+)
 from ventes.check.doctor.finding import Finding, Level
 from ventes.check.status import status
 from ventes.config import Settings
@@ -33,7 +47,10 @@ def diagnose(settings: Settings, repair: bool = False) -> list[Finding]:
         *installation.findings(settings, repair),
         *java.findings(settings),
         *machine.findings(settings, now),
+        *spark_cluster.findings(settings, now),
         *access.findings(settings, now),
-        *lake.findings(settings, repair),
+        *cluster.findings(settings),
+        *(found := list(store.findings(settings))),
+        *(lake.findings(settings, repair) if all(one.level != "bad" for one in found) else ()),
         *troubleshooting.findings(settings, now),
     ]

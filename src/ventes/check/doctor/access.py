@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psutil
 
+from ventes.check.doctor import login
 from ventes.check.doctor.finding import Finding, bad, ok, warn
 from ventes.check.doctor.machine import only_this_machine
 from ventes.config import LOG_NAMES, Settings, where_secrets_are
 from ventes.runtime import private_files
 from ventes.runtime.pipeline_status import Status
 from ventes.runtime.private_files import group_name, private_group, user_name
-from ventes.supervise import services
 
 THIS_MACHINE = "every user and program of this machine"
 OTHER_MACHINES = "other machines too"
@@ -24,7 +24,7 @@ OTHER_MACHINES = "other machines too"
 def findings(settings: Settings, now: Status) -> Iterator[Finding]:
     """One finding for each port of the pipeline, each folder that is written, ventes.toml, and all secrets together."""
     yield from _ports(settings, now)
-    yield _login(settings)
+    yield from login.findings(settings)
     yield from _places(settings)
     yield from _logs(settings, now)
     yield _settings_file(settings)
@@ -36,7 +36,7 @@ def findings(settings: Settings, now: Status) -> Iterator[Finding]:
 
 
 def _ports(settings: Settings, now: Status) -> Iterator[Finding]:
-    """The addresses on which this pipeline's processes listen; for a page or broker that is down, from the settings."""
+    """The addresses on which this pipeline's processes listen; for those that are down, from the settings."""
     heard = set()
     for service in now.services:
         if service.pid is not None:
@@ -47,6 +47,28 @@ def _ports(settings: Settings, now: Status) -> Iterator[Finding]:
         yield _reach("page.address: the page will listen on", settings.page.address, settings.page.port)
     if settings.kafka.managed and "broker" not in heard:
         yield _reach("kafka.host: the broker will listen on", settings.kafka.host, settings.kafka.port)
+    yield from _metrics(settings, now)
+
+
+TOLD = "counts, lags, times, disk space, names of tables and reasons; nothing of an event"
+
+
+def _metrics(settings: Settings, now: Status) -> Iterator[Finding]:
+    """Who can reach the supervisor's port, and what it tells."""
+    metrics = settings.metrics
+    if not metrics.enabled:
+        return
+    own = listening(now.supervisor_pid, with_children=False) if now.supervisor_pid is not None else []
+    for address, port in own:
+        yield _reach(f"supervisor (pid {now.supervisor_pid}) listens on", address, port)
+    if not own and now.supervisor_pid is None:
+        yield _reach("metrics.address: the supervisor will listen on", metrics.address, metrics.port)
+    text = f"the metrics have no login: {{}} that reaches port {metrics.port} reads {TOLD}"
+    if only_this_machine(metrics.address):
+        yield ok("metrics", text.format("everyone on this machine"))
+    else:
+        step = "set metrics.address to 127.0.0.1, or let only your Prometheus through a firewall"
+        yield warn("metrics", text.format("every machine"), step)
 
 
 def _reach(who: str, address: str, port: int) -> Finding:
@@ -57,23 +79,18 @@ def _reach(who: str, address: str, port: int) -> Finding:
     return warn(name, f"{shown}: {OTHER_MACHINES}", "set that address to 127.0.0.1, or restrict it by a firewall")
 
 
-def listening(pid: int) -> list[tuple[str, int]]:
-    """(address, port) of each TCP socket that the process or one of its children listens on."""
+def listening(pid: int, *, with_children: bool = True) -> list[tuple[str, int]]:
+    """(address, port) of each TCP socket that the process, or one of its children, listens on."""
     found = set()
     try:
         process = psutil.Process(pid)
-        for one in (process, *process.children(recursive=True)):
+        for one in (process, *(process.children(recursive=True) if with_children else ())):
             for connection in one.net_connections("tcp"):
                 if connection.status == psutil.CONN_LISTEN and connection.laddr:
                     found.add((connection.laddr.ip, connection.laddr.port))
     except psutil.Error:  # it ended meanwhile, or belongs to another user
         pass
     return sorted(found)
-
-
-def _login(settings: Settings) -> Finding:
-    known = ", ".join(services.page_hosts(settings))
-    return ok("login", f"the page has none: everyone who reaches its port sees every sale (under the names {known})")
 
 
 # -- read -------------------------------------------------------------------------------------

@@ -16,10 +16,11 @@ from pathlib import Path
 from deltalake.exceptions import DeltaError
 
 from ventes.check.doctor.finding import Finding, bad, ok, warn
+from ventes.check.filling import START, state_of
 from ventes.check.protocol import log_complaints
 from ventes.config import Settings
 from ventes.contract import tables as contract
-from ventes.deltalog import checkpoints
+from ventes.deltalog import checkpoints, history, vacuumed
 from ventes.deltalog.create import open_with_deltalake
 from ventes.deltalog.log import Log, TableMissing
 from ventes.deltalog.table import Table
@@ -28,7 +29,7 @@ from ventes.errors import AlreadyRunning, LakeDamaged
 from ventes.lake.damage import lost
 from ventes.lake.tables import path_of, undeclared
 from ventes.lake.writer_lock import WriterLock, lock_path
-from ventes.runtime import heartbeat
+from ventes.store import places
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 
@@ -46,9 +47,9 @@ def findings(settings: Settings, repair: bool) -> Iterator[Finding]:
 
 def _table(settings: Settings, table: Table, repair: bool) -> Finding:
     name, path = f"table {table.name}", path_of(settings, table)
-    if not (path / "_delta_log").is_dir():
-        if path.is_dir() and any(path.rglob("*.parquet")):
-            return bad(name, f"{path} holds data files, but its _delta_log is gone", lost(path))
+    if not history.there(path):
+        if _data_files(path):
+            return bad(name, f"{places.shown(path)} holds data files, but its _delta_log is gone", lost(path))
         return ok(name, "not there yet: the job that writes it makes it")
     truncated = truncated_commit(path)
     if truncated is not None:
@@ -65,11 +66,12 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
         return bad(name, error.message, lost(path))
     except (LakeDamaged, DeltaError) as error:
         return bad(name, getattr(error, "message", str(error)), lost(path))
-    gone = [file for file in log.files if not (path / file).is_file()]
+    gone = sorted(set(log.files) - _data_files(path))
     if gone:
         return bad(name, f"{len(gone)} of {len(log.files)} data files are gone, such as {gone[0]}", lost(path))
-    if progress := _being_filled(settings, table):
-        return warn(name, f"is being filled: {progress}", "nothing to do: the other tables go on, ask again later")
+    if (state := state_of(settings, table)) is not None:
+        step = "nothing to do: the other tables go on, ask again later" if state.running else START
+        return warn(name, f"is not filled yet: {state.sentence()}", step)
     rows = sum(file.rows or 0 for file in log.files.values())
     text = f"version {log.version}, {rows:,} rows in {len(log.files)} files, {commits} commits without a gap"
     if len(log.files) > 1000:
@@ -78,13 +80,14 @@ def _table(settings: Settings, table: Table, repair: bool) -> Finding:
     return ok(name, text)
 
 
-def _being_filled(settings: Settings, table: Table) -> str:
-    """How far the running Silver job has filled a roll-up; '' if it does not fill it."""
-    record = heartbeat.read(settings.state, "silver")
-    if record is None or table.name not in record.filling or not heartbeat.alive(record):
-        return ""
-    done, events = record.filling[table.name]
-    return f"{done:,} of {events:,} events"
+def _data_files(table: Path) -> set[str]:
+    """The Parquet files of a table, relative to it, whether the log names them or not."""
+    place = vacuumed.of(table)
+    place.look()
+    try:
+        return {path for path, _ in place.data_files()}
+    except FileNotFoundError:
+        return set()
 
 
 def _undeclared(settings: Settings) -> Iterator[Finding]:
@@ -92,13 +95,18 @@ def _undeclared(settings: Settings) -> Iterator[Finding]:
     for folder in undeclared(settings):
         yield warn(
             f"table {folder.name}",
-            f"{folder} is not a table of {settings.declaration}: nothing updates it",
+            f"{places.shown(folder)} is not a table of {settings.declaration}: nothing updates it",
             "remove the folder, or declare the table again: the Silver job then completes it",
         )
 
 
 def truncated_commit(table: Path) -> Path | None:
-    """The last commit file of a table if it is truncated (after power loss): empty, or not JSON to its end."""
+    """The last commit file of a table if it is truncated (after power loss): empty, or not JSON to its end.
+
+    None on an object store, where an object is whole or not there.
+    """
+    if places.of(table) is not None:
+        return None
     commits = sorted(entry for entry in (table / "_delta_log").iterdir() if _COMMIT.fullmatch(entry.name))
     if not commits:
         return None
@@ -138,8 +146,9 @@ def _unusable(settings: Settings, table: Table, unusable: list[Path], repair: bo
     name = f"table {table.name}"
     names = ", ".join(file.name for file in unusable)
     seen = f"{names} in {unusable[0].parent} cannot be read; the commits are all there"
-    if not repair:
-        step = "nothing is lost: its job removes them at its next start; `ventes doctor --repair` does it now"
+    if not repair or settings.on_a_store:
+        step = "nothing is lost: its job removes them at its next start"
+        step += "" if settings.on_a_store else "; `ventes doctor --repair` does it now"
         return warn(name, seen, step)
     try:
         kept = _take_away(settings, table, unusable)

@@ -29,6 +29,8 @@ def _ports(settings: Settings, now: Status) -> Iterator[Finding]:
         broker = now.service("broker").pid
         wanted.append(("kafka.port", settings.kafka.host, settings.kafka.port, broker))
         wanted.append(("kafka.controller_port", "127.0.0.1", settings.kafka.controller_port, broker))
+    if settings.metrics.enabled:
+        wanted.append(("metrics.port", settings.metrics.address, settings.metrics.port, now.supervisor_pid))
     for key, address, port, ours in wanted:
         name = f"port {port}"
         if ports.given_to_outgoing(port):
@@ -105,6 +107,8 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
     for key, address in asked:
         if only_this_machine(address):
             yield ok(key, f"{address}: only this machine can reach it")
+        elif key == "page.address" and settings.page.login.on:
+            yield ok(key, f"{address}: other machines can reach it, with a login")
         else:
             yield warn(
                 key,
@@ -112,7 +116,7 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
                 f"set {key} = 127.0.0.1, or let only whom you trust through the firewall",
             )
 
-    if not only_this_machine(settings.page.address) and not settings.page.hosts:
+    if not only_this_machine(settings.page.address) and not settings.page.hosts and not settings.page.url:
         known = ", ".join(services.page_hosts(settings))
         yield warn(
             "page.hosts",

@@ -10,24 +10,27 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-_PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)")
+from packaging.markers import Marker
+
+_PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)\s*(?:;\s*([^\\]*[^\s\\]))?")
+"""Name, version, and the marker that says for which Pythons and systems the line is."""
 OURS = "find-spark-home"
 """The one file of a package that the installation replaces (install.spark)."""
 
 
 def unlike(lock: str) -> Iterator[str]:
-    """Packages whose installed version differs from the lock's text. A missing one counts only if the lock requires it
-    on every Python."""
+    """Packages whose installed version differs from what the lock's text has for this Python and system."""
     for line in lock.splitlines():
         match = _PIN.match(line)
         if not match:
             continue
-        name, wanted = match.groups()
+        name, wanted, marker = match.groups()
+        if marker and not Marker(marker).evaluate():
+            continue
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
-            if ";" not in line:
-                yield f"{name} is missing"
+            yield f"{name} is missing"
             continue
         if found != wanted:
             yield f"{name} is {found}, not {wanted}"

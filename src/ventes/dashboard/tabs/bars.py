@@ -6,12 +6,13 @@ from typing import Any
 
 import streamlit as st
 
-from ventes.dashboard import charts, figures, text
+from ventes.dashboard import charts, explained, figures, help_text, text
+from ventes.dashboard.language import in_words, tr
 from ventes.dashboard.questions import Grouped, Row
-from ventes.dashboard.tabs.hovers import axis_of, beside, hover, key_of, title_of
+from ventes.dashboard.tabs.hovers import axis_of, beside, hover, key_of, pick_of, title_of
 from ventes.dashboard.view import View
 from ventes.stream.measures import Count, Measure, Sum
-from ventes.stream.page import Bars, in_words
+from ventes.stream.page import Bars
 
 SHOWN = 25
 
@@ -32,13 +33,35 @@ def render(tab: Bars, view: View) -> None:
         axis_of(view, first),
         beside(view, first, [row[first.name] for row in rows], _total(rows, first))[:SHOWN],
     )
-    heading = f"{axis} by {label.one.lower()}"
-    st.subheader(heading)
-    view.chart(figure, label.slug, alt=f"Bar chart of {heading[:1].lower()}{heading[1:]}")
+    heading = tr("{what} by {field}", what=axis, field=label.one.lower())
+    help_text.heading(
+        view,
+        heading,
+        label.slug,
+        f"{tr('For each {field}:', field=text.markdown(label.one.lower()))}\n"
+        f"{help_text.of_measures(view, tab.measures)}\n\n{help_text.of_clicks()}",
+        view.answered_by(asked.question(view.stream.event)),
+        explained.bars(tab, view.stream.event, view.contract.clean.name, view.filters),
+    )
+    picks = [pick_of((tab.by,), row) for row in rows[:SHOWN]]
+    view.chart(
+        figure,
+        label.slug,
+        alt=tr("Bar chart of {what}", what=f"{heading[:1].lower()}{heading[1:]}"),
+        picks=picks,
+        fill=True,
+    )
     if len(rows) > SHOWN:
         many = label.plural
-        st.caption(f"The {SHOWN} largest of {len(rows)} {many}; all of them in the table.")
-    with st.expander("As a table"):
+        st.caption(
+            tr(
+                "The {n} largest of {all} {many}; all of them in the table.",
+                n=SHOWN,
+                all=text.count(len(rows)),
+                many=many,
+            )
+        )
+    with st.expander(tr("As a table")):
         columns = {in_words(measure.name): measure for measure in tab.measures}
         view.table(
             [

@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 from ventes.contract.arithmetic import share
-from ventes.dashboard import charts, text
+from ventes.dashboard import charts, language, text
+from ventes.dashboard.language import in_words
 from ventes.dashboard.questions import Row
 from ventes.dashboard.view import View
 from ventes.stream.measures import Count, Measure, Share, Sum
-from ventes.stream.page import Tab, in_words
+from ventes.stream.page import Tab
 
 LONG = 60
 """Characters of the name of a bar; other texts are shorter."""
@@ -24,6 +25,11 @@ def key_of(value: object) -> str:
     if isinstance(value, Decimal):
         return f"{value:f}"
     return "–" if value is None else str(value)
+
+
+def pick_of(by: Sequence[str], row: Row) -> dict[str, str]:
+    """Field → value by which a click on the bar of the row filters; none where a field of it has no value."""
+    return {} if any(row[name] is None for name in by) else {name: key_of(row[name]) for name in by}
 
 
 def choice_key(view: View, tab: Tab, name: str) -> str:
@@ -58,7 +64,8 @@ def beside(view: View, measure: Measure, values: Sequence[Any], total: Any = Non
     for value in values:
         words = "–" if value is None else text.compact(Decimal(value))
         if value is not None and currency:
-            words = f"{currency}{words}" if len(currency) == 1 else f"{words} {currency}"
+            negative = words.startswith("-")
+            words = language.with_currency(words.removeprefix("-"), currency, negative)
         written.append(f"{words} · {text.percent(share(Decimal(value or 0), Decimal(total)))}" if adds_up else words)
     return written
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from ventes.dashboard import text
+from ventes.dashboard import explained, help_text, states, text
+from ventes.dashboard.language import tr
 from ventes.dashboard.query_sources import last_messages
 from ventes.dashboard.tabs import sql
 from ventes.dashboard.view import View
@@ -19,9 +20,16 @@ ROWS = 100
 
 
 def render(tab: Raw, view: View) -> None:
-    st.subheader(f"Last {ROWS} records")
-    view.say_unfiltered(f"these are the newest messages of all {view.page.many}")
-    search = view.text("Search these records", "search", placeholder=tab.hint)
+    help_text.heading(
+        view,
+        tr("Last {n} records", n=ROWS),
+        "raw",
+        tr("The {n} newest messages of Bronze, rejected ones included, with the verdict on each.", n=ROWS),
+        (view.contract.bronze.name,),
+        explained.newest(ROWS),
+    )
+    view.say_unfiltered(tr("these are the newest messages of all {many}", many=view.page.many))
+    search = view.text(tr("Search these records"), "search", placeholder=tab.hint)
     rows = view.shared(tab, (view.contract.bronze.name,), lambda: _rows(view, tab))
     if not rows:
         view.nothing()
@@ -36,8 +44,10 @@ def render(tab: Raw, view: View) -> None:
     plain = {name: "%d" for name in view.identifiers if isinstance(event.field(name), Integer)}
     view.table(found, "raw", money=currencies, height=560, formats=plain)
     st.caption(
-        "Bronze as received, newest first; a message that Silver rejects shows why under *verdict*. "
-        "Click a column to sort."
+        tr(
+            "Bronze as received, newest first; a message that Silver rejects shows why under *verdict*. "
+            "Click a column to sort."
+        )
     )
 
 
@@ -45,13 +55,14 @@ def _found(view: View, search: str, found: int, among: int) -> None:
     """How many of the newest records contain it, and the way to all of them."""
     left, right = st.columns([3, 1], vertical_alignment="center")
     if found:
-        left.caption(f"{found} of the last {among} records contain it.")
+        left.caption(tr("{n} of the last {all} records contain it.", n=found, all=among))
     else:
-        left.info(f"None of the last {among} records contains it.", icon=":material/search_off:")
+        with left:
+            states.empty(tr("None of the last {all} records contains it.", all=among))
     if not view.settings.page.sql:
         return
     query = search_of_all(view.contract.clean.name, [field.clean_name for field in view.stream.event.read], search)
-    label = f"Search all {view.page.many}"
+    label = tr("Search all {many}", many=view.page.many)
     if right.button(label, key="_search_all", icon=":material/search:", on_click=sql.open_with, args=(query,)):
         st.rerun()  # the tabs are outside of this fragment
 

@@ -14,14 +14,15 @@ from typing import Any
 import pyarrow as pa
 import streamlit as st
 
-from ventes.dashboard import downloads, text
+from ventes.dashboard import downloads, language, states, text
 from ventes.dashboard.download_links import Download
+from ventes.dashboard.language import tr, tr_n
+from ventes.dashboard.login import gate
 from ventes.dashboard.spark import Result, ask, counts_of, offered, tables_read
 from ventes.dashboard.view import View
 from ventes.errors import VentesError
 from ventes.query.csv_child import CsvTask
 from ventes.query.readable import TableToRead
-from ventes.runtime.counts import counted
 from ventes.stream.measures import Count, Distinct, Sum
 
 LABEL = "SQL"
@@ -31,22 +32,22 @@ LIVE = False
 
 def render(view: View) -> None:
     page = view.settings.page
-    if not page.sql:
-        st.info("SQL is switched off in ventes.toml (page.sql).", icon=":material/block:")
+    if not (page.sql and gate.person().analyst):
+        states.empty(tr("SQL is switched off here (page.sql in ventes.toml, or your role)."))
         return
-    st.subheader("Ask the tables")
+    st.subheader(tr("Ask the tables"))
     examples = {example.label: example.sql for example in view.page.examples}
     st.selectbox(
-        "Examples",
+        tr("Examples"),
         list(examples),
         index=None,
         key="_example",
-        placeholder="Choose one to start from",
+        placeholder=tr("Choose one to start from"),
         on_change=_take_example,
         args=(examples,),
     )
     query = st.text_area(
-        "One SELECT, in Spark's dialect",
+        tr("One SELECT, in Spark's dialect"),
         key="q",
         height=160,
         bind="query-params",
@@ -54,33 +55,43 @@ def render(view: View) -> None:
         on_change=_run,
     )
     st.button(
-        "Run", type="primary", icon=":material/play_arrow:", help="Or press Ctrl+Enter in the text.", on_click=_run
+        tr("Run"),
+        type="primary",
+        icon=":material/play_arrow:",
+        help=tr("Or press Ctrl+Enter in the text."),
+        on_click=_run,
     )
     st.caption(
-        f"Tables: {', '.join(f'`{name}`' for name in offered(view.snapshots))}. At most {page.sql_seconds:g} s, "
-        f"{page.sql_rows:,} rows, {page.sql_memory_mb} MB."
+        tr(
+            "Tables: {tables}. At most {seconds} s, {rows} rows, {mb} MB.",
+            tables=", ".join(f"`{name}`" for name in offered(view.snapshots)),
+            seconds=f"{page.sql_seconds:g}",
+            rows=text.count(page.sql_rows),
+            mb=page.sql_memory_mb,
+        )
     )
     if not query or not query.strip():
         return
     if st.session_state.get(_TO_RUN) != query:
-        st.info("This query came with the address. *Run* runs it.", icon=":material/play_arrow:")
+        states.note(tr("This query came with the address. *Run* runs it."))
         return
+    gate.note("sql", query=query)
     try:
-        with st.spinner("Running …"):
+        with states.loading():
             answer = ask(view.snapshots, query)
     except VentesError as error:
-        st.error(text.markdown(text.problem(error), 600), icon=":material/database_off:")
+        states.wrong(error, 600)
         return
     _shown(view, query, answer.table, answer.truncated, answer.seconds)
 
 
-_TO_RUN = "_sql"
+_TO_RUN = f"{__name__}.to_run"
 """Key of the session's state: the query that the viewer asked to run."""
 
 
 def open_with(query: str) -> None:
     """Open this tab with `query` and run it: the callback of a button."""
-    st.session_state.update({"tab": LABEL, "q": query, _TO_RUN: query})
+    st.session_state.update({"tab": language.word(LABEL), "q": query, _TO_RUN: query})
 
 
 def _run() -> None:
@@ -95,12 +106,14 @@ def _take_example(examples: dict[str, str]) -> None:
 
 
 def _shown(view: View, query: str, table: pa.Table, truncated: bool, seconds: float) -> None:
-    more = f"the first {table.num_rows:,} rows" if truncated else counted(table.num_rows, "row")
+    more = tr_n("{n} row", "{n} rows", table.num_rows)
+    if truncated:
+        more = tr("the first {n} rows", n=text.count(table.num_rows))
     st.caption(f"{more}, {seconds:.2f} s")
     view.table(_for_the_grid(table), "sql", formats=_formats(table, _counted(view, query)))
     numbers = [f.name for f in table.schema if _is_number(f.type)]
     if numbers and 1 < table.num_rows <= 1000:
-        kind = view.choice("Chart", ("bar", "line", "none"), "chart")
+        kind = view.choice(tr("Chart"), ("bar", "line", "none"), "chart")
         frame = Result(table).to_pandas()
         frame = frame[[name for name in frame.columns if name in numbers]]
         if kind == "bar" and len(frame.columns):
@@ -118,13 +131,13 @@ def _offer_file(view: View, query: str, rows: int, truncated: bool) -> None:
         return CsvTask(read, query, view.settings.page.sql_memory_mb)
 
     linked = downloads.offer(
-        "CSV, all rows" if truncated else f"CSV, all {counted(rows, 'row')}",
+        tr("CSV, all rows") if truncated else tr_n("CSV, all {n} row", "CSV, all {n} rows", rows),
         ("sql", query, view.snapshots.key(*(table.table.name for table in tables.values()))),
-        Download(f"{view.stream.name}.csv", task),
+        Download(f"{view.stream.name}.csv", task, query),
     )
     if truncated or not linked:
         if linked:
-            st.caption("For all rows the query runs once more, for at most an hour. Or on the command line:")
+            st.caption(tr("For all rows the query runs once more, for at most an hour. Or on the command line:"))
         st.code(f"ventes query {shlex.quote(query)} --format csv > result.csv", language="bash", wrap_lines=True)
 
 

@@ -46,7 +46,7 @@ def run(settings: Settings) -> int:
 
 
 def _body(job: Job) -> None:
-    with WriterLock(lock_path(job.settings, "bronze")) as lock:
+    with WriterLock(lock_path(job.settings, "bronze"), job.wait_for) as lock:
         ingestion = Ingestion(job, lock.require)
         try:
             ingestion.run()
@@ -69,6 +69,7 @@ class Ingestion:
         self._writer = BronzeWriter(job, self._bronze, self._database, require_lock)
         (self._maintenance,) = tables.maintenance([tables.declared.bronze])
         self._progress = Progress()
+        self._pace = job.settings.store.pace_seconds if job.settings.on_a_store else PACE_SECONDS
 
     def run(self) -> None:
         """Ingest until told to stop. Raises SourceChanged if a user must decide."""
@@ -131,7 +132,8 @@ class Ingestion:
             if batch is not None:
                 same_topic(resume, admin)
                 self._store(batch, resume)
-                self._stopper.wait(PACE_SECONDS - (time.monotonic() - began))
+                full = batch.raw.num_rows >= self._settings.embedded.max_rows_per_batch
+                self._stopper.wait((PACE_SECONDS if full else self._pace) - (time.monotonic() - began))
             elif self._progress.pending or self._job.beat_due():
                 self._report()
                 if not disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
@@ -148,7 +150,9 @@ class Ingestion:
         if not self._writer.store(batch, resume.topic_id):
             return
         self._maintenance.run_due(batch.behind)
-        self._progress.add(batch, time.monotonic() - began)
+        took = time.monotonic() - began
+        self._progress.add(batch, took)
+        self._job.batch_times.add(took)
         if self._progress.due or self._reporter.record.phase != "running":
             self._report()
 
@@ -158,7 +162,7 @@ class Ingestion:
         """Write the heartbeat, and one line about the batches since the last one."""
         if line := self._progress.line():
             self._log.info(line)
-        self._job.go_on(**self._progress.record())
+        self._job.go_on(**self._progress.record(), batch_times=self._job.batch_times.record())
 
 
 class Progress:

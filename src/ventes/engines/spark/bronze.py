@@ -59,7 +59,7 @@ def run(settings: Settings) -> int:
 def _body(job: Job) -> None:
     settings = job.settings
     with kafka.Admin(settings) as admin:
-        session = open_session(settings, "bronze")
+        session = open_session(settings, "bronze", job)
         try:
             job.reporter.update(children=[session.jvm_pid])
             lock = JvmLock(session.jvm, lock_path(settings, "bronze"))
@@ -217,7 +217,7 @@ class Bronze:
                 self._finish(query)
                 return
             active = bool(query.status["isTriggerActive"])
-            if batches.begun != batch or not active:
+            if batches.begun != batch or not active or self._job.hindrance:
                 turned, batch = time.monotonic(), batches.begun
             if time.monotonic() - turned >= STUCK_SECONDS:
                 raise Crashed(f"Spark has not come to the end of a batch for {in_words(STUCK_SECONDS)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,6 +42,10 @@ def options(settings: Settings, offsets: Mapping[int, int], message_bytes: float
         "kafka.default.api.timeout.ms": "20000",
         "kafka.request.timeout.ms": "10000",
         "kafka.reconnect.backoff.max.ms": "1000",
+        # Who leads a partition now is asked this often (the default is 5 min): a broker that hangs gives no error.
+        "kafka.metadata.max.age.ms": "5000",
+        # The rule of a secured cluster that lets the other clients in does for Spark's too.
+        "groupIdPrefix": "ventes-spark",
         "kafka.max.partition.fetch.bytes": str(max(4_000_000, settings.kafka.max_message_bytes)),
         **{f"kafka.{key}": value for key, value in java_security(settings.kafka.client_security()).items()},
     }
@@ -49,12 +54,10 @@ def options(settings: Settings, offsets: Mapping[int, int], message_bytes: float
 def java_security(security: Mapping[str, str]) -> dict[str, str]:
     """librdkafka's security settings with the names of Java's Kafka client. Files are PEM.
 
-    Raises ConfigError for a mechanism that has no user and password, or a file that cannot be read.
+    Raises ConfigError for a login without a mechanism, or a file that cannot be used.
     """
     same = ("security.protocol", "sasl.mechanism", "ssl.endpoint.identification.algorithm", "ssl.key.password")
     java = {key: security[key] for key in same if key in security}
-    if "security.protocol" in java:
-        java["security.protocol"] = java["security.protocol"].upper()
     if java.get("ssl.endpoint.identification.algorithm") == "none":
         java["ssl.endpoint.identification.algorithm"] = ""
     if "sasl.username" in security or "sasl.password" in security:
@@ -64,7 +67,7 @@ def java_security(security: Mapping[str, str]) -> dict[str, str]:
     if "ssl.key.location" in security:
         java |= {
             "ssl.keystore.type": "PEM",
-            "ssl.keystore.key": _pem(security, "ssl.key.location"),
+            "ssl.keystore.key": _key(security),
             "ssl.keystore.certificate.chain": _pem(security, "ssl.certificate.location"),
         }
     return java
@@ -78,8 +81,7 @@ def _jaas(security: Mapping[str, str]) -> str:
         module = "org.apache.kafka.common.security.scram.ScramLoginModule"
     else:
         raise ConfigError(
-            "kafka.security: the mechanism of sasl.mechanism takes no user and password",
-            "PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 have",
+            "kafka.security: user and password need a sasl.mechanism", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
         )
     return f"{module} required username={_quoted(security, 'username')} password={_quoted(security, 'password')};"
 
@@ -89,9 +91,27 @@ def _quoted(security: Mapping[str, str], name: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def _key(security: Mapping[str, str]) -> str:
+    """The private key. Java reads PKCS#8 only, librdkafka also older forms."""
+    found = _pem(security, "ssl.key.location")
+    if not re.search(r"-----BEGIN (ENCRYPTED )?PRIVATE KEY-----", found):
+        raise ConfigError(
+            "kafka.security ssl.key.location: Spark's Kafka client reads a private key in PKCS#8 only "
+            "(BEGIN PRIVATE KEY, or BEGIN ENCRYPTED PRIVATE KEY)",
+            "convert it: openssl pkcs8 -topk8 -in OLD.key -out NEW.key",
+        )
+    return found
+
+
 def _pem(security: Mapping[str, str], key: str) -> str:
+    """The blocks of a PEM file, without the comments between them, which bundles of authorities have in any script."""
     try:
-        return Path(security.get(key, "")).read_text(encoding="ascii")
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError(f"kafka.security {key}: the file cannot be read: {why}", "name a PEM file there") from None
+        text = Path(security.get(key, "")).read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise ConfigError(
+            f"kafka.security {key}: the file cannot be read: {error.strerror}", "name a PEM file there"
+        ) from None
+    blocks = re.findall(r"-----BEGIN ([A-Z0-9 ]+)-----(.+?)-----END \1-----", text, re.DOTALL)
+    if not blocks:
+        raise ConfigError(f"kafka.security {key}: the file holds no PEM block", "name a PEM file there")
+    return "".join(f"-----BEGIN {name}-----{content}-----END {name}-----\n" for name, content in blocks)

@@ -149,6 +149,7 @@ class MicroBatches:
 
     def _report(self, batch: int, made: Sequence[DataFile], seconds: float, lag: int | None) -> None:
         now = time.time()
+        self._job.batch_times.add(seconds)
         rows = sum(file.rows or 0 for file in made)
         newest = _newest(made)
         age = f", newest {now - newest.timestamp():.1f} s old" if newest else ""
@@ -161,6 +162,7 @@ class MicroBatches:
             duration=seconds,
             total=self._reporter.record.total + rows,
             lag=lag,
+            batch_times=self._job.batch_times.record(),
         )
 
 

@@ -27,8 +27,10 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from ventes.config import PROJECT, Settings
-from ventes.engines.job import Crashed
-from ventes.engines.spark import gateway
+from ventes.engines.job import Crashed, Job
+from ventes.engines.spark import cluster_plan, cluster_start, gateway
+from ventes.engines.spark.cluster_plan import ClusterPlan
+from ventes.engines.spark.cluster_watch import ClusterWatch
 from ventes.errors import ConfigError, InstallError
 from ventes.install import class_archive, java
 from ventes.install import spark as spark_installation
@@ -57,6 +59,8 @@ class Session:
     remarks: tuple[str, ...]
     """Settings of an existing session that differ from ours; empty if this process started the session."""
     scratch: Path
+    watch: ClusterWatch | None = None
+    """On a cluster, for a job."""
 
     @property
     def jvm(self) -> Any:
@@ -81,11 +85,14 @@ class Session:
     @property
     def exit_reason(self) -> str:
         """Why `usable` is False."""
-        what = "was removed by its cluster" if self.alive else "has ended"
+        gave_up = self.watch.gave_up if self.watch is not None else ""
+        what = gave_up or ("was removed by its cluster" if self.alive else "has ended")
         return f"Spark (JVM pid {self.jvm_pid}) {what}"
 
     def close(self, seconds: float = 3.0) -> None:
         """Stop Spark and wait until its JVM has ended, which releases its files and lock; killed after `seconds`."""
+        if self.watch is not None:
+            self.watch.close()
         connected = SparkContext._gateway
         process = getattr(connected, "proc", None)
         if self.alive:
@@ -104,8 +111,11 @@ class Session:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
-def configuration(settings: Settings, job: str, scratch: Path) -> dict[str, str]:
-    """Every Spark setting of a job ("bronze", "silver"): our defaults, overridden by the user's [spark.conf]."""
+def configuration(settings: Settings, job: str, scratch: Path, cluster: ClusterPlan | None = None) -> dict[str, str]:
+    """Every Spark setting of a job ("bronze", "silver"): our defaults, overridden by the user's [spark.conf].
+
+    `cluster`: what is asked of it; None for a master in this process.
+    """
     jars = settings.jars / "spark"
     conf = {
         "spark.master": settings.spark.master,
@@ -144,19 +154,22 @@ def configuration(settings: Settings, job: str, scratch: Path) -> dict[str, str]
         # with 1,024, 150k with 4,096, 50k with 20,480; and 1,000 messages of 5 MB would not fit.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1024",
         "spark.sql.execution.arrow.maxBytesPerBatch": str(16 * 1024 * 1024),
-        # Few rows are collected (frames.py), unless their total size is larger than this.
-        "spark.driver.maxResultSize": "64m",
+        # Few rows are collected (frames.py), unless their total size is larger than this. Tasks of Silver return the
+        # partial rows of the roll-ups: with a key of its own for each event they are as large as the lot's messages.
+        "spark.driver.maxResultSize": "512m" if job == "silver" else "64m",
         # Secrets of [kafka.security] are source options: keep them out of plans and logs.
         "spark.redaction.regex": "(?i)secret|pass|token|credential|(access|account|api)[.]?key|jaas|keystore",
         "spark.sql.redaction.options.regex": "(?i)secret|pass|token|credential|jaas|keystore",
     }
-    if settings.spark.master.startswith("local"):
+    if cluster is None:
         conf["spark.authenticate"] = "true"  # Spark creates the secret; on a cluster it must be set in [spark.conf]
     else:
         conf["spark.jars"] = ",".join(str(jar) for jar in sorted(jars.glob("*.jar")))
+        conf |= cluster.conf()
     given = settings.spark.further_conf()
-    if options := given.pop("spark.driver.extraJavaOptions", ""):
-        conf["spark.driver.extraJavaOptions"] += f" {options}"
+    for key in ("spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions"):
+        if options := given.pop(key, ""):
+            conf[key] = f"{conf.get(key, '')} {options}".strip()
     return {**conf, **given}
 
 
@@ -182,20 +195,41 @@ def jvm_options(settings: Settings, job: str, scratch: Path) -> tuple[str, ...]:
     )
 
 
-def open_session(settings: Settings, job: str) -> Session:
-    """Start Spark for a job, or join the Spark that `spark-submit` started. 2–5 s.
+def open_session(settings: Settings, name: str, job: Job | None = None) -> Session:
+    """Start Spark for the job `name`, or join the Spark that `spark-submit` started. 2–5 s.
 
-    Raises InstallError if the jars or Java are missing, ConfigError for a [spark.conf] that Spark refuses.
+    On a cluster `job` waits until the master answers and gives an executor, and reports what it waits for.
+    Raises InstallError if the jars or Java are missing, ConfigError for a [spark.conf] that Spark refuses or workers
+    that cannot be used, Crashed where a new process may succeed or the job was told to stop.
     """
+    if job is not None and settings.spark.on_cluster:
+        cluster_start.wait_for_master(job)
+    cluster = cluster_plan.plan(settings, name) if settings.spark.on_cluster else None
+    if job is not None:
+        job.reporter.begin_work()  # `ventes start` then waits for a JVM that starts slowly
+    session = _open(settings, name, cluster)
+    try:
+        if job is not None and cluster is not None:
+            cluster_start.prepare(session, job, cluster)
+        if job is not None:
+            job.reporter.update(working_since=None)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _open(settings: Settings, job: str, cluster: ClusterPlan | None) -> Session:
     logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it also logs the exceptions that it raises
     scratch = _scratch(settings, job)
-    wanted = configuration(settings, job, scratch)
+    wanted = configuration(settings, job, scratch, cluster)
     if SparkContext._active_spark_context is not None or "PYSPARK_GATEWAY_PORT" in os.environ:
         spark, remarks = _join(wanted, settings.spark.conf)
     else:
+        os.environ["PYSPARK_PYTHON"] = sys.executable if cluster is None else cluster.python
         spark, remarks = _start(settings, wanted, job, scratch), ()
     _needs_delta(spark)
-    if not settings.spark.master.startswith("local"):
+    if not str(spark.sparkContext.master).startswith("local"):
         spark.sparkContext.addPyFile(str(_own_source(scratch)))
     jvm: Any = spark._jvm
     pid = int(jvm.org.apache.logging.log4j.util.ProcessIdUtil.getProcessId())
@@ -212,7 +246,7 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
     child_environment.require_user()
     os.environ.update(java.find_java(settings).environment())
     os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)  # not another Spark of this machine
-    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     # Python workers import this package, installed or not.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT / "src"), os.environ.get("PYTHONPATH"))))
     # Spark's conf folder is on the class path, and a class-data archive requires it to be empty. The defaults for a
@@ -242,6 +276,8 @@ def _start(settings: Settings, wanted: Mapping[str, str], job: str, scratch: Pat
             said = java_errors.cause(console.read_text(encoding="utf-8", errors="replace"))
             if disk.is_told_full(said) or disk.full(settings):
                 raise Crashed(f"Spark does not start, the disk is full: {said}") from None
+            if why := cluster_plan.master_answers(settings):
+                raise Crashed(f"Spark does not start: {why}") from None
             if not said:  # a wrong setting has a message; a JVM that is killed has none, and a new one may start
                 raise Crashed(
                     f"Spark's JVM ended while it started, without a message (was it killed?): {error}"

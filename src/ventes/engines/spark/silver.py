@@ -1,54 +1,41 @@
-"""The Silver job on Spark: engines.silver_loop, with Spark processing the lots.
+"""The Silver job on Spark: engines.silver_loop, with Spark's tasks processing the large lots (large_lots.py).
 
-Spark reads the rows of every lot, and splits and writes a large lot (split_in_spark.py). A lot that fits in one Arrow
-table is processed by the driver in DuckDB, with the same SQL: for ten rows a Spark query of two joins and a window
-takes half a second, DuckDB ten milliseconds. Both commit with the transaction (Stream.silver_app, lot).
-
-Spark reads exactly the files that the log lists for a lot. Its own Delta reader would run a job to reconstruct the
-table's state after each commit, which for a small lot is most of the time.
+A small lot is taken by the driver as the embedded engine does (duckdb_lots.py), without Spark, whose jobs would cost
+more than the rows do. Both ways commit with the transaction (Stream.silver_app, lot).
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
+from dataclasses import replace
 
-import pyarrow as pa
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from ventes.config import Settings
 from ventes.contract.tables import of as tables_of
-from ventes.deltalog import commit
-from ventes.deltalog.actions import DataFile
 from ventes.deltalog.database import RecycledDatabase
-from ventes.deltalog.log import Log
-from ventes.deltalog.snapshot import Snapshot
-from ventes.deltalog.table import Table
-from ventes.engines.clean_rows import Known, known_rows
+from ventes.engines.bronze_row_groups import BronzeRowGroups
+from ventes.engines.duckdb_lots import DuckDBLots
 from ventes.engines.id_index import index_of
 from ventes.engines.job import Crashed, Job
 from ventes.engines.job import run as run_job
-from ventes.engines.lot_range import LotRange
+from ventes.engines.lot_range import LOT_BYTES, LotRange, RowGroup
 from ventes.engines.silver_loop import LotResult, SilverLoop
-from ventes.engines.spark import write_files
-from ventes.engines.spark.frames import FEW, collect
 from ventes.engines.spark.jvm_lock import JvmLock
+from ventes.engines.spark.large_lots import LargeLots
+from ventes.engines.spark.lot_parts import parts_of
 from ventes.engines.spark.session import Session, open_session
-from ventes.engines.spark.split_in_spark import LotIds, split_in_spark
-from ventes.engines.split_in_duckdb import split_in_duckdb, valid_ids
-from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollups import partials_of
-from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import lock_path
-from ventes.runtime.failpoints import failpoint
+from ventes.runtime import disk
 
-LOT_BYTES = 160_000_000
+MOST_BYTES = 160_000_000
 """Bytes of the messages of a lot, before compression: those of 400,000 sales."""
+FEW, FEW_BYTES = 20_000, LOT_BYTES
+"""Rows, and bytes before compression, of a lot that the driver takes without Spark: it needs memory as the embedded
+engine does."""
 
 
 def run(settings: Settings) -> int:
@@ -58,7 +45,7 @@ def run(settings: Settings) -> int:
 
 def _body(job: Job) -> int:
     settings = job.settings
-    session = open_session(settings, "silver")
+    session = open_session(settings, "silver", job)
     try:
         job.reporter.update(children=[session.jvm_pid])
         for remark in session.remarks:
@@ -70,7 +57,7 @@ def _body(job: Job) -> int:
             SparkSilver(settings, tables, session, progress=job.reporter.begin_work),
             tables,
             max_rows=settings.spark.max_rows_per_batch,
-            max_bytes=LOT_BYTES,
+            max_bytes=MOST_BYTES,
             poll_seconds=rhythm,
             idle_seconds=rhythm,
         )
@@ -95,21 +82,25 @@ class SparkSilver:
         *,
         progress: Callable[[], None] = lambda: None,
     ) -> None:
-        self._settings = settings
         self._tables = tables
         self._session = session
-        self._spark = session.spark
-        self._own = tables_of(settings)
-        self._app_id = settings.stream.silver_app
-        self._id = settings.stream.event.field(settings.stream.event.id)
+        self._bronze = tables_of(settings).bronze
         self._lock = JvmLock(session.jvm, lock_path(settings, "silver"))
         self.database = RecycledDatabase(settings.embedded.memory_mb)
         self.known_ids = index_of(settings, self.database, progress)
+        self._row_groups = BronzeRowGroups()
+        self._small_lots = DuckDBLots(settings, tables, self.database, self.known_ids)
+        self._large_lots = LargeLots(
+            settings, tables, session.spark.sparkContext, self.database, self.known_ids, self.require_lock
+        )
 
     def lock(self) -> None:
         self._lock.acquire()
 
     def require_lock(self) -> None:
+        """See SilverEngine. Raises Crashed if the JVM has ended, and the lock with it: a small lot does not need it."""
+        if not self._session.alive:
+            raise Crashed(self._session.exit_reason)
         self._lock.require()
 
     def close(self) -> None:
@@ -122,87 +113,25 @@ class SparkSilver:
         """See SilverEngine. The tables exist: the loop has recovered them."""
         try:
             return self._take(lot_range, lot)
-        except (PySparkException, Py4JError, OSError):
-            if self._session.usable:
-                raise
-            raise Crashed(self._session.exit_reason) from None
+        except (PySparkException, Py4JError, OSError) as error:
+            if not self._session.usable:
+                raise Crashed(self._session.exit_reason) from None
+            if not isinstance(error, OSError) and disk.is_told_full(str(error)):
+                raise OSError(errno.ENOSPC, "a task of Spark found its disk full") from None
+            raise
 
     def _take(self, lot_range: LotRange, lot: int) -> LotResult:
         self.database.begin()
-        bronze = self._tables.log(self._own.bronze)
-        rows = self._read(self._own.bronze, filter(lot_range.holds, bronze.files.values())).where(lot_range.predicate())
-        now = datetime.now(timezone.utc)
-        if lot_range.messages <= FEW:
-            few = collect(rows, self._own.bronze.schema)
-            if few is not None:
-                return self._take_few(few, lot, now)
-        return self._take_many(rows, lot, now)
+        bronze = self._tables.snapshot(self._bronze)
+        files = list(filter(lot_range.holds, bronze.files))
+        groups = self._row_groups.of_each(bronze.path, files)
+        if self._is_small(lot_range, groups):
+            return self._small_lots.take(lot_range, lot)
+        parts = parts_of(files, groups, lot_range, self._session.spark.sparkContext.defaultParallelism)
+        return self._large_lots.take(replace(bronze, files=tuple(files)), parts, lot_range, lot)
 
-    # -- a lot that fits one Arrow table ------------------------------------------------------------------------------
-
-    def _take_few(self, rows: pa.Table, lot: int, now: datetime) -> LotResult:
-        clean = self._tables.log(self._own.clean)
-        known = self.known_ids.find(valid_ids(self._settings.stream, rows), clean)
-        found = known_rows(self.database.con, clean, self._own.clean, self._id.clean_name, known)
-        split = split_in_duckdb(self.database.con, rows, found, self._settings, lot, now)
-        failpoint("silver.before_rejets")
-        if split.rejets.num_rows:
-            self._append_rejects(split.rejets, lot)
-        failpoint("silver.after_rejets")
-        rejects = silver_recovery.rejects_of(self._tables)
-        if commit.append(clean, self._own.clean, split.clean, self._app_id, lot, rejects) is not None:
-            self.known_ids.add(split.clean[self._id.clean_name], lot)
-        failpoint("silver.after_clean")
-        return LotResult(split.clean.num_rows, split.rejets.num_rows, split.partials)
-
-    # -- a large lot --------------------------------------------------------------------------------------------------
-
-    def _take_many(self, rows: DataFrame, lot: int, now: datetime) -> LotResult:
-        clean = self._tables.log(self._own.clean)
-        lot_ids = LotIds.of(rows, self._id.name)
-        found = self._known_rows(clean, self.known_ids.find(lot_ids.valid, clean))
-        try:
-            split = split_in_spark(self._spark, self.database.con, rows, lot_ids, found, self._settings, lot, now)
-            failpoint("silver.before_rejets")
-            if split.rejected_rows:
-                self._append_rejects(split.rejets, lot)
-            failpoint("silver.after_rejets")
-            rejects = silver_recovery.rejects_of(self._tables)
-            added = write_files.append(clean, self._own.clean, split.clean, self._app_id, lot, rejects)
-            failpoint("silver.after_clean")
-        finally:
-            self._spark.catalog.clearCache()
-        return LotResult(split.clean_rows, split.rejected_rows, self._partials(clean, added))
-
-    def _append_rejects(self, rows: DataFrame | pa.Table, lot: int) -> None:
-        table = self._own.rejets
-        log = self._tables.log(table)
-        if isinstance(rows, pa.Table):
-            commit.append(log, table, rows, self._app_id, lot)
-        else:
-            write_files.append(log, table, rows, self._app_id, lot)
-
-    def _known_rows(self, clean: Log, known: Known) -> DataFrame:
-        """The clean rows that have an id of `known`."""
-        table, name = self._own.clean, self._id.clean_name
-        if not known:
-            return self._read(table, [])
-        wanted = F.broadcast(self._spark.createDataFrame(pa.table({name: known.ids})))
-        return self._read(table, known.files(clean)).where(known.condition).join(wanted, name, "left_semi")
-
-    def _partials(self, clean: Log, added: Iterable[DataFile]) -> dict[str, pa.Table]:
-        """The partials of the files just written, computed by DuckDB: 400,000 rows in 0.1 s."""
-        paths = {file.path for file in added}
-        Snapshot.of_log(clean, self._own.clean).view(self.database.con, "clean", lambda file: file.path in paths)
-        found = partials_of(self.database.con, self._settings)
-        self.database.con.execute("DROP VIEW clean")
-        return found
-
-    def _read(self, table: Table, files: Iterable[DataFile]) -> DataFrame:
-        """The rows of some of a table's files, with the contract's columns."""
-        path = path_of(self._settings, table)
-        schema = from_arrow_schema(table.schema)
-        paths = [str(path / file.path) for file in files]
-        if not paths:
-            return self._spark.createDataFrame([], schema)
-        return self._spark.read.schema(schema).option("basePath", str(path)).parquet(*paths)
+    def _is_small(self, lot_range: LotRange, groups: Iterable[Iterable[RowGroup]]) -> bool:
+        """Whether a lot has few rows and bytes; row groups that it has only a part of count as a whole."""
+        inside = [group for of_file in groups for group in of_file if lot_range.meets(group.bounds)]
+        rows = min(lot_range.messages, sum(group.rows for group in inside))  # offsets may be without a message
+        return rows <= FEW and sum(group.size for group in inside) <= FEW_BYTES

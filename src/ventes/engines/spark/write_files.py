@@ -9,44 +9,19 @@ A task that fails or runs twice leaves at most files that no commit names; they 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Row
 
-from ventes.deltalog import commit, data_files
 from ventes.deltalog.actions import DataFile
-from ventes.deltalog.log import Log
-from ventes.deltalog.table import Table
 
 FILE_BYTES = 64_000_000
 """Size of rows collected before writing: a task's 50,000 sales, so that it makes one file per day, or few large
 messages."""
 NAMED = "file string"
 """The result of a writing task: a row for each file."""
-
-
-def append(
-    log: Log, table: Table, rows: DataFrame, app_id: str, version: int, also: Mapping[str, int] | None = None
-) -> list[DataFile]:
-    """Append `rows` once with the transaction (app_id, version) and the further transactions `also`.
-
-    Returns the new files, none if the table has the transaction.
-    """
-    if commit.has(log, app_id, version):
-        return []
-    columns = rows.select(table.schema.names)
-    made = named(columns.mapInArrow(partial(_write_task, log.path, table), NAMED).collect())
-    commit.append_files(log, made, {**(also or {}), app_id: version})
-    return made
-
-
-def _write_task(path: Path, table: Table, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    parts = (commit.in_table_order(table, pa.Table.from_batches([batch]).cast(table.schema)) for batch in batches)
-    yield written(data_files.write(path, table, rows) for rows in gathered(parts, FILE_BYTES))
 
 
 def gathered(parts: Iterator[pa.Table], enough_bytes: int, enough_rows: int | None = None) -> Iterator[pa.Table]:
