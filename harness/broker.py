@@ -53,6 +53,9 @@ class Broker:
     def start(self, seconds: float = 60.0) -> None:
         """Start it and wait until it is ready; fails with its log if it ends or is not ready in time."""
         self.launch()
+        self._wait_until_ready(seconds)
+
+    def _wait_until_ready(self, seconds: float) -> None:
         assert self.process is not None
         until = time.monotonic() + seconds
         while True:
@@ -80,8 +83,10 @@ class Broker:
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
+        """Let it go on, and wait until it is ready: after a long pause it must register again."""
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
+        self._wait_until_ready(60.0)
 
     def _end(self, number: signal.Signals, seconds: float) -> int | None:
         process, self.process = self.process, None

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import ElectionType, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, PartitionMetadata
+from confluent_kafka.admin import AdminClient, PartitionMetadata
 
 from harness.kafka_process import KafkaProcess
 from harness.pipeline import free_ports, wait_for
+from harness.topics import create_topic
 from ventes.config import Settings
 
 
@@ -68,9 +69,9 @@ class Cluster:
 
     def create_topic(self, name: str, partitions: int) -> None:
         """With three replicas; `min.insync.replicas` is 2."""
-        config = {"min.insync.replicas": "2", "message.timestamp.type": "LogAppendTime"}
-        with self._client() as client:
-            client.create_topics([NewTopic(name, partitions, 3, config=config)])[name].result(30)
+        create_topic(
+            self.bootstrap, name, partitions, 3, min_insync_replicas="2", message_timestamp_type="LogAppendTime"
+        )
         wait_for(
             lambda: self.leaders(name) and -1 not in self.leaders(name).values(), "each partition has a leader", 30
         )

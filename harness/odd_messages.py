@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterable
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness.ingested import sale
 from harness.pipeline import wait_for
 from harness.producing import IN_ORDER
+from harness.topics import create_topic
 from ventes import kafka
 from ventes.config import Settings
 
@@ -29,10 +29,13 @@ TIMES_MS = {
 
 def create_topic_of_senders_time(settings: Settings, partitions: int = 1) -> None:
     """Create the topic of the settings with CreateTime: it keeps the time that the sender sets."""
-    config = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**63 - 1)}
-    client = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
-    topic = NewTopic(settings.topic, partitions, 1, config=config)
-    client.create_topics([topic])[settings.topic].result(10)
+    create_topic(
+        settings.kafka.bootstrap,
+        settings.topic,
+        partitions,
+        message_timestamp_type="CreateTime",
+        message_timestamp_after_max_ms=str(2**63 - 1),
+    )
     wait_for(lambda: kafka.topic_id(settings), "the topic is there", 20)
 
 

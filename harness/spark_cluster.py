@@ -149,13 +149,20 @@ class SparkCluster:
         wait_for(lambda: self.state().get("aliveworkers") == count, f"the master has {count} workers", START_SECONDS)
 
     def kill_worker(self, worker: Worker) -> None:
-        """kill -9 of a worker; its executors end with it."""
+        """kill -9 of a worker and its executors, as when its machine is lost.
+
+        Executors alone would end with their worker, but not one that had not connected to it yet.
+        """
         assert worker.process is not None
-        left = worker.executors()
+        worker.process.send_signal(signal.SIGSTOP)  # it starts no other executor meanwhile
+        executors = worker.executors()
         _end(worker.process)
         worker.process = None
-        _, left = psutil.wait_procs(left, timeout=120)
-        assert not left, f"executors of a dead worker run on: {left}"
+        for one in executors:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        _, left = psutil.wait_procs(executors, timeout=60)
+        assert not left, f"executors that kill -9 did not end: {left}"
 
     def kill_master(self) -> None:
         """kill -9."""

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from harness.broker import Broker
 from harness.pipeline import free_ports, wait_for
 from harness.producing import MakeSettings
+from harness.topics import create_topic
 from ventes import kafka
 from ventes.config import Settings
 from ventes.errors import BrokerUnavailable
@@ -78,9 +79,7 @@ def test_the_topic_is_created_according_to_the_settings(make_settings: MakeSetti
 
 def test_an_existing_topic_is_reconfigured_and_keeps_its_messages(make_settings: MakeSettings) -> None:
     settings = make_settings()
-    old = NewTopic(settings.topic, 1, 1, config={"message.timestamp.type": "CreateTime"})
-    with admin(settings) as client:
-        client.create_topics([old])[settings.topic].result(10)
+    create_topic(settings.kafka.bootstrap, settings.topic, message_timestamp_type="CreateTime")
     wait_for(lambda: kafka.topic_id(settings), "the topic is there", 10)
     before = kafka.topic_id(settings)
     send(settings, 1)
@@ -94,9 +93,7 @@ def test_an_existing_topic_is_reconfigured_and_keeps_its_messages(make_settings:
 
 def test_an_existing_topic_of_an_external_broker_is_not_changed(make_settings: MakeSettings) -> None:
     theirs = make_settings(managed=False)
-    old = NewTopic(theirs.topic, 1, 1, config={"message.timestamp.type": "CreateTime"})
-    with admin(theirs) as client:
-        client.create_topics([old])[theirs.topic].result(10)
+    create_topic(theirs.kafka.bootstrap, theirs.topic, message_timestamp_type="CreateTime")
     wait_for(lambda: kafka.topic_id(theirs), "the topic is there", 10)
     assert kafka.ensure_topic(theirs) == kafka.topic_id(theirs)
     with kafka.Admin(theirs) as asked:

@@ -17,11 +17,11 @@ from typing import Any
 import psutil
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness.broker import Broker
 from harness.pipeline import wait_for
 from harness.producing import IN_ORDER, Producers, Topic
+from harness.topics import create_topic
 from ventes.config import CONFIG_VARIABLE, PROJECT, Settings
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.producer import flights
@@ -32,8 +32,7 @@ from ventes.stream.loading import load
 
 def send(settings: Settings, values: list[bytes], partitions: int = 1) -> None:
     """Create the topic of the settings and send the values, in turn to each partition."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
-    admin.create_topics([NewTopic(settings.topic, partitions)])[settings.topic].result(30)
+    create_topic(settings.kafka.bootstrap, settings.topic, partitions)
     client = Producer({"bootstrap.servers": settings.kafka.bootstrap, **IN_ORDER})
     for number, value in enumerate(values):
         client.produce(settings.topic, value, partition=number % partitions)
