@@ -47,6 +47,9 @@ STOP_SECONDS = 6.0
 """Seconds a running batch may take after SIGTERM; then it is aborted, and run again at the next start."""
 STUCK_SECONDS = 1800.0
 """If one batch takes longer than this, the query and its JVM are ended."""
+SET_BACK_SECONDS = 1.0
+"""Spark's trigger waits until the wall clock comes to the next batch's time. Set back by as much or more, the query is
+started again: its trigger then goes by the new time."""
 HEALTHY_SECONDS = 60.0
 """After a query that ran this long the back-off is reset."""
 
@@ -212,8 +215,15 @@ class Bronze:
         """Return when a stop is requested or the topic has changed; raise the error that ended the query."""
         asked = time.monotonic()
         turned, batch = asked, batches.begun
+        ahead = _wall_clock_ahead()
         while query.isActive:
-            if self._stopper.wait(LOOK_SECONDS):
+            stopping = self._stopper.wait(LOOK_SECONDS)
+            before, ahead = ahead, _wall_clock_ahead()
+            if stopping or before - ahead >= SET_BACK_SECONDS:
+                if stopping:
+                    self._reporter.update(phase="stopping", reason=self._stopper.signal or "")
+                else:
+                    self._log.warning("the clock was set back by %s: a new query", in_words(before - ahead))
                 self._finish(query)
                 return
             active = bool(query.status["isTriggerActive"])
@@ -238,7 +248,6 @@ class Bronze:
 
     def _finish(self, query: StreamingQuery) -> None:
         """Wait until the running batch is committed in table and checkpoint."""
-        self._reporter.update(phase="stopping", reason=self._stopper.signal or "")
         until = time.monotonic() + STOP_SECONDS
         while query.isActive and query.status["isTriggerActive"] and time.monotonic() < until:
             time.sleep(LOOK_SECONDS / 2)
@@ -257,6 +266,11 @@ class Bronze:
             return True  # the query waits for the broker too
         self._job.go_on(working_since=working_since, lag=source.lag(topic, batches.following))
         return topic.kafka_id == resume.kafka_id
+
+
+def _wall_clock_ahead() -> float:
+    """Seconds of the wall clock less those of the clock that nobody sets: less than before = it was set back."""
+    return time.time() - time.monotonic()
 
 
 def _first_line(error: BaseException) -> str:
