@@ -25,8 +25,9 @@ from ventes.lake import accepted_gaps, tables
 from ventes.lake.positions import positions
 from ventes.supervise import ports
 
-READ_ON_SECONDS = 15.0
-"""From the election of other leaders to the first message that was sent after it, in Bronze."""
+READ_ON_SECONDS = {"embedded": 15.0, "spark": 30.0}
+"""From the election of other leaders to the first message that was sent after it, in Bronze. A request to a broker that
+hangs takes 10 s; with Spark two clients meet it, one after the other: the driver asks for the ends, the tasks read."""
 ELECTION_SECONDS = 30.0
 """Generous: up to 15 s were measured."""
 PATIENCE = 300.0
@@ -144,7 +145,7 @@ def test_a_broker_is_killed_under_load(cluster: Cluster, tmp_path: Path) -> None
 
         first = cluster.nodes[0]
         took = lost_and_read_on(pipeline, cluster, first)
-        assert took < READ_ON_SECONDS
+        assert took < READ_ON_SECONDS["embedded"]
         ready, text = kafka.cluster_ready(settings)
         assert ready
         assert "replicas are missing for partition(s) 0, 1, 2" in text
@@ -185,7 +186,7 @@ def test_brokers_are_lost_by_turns_under_load(cluster: Cluster, tmp_path: Path, 
         whole_again(cluster, pipeline.settings.topic)
         print(engine, "read on after", [f"{seconds:.1f} s" for seconds in took])
         all_is_there(pipeline)
-        assert max(took) < READ_ON_SECONDS, took
+        assert max(took) < READ_ON_SECONDS[engine], took
 
 
 # -- one broker, then two -----------------------------------------------------------------------
