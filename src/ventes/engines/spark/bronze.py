@@ -226,6 +226,8 @@ class Bronze:
                     self._log.warning("the clock was set back by %s: a new query", in_words(before - ahead))
                 self._finish(query)
                 return
+            if not self._session.usable:  # a query without new messages would not notice
+                raise Crashed(self._session.exit_reason)
             active = bool(query.status["isTriggerActive"])
             if batches.begun != batch or not active or self._job.hindrance:
                 turned, batch = time.monotonic(), batches.begun
