@@ -90,13 +90,16 @@ def _note_strangers(url: str, home: str, troubles: list[str]) -> None:
 
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run(tab, **query)`: one run of the page over the module's `folder`, without an exception or an error."""
+    """`run(tab, table, **query)`: one run of the page over the module's `folder`, without an exception or an error.
+    `table`: the key of the table under a chart that is unfolded."""
 
-    def go(tab: str | None = None, **query: str | list[str]) -> AppTest:
+    def go(tab: str | None = None, table: str = "", **query: str | list[str]) -> AppTest:
         monkeypatch.setenv("VENTES_CONFIG", str(folder / "ventes.toml"))
         page = AppTest.from_file(str(SCRIPT), default_timeout=60)
         for name, value in {**({"tab": tab} if tab else {}), **query}.items():
             page.query_params[name] = value
+        if table:
+            page.session_state[f"_table-{table}"] = True
         page.run()
         assert not page.exception, page.exception
         assert not [one.value for one in page.error]

@@ -93,7 +93,7 @@ def test_figures(run: Run, frame: pd.DataFrame, chosen: dict[str, str]) -> None:
     ("tab", "field", "column"), [("By airline", "compagnie", "Airline"), ("By origin", "origine", "Origin")]
 )
 def test_bars(run: Run, frame: pd.DataFrame, tab: str, field: str, column: str) -> None:
-    page = run(tab)
+    page = run(tab, table=column.lower())
     found = {row[column]: row for row in page.dataframe[0].value.to_dict("records")}
     groups = dict(iter(frame.groupby(field)))
     assert set(found) == set(groups)

@@ -240,7 +240,7 @@ def test_the_filters_are_the_dimensions(run: Run) -> None:
 
 @pytest.mark.parametrize("folder", ["page declared", "no roll-up"], indirect=True)
 def test_bars_are_sums_of_each_value(run: Run, rides: pd.DataFrame) -> None:
-    rows = run("Zones").dataframe[0].value
+    rows = run("Zones", table="zone").dataframe[0].value
     by_zone = rides.groupby("zone")["weight"]
     wanted = sorted(
         zip(by_zone.groups, by_zone.sum(), by_zone.count(), by_zone.max(), strict=True), key=lambda r: -r[1]
@@ -256,13 +256,13 @@ def test_a_mean_counts_only_events_that_have_the_field(run: Run, rides: pd.DataF
     for zone, group in rides.groupby("zone"):
         known = [int(delay) for delay in group["delay"].dropna()]
         wanted[zone] = (len(group), sum(known), half_up(Decimal(sum(known)), len(known), "0.01"))
-    rows = run("Delays").dataframe[0].value
+    rows = run("Delays", table="zone").dataframe[0].value
     assert {row[1]: (row[2], row[3], Decimal(row[4])) for row in rows.itertuples()} == wanted
 
 
 @pytest.mark.parametrize("folder", ["page declared"], indirect=True)
 def test_a_measure_may_be_called_like_its_field(run: Run, rides: pd.DataFrame) -> None:
-    rows = run("Weights").dataframe[0].value
+    rows = run("Weights", table="zone").dataframe[0].value
     by_zone = rides.groupby("zone")["weight"]
     wanted = dict(zip(by_zone.groups, zip(by_zone.sum(), by_zone.nunique(), strict=True), strict=True))
     assert {row.Zone: (Decimal(row.Weight), row.Weights) for row in rows.itertuples()} == wanted
@@ -270,7 +270,7 @@ def test_a_measure_may_be_called_like_its_field(run: Run, rides: pd.DataFrame) -
 
 @pytest.mark.parametrize("folder", ["page declared"], indirect=True)
 def test_an_absent_value_has_a_bar_of_its_own(run: Run, rides: pd.DataFrame) -> None:
-    rows = run("Modes").dataframe[0].value
+    rows = run("Modes", table="mode").dataframe[0].value
     wanted = {}
     for mode, group in rides.groupby("mode", dropna=False):
         known = [int(delay) for delay in group["delay"].dropna()]

@@ -514,6 +514,7 @@ def test_each_bar_has_its_value_and_its_share(run: Run, lake: Path) -> None:
 @pytest.mark.parametrize(
     ("tab", "key", "columns"),
     [
+        ("Sales by Country", "country", ["Country", "Revenue", "Sales"]),
         ("Top 10 Products", "ranking", ["Produit id", "Produit nom", "Category", "Quantity", "Revenue", "Sales"]),
         ("Sales Timeline", "timeline", ["Start", "Sales", "So far", "Revenue"]),
         ("Segments & Loyalty", "loyalty", ["Group", "Revenue", "Sales", "Clients"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from ventes.dashboard import server
+from ventes.dashboard import chart_script, server
+from ventes.dashboard.connections import Connections
 from ventes.dashboard.download_links import LINKS
 
 
@@ -29,7 +31,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
         handler.close()
     root.handlers[:], web.handlers[:] = root_handlers, web_handlers
     root.setLevel(level)
-    LINKS.prefix = None
+    LINKS.prefix = chart_script.SERVED.prefix = None
 
 
 def app(options: dict[str, Any], **without: Any) -> Starlette:
@@ -84,3 +86,27 @@ def test_refused_settings_do_not_keep_the_server_from_starting(tmp_path: Path, m
     (tmp_path / "ventes.toml").write_text("[page]\nport = 0\n")
     monkeypatch.setenv("VENTES_CONFIG", str(tmp_path / "ventes.toml"))
     assert server.options()["routes"]
+
+
+def test_small_pieces_are_sent_at_once() -> None:
+    """Also where the server's socket was made without IPPROTO_TCP, as Streamlit's is: asyncio does nothing then."""
+    accepted: list[int] = []
+
+    class Noting(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            accepted.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    async def connected() -> None:
+        loop = asyncio.get_running_loop()
+        Connections().watch_next_server(loop)
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
+            listening.bind(("127.0.0.1", 0))
+            server = await loop.create_server(Noting, sock=listening)
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            while not accepted:
+                await asyncio.sleep(0)
+            writer.close()
+            server.close()
+
+    asyncio.run(asyncio.wait_for(connected(), 30))
+    assert accepted == [1]

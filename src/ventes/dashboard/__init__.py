@@ -52,6 +52,7 @@ How it is shown
     card             change and target of a card
     sparkline        the small line of a card
     plot             a Plotly chart that keeps its zoom
+    chart_script     the part of Plotly's script that it needs
     grid             rows as a table, every number exact
     text             data as text, whatever it contains
 Who sees it
@@ -63,6 +64,7 @@ Files
     probes           /healthz and /readyz
     connections      closes unused connections
     server           additions to Streamlit's web server
+    first_visit      the server opens the page once when it starts
 """
 
 COMPOSED_BY = "ventes.cli.page"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -128,6 +129,17 @@ class Connections:
             self._logged, self._closed = now, 0
 
 
+def _send_at_once(transport: asyncio.BaseTransport) -> None:
+    """Let the kernel send a small piece without waiting until the one before has been acknowledged (TCP_NODELAY).
+
+    Headers and body are two pieces, and a browser acknowledges up to 40 ms late: that much for each of 130 small files.
+    asyncio sets the option only for sockets made with IPPROTO_TCP, and the web server's own are not.
+    """
+    found: socket.socket | None = transport.get_extra_info("socket")
+    if found is not None and found.family in (socket.AF_INET, socket.AF_INET6):
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class _Connection(asyncio.Protocol):
     """One connection, in front of the web server's own protocol for it (which a WebSocket's takes the place of)."""
 
@@ -145,6 +157,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        _send_at_once(transport)
         if self._all.opened(self):
             self._served.connection_made(transport)
             return

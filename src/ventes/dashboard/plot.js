@@ -1,19 +1,19 @@
 // Draws a Plotly figure and updates it in place: zoom, hover and legend stay while data changes.
-// data: { script: address of plotly.min.js, figure: Plotly JSON, config, label, fill, clickable, picks, spans }
+// data: { script: address of Plotly's script, figure: Plotly JSON, config, label, fill, clickable, picks, spans }
 
 const NARROW = 500;
 
-let loading = null;
+const loading = {}; // by address: the part of Plotly for bars and lines, or the whole (chart_script.py)
 
 function library(address) {
-  loading ??= new Promise((loaded, failed) => {
+  loading[address] ??= new Promise((loaded, failed) => {
     const script = document.createElement("script");
     script.src = address;
     script.onload = () => loaded(window.Plotly);
-    script.onerror = () => { loading = null; failed(new Error("Plotly could not be loaded")); };
+    script.onerror = () => { delete loading[address]; failed(new Error("Plotly could not be loaded")); };
     document.head.appendChild(script);
   });
-  return loading;
+  return loading[address];
 }
 
 // The size of letters; a wall has larger ones (style.py).
@@ -23,8 +23,8 @@ function letters(element) {
 
 // Names of days and months as the language writes them: Plotly itself knows the English ones only.
 function speak(plotly, language) {
-  if (language === "en" || speak.known === language) return;
-  speak.known = language;
+  if (language === "en" || plotly.spoken === language) return;
+  plotly.spoken = language;
   const names = (count, options, at) => Array.from({ length: count }, (_, i) =>
     new Intl.DateTimeFormat(language, { ...options, timeZone: "UTC" }).format(at(i)));
   const month = (i) => Date.UTC(2024, i, 1);
@@ -61,7 +61,7 @@ function fillWall(box) {
   box.style.height = `${height}px`;
   const layout = { yaxis: { ...box.layout.yaxis }, height };
   largest(box.data, layout);
-  window.Plotly.relayout(box, { height, "yaxis.range": layout.yaxis.range });
+  box.plotly.relayout(box, { height, "yaxis.range": layout.yaxis.range });
 }
 
 // Pixels that so many bars may be high: a single one is no wall of colour.
@@ -174,7 +174,7 @@ function largest(data, layout) {
 function fitAfterZoom(box, change) {
   if (!Object.keys(change).some((name) => name.startsWith("xaxis."))) return;
   const range = zoomed(box, box.data);
-  window.Plotly.relayout(box, range ? { "yaxis.range": range } : { "yaxis.autorange": true });
+  box.plotly.relayout(box, range ? { "yaxis.range": range } : { "yaxis.autorange": true });
 }
 
 // Tells the page what was clicked, and how far a chart over time is zoomed in: it then has finer points.
@@ -206,7 +206,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     const block = parentElement.closest("[data-testid=stMainBlockContainer]");
     if (block) new ResizeObserver(() => fillWall(box)).observe(block);
     new ResizeObserver(() => {
-      if (box.isConnected && box.offsetWidth && box.data) window.Plotly.Plots.resize(box);
+      if (box.isConnected && box.offsetWidth && box.data) box.plotly.Plots.resize(box);
     }).observe(parentElement);
   }
   const figure = JSON.parse(data.figure);
@@ -225,6 +225,8 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
       if (isWall(getComputedStyle(box))) largest(figure.data, layout);
       const touch = window.matchMedia("(max-width: 640px), (hover: none)").matches; // the bar would lie over the chart
       const config = touch ? { ...data.config, displayModeBar: false } : data.config;
+      if (box.plotly !== plotly) box.plotly?.purge(box); // another kind of chart, which needs the whole script
+      box.plotly = plotly;
       const first = !box.data;
       box.clicks = data.clickable ? { picks: data.picks, spans: data.spans } : null;
       box.tell = (name, value) => (name === "zoom" ? setStateValue : setTriggerValue)(name, value);
@@ -240,6 +242,6 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   );
   return () => {
     // also called between two updates: only a box that left the page is taken apart
-    setTimeout(() => { if (!box.isConnected && window.Plotly) window.Plotly.purge(box); }, 1000);
+    setTimeout(() => { if (!box.isConnected && box.plotly) box.plotly.purge(box); }, 1000);
   };
 }

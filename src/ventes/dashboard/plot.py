@@ -2,7 +2,8 @@
 
 Streamlit's own chart is removed and created again whenever its data changes (1.65 computes its identity from the data,
 with or without a key): with each sale it flickers, and the viewer's zoom is lost. This component passes the figure to
-Plotly.react, which updates it in place. plotly.min.js is served from the plotly package by Streamlit's component route.
+Plotly.react, which updates it in place. Bars and lines are drawn by a part of Plotly's script (chart_script), others,
+and all on a page started by hand, by the whole one, which Streamlit's component route serves from the plotly package.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,7 @@ from streamlit.components.v1 import declare_component
 from streamlit.components.v2.types import ComponentRenderer
 from streamlit.runtime import Runtime, get_instance
 
-
-def _plotly() -> Path:
-    """The folder of the plotly package, without importing it: that takes 0.3 s and the page needs only its script."""
-    spec = find_spec("plotly")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent
-
+from ventes.dashboard import chart_script
 
 _SCRIPT = Path(__file__).with_name("plot.js").read_text(encoding="utf-8")
 _STYLE = ".sales-plot { width: 100%; } .sales-plot text { fill: var(--st-text-color) !important; }"
@@ -40,7 +33,7 @@ def _component(_runtime: Runtime) -> tuple[ComponentRenderer, str]:
     The files belong to a component that is never drawn: declaring it makes their folder reachable. To be called in a
     session, where Streamlit registers it.
     """
-    files = declare_component("plotly_files", path=_plotly() / "package_data")
+    files = declare_component("plotly_files", path=chart_script.WHOLE.parent)
     plot = st.components.v2.component("sales_plot", js=_SCRIPT, css=_STYLE, isolate_styles=False)
     return plot, f"component/{files.name}"
 
@@ -71,8 +64,11 @@ def show(
     """
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     draw, files = _component(get_instance())
-    script = f"{'/' + base if base else ''}/{files}/plotly.min.js"
     text = json.dumps(figure) if isinstance(figure, dict) else figure.to_json()
+    traces = (figure if isinstance(figure, dict) else json.loads(text))["data"]
+    script = chart_script.address({trace.get("type", "scatter") for trace in traces})
+    if script is None:
+        script = f"{'/' + base if base else ''}/{files}/{chart_script.WHOLE.name}"
     data = {"script": script, "figure": text, "config": config, "label": label, "fill": fill}
     name = f"plot-{key}"
     if on_click is not None:

@@ -13,10 +13,8 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from importlib import import_module
 from ipaddress import ip_address
 from types import FrameType
 from typing import Any
@@ -30,7 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ventes.config import load
-from ventes.dashboard import COMPOSED_BY, page_state, probes
+from ventes.dashboard import chart_script, first_visit, page_state, probes
 from ventes.dashboard.connections import Connections
 from ventes.dashboard.download_links import LINKS
 from ventes.dashboard.download_server import DownloadServer
@@ -61,7 +59,8 @@ def options(downloads: DownloadServer | None = None, connections: Connections | 
     """
     auth = _begin()
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    prefix = f"/{base}/csv/" if base else "/csv/"
+    home = f"/{base}/" if base else "/"
+    prefix, scripts = f"{home}csv/", f"{home}charts/"
     serving = downloads or DownloadServer(LINKS)
     watching = connections or Connections()
 
@@ -69,6 +68,7 @@ def options(downloads: DownloadServer | None = None, connections: Connections | 
     async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
         if await _serves(app, f"{prefix}-"):
             LINKS.prefix = prefix
+            chart_script.SERVED.prefix = scripts
         else:
             _log.error(
                 "the download links are off: Streamlit %s does not serve %s. "
@@ -76,17 +76,21 @@ def options(downloads: DownloadServer | None = None, connections: Connections | 
                 st.__version__, prefix,
             )  # fmt: skip
         watching.watch_next_server(asyncio.get_running_loop())
-        # load it now, so that the first viewer does not wait for it
-        threading.Thread(target=import_module, args=(COMPOSED_BY,), name="preload", daemon=True).start()
+        visiting = asyncio.create_task(first_visit.visit(app, home))
         with _ending_soon(serving):
             _log.info("the page runs, pid %d", os.getpid())
             yield
+        visiting.cancel()
         _log.info("the page has ended")
 
     return {
         **({"secrets": auth} if auth else {}),
         "lifespan": lifespan,
-        "routes": [Route(f"{prefix}{{ticket}}", serving, methods=["GET"]), *probes.routes(base, _latest_status)],
+        "routes": [
+            Route(f"{prefix}{{ticket}}", serving, methods=["GET"]),
+            chart_script.route(scripts),
+            *probes.routes(base, _latest_status),
+        ],
         "middleware": [
             Middleware(watching.middleware),
             Middleware(SecurityHeaders),

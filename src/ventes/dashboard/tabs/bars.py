@@ -61,19 +61,18 @@ def render(tab: Bars, view: View) -> None:
                 many=many,
             )
         )
-    with st.expander(tr("As a table")):
-        columns = {in_words(measure.name): measure for measure in tab.measures}
-        view.table(
-            [
-                {
-                    label.one: text.cell(key_of(row[tab.by])),
-                    **{name: row[measure.name] for name, measure in columns.items()},
-                }
-                for row in rows
-            ],
-            f"{label.slug}-table",
-            money={name: unit for name, measure in columns.items() if (unit := view.currency(measure)) is not None},
-        )
+    columns = {in_words(measure.name): measure for measure in tab.measures}
+    view.as_table(
+        lambda: [
+            {
+                label.one: text.cell(key_of(row[tab.by])),
+                **{name: row[measure.name] for name, measure in columns.items()},
+            }
+            for row in rows
+        ],
+        label.slug,
+        money={name: unit for name, measure in columns.items() if (unit := view.currency(measure)) is not None},
+    )
 
 
 def _total(rows: list[Row], measure: Measure) -> Any:
