@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -427,37 +430,71 @@ def load(**flags: Any) -> Settings:
     file = read_file(path)
     environment = read_environment(os.environ, Settings, _OTHER_VARIABLES)
     _require_private(path, file)
-    values = merged(file, environment.values, flags)  # the last mapping has the highest precedence
-    if "config_file" in values:  # a field that is no setting
-        where = _origin(("config_file",), path, environment, flags)
-        raise ConfigError(f"unknown key 'config_file' ({where})", "remove it")
+    given = _Given(path, merged(file, environment.values, flags), environment, flags)  # the last one has precedence
+    if "config_file" in given.values:  # a field that is no setting
+        raise ConfigError(f"unknown key 'config_file' ({given.origin(('config_file',))})", "remove it")
     try:
-        settings = Settings.model_validate({**values, "config_file": path})
+        settings = Settings.model_validate({**given.values, "config_file": path})
     except ValidationError as error:
-        refused = [_explain(item, _origin(item["loc"], path, environment, flags), values) for item in error.errors()]
+        refused = [_explain(item, given) for item in error.errors()]
     else:
         _require_plain_paths(settings)
-        _require_known_targets(settings, _origin(("page", "targets"), path, environment, flags))
+        _require_known_targets(settings, given)
         return settings
     # Outside of the `except`: otherwise this error would reference pydantic's error, which contains the values.
     raise ConfigError(f"settings refused: {'; '.join(refused)}", "correct it there; ventes.toml explains each key")
 
 
-def _origin(loc: tuple[int | str, ...], path: Path, environment: Environment, flags: dict[str, Any]) -> str:
-    """The source of the value at `loc` that is in force."""
-    place: Place = tuple(part for part in loc if isinstance(part, str))
-    inner: Any = flags
-    for depth, key in enumerate(place, 1):
-        if not isinstance(inner, dict) or key not in inner:
-            break
-        inner = inner[key]
-        if depth == len(place) or not isinstance(inner, dict):
+@dataclass(frozen=True)
+class _Given:
+    """The values of all sources, and where each stands."""
+
+    path: Path
+    values: dict[str, Any]
+    environment: Environment
+    flags: dict[str, Any]
+
+    def origin(self, loc: Sequence[int | str], said: str = "") -> str:
+        """The source of the value at `loc`. Of a section or a table: of the keys in it that `said` names."""
+        place: Place = tuple(part for part in loc if isinstance(part, str))
+        found = _at(self.values, place)
+        named = [place]
+        if isinstance(found, dict):
+            named = [(*place, *key) for key in _keys_of(found) if _names(said, ".".join(key))]
+        return " or ".join(dict.fromkeys(map(self._source, named))) or f"in {self.path}"
+
+    def _source(self, place: Place) -> str:
+        if _at(self.flags, place) is not _ABSENT:
             return "on the command line"
-    for length in range(len(place), 0, -1):
-        if place[:length] in environment.variables:
-            return f"in the environment variable {environment.variables[place[:length]]}"
-    parts = [name for there, name in environment.variables.items() if there[: len(place)] == place and place]
-    return " or ".join((f"in {path}", *(f"in the environment variable {name}" for name in parts)))
+        if _at(self.environment.values, place) is not _ABSENT:
+            variables = self.environment.variables
+            lengths = (length for length in range(len(place), 0, -1) if place[:length] in variables)
+            return f"in the environment variable {variables[place[: next(lengths)]]}"
+        return f"in {self.path}"
+
+
+_ABSENT = object()
+
+
+def _at(values: Any, place: Place) -> Any:
+    """What is at `place`, or around it where that is no table; _ABSENT if nothing is."""
+    for key in place:
+        if isinstance(values, dict):
+            values = values.get(key, _ABSENT)
+    return values
+
+
+def _keys_of(table: dict[str, Any]) -> Iterator[Place]:
+    """The places of all values below `table`."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from ((key, *rest) for rest in _keys_of(value))
+        else:
+            yield (key,)
+
+
+def _names(text: str, key: str) -> bool:
+    return re.search(rf"(?<![\w.]){re.escape(key)}(?!\w)", text) is not None
 
 
 _PLAIN = {
@@ -476,10 +513,11 @@ _PLAIN = {
 _NO_NUMBER = ("int_type", "float_type", "is_instance_of", "finite_number")
 
 
-def _explain(item: Any, origin: str, values: dict[str, Any]) -> str:
+def _explain(item: Any, given: _Given) -> str:
     """One refused value. Shown only for a known key and a plain value: a table may hold secrets."""
     place = tuple(str(part) for part in item["loc"])
-    key = ".".join(_by_name(place, values)) or "ventes.toml"
+    key = ".".join(_by_name(place, given.values)) or "ventes.toml"
+    origin = given.origin(item["loc"], item["msg"])
     if item["type"] == "extra_forbidden":
         return f"unknown key {key!r} ({origin})"
     value = item["input"]
@@ -565,7 +603,7 @@ def _table(values: Any, place: Place) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _require_known_targets(settings: Settings, origin: str) -> None:
+def _require_known_targets(settings: Settings, given: _Given) -> None:
     """Refuse a target of a figure that the page does not have, or that has no value of the day."""
     if not settings.page.targets:
         return  # most commands do not need the declaration
@@ -574,6 +612,7 @@ def _require_known_targets(settings: Settings, origin: str) -> None:
     except VentesError:
         return  # a declaration that cannot be read is reported where it is needed
     if why:
+        origin = given.origin(("page", "targets"), why)
         raise ConfigError(f"settings refused: page.targets: {why} ({origin})", "name one of these figures")
 
 

@@ -108,8 +108,12 @@ class Login(Section):
     @model_validator(mode="after")
     def _complete(self) -> Login:
         if not self.on:
-            if self.model_fields_set - {"issuer", "header"} and self != Login():
-                raise ValueError("set issuer (OpenID Connect) or header (a proxy's login): without, there is none")
+            given = sorted(self.model_fields_set - {"issuer", "header"})
+            if given and self != Login():
+                raise ValueError(
+                    f"set issuer (OpenID Connect) or header (a proxy's login) beside {', '.join(given)}: "
+                    "without, there is no login"
+                )
             return self
         if self.issuer and self.header:
             raise ValueError("issuer and header exclude each other: remove one of them")

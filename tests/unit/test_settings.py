@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -199,6 +200,38 @@ def test_a_wrong_variable_is_told_what_is_allowed(
     said = refusal()
     assert f"= {text!r}: {allowed} (in the environment variable {name})" in said
     assert "should" not in said
+
+
+@pytest.mark.parametrize(
+    ("content", "variables", "places"),
+    [
+        ("[page]\nport = 99999", {"VENTES_PAGE": '{"sql": false}'}, ["file"]),
+        ("[kafka]\nreplication = 3", {"VENTES_KAFKA__PORT": "9999"}, ["file"]),
+        (
+            "[kafka]\nmanaged = false\nreplication = 2",
+            {"VENTES_KAFKA__MIN_INSYNC_REPLICAS": "3", "VENTES_KAFKA__PORT": "9999"},
+            ["file", "VENTES_KAFKA__MIN_INSYNC_REPLICAS"],
+        ),
+        ("", {"VENTES_METRICS__PORT": "8501", "VENTES_PAGE__SQL": "false"}, ["VENTES_METRICS__PORT"]),
+        (
+            '[page.login]\nviewers = ["a@example.com"]',
+            {"VENTES_PAGE__LOGIN": '{"issuer": "http://example.com"}', "VENTES_PAGE__LOGIN__SESSION_HOURS": "2"},
+            ["VENTES_PAGE__LOGIN"],
+        ),
+        ("", {"VENTES_PAGE": '{"targets": {"Sails": 1}}', "VENTES_PAGE__SQL": "false"}, ["VENTES_PAGE"]),
+        ('engine = "spark"', {"VENTES_PATHS__LAKE": "s3://b/p"}, ["VENTES_PATHS__LAKE", "file"]),
+    ],
+)
+def test_only_places_that_hold_a_refused_key_are_named(
+    toml: Path, monkeypatch: pytest.MonkeyPatch, content: str, variables: dict[str, str], places: list[str]
+) -> None:
+    toml.write_text(f"{content}\n", encoding="utf-8")
+    toml.chmod(0o600)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    said = refusal()
+    assert {name for name in variables if re.search(rf"variable {name}\b", said)} == set(places) - {"file"}
+    assert (str(toml) in said) == ("file" in places)
 
 
 def test_a_wrong_flag_is_named(toml: Path) -> None:
