@@ -89,6 +89,20 @@ def opened(folder: Path, monkeypatch: pytest.MonkeyPatch, person: Person) -> App
     return page.run()
 
 
+def test_times_come_before_long_texts_and_only_where_there_are_any(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is at the end of a table is cut on a small screen."""
+    somebody = Person("anna@example.com", "analyst", math.inf)
+    now, history = (one.value for one in opened(folder, monkeypatch, somebody).dataframe)
+    assert now.columns.tolist() == ["alert", "state", "since", "value", "fires", "severity", "next reminder", "detail"]
+    assert history.columns.tolist()[-1] == "sentence"
+    state = sample_lake.settings_at(folder).state
+    alert_records.silence(state, "wrong", time.time() + 60, "a test")
+    assert "silenced until" in opened(folder, monkeypatch, somebody).dataframe[0].value.columns
+    alert_records.unsilence(state, "wrong", "a test")
+
+
 def test_with_a_login_the_person_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = sample_lake.settings_at(folder).state
     page = opened(folder, monkeypatch, Person("anna@example.com", "analyst", math.inf))

@@ -42,7 +42,7 @@ def render(view: View) -> None:
     _firing(view, records, silences, now)
     _channels(records)
     st.subheader(tr("All alerts"))
-    view.table([_row(view, alert.name, records, silences) for alert in settings.alerts], "alerts")
+    view.table(_without_empty([_row(view, alert.name, records, silences) for alert in settings.alerts]), "alerts")
     _silence(view, names, silences)
     st.subheader(tr("History"))
     _history(view)
@@ -93,14 +93,20 @@ def _row(view: View, name: str, records: Records, silences: dict[str, Silence]) 
     return {
         tr("alert"): name,
         tr("state"): state.state,
-        tr("severity"): alert.severity,
+        tr("since"): _cell(view, state.since or None),
         tr("value"): text.cell(state.value),
         tr("fires"): alert.limit or tr("when true"),
-        tr("since"): _cell(view, state.since or None),
-        tr("next reminder"): _cell(view, state.remind_at),
+        tr("severity"): alert.severity,
         tr("silenced until"): _cell(view, silence.until if silence else None),
-        **detail,  # it may name paths of the server
+        tr("next reminder"): _cell(view, state.remind_at),
+        **detail,  # it may name paths of the server; last, because it may be long
     }
+
+
+def _without_empty(rows: list[Row]) -> list[Row]:
+    """Without the columns of times in which no row has one: there is not much room on a small screen."""
+    empty = [name for name in (tr("silenced until"), tr("next reminder")) if all(row[name] == "–" for row in rows)]
+    return [{name: cell for name, cell in row.items() if name not in empty} for row in rows]
 
 
 def _silence(view: View, names: list[str], silences: dict[str, Silence]) -> None:
@@ -163,10 +169,10 @@ def _history(view: View) -> None:
             tr("alert"): text.cell(row["alert"]),
             tr("what"): row["event"],
             tr("severity"): row["severity"],
-            tr("sentence"): text.cell(row["sentence"]),
             tr("since"): _cell(view, row["since"].timestamp() if row["since"] else None),
             tr("sent to"): ", ".join(row["channels"] or []) or "–",
             tr("by"): text.cell(row["by"] or ""),
+            tr("sentence"): text.cell(row["sentence"]),  # last, because it may be long
         }
         for row in rows
     ]
