@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import shutil
 import socket
 import tempfile
@@ -18,12 +19,14 @@ from harness.shipped import BRONZE, PAR_PAYS
 from ventes.check.doctor import installation, lake, machine, packages, troubleshooting
 from ventes.check.doctor.finding import Finding
 from ventes.check.doctor.troubleshooting import Load
+from ventes.check.status import status
 from ventes.config import Metrics, Page, Paths, Settings
 from ventes.deltalog.commit import append
 from ventes.deltalog.log import Log
 from ventes.install import jars, spark
 from ventes.lake import tables
 from ventes.lake.writer_lock import WriterLock, lock_path
+from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.pipeline_status import ServiceStatus, Status
 from ventes.setting_kafka import Kafka
 from ventes.supervise import ports
@@ -352,6 +355,21 @@ def test_an_entry_names_the_first_cause_and_a_next_step(settings, now, entry, le
     assert found.level == level
     assert cause in found.cause
     assert found.next_step
+
+
+def test_before_the_first_start_nothing_is_wrong(settings):
+    found = troubles(settings, status(settings))
+    symptoms = [found.pop(name) for name in ("Dashboard Not Loading", "No Data Showing", "Charts Not Updating")]
+    assert {(one.level, "has not been started yet" in one.cause) for one in symptoms} == {("ok", True)}
+
+
+def test_after_a_stop_that_nothing_runs_is_a_warning(settings):
+    Reporter(settings.state, "bronze").update(phase="stopped")
+    record = settings.state / "run" / "bronze.by-hand.json"
+    record.write_text(record.read_text().replace(f'"pid": {os.getpid()}', '"pid": 999999999'))
+    found = troubles(settings, status(settings))
+    assert {one.level for name, one in found.items() if name != "Performance Issues"} == {"warn"}
+    assert found["No Data Showing"].next_step == troubleshooting.START
 
 
 def test_jobs_that_wait_for_a_stopped_broker_are_not_the_cause(settings):

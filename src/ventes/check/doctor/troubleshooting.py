@@ -15,7 +15,7 @@ import psutil
 from ventes.check.doctor.finding import Finding, bad, ok, warn
 from ventes.config import Settings
 from ventes.runtime.counts import counted
-from ventes.runtime.pipeline_status import DOWN, OFF, ServiceStatus, Status
+from ventes.runtime.pipeline_status import DOWN, ELSEWHERE, OFF, ServiceStatus, Status
 from ventes.supervise import states
 
 START = "bash start_pipeline.sh"
@@ -45,14 +45,14 @@ def findings(settings: Settings, now: Status, load: Load | None = None) -> Itera
 def _not_loading(now: Status) -> Finding:
     name = "Dashboard Not Loading"
     page = now.service("page")
-    return ok(name, f"it answers at {now.url}") if page.ready else _trouble(name, page)
+    return ok(name, f"it answers at {now.url}") if page.ready else _trouble(name, page, now)
 
 
 def _no_data(now: Status) -> Finding:
     name = "No Data Showing"
     broken = _first_broken(now, "broker", "producer", "bronze", "silver")
     if broken is not None:
-        return _trouble(name, broken)
+        return _trouble(name, broken, now)
     rows, clean, rejected = now.counts
     if rows is None:
         return warn(name, "there is no Bronze table that can be read", f"see `table bronze` above, or {START}")
@@ -75,7 +75,7 @@ def _not_updating(settings: Settings, now: Status) -> Finding:
     name = "Charts Not Updating"
     broken = _first_broken(now, "broker", "silver", "bronze", "producer", "page")  # the jobs wait for the broker
     if broken is not None:
-        return _trouble(name, broken)
+        return _trouble(name, broken, now)
     for job in (now.service("silver"), now.service("bronze")):
         if (job.lag_seconds or 0) > BEHIND_SECONDS:
             return warn(
@@ -109,8 +109,19 @@ def _first_broken(now: Status, *names: str) -> ServiceStatus | None:
     return next((service for service in map(now.service, names) if not service.ok), None)
 
 
-def _trouble(name: str, service: ServiceStatus) -> Finding:
+def _never_started(now: Status) -> bool:
+    """Whether nothing was ever started: no service runs or has left a record, and there is no table."""
+    idle = all(
+        service.state in (states.STOPPED, OFF, ELSEWHERE) and service.since is None and service.reported is None
+        for service in now.services
+    )
+    return idle and now.supervisor_pid is None and now.counts[0] is None
+
+
+def _trouble(name: str, service: ServiceStatus, now: Status) -> Finding:
     """A service that is not ready, as the cause of an entry."""
+    if service.state == states.STOPPED and _never_started(now):
+        return ok(name, f"the pipeline has not been started yet; `{START}` does it")
     seen = f"the {service.title} is {service.state}" + (f": {service.reason}" if service.reason else "")
     if service.state in (states.STOPPED, DOWN):
         return warn(name, seen, START)
