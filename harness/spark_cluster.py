@@ -146,7 +146,14 @@ class SparkCluster:
         )
 
     def wait_for_workers(self, count: int) -> None:
-        wait_for(lambda: self.state().get("aliveworkers") == count, f"the master has {count} workers", START_SECONDS)
+        def there() -> bool:
+            for worker in self.workers:
+                if worker.process is not None and worker.process.poll() is not None:
+                    log = self._folder / f"worker{worker.number}.log"
+                    raise AssertionError(f"worker {worker.number} ended: {log.read_text('utf-8', 'replace')[-500:]}")
+            return self.state().get("aliveworkers") == count
+
+        wait_for(there, f"the master has {count} workers", START_SECONDS)
 
     def kill_worker(self, worker: Worker) -> None:
         """kill -9 of a worker and its executors, as when its machine is lost.
