@@ -108,7 +108,7 @@ def has_everything(moving: Moving, job: str) -> bool:
 
 def rows(moving: Moving) -> int:
     found = json.loads(moving.ventes("query", "SELECT count(*) AS n FROM ventes_clean", "--format", "json"))
-    return int(found[0]["n"])
+    return int(found["n"])
 
 
 @pytest.mark.long

@@ -324,10 +324,11 @@ def test_start_says_which_job_waits_for_cores_and_status_knows_the_cluster(tmp_p
         SparkCluster(tmp_path / "cluster", workers=2) as cluster,
         Pipeline(tmp_path / "pipeline", engine="spark", extra=cluster.settings + extra) as p,
     ):
+        p.environment["VENTES_KAFKA__MANAGED"] = "false"
         cluster.kill_worker(cluster.workers[1])
         start = subprocess.Popen(
             [sys.executable, "-c", "import sys; from ventes.cli import main; sys.exit(main())", "start"],
-            env={**p.environment, "PYTHONPATH": str(PROJECT / "src"), "VENTES_KAFKA__MANAGED": "false"},
+            env={**p.environment, "PYTHONPATH": str(PROJECT / "src")},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -344,8 +345,8 @@ def test_start_says_which_job_waits_for_cores_and_status_knows_the_cluster(tmp_p
             rest = start.stdout.read()
             assert start.wait(LONG) == 0, rest
             text = p.ventes("status", code=None)
-            assert f"{cluster.url} ALIVE · 2 workers · 0 of 2 cores free" in text
-            assert "bronze has 1 of the 1 core that it asks for, 1 executor" in text
+            assert f"{cluster.url} ALIVE · 2 workers · 0 of 2 cores free" in text, text
+            assert "bronze has 1 of the 1 core that it asks for, 1 executor" in text, text
         finally:
             start.kill()
             p.ventes("stop", code=None)
