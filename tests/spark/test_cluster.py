@@ -345,7 +345,7 @@ def test_start_says_which_job_waits_for_cores_and_status_knows_the_cluster(tmp_p
             rest = start.stdout.read()
             assert start.wait(LONG) == 0, rest
             text = p.ventes("status", code=None)
-            assert f"{cluster.url} ALIVE · 2 workers · 0 of 2 cores free" in text, text
+            assert f"{cluster.url} ALIVE · 2 workers, 1 lost · 0 of 2 cores free" in text, text
             assert "bronze has 1 of the 1 core that it asks for, 1 executor" in text, text
         finally:
             start.kill()
