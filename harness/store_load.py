@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
 import sys
@@ -97,6 +98,7 @@ class _Patient(Stopper):
     def wait(self, seconds: float) -> bool:
         self.timed_out = time.monotonic() > self._until
         if self.timed_out:
+            faulthandler.dump_traceback()  # what each thread waits for
             self.stop()
         return super().wait(seconds)
 
