@@ -62,7 +62,6 @@ def test_whatever_the_weather_each_sale_counts_once(
         over.set()
         weather.join()
     assert not done["timed_out"]
-    assert done["rows"] >= done["sales"]
     far = settings_of(tmp_path / "elsewhere", f"{bucket}/lake")
     offsets = [row["offset"] for row in rows_of(far, BRONZE)]
     assert sorted(offsets) == list(range(done["sales"]))
