@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.in_process_tasks import Context, LargeLotsInProcess
 from harness.object_store import SECRET, Proxy
-from harness.pipeline import Pipeline, sales
+from harness.pipeline import Pipeline, free_ports, sales, wait_for
 from harness.shipped import BRONZE, CLEAN, REJETS
 from harness.silver_run import Row, loop_of, rows_of, settings_of, stored_rollups
+from harness.spark_cluster import SparkCluster
+from tests.store.test_pipeline_on_s3 import phase
 from tests.unit.test_silver_loop import assert_exact, fill_bronze
 from ventes.config import PROJECT, Settings
 from ventes.engines import id_index
@@ -230,3 +239,94 @@ def test_the_jobs_read_a_topic_into_a_lake_on_s3(bucket: str, tmp_path: Path, mo
         p.catch_up(120)
         p.verify()
         secret_free(tmp_path)
+
+
+# -- a cluster whose workers share nothing with the driver but the store --------------------------------------------
+
+LONG = 900.0
+"""Seconds that a test marked `long` waits: it may run beside other work."""
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder of the workers, which another user can reach: pytest's own are closed to them."""
+    folder = Path(tempfile.mkdtemp(prefix="ventes-workers-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def said_by(page: str) -> str:
+    with urllib.request.urlopen(page, timeout=60) as answer:
+        return str(answer.read().decode())
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for workers of another user")
+def test_workers_need_no_folder_of_the_driver_and_show_no_credentials(
+    bucket: str, through: Proxy, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They run as `nobody`, with the system's Python and without a variable about the store."""
+    monkeypatch.setenv("VENTES_PATHS__LAKE", f"{bucket}/lake")
+    events, environment, (ui,) = tmp_path / "events", shared / "workers.pex", free_ports(1)
+    events.mkdir()
+    conf = f'"spark.eventLog.enabled" = "true", "spark.eventLog.dir" = "file://{events}"'
+    conf += f', "spark.ui.enabled" = "true", "spark.ui.port" = "{ui}", "spark.eventLog.compress" = "false"'
+    extra = f'executor_memory = "512m"\nenvironment = "{environment}"\nconf = {{ {conf} }}\n{STORE}'
+    with (
+        SparkCluster(shared / "cluster", cores=2, user="nobody") as cluster,
+        Pipeline(tmp_path / "pipeline", engine="spark", partitions=2, extra=cluster.settings + extra) as p,
+    ):
+        p.ventes("export", "spark-environment", "-o", str(environment))
+        p.start("bronze")
+        wait_for(lambda: phase(p, "bronze") == "running", "Bronze runs", LONG)
+        p.start("silver")
+        p.send(sales(MANY))
+        p.catch_up(LONG)
+        assert f"21000 rows = {MANY} clean" in p.log("silver", 200)
+        assert list(shared.rglob("lake-*/bronze/**/*.parquet"))
+        assert list(shared.rglob("lake-*/silver/**/*.parquet"))
+        for path in ("environment", "jobs", "stages", "executors"):
+            app = json.loads(said_by(f"http://127.0.0.1:{ui}/api/v1/applications"))[0]["id"]
+            assert SECRET not in said_by(f"http://127.0.0.1:{ui}/api/v1/applications/{app}/{path}")
+        assert list(events.rglob("*"))
+        for folder in (tmp_path, shared):
+            secret_free(folder)
+        assert not [one for one in psutil.process_iter() if SECRET in " ".join(command_of(one))]
+
+        pids = [job.pid for job in p.jobs.values()]
+        through.weather.down = True
+        p.send(sales(MANY, first_id=MANY))
+        for job in ("bronze", "silver"):
+            wait_for(partial(waits_for_the_store, p, job), f"{job} waits for the store", LONG)
+        through.weather.down = False
+        p.catch_up(LONG)
+        assert [job.pid for job in p.jobs.values()] == pids, "no job was started again"
+
+        p.send(sales(MANY, first_id=2 * MANY), partition=1)
+        cluster.kill_worker(cluster.workers[0])
+        p.stop("bronze", signal.SIGKILL, LONG)
+        p.stop("silver", signal.SIGKILL, LONG)
+        cluster.start_worker(cluster.workers[0])
+        p.start("silver")
+        p.start("bronze")
+        p.catch_up(LONG)
+        for job in ("bronze", "silver"):
+            p.stop(job, signal.SIGTERM, LONG)
+            p.start(job, engine="embedded")
+        p.send(sales(500, first_id=3 * MANY))
+        p.catch_up(LONG)
+        p.verify()
+    wait_for(lambda: not list(shared.rglob("lake-*")), "Spark has removed the mirrors of the workers", LONG)
+
+
+def waits_for_the_store(p: Pipeline, job: str) -> bool:
+    record = p.heartbeat(job)
+    return record is not None and record.phase == "waiting" and "does not answer" in record.reason
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()
+    return []
