@@ -46,7 +46,7 @@ from ventes.runtime.failpoints import failpoint
 class LotResult:
     """The result of a lot: rows written to <stream>_clean and <stream>_rejets, and what the roll-ups get of them.
 
-    `partials`: what lake.rollups.partials_of_lot, or partials_of, makes of the clean ones. `columns`: for the metrics.
+    `partials`: what lake.rollup_partials.partials_of_lot makes of the clean ones. `columns`: for the metrics.
     """
 
     clean: int

@@ -36,7 +36,7 @@ from ventes.engines.spark.lot_tasks import Keys, Lot, Written, is_in, keys_of_pa
 from ventes.engines.spark.task_lake import TaskLake
 from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollups import partials_together
+from ventes.lake.rollup_partials import partials_together
 from ventes.runtime.failpoints import failpoint
 from ventes.store import places
 

@@ -124,14 +124,15 @@ class SparkSilver:
         except (PySparkException, Py4JError, OSError) as error:
             if not self._session.usable:
                 raise Crashed(self._session.exit_reason) from None
+            if isinstance(error, OSError):
+                raise
+            said = str(error)  # now: Spark's errors have no text without a session
             lake = self._large_lots.lake()
-            if told := lake.told(str(error)):
+            if told := lake.told(said):
                 raise told from None
-            if (named := lake.as_named_here(str(error))) != str(error):
-                raise RuntimeError(named) from None
-            if not isinstance(error, OSError) and disk.is_told_full(str(error)):
+            if disk.is_told_full(said):
                 raise OSError(errno.ENOSPC, "a task of Spark found its disk full") from None
-            raise
+            raise RuntimeError(lake.as_named_here(said)) from None
 
     def _take(self, lot_range: LotRange, lot: int) -> LotResult:
         self.database.begin()
