@@ -17,6 +17,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -81,18 +82,22 @@ class S3Process:
     def __init__(self) -> None:
         self.server = S3Server(*free_ports(1))
         self._process: subprocess.Popen[bytes] | None = None
+        self._starter = ThreadPoolExecutor(1, "s3")
+        """The process ends with the thread that started it: not with that of a caller of `restart`."""
 
-    def start(self) -> None:
-        """Start it, and return when it answers."""
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.server.port)]
+    def _launch(self) -> subprocess.Popen[bytes]:
         kept = {name: text for name, text in os.environ.items() if not name.startswith("VENTES_")}
-        process = self._process = subprocess.Popen(
-            command,
+        return subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.server.port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**kept, "PYTHONWARNINGS": "ignore"},
             preexec_fn=partial(parent_death.end_with, os.getpid()),  # a test run that is killed leaves none
         )
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        process = self._process = self._starter.submit(self._launch).result()
         until = time.monotonic() + 240
         while True:
             with suppress(OSError), urllib.request.urlopen(f"{self.server.endpoint}/moto-api/", timeout=5):
