@@ -180,11 +180,12 @@ class Run:
 
     def _steps(self) -> Iterator[Step]:
         self._last = 0
+        until = self._report.now + self._options.minutes * 60  # the start, which may take minutes, does not count
         for step in self._schedule():
             if self._options.steps is not None:
                 if step.number > self._options.steps:
                     return
-            elif self._report.now > self._options.minutes * 60:
+            elif step.number > 1 and self._report.now > until:
                 return
             self._last = step.number
             yield step
