@@ -36,7 +36,8 @@ from ventes.deltalog.database import (
 from ventes.deltalog.log import Log
 from ventes.deltalog.maintenance import TableMaintenance
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollups import Publisher, partials_of
+from ventes.lake.rollup_partials import partials_of
+from ventes.lake.rollups import Publisher
 from ventes.lake.tables import path_of
 
 CLIENTS, PRODUCTS, COUNTRIES = 300, 40, ("France", "Espagne", "Italie", "Maroc", "Canada")

@@ -60,8 +60,9 @@ class Rdd:
 
 
 class Context:
-    def __init__(self, measured: Measured = nullcontext) -> None:
+    def __init__(self, measured: Measured = nullcontext, master: str = "local[2]") -> None:
         self._measured = measured
+        self.master = master
 
     def parallelize(self, values: Sequence[Any], _slices: int) -> Rdd:
         return Rdd([[pickle.loads(pickle.dumps(value))] for value in values], self._measured)
@@ -79,6 +80,7 @@ class LargeLotsInProcess:
         measured: Measured = nullcontext,
         cores: int = 2,
         require_lock: Callable[[], None] = lambda: None,
+        master: str = "local[2]",
     ) -> None:
         self._bronze = contract.of(settings).bronze
         self._tables = tables
@@ -86,7 +88,7 @@ class LargeLotsInProcess:
         self._row_groups = BronzeRowGroups()
         self.database = RecycledDatabase(settings.embedded.memory_mb)
         self.known_ids = index_of(settings, self.database)
-        context: Any = Context(measured)
+        context: Any = Context(measured, master)
         self.lots = LargeLots(settings, tables, context, self.database, self.known_ids, require_lock)
 
     def lock(self) -> None:

@@ -76,8 +76,9 @@ class KafkaProcess:
         archive = class_archive.use(self._settings.jars, java, "kafka")
         options = (f"-Xmx{HEAP_MB}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *archive, "-cp", class_path)
         with (self.folder / "output.log").open("ab") as output:
-            return subprocess.Popen(
+            return subprocess.Popen(  # no setting of a pipeline is the broker's
                 [str(java.bin), *options, *command, str(self.folder / "server.properties")],
+                env={name: text for name, text in os.environ.items() if not name.startswith("VENTES_")},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

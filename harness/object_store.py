@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -66,28 +68,77 @@ def client(endpoint: str) -> Any:
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
     """A server of its own process, with nothing in it."""
-    (port,) = free_ports(1)
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=quiet,
-        preexec_fn=partial(parent_death.end_with, os.getpid()),  # a test run that is killed leaves none
-    )
+    process = S3Process()
     try:
+        process.start()
+        yield process.server
+    finally:
+        process.kill()
+
+
+class S3Process:
+    """The process of a server, which can be killed and started again with what it held."""
+
+    def __init__(self) -> None:
+        self.server = S3Server(*free_ports(1))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starter = ThreadPoolExecutor(1, "s3")
+        """The process ends with the thread that started it: not with that of a caller of `restart`."""
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        kept = {name: text for name, text in os.environ.items() if not name.startswith("VENTES_")}
+        return subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.server.port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**kept, "PYTHONWARNINGS": "ignore"},
+            preexec_fn=partial(parent_death.end_with, os.getpid()),  # a test run that is killed leaves none
+        )
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        process = self._process = self._starter.submit(self._launch).result()
         until = time.monotonic() + 240
         while True:
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5):
-                break
+            with suppress(OSError), urllib.request.urlopen(f"{self.server.endpoint}/moto-api/", timeout=5):
+                return
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"moto's server does not answer (exit {process.poll()})")
             time.sleep(0.1)
-        yield S3Server(port)
-    finally:
-        process.terminate()
-        process.wait(60)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """kill -9; nothing if it does not run."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(60)
+            self._process = None
+
+    def restart(self) -> int:
+        """kill -9, and start it with the objects that it held, as a store that keeps them on disks; their number.
+
+        Nobody may use it meanwhile.
+        """
+        held = dict(_objects(client(self.server.endpoint)))
+        self.kill()
+        self.start()
+        new = client(self.server.endpoint)
+        for bucket in {bucket for bucket, _ in held}:
+            new.create_bucket(Bucket=bucket)
+        for (bucket, key), content in held.items():
+            new.put_object(Bucket=bucket, Key=key, Body=content)
+        return len(held)
+
+
+def _objects(of: Any) -> Iterator[tuple[tuple[str, str], bytes]]:
+    for bucket in of.list_buckets()["Buckets"]:
+        for page in of.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"]):
+            for one in page.get("Contents", []):
+                content = of.get_object(Bucket=bucket["Name"], Key=one["Key"])["Body"].read()
+                yield (bucket["Name"], one["Key"]), content
 
 
 @dataclass
@@ -113,6 +164,8 @@ class Proxy:
     seen: Counter[str] = field(default_factory=Counter)
     """PUT, GET (with HEAD), LIST, DELETE → requests that came."""
 
+    passing: int = 0
+    """Requests that have no answer yet."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     """(method, path) of each request, in order."""
 
@@ -133,6 +186,15 @@ def proxy(server: S3Server, seed: int = 1) -> Iterator[Proxy]:
             pass
 
         def _pass_on(self) -> None:
+            with guard:
+                found.passing += 1
+            try:
+                self._carry_out()
+            finally:
+                with guard:
+                    found.passing -= 1
+
+        def _carry_out(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             with guard:
                 found.seen[_kind(self.command, self.path)] += 1
@@ -147,7 +209,11 @@ def proxy(server: S3Server, seed: int = 1) -> Iterator[Proxy]:
             elif unlucky and not carried_out:
                 self._say(503, _error("SlowDown"))
             else:
-                status, headers, content = _forward(server.port, self.command, self.path, dict(self.headers), body)
+                try:
+                    status, headers, content = _forward(server.port, self.command, self.path, dict(self.headers), body)
+                except (OSError, http.client.HTTPException):  # the server was killed
+                    self._cut()
+                    return
                 if weather.swallows(self.command, self.path):
                     self._cut()
                 elif unlucky:

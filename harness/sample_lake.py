@@ -22,7 +22,7 @@ from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.engines.lot_sql import lot_sql
 from ventes.lake import tables
-from ventes.lake.rollups import partials_of
+from ventes.lake.rollup_partials import partials_of
 
 COUNTRIES = (
     "France", "Allemagne", "Espagne", "Italie", "Belgique", "Suisse",

@@ -21,7 +21,7 @@ from ventes.engines.lot_sql import lot_sql
 from ventes.engines.silver_loop import LotResult
 from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollups import partials_of
+from ventes.lake.rollup_partials import partials_of
 from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.failpoints import failpoint
 

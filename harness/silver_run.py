@@ -1,7 +1,7 @@
-"""Runs Silver on a lake until no work is left. As a script: `python -m harness.silver_run FOLDER [at-once] [LAKE]`.
+"""Runs Silver on a lake until no work is left. As a script: `python -m harness.silver_run FOLDER [WORDS] [LAKE]`.
 
 FOLDER: of state, logs and, unless LAKE is the address of one on a store, the lake. `at-once`: roll-ups are due with
-each lot, so that their steps and the next lots alternate.
+each lot, so that their steps and the next lots alternate. `tasks`: lots are taken by tasks as on a Spark cluster.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,6 @@ class UntilIdle(Stopper):
 
 def settings_of(root: Path, lake: str = "", **sections: Any) -> Settings:
     """`lake`: the address of a lake on a store."""
-    if lake:
-        sections = {"engine": "embedded", **sections}
     return config.load(
         paths={"lake": lake or root / "lake", "state": root / "state", "logs": root / "logs"}, **sections
     )
@@ -93,4 +92,9 @@ if __name__ == "__main__":
     if "at-once" in sys.argv[2:]:
         unpublished.AFTER = 0.0
     stored = next((argument for argument in sys.argv[2:] if "://" in argument), "")
-    sys.exit(run(settings_of(Path(sys.argv[1]), stored)))
+    engine: MakeEngine = PlainEngine
+    if "tasks" in sys.argv[2:]:
+        from harness.in_process_tasks import LargeLotsInProcess  # it needs more than the plain engine does
+
+        engine = partial(LargeLotsInProcess, master="spark://nowhere:7077")
+    sys.exit(run(settings_of(Path(sys.argv[1]), stored), make_engine=engine))

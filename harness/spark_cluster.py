@@ -114,7 +114,8 @@ class SparkCluster:
             self.start_worker(worker)
         self.wait_for_workers(len(self.workers))
 
-    def start_master(self) -> None:
+    def start_master(self, *, wait: bool = True) -> None:
+        """`wait`: until it is the leader."""
         options = DAEMON_OPTIONS
         if self._recovery:
             options += (
@@ -127,7 +128,8 @@ class SparkCluster:
             [],
             {"SPARK_DAEMON_JAVA_OPTS": options},
         )
-        wait_for(lambda: self.state().get("status") == "ALIVE", "the master answers", START_SECONDS)
+        if wait:
+            wait_for(lambda: self.state().get("status") == "ALIVE", "the master answers", START_SECONDS)
 
     def start_worker(self, worker: Worker) -> None:
         """Start it in its own folder."""
@@ -140,7 +142,7 @@ class SparkCluster:
             {"host": self._host, "port": 0, "webui-port": 0, "cores": self._cores, "memory": self._memory}
             | {"work-dir": worker.folder / "work"},
             [self.url],
-            {"SPARK_DAEMON_JAVA_OPTS": DAEMON_OPTIONS},
+            {"SPARK_DAEMON_JAVA_OPTS": DAEMON_OPTIONS, "SPARK_LOCAL_DIRS": str(worker.folder / "local")},
             folder=worker.folder,
             user=self._user,
         )

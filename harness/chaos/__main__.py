@@ -9,6 +9,7 @@ import secrets
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -43,10 +44,15 @@ def main(arguments: list[str] | None = None) -> int:
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     default = Path(tempfile.gettempdir()) / f"ventes-chaos-results-{os.getuid()}" / f"{options.engine}-{seed}"
     asked = Options(seed, options.engine, options.minutes, options.steps, options.out or default, options.rate)
+    return until_interrupted(asked, run)
+
+
+def until_interrupted(asked: Options, work: Callable[[Options, Report], bool]) -> int:
+    """Carry a run out; the exit code. SIGTERM and Ctrl-C end it, and it cleans up."""
     signal.signal(signal.SIGTERM, _interrupted)
     report = Report(asked.out)
     try:
-        return 0 if run(asked, report) else 1
+        return 0 if work(asked, report) else 1
     except KeyboardInterrupt:
         report.say(f"interrupted; to repeat it: {asked.command}")
         return 130

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -142,7 +142,8 @@ class Command:
 class Deployment:
     """One pipeline. Use it in a `with`: at the end, also after an error, no process is left and no disk is mounted."""
 
-    def __init__(self, folder: Path, engine: str, *, disks: bool) -> None:
+    def __init__(self, folder: Path, settings: Callable[[Mapping[str, int]], str], *, disks: bool) -> None:
+        """`settings`: the text of ventes.toml for these ports; its paths are in `folder`."""
         self.folder = folder
         folder.mkdir(parents=True)
         self.lake_disk = Disk(folder / "lake-disk", mounted=disks)
@@ -151,7 +152,7 @@ class Deployment:
         self.temporary.mkdir()
         self.ports = dict(zip(("broker", "controller", "page", "metrics"), free_ports(4), strict=True))
         toml = folder / "ventes.toml"
-        toml.write_text(_settings(engine, self.ports), encoding="utf-8")
+        toml.write_text(settings(self.ports), encoding="utf-8")
         kept = {name: text for name, text in os.environ.items() if not name.startswith("VENTES_")}
         self.environment = {**kept, CONFIG_VARIABLE: str(toml), "TMPDIR": str(self.temporary)}
         self._before = os.environ.get(CONFIG_VARIABLE)
@@ -270,7 +271,8 @@ def _uninterrupted() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _settings(engine: str, ports: Mapping[str, int]) -> str:
+def settings_text(engine: str, ports: Mapping[str, int]) -> str:
+    """ventes.toml of a pipeline with its own broker."""
     return f"""
 engine = "{engine}"
 

@@ -45,33 +45,20 @@ class _Due:
     """Whether it ends a fault: then it is carried out before a check, even if its time has not come."""
 
 
-class Faults:
+class TimedFaults:
     """`carry_out` runs a step and does not wait. `take_back` ends everything that steps began."""
 
-    def __init__(self, deployment: Deployment, rubbish: Rubbish, say: Callable[[str], None]) -> None:
-        """`say` gets the results of actions that take longer than their step."""
+    _kinds: Mapping[str, Callable[[Mapping[str, Any]], str]]
+    """Kind of a step → what carries it out."""
+
+    def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
-        self._rubbish = rubbish
-        self._say = say
         self._due: list[_Due] = []
         self._guard = threading.Lock()
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
         self._clock = threading.Thread(target=self._run_clock, name="chaos clock", daemon=True)
         self._clock.start()
-        self.no_disks = can_mount()
-        self._kinds: dict[str, Callable[[Mapping[str, Any]], str]] = {
-            "kill": self._kill,
-            "command": self._command,
-            "disk": self._disk,
-            "cut": self._cut,
-            "rubbish": self._send_rubbish,
-            "edit": self._edit,
-            "rebuild": self._rebuild,
-            "page": self._page,
-            "checkpoint": self._checkpoint,
-            "switch": self._switch,
-        }
 
     def carry_out(self, step: Step) -> str:
         """Run the step; returns a short text of its result."""
@@ -113,11 +100,8 @@ class Faults:
         thread.start()
         self._threads.append(thread)
 
-    # -- processes ----------------------------------------------------------------------------
-
     def _kill(self, options: Mapping[str, Any]) -> str:
-        if options["target"] == "page child":
-            return self._kill_page_child(options)
+        """Send a signal to a process of the pipeline."""
         process = self._deployment.target(options["target"])
         if process is None:
             return "not there"
@@ -131,6 +115,34 @@ class Faults:
             self._later(options["seconds"], lambda: processes.send(process, signal.SIGCONT), takes_back=True)
         if options["then"]:
             self._deployment.command(options["then"])
+
+
+class Faults(TimedFaults):
+    """Those of a pipeline with its own broker, on one machine."""
+
+    def __init__(self, deployment: Deployment, rubbish: Rubbish, say: Callable[[str], None]) -> None:
+        """`say` gets the results of actions that take longer than their step."""
+        self._rubbish = rubbish
+        self._say = say
+        self.no_disks = can_mount()
+        self._kinds = {
+            "kill": self._kill_part,
+            "command": self._command,
+            "disk": self._disk,
+            "cut": self._cut,
+            "rubbish": self._send_rubbish,
+            "edit": self._edit,
+            "rebuild": self._rebuild,
+            "page": self._page,
+            "checkpoint": self._checkpoint,
+            "switch": self._switch,
+        }
+        super().__init__(deployment)
+
+    # -- processes ----------------------------------------------------------------------------
+
+    def _kill_part(self, options: Mapping[str, Any]) -> str:
+        return self._kill_page_child(options) if options["target"] == "page child" else self._kill(options)
 
     def _kill_page_child(self, options: Mapping[str, Any]) -> str:
         """The page has a child while a viewer's SQL runs: send a query, and wait for the child."""

@@ -8,15 +8,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from deltalake import DeltaTable
 
 from harness.chaos import hygiene, ledger
-from harness.chaos.deployment import Command, Deployment, can_mount
-from harness.chaos.faults import Faults
+from harness.chaos.deployment import Command, Deployment, can_mount, settings_text
+from harness.chaos.faults import Faults, TimedFaults
 from harness.chaos.honesty import Span, complaints
 from harness.chaos.load import LoadProcess
 from harness.chaos.report import Report
@@ -76,14 +78,24 @@ def run(options: Options, report: Report) -> bool:
         report.say(f"full disks are skipped: {why}")
     with tempfile.TemporaryDirectory(prefix="ventes-chaos-") as folder:
         engine = "embedded" if options.engine == "both" else options.engine
-        with Deployment(Path(folder) / "pipeline", engine, disks=not can_mount()) as deployment:
-            one = _Run(options, report, deployment, Path(folder))
-            try:
-                one.run()
-            except Broken:
-                pass
-            finally:
-                one.close()
+        text = partial(settings_text, engine)
+        with Deployment(Path(folder) / "pipeline", text, disks=not can_mount()) as deployment:
+            carry_out(Run(options, report, deployment, Path(folder)))
+    return summed_up(options, report)
+
+
+def carry_out(one: Run) -> None:
+    """All of a run; its problems are in its report."""
+    try:
+        one.run()
+    except Broken:
+        pass
+    finally:
+        one.close()
+
+
+def summed_up(options: Options, report: Report) -> bool:
+    """Print the last lines; whether there was no problem."""
     if report.problems:
         report.say(f"FAILED, seed {options.seed}: {len(report.problems)} problem(s). To repeat it: {options.command}")
     else:
@@ -92,7 +104,16 @@ def run(options: Options, report: Report) -> bool:
     return not report.problems
 
 
-class _Run:
+class Run:
+    """One run, of a pipeline with its own broker. Another deployment overrides what differs."""
+
+    round = ROUND
+    """Steps between two checks."""
+    command_seconds = COMMAND_SECONDS
+    start_seconds = START_SECONDS
+    verify_seconds = VERIFY_SECONDS
+    caught_up_seconds = CAUGHT_UP_SECONDS
+
     def __init__(self, options: Options, report: Report, deployment: Deployment, folder: Path) -> None:
         self._options = options
         self._report = report
@@ -104,7 +125,7 @@ class _Run:
         """Acknowledged in a topic that was deleted before Bronze had read them."""
         self._load: LoadProcess | None = None
         self._rubbish: Rubbish | None = None
-        self._faults: Faults | None = None
+        self._faults: TimedFaults | None = None
         self._watch: Watch | None = None
         self._judged = 0
         self._replaced: list[Span] = []
@@ -134,13 +155,13 @@ class _Run:
     # -- the sequence -------------------------------------------------------------------------
 
     def run(self) -> None:
-        self._must("start", seconds=START_SECONDS)
+        self._must("start", seconds=self.start_seconds)
         address, topic = self._settings.kafka.bootstrap, self._settings.topic
         self._load = LoadProcess(address, topic, self._options.rate, self._ledgers[0], self._output)
         self._rubbish = Rubbish(address, topic, self._ledgers[1])
         self._watch = Watch(self._deployment, time.monotonic() - self._report.now)
         self._load.resume()
-        faults = self._faults = Faults(self._deployment, self._rubbish, self._report.say)
+        faults = self._faults = self._new_faults(self._rubbish)
         checked = 0
         for step in self._steps():
             time.sleep(step.wait)  # part of the schedule: it waits for no condition
@@ -148,7 +169,7 @@ class _Run:
                 self._replace_topic(faults, step)
             else:
                 self._report.step(step.number, str(step), faults.carry_out(step))
-            if step.number % ROUND == 0:
+            if step.number % self.round == 0:
                 checked = step.number
                 self._heal(faults)
                 self._check()
@@ -159,18 +180,25 @@ class _Run:
 
     def _steps(self) -> Iterator[Step]:
         self._last = 0
-        for step in schedule(self._options.seed, self._options.engine):
+        until = self._report.now + self._options.minutes * 60  # the start, which may take minutes, does not count
+        for step in self._schedule():
             if self._options.steps is not None:
                 if step.number > self._options.steps:
                     return
-            elif self._report.now > self._options.minutes * 60:
+            elif step.number > 1 and self._report.now > until:
                 return
             self._last = step.number
             yield step
 
+    def _schedule(self) -> Iterator[Step]:
+        return schedule(self._options.seed, self._options.engine)
+
+    def _new_faults(self, rubbish: Rubbish) -> TimedFaults:
+        return Faults(self._deployment, rubbish, self._report.say)
+
     # -- heal ---------------------------------------------------------------------------------
 
-    def _heal(self, faults: Faults) -> None:
+    def _heal(self, faults: TimedFaults) -> None:
         """End every fault, wait for every command, and start what is down."""
         faults.take_back()
         self._deployment.let_go_on()
@@ -178,12 +206,12 @@ class _Run:
             self._end(command)
         self._deployment.commands.clear()
         began = time.monotonic()
-        self._must("start", seconds=START_SECONDS)
+        self._must("start", seconds=self.start_seconds)
         self._report.say(f"      healed: started in {time.monotonic() - began:.1f} s")
 
     def _end(self, command: Command) -> None:
         """Wait for a command that a step began, and check how it ended."""
-        code = command.wait(COMMAND_SECONDS)
+        code = command.wait(self.command_seconds)
         self._report.command(command, code)
         output = command.output()
         if code is None:
@@ -222,12 +250,12 @@ class _Run:
             self._catch_up()
             caught_up = time.monotonic() - began
             began = time.monotonic()
-            self._must("verify", seconds=VERIFY_SECONDS + self._acknowledged / VERIFIED_A_SECOND)
+            self._must("verify", seconds=self.verify_seconds + self._acknowledged / VERIFIED_A_SECOND)
             verified = time.monotonic() - began
             self._compare_ledger()
             self._look_for_leftovers()
         began = time.monotonic()
-        self._must("start", seconds=START_SECONDS)
+        self._must("start", seconds=self.start_seconds)
         self._report.check(caught_up=caught_up, verified=verified, started_again=time.monotonic() - began)
         if any(problem.what in ("ledger", "lag") for problem in self._report.problems):
             raise Broken
@@ -243,7 +271,7 @@ class _Run:
             self._broken("process", f"the producer (pid {process.pid}) does not end within 30 s of SIGTERM")
 
     def _catch_up(self) -> None:
-        deadline = time.monotonic() + CAUGHT_UP_SECONDS
+        deadline = time.monotonic() + self.caught_up_seconds
         while True:
             found = self._status()
             lags = {name: found[name]["lag_messages"] for name in services.JOBS}
@@ -252,7 +280,7 @@ class _Run:
                 return
             if time.monotonic() > deadline:
                 reasons = {name: (found[name]["state"], found[name]["reason"]) for name in found}
-                self._broken("lag", f"not 0 within {CAUGHT_UP_SECONDS:.0f} s: {lags}; {held} held back; {reasons}")
+                self._broken("lag", f"not 0 within {self.caught_up_seconds:.0f} s: {lags}; {held} held back; {reasons}")
 
     def _held_back(self) -> int:
         """Messages behind an open transaction: they cannot be read yet, so no lag includes them."""
@@ -274,7 +302,7 @@ class _Run:
 
     def _compare_ledger(self) -> None:
         book = ledger.Ledger.read(*self._ledgers)
-        rows = list(bronze_rows(self._settings.bronze))
+        rows = list(self._bronze_rows())
         for sentence in ledger.compare(book, rows, self._gone, self._acknowledged):
             self._report.problem("ledger", sentence)
         self._acknowledged = len(book.acknowledged)
@@ -282,6 +310,9 @@ class _Run:
             f"      ledger: {len(book.attempted):,} attempted, {len(book.acknowledged):,} acknowledged, "
             f"{len(rows):,} in Bronze"
         )
+
+    def _bronze_rows(self) -> Iterator[ledger.Row]:
+        return bronze_rows(open_with_deltalake(self._settings.bronze))
 
     def _look_for_leftovers(self) -> None:
         assert self._watch is not None
@@ -304,7 +335,7 @@ class _Run:
 
     # -- the topic ----------------------------------------------------------------------------
 
-    def _replace_topic(self, faults: Faults, step: Step) -> None:
+    def _replace_topic(self, faults: TimedFaults, step: Step) -> None:
         """Delete the topic and create it again while the jobs run; check their status; `recover`, and start."""
         assert self._load is not None
         self._heal(faults)
@@ -315,7 +346,7 @@ class _Run:
                 faults.carry_out(
                     Step(step.number, 0, "kill", {"target": step.options["kill"], "signal": "KILL", "then": ""})
                 )
-            held = {row.number for row in bronze_rows(self._settings.bronze)}
+            held = {row.number for row in self._bronze_rows()}
             self._gone |= frozenset(book.acknowledged) - held
             self._report.step(step.number, str(step), f"{len(book.acknowledged.keys() - held)} not yet in Bronze")
             self._delete_and_create()
@@ -331,7 +362,7 @@ class _Run:
                     f"{bronze['reason']!r}",
                 )
         self._must("recover", "--yes", seconds=60)
-        self._must("start", seconds=START_SECONDS)
+        self._must("start", seconds=self.start_seconds)
         self._replaced.append((began, self._report.now + WATCH_SECONDS))
 
     def _delete_and_create(self) -> None:
@@ -358,17 +389,17 @@ class _Run:
     # -- the end ------------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        self._must("stop", seconds=COMMAND_SECONDS)
+        self._must("stop", seconds=self.command_seconds)
         for sentence in hygiene.when_settled(lambda: hygiene.stopped(self._deployment)):
             self._report.problem("left behind", sentence)
         for sentence in hygiene.leftovers(self._deployment):
             self._report.problem("files", sentence)
 
 
-def bronze_rows(table: Path) -> Iterator[ledger.Row]:
+def bronze_rows(table: DeltaTable) -> Iterator[ledger.Row]:
     """Bronze's rows that have a key of a ledger, read with deltalake."""
     columns = ["key", "value", "topic_id", "partition", "offset"]
-    for batch in open_with_deltalake(table).to_pyarrow_dataset().to_batches(columns=columns):
+    for batch in table.to_pyarrow_dataset().to_batches(columns=columns):
         for key, value, topic_id, partition, offset in zip(*(batch[name].to_pylist() for name in columns), strict=True):
             if (number := ledger.number_of(key)) is not None:
                 yield ledger.Row(number, topic_id, partition, offset, ledger.crc(value))

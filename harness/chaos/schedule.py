@@ -82,7 +82,7 @@ def schedule(seed: int, engine: str) -> Iterator[Step]:
     return _Dealer(seed, engine).steps()
 
 
-class _Deck:
+class Deck:
     """Deals cards in random order; shuffles again when it is empty."""
 
     def __init__(self, rng: random.Random, cards: Sequence[Any]) -> None:
@@ -99,15 +99,15 @@ class _Deck:
 class _Dealer:
     def __init__(self, seed: int, engine: str) -> None:
         rng = self._rng = random.Random(f"{engine} {seed}")
-        self._kinds = _Deck(rng, [kind for kind, count in kinds(engine).items() for _ in range(count)])
+        self._kinds = Deck(rng, [kind for kind, count in kinds(engine).items() for _ in range(count)])
         targets = TARGETS if engine == "embedded" else TARGETS + JVMS
-        self._kills = _Deck(rng, [(target, number) for target in targets for number in SIGNALS])
-        self._commands = _Deck(rng, COMMANDS)
-        self._rubbish = _Deck(rng, RUBBISH)
-        self._edits = _Deck(rng, EDITS)
-        self._damage = _Deck(rng, CHECKPOINT_DAMAGE)
-        self._fills = _Deck(rng, [(disk, how) for disk in DISKS for how in FILLS])
-        self._engines = _Deck(rng, ("embedded", "spark"))
+        self._kills = Deck(rng, [(target, number) for target in targets for number in SIGNALS])
+        self._commands = Deck(rng, COMMANDS)
+        self._rubbish = Deck(rng, RUBBISH)
+        self._edits = Deck(rng, EDITS)
+        self._damage = Deck(rng, CHECKPOINT_DAMAGE)
+        self._fills = Deck(rng, [(disk, how) for disk in DISKS for how in FILLS])
+        self._engines = Deck(rng, ("embedded", "spark"))
         self._waits = WAITS[engine]
         self._down: int | None = None
         """Steps since the last stop; None if the pipeline runs, according to the schedule."""

@@ -242,14 +242,6 @@ class Settings(Section):
         def __init__(self, **sections: Any) -> None: ...
 
     @model_validator(mode="after")
-    def _engine_of_a_store(self) -> Settings:
-        if self.engine == "spark" and isinstance(self.paths.lake, str):
-            raise ValueError(
-                'engine = "spark" cannot write a lake on an object store (paths.lake); set engine = "embedded"'
-            )
-        return self
-
-    @model_validator(mode="after")
     def _metrics_alone(self) -> Settings:
         """The supervisor is the first to listen: it would keep another part from its port."""
         others = {"page.port": self.page.port}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pyspark import SparkContext
 from pyspark.sql import DataFrame
 
 from harness.lot_counts import assert_reported
@@ -145,6 +146,24 @@ def jobs_of(settings: Settings, session: Session, name: str) -> int:
     finally:
         context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
     return len(context.statusTracker().getJobIdsForGroup(name))
+
+
+def test_the_error_of_a_task_is_told_when_spark_has_ended(
+    settings: Settings, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spark's own error has no text without a session, and the job reports it after it has closed that."""
+
+    def fail(lot: object, part: object) -> None:
+        raise ValueError("what the task says")
+
+    commit.append(Log.open(settings.bronze), BRONZE, bronze_rows(random_sales(3, 5)), "test", 1)
+    monkeypatch.setattr(silver, "FEW", -1)
+    monkeypatch.setattr(large_lots, "keys_of_part", fail)
+    with pytest.raises(RuntimeError) as raised:
+        run(settings, session)
+    with monkeypatch.context() as ended:
+        ended.setattr(SparkContext, "_gateway", None)
+        assert "ValueError: what the task says" in str(raised.value)
 
 
 def test_the_lock_ends_with_the_jvm(settings: Settings, session: Session) -> None:

@@ -93,18 +93,17 @@ def test_a_store_that_is_down_is_said_in_a_sentence(
 
 
 @pytest.mark.parametrize(
-    ("lake", "engine", "said"),
+    ("lake", "said"),
     [
-        ("s3://bucket/lake", "spark", 'engine = "spark" cannot write a lake on an object store'),
-        ("s3://user:word@bucket/lake", "embedded", "must hold no credentials"),
-        ("s3://bucket/lake?versionId=1", "embedded", "must hold no credentials and no query"),
-        ("https://bucket.example.com/lake", "embedded", 'must be a folder, or "s3://bucket/prefix"'),
+        ("s3://user:word@bucket/lake", "must hold no credentials"),
+        ("s3://bucket/lake?versionId=1", "must hold no credentials and no query"),
+        ("https://bucket.example.com/lake", 'must be a folder, or "s3://bucket/prefix"'),
     ],
 )
 @pytest.mark.usefixtures("bucket")
-def test_what_cannot_be_a_lake_is_refused(lake: str, engine: str, said: str, tmp_path: Path) -> None:
+def test_what_cannot_be_a_lake_is_refused(lake: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=said) as error:
-        config.load(engine=engine, paths={"lake": lake, "state": tmp_path})
+        config.load(paths={"lake": lake, "state": tmp_path})
     assert "word" not in str(error.value).replace("password", "")
 
 

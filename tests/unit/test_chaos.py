@@ -13,6 +13,7 @@ from harness.chaos.honesty import Said, Sample, complaints
 from harness.chaos.hygiene import LINES, SAME_LINE, flood
 from harness.chaos.ledger import Ledger, Row, compare
 from harness.chaos.schedule import COMMANDS, EDITS, ENGINES, JVMS, RUBBISH, TARGETS, Step, kinds, schedule
+from harness.cluster_chaos import schedule as cluster
 
 # -- the schedule ---------------------------------------------------------------------------------
 
@@ -45,6 +46,22 @@ def test_every_target_signal_command_and_edit_comes(engine: str) -> None:
     assert killed == set(itertools.product(targets, ("KILL", "TERM", "STOP")))
     for kind, variants in (("command", COMMANDS), ("rubbish", RUBBISH), ("edit", EDITS)):
         assert {step.options["what"] for step in steps if step.kind == kind} == set(variants)
+
+
+def test_a_seed_of_the_cluster_is_a_schedule_in_which_each_part_is_lost_in_each_way() -> None:
+    def steps(seed: int, count: int = 300) -> list[Step]:
+        return list(itertools.islice(cluster.schedule(seed), count))
+
+    assert steps(7) == steps(7) != steps(8)
+    assert {step.kind for step in steps(1, sum(cluster.CARDS.values()))} == set(cluster.CARDS)
+    ways = {(step.kind, step.options.get("which"), step.options.get("signal")) for step in steps(1)}
+    assert ways >= set(itertools.product(["broker"], (1, 2, 3), ("KILL", "STOP")))
+    assert ways >= set(itertools.product(["worker"], (1, 2), ("KILL", "STOP")))
+    assert ways >= set(itertools.product(["executor"], ("bronze", "silver"), ("KILL", "STOP")))
+    assert {step.options["how"] for step in steps(1) if step.kind == "store"} == set(cluster.STORE)
+    killed = [step.options for step in steps(1) if step.kind == "kill"]
+    assert {(one["target"], one["signal"]) for one in killed} == set(cluster.KILLS)
+    assert {one["then"] for one in killed if one["target"] == "supervisor"} == {"start"}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

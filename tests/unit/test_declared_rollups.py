@@ -33,8 +33,8 @@ from ventes.deltalog import commit
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.errors import LakeDamaged
-from ventes.lake import clean_lots, rollup_files, rollups, tables
-from ventes.lake.rollups import partials_of, partials_of_lot
+from ventes.lake import clean_lots, rollup_files, rollup_partials, tables
+from ventes.lake.rollup_partials import partials_of, partials_of_lot
 from ventes.lake.unpublished import Unpublished
 from ventes.stream import (
     BOOLEAN,
@@ -359,7 +359,8 @@ class Writer:
 def test_lot_by_lot_at_once_and_by_hand_are_the_same(run: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         for name, size in run["sizes"].items():
-            patch.setattr({"CHUNK": rollup_files, "AT_ONCE": clean_lots, "FEW_EVENTS": rollups}[name], name, size)
+            module = {"CHUNK": rollup_files, "AT_ONCE": clean_lots, "FEW_EVENTS": rollup_partials}[name]
+            patch.setattr(module, name, size)
         config = declared_in(Path(folder), "first", run["first"], run["zone"])
         table = contract.of(config).clean
         tables.ensure(config, table)

@@ -24,7 +24,7 @@ from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.errors import LakeDamaged
 from ventes.lake import rollup_files, tables
-from ventes.lake.rollups import partials_of
+from ventes.lake.rollup_partials import partials_of
 
 CENTS = st.one_of(st.integers(1, 3), st.integers(1, 100_000), st.just(999_999_999_999))
 SALE = st.fixed_dictionaries(

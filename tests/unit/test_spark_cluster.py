@@ -13,6 +13,7 @@ from harness.pipeline import free_ports
 from ventes.config import Settings
 from ventes.engines.spark import cluster_plan, cluster_start, master_page, worker_probe
 from ventes.engines.spark.cluster_plan import ClusterPlan
+from ventes.engines.spark.task_lake import TaskLake
 from ventes.errors import ConfigError
 
 
@@ -122,7 +123,7 @@ def test_the_sentence_of_a_job_that_waits(found: master_page.Cluster, said: str)
 
 # -- what a worker needs ------------------------------------------------------------------------------------------
 
-HERE = ("1.5.6", "23.0.1", "2.14.3", "30.30.0")
+HERE = ("1.5.6", "23.0.1", "2.14.3", "30.30.0", "0.12.1")
 
 
 def test_a_worker_with_other_packages_is_refused_by_name() -> None:
@@ -145,9 +146,9 @@ def test_a_worker_must_have_the_same_lake(tmp_path: Path, mark: str | None, said
     if mark is not None:
         file.parent.mkdir()
         file.write_text(file.name if mark == "same" else mark, encoding="ascii")
-    (found,) = worker_probe.look(file, ("duckdb", "no-such-package"), (), [3])
-    assert said in found[-1]
-    assert bool(found[-1]) == bool(said)
+    (found,) = worker_probe.look(file, ("duckdb", "no-such-package"), (), [3], lake=TaskLake(tmp_path))
+    assert said in found[4]
+    assert bool(found[4]) == bool(said)
     assert found[3][0] is not None
     assert found[3][1] is None
 
@@ -157,10 +158,10 @@ def test_a_worker_must_reach_one_of_kafkas_servers(tmp_path: Path, page: str) ->
     file.write_text(file.name, encoding="ascii")
     (closed,) = free_ports(1)
     up = ("127.0.0.1", int(page.rpartition(":")[2]))
-    (found,) = worker_probe.look(file, (), (("127.0.0.1", closed), up), [0])
-    assert found[-1] == ""
-    (found,) = worker_probe.look(file, (), (("127.0.0.1", closed),), [0])
-    assert found[-1] == f"does not reach Kafka at 127.0.0.1:{closed}: Connection refused"
+    (found,) = worker_probe.look(file, (), (("127.0.0.1", closed), up), [0], lake=TaskLake(tmp_path))
+    assert found[4] == ""
+    (found,) = worker_probe.look(file, (), (("127.0.0.1", closed),), [0], lake=TaskLake(tmp_path))
+    assert found[4] == f"does not reach Kafka at 127.0.0.1:{closed}: Connection refused"
 
 
 PLAN = ClusterPlan("spark://h:7077", 1, "", 1024, "10.0.0.1", "10.0.0.1", "/opt/python", None)

@@ -13,12 +13,17 @@ from ventes.config import PROJECT
 from ventes.engines.spark.worker_probe import PACKAGES, version_of
 from ventes.operations import spark_environment
 
-IMPORTS = "import ventes.engines.spark.bronze_files, ventes.engines.spark.write_files, ventes.judging.judge_batch"
+IMPORTS = """
+import ventes.engines.spark.bronze_files, ventes.engines.spark.lot_tasks, ventes.engines.spark.worker_probe
+from ventes.store.objects import ObjectStore
+from ventes.store.settings_of import Options
+ObjectStore(Options("s3://bucket/lake", None, {"AWS_REGION": "eu-west-3"}))
+"""
 
 
 def test_the_tasks_import_nothing_beside_its_packages() -> None:
     """A package that a worker lacks would fail there, not here."""
-    code = f"import sys; {IMPORTS}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    code = f"import sys\n{IMPORTS}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(PROJECT / "src"), "PATH": "/usr/bin:/bin"},

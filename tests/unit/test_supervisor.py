@@ -29,6 +29,18 @@ def test_what_needs_the_broker_waits_until_it_answers_and_the_rest_does_not(scen
     assert scene.states() == {states.RUNNING}
 
 
+def test_with_a_cluster_of_somebody_else_nothing_waits_for_the_managed_broker(scene: Scene) -> None:
+    scene.ready["broker"] = False  # nothing answers at kafka.host
+    scene.supervisor.start(service for service in services.ALL if service.name != "broker")
+    scene.step()
+    assert {"bronze", "silver", "producer"} <= set(scene.started)
+    scene.running["bronze"].ends(-9)
+    scene.step(2)
+    scene.step(2)
+    assert scene.state("bronze") == states.RUNNING
+    assert "broker" not in scene.started
+
+
 def test_a_service_that_the_settings_leave_out_is_not_started(scene: Scene) -> None:
     scene.supervisor.start(service for service in services.ALL if service.name != "producer")
     scene.ready["broker"] = True

@@ -14,7 +14,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from ventes.deltalog import checkpoints
 from ventes.deltalog.actions import Action
 from ventes.deltalog.log import Log, TableReplaced
-from ventes.deltalog.table import Table
+from ventes.deltalog.table import WIDENED, Table
 from ventes.errors import LakeDamaged
 from ventes.runtime.files import sync_file, sync_folder
 from ventes.store import mirror_log, places
@@ -23,8 +23,6 @@ _log = logging.getLogger("ventes.lake")
 
 LISTINGS = 5
 """How often a log is listed before a gap in it is reported."""
-WIDENED = "ventes.widened"
-"""Property of a table that got columns which its older files lack."""
 
 
 def open_with_deltalake(path: Path) -> DeltaTable:

@@ -22,11 +22,10 @@ import pyarrow.parquet as pq
 
 from ventes.deltalog import history
 from ventes.deltalog.actions import DataFile
-from ventes.deltalog.create import WIDENED
 from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log, TableMissing, VersionGone
 from ventes.deltalog.present import local_path, local_paths
-from ventes.deltalog.table import Table
+from ventes.deltalog.table import WIDENED, Table
 from ventes.deltalog.vacuum import MINUTE, RECENT
 from ventes.errors import LakeDamaged, StoreUnavailable
 from ventes.store import places

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+WIDENED = "ventes.widened"
+"""Property of a table that got columns which its older files lack."""
+
 
 @dataclass(frozen=True)
 class Table:

@@ -18,10 +18,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import pyarrow as pa
 
+from ventes.config import Settings
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.log import FilesGone, Log, TableMissing, TableReplaced, VersionGone
 from ventes.deltalog.maintenance import TableMaintenance
@@ -45,7 +46,7 @@ from ventes.runtime.failpoints import failpoint
 class LotResult:
     """The result of a lot: rows written to <stream>_clean and <stream>_rejets, and what the roll-ups get of them.
 
-    `partials`: what lake.rollups.partials_of_lot, or partials_of, makes of the clean ones. `columns`: for the metrics.
+    `partials`: what lake.rollup_partials.partials_of_lot makes of the clean ones. `columns`: for the metrics.
     """
 
     clean: int
@@ -76,6 +77,20 @@ class SilverEngine(Protocol):
 
     def close(self) -> None:
         """Release all resources, the lock last."""
+
+
+class Paces(TypedDict, total=False):
+    """Arguments of SilverLoop."""
+
+    pace_seconds: float
+    rollup_seconds: float
+
+
+def paces(settings: Settings) -> Paces:
+    """Those for a lake on an object store, where each request costs; none for a folder."""
+    if not settings.on_a_store:
+        return {}
+    return {"pace_seconds": settings.store.pace_seconds, "rollup_seconds": settings.store.rollup_seconds}
 
 
 class SilverLoop:

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from ventes.contract import tables
 from ventes.engines.lot_sql import CLEAN, JUDGED, REJECTED, lot_sql
+from ventes.lake.rollup_partials import partials_of_lot
 from ventes.lake.rollup_plan import Declared
-from ventes.lake.rollups import partials_of_lot
 from ventes.stream.declaration import Stream
 
 

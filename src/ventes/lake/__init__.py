@@ -8,6 +8,7 @@ readers              processes that read one moment of the tables for long
 writer_lock          one writer per table group
 fit                  whether a table on disk is the declared one
 rollup_plan          the statements of the aggregate tables, composed from the declaration
+rollup_partials      what lots give to the aggregate tables
 rollups              keeping the aggregate tables up to date
 rollup_files         which files of a roll-up hold which keys
 rollup_merge         merging partial rows into these files

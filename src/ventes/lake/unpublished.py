@@ -40,7 +40,7 @@ class Unpublished:
     """Until then no publication is due by time."""
 
     def add(self, partials: Mapping[str, pa.Table], lot: int, now: float) -> None:
-        """Add what rollups.partials_of_lot made; a lot without rows counts too, because the roll-ups have it then."""
+        """Add what partials_of_lot made; a lot without rows counts too, because the roll-ups have it then."""
         self.lot = lot
         self.since = now if self.since is None else self.since
         if any(table.num_rows for table in partials.values()) or not self._parts:

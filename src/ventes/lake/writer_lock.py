@@ -68,13 +68,11 @@ class WriterLock:
         self._handle = handle
         _held.add(self.path)
         self.require()  # the file may have been replaced between opening and locking
-        mirror = places.of(self.path)
-        if mirror is not None and not mirror.is_staged(self.path):
-            try:
-                self._lease = Lease(mirror, self.path.stem).acquire(self._waits)
-            except BaseException:
-                self.release()
-                raise
+        try:
+            self._lease = lease_of(self.path, self._waits)
+        except BaseException:
+            self.release()
+            raise
         return self
 
     def require(self) -> None:
@@ -101,6 +99,15 @@ class WriterLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def lease_of(path: Path, waits: Callable[[str], None]) -> Lease | None:
+    """The lease that belongs to the lock file `path`, taken; None for a lake in a folder, and for that of a rebuild.
+
+    `waits` is told while it is waited for. Raises WrittenElsewhere.
+    """
+    mirror = places.of(path)
+    return None if mirror is None or mirror.is_staged(path) else Lease(mirror, path.stem).acquire(waits)
 
 
 def same_file(path: Path, locked: os.stat_result) -> bool:

@@ -100,7 +100,8 @@ class Supervisor:
         if service.state == states.RESTARTING and (full := self._world.full_disk()):
             return f"space: {full}"
         for name in service.service.needs:
-            if name in self.services and not self._answers_as_ready(name):  # also if it was started by hand
+            # also if it was started by hand; a broker that is not ours the service itself waits for
+            if name in self.wanted and not self._answers_as_ready(name):
                 return self.services[name].service.title
         return ""
 

@@ -93,6 +93,7 @@ def _requests(settings: Settings) -> Iterator[Finding]:
         lots = max(1, sum(record.batch_times.get("counts", [])))
         each = ", ".join(f"{number / lots:.1f} {kind}" for kind, number in sorted(record.requests.items()))
         dollars = sum(DOLLARS.get(kind, 0.0) * number for kind, number in record.requests.items())
+        each += ", without those of Spark's tasks," if record.engine == "spark" else ""
         month = dollars / seconds * 30 * 86_400
         yield ok(
             f"requests of {job}",

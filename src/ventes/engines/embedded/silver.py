@@ -11,7 +11,7 @@ from ventes.engines.id_index import index_of
 from ventes.engines.job import Job
 from ventes.engines.job import run as run_job
 from ventes.engines.lot_range import LotRange
-from ventes.engines.silver_loop import LotResult, SilverLoop
+from ventes.engines.silver_loop import LotResult, SilverLoop, paces
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.writer_lock import WriterLock, lock_path
 
@@ -24,12 +24,8 @@ def run(settings: Settings) -> int:
 def _body(job: Job) -> int:
     tables = OpenTables(job.settings)
     engine = EmbeddedSilver(job.settings, tables, progress=job.reporter.begin_work, waits=job.wait_for)
-    store, most = job.settings.store, job.settings.embedded.max_rows_per_batch
-    if not job.settings.on_a_store:
-        return SilverLoop(job, engine, tables, max_rows=most).run()
-    return SilverLoop(
-        job, engine, tables, max_rows=most, pace_seconds=store.pace_seconds, rollup_seconds=store.rollup_seconds
-    ).run()
+    most = job.settings.embedded.max_rows_per_batch
+    return SilverLoop(job, engine, tables, max_rows=most, **paces(job.settings)).run()
 
 
 class EmbeddedSilver:

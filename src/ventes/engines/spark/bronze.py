@@ -25,7 +25,7 @@ from ventes.engines import source
 from ventes.engines.bronze_edits import settle
 from ventes.engines.bronze_row_groups import recent_message_bytes
 from ventes.engines.bronze_writer import read_range
-from ventes.engines.job import Crashed, Job
+from ventes.engines.job import Crashed, Job, while_the_store_answers
 from ventes.engines.job import run as run_job
 from ventes.engines.source import Interrupted
 from ventes.engines.spark import checkpoint, kafka_source
@@ -65,11 +65,15 @@ def _body(job: Job) -> None:
         session = open_session(settings, "bronze", job)
         try:
             job.reporter.update(children=[session.jvm_pid])
-            lock = JvmLock(session.jvm, lock_path(settings, "bronze"))
-            lock.acquire()  # until the JVM has ended: it may still commit after Python has ended
+            lock = JvmLock(session.jvm, lock_path(settings, "bronze"), job.wait_for)
+            lock.acquire()  # until the JVM has ended: it may still write the checkpoint after Python has ended
             for remark in session.remarks:
                 job.log.warning("this Spark was started otherwise: %s", remark)
-            Bronze(job, session, admin, lock.require).run()
+            try:
+                # an outage of the store of the lake is waited for with the same JVM
+                while_the_store_answers(job, lambda job: Bronze(job, session, admin, lock.require).run())
+            finally:
+                lock.release_lease()
         finally:
             session.close()
 
@@ -204,10 +208,13 @@ class Bronze:
             self._settings, resume.offsets, recent_message_bytes(self._tables.log(self._table))
         )
         messages = self._session.spark.readStream.format("kafka").options(**options).load()
+        seconds = self._settings.spark.bronze_trigger_seconds
+        if self._settings.on_a_store:
+            seconds = max(seconds, self._settings.store.pace_seconds)
         return (
             messages.writeStream.foreachBatch(batches)
             .option("checkpointLocation", str(epoch))
-            .trigger(processingTime=f"{self._settings.spark.bronze_trigger_seconds:g} seconds")
+            .trigger(processingTime=f"{seconds:g} seconds")
             .start()
         )
 

@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -27,6 +29,7 @@ from ventes.deltalog import data_files
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.database import connect
 from ventes.engines.spark import write_files
+from ventes.engines.spark.task_lake import TaskLake
 from ventes.engines.spark.write_files import FILE_BYTES, gathered
 from ventes.judging.judge_batch import judge_messages
 from ventes.judging.messages import RAW
@@ -42,10 +45,18 @@ def write(messages: DataFrame, topic_id: str, settings: Settings, ingested_at: d
     """Write the messages as Bronze rows; returns the files, durable and not committed yet.
 
     `messages` has the columns of Spark's Kafka source: key, value, partition, offset, timestamp, and headers if they
-    were asked for. `ingested_at` (aware) becomes date_ingestion. Workers must have the lake at the same path.
+    were asked for. `ingested_at` (aware) becomes date_ingestion. Workers must have the lake at the same path, unless it
+    is on an object store. Raises what a task raised about that: StoreUnavailable, StoreRefused.
     """
-    task = partial(_write_part, Judging.of(settings), settings.bronze, settings.embedded.memory_mb, ingested_at)
-    return write_files.named(as_raw(messages, topic_id).mapInArrow(task, write_files.NAMED).collect())
+    lake = TaskLake.of(settings, messages.sparkSession.sparkContext)
+    task = partial(_write_part, Judging.of(settings), lake, settings.bronze, settings.embedded.memory_mb, ingested_at)
+    try:
+        rows = as_raw(messages, topic_id).mapInArrow(task, write_files.NAMED).collect()
+    except (PySparkException, Py4JError) as error:
+        if told := lake.told(str(error)):
+            raise told from None
+        raise
+    return write_files.named(rows)
 
 
 def as_raw(messages: DataFrame, topic_id: str) -> DataFrame:
@@ -57,10 +68,17 @@ def as_raw(messages: DataFrame, topic_id: str) -> DataFrame:
 
 
 def _write_part(
-    judging: Judging, bronze: Path, memory_mb: int, ingested_at: datetime, batches: Iterator[pa.RecordBatch]
+    judging: Judging,
+    lake: TaskLake,
+    bronze: Path,
+    memory_mb: int,
+    ingested_at: datetime,
+    batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     """One task: writes its messages, returns the names and statistics of its files."""
+    bronze, table = lake.here(bronze), of_stream(judging.stream).bronze
     with connect(memory_mb, threads=1) as con:  # one thread: each other core runs its own task
         messages = gathered((pa.Table.from_batches([batch]) for batch in batches), JUDGE_BYTES, JUDGE_ROWS)
         rows = gathered((judge_messages(con, raw.cast(RAW), judging, ingested_at) for raw in messages), FILE_BYTES)
-        yield write_files.written(data_files.write(bronze, of_stream(judging.stream).bronze, some) for some in rows)
+        files = (lake.uploaded(bronze, data_files.write(bronze, table, some)) for some in rows)
+        yield write_files.written(files)

@@ -33,10 +33,12 @@ from ventes.engines.lot_range import LotRange
 from ventes.engines.silver_loop import LotResult
 from ventes.engines.spark.lot_parts import PART_ROWS, Part
 from ventes.engines.spark.lot_tasks import Keys, Lot, Written, is_in, keys_of_part, split_doubtful, split_part
+from ventes.engines.spark.task_lake import TaskLake
 from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollups import partials_together
+from ventes.lake.rollup_partials import partials_together
 from ventes.runtime.failpoints import failpoint
+from ventes.store import places
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -67,14 +69,16 @@ class LargeLots:
     def take(self, bronze: Snapshot, parts: Sequence[Part], lot_range: LotRange, number: int) -> LotResult:
         """See SilverEngine. `bronze`: with the files of the lot, whose rows are in `parts`."""
         clean, rejets = self._tables.log(self._own.clean), self._tables.log(self._own.rejets)
+        lake = self.lake()
         lot = Lot(
             self._settings.stream,
             self._settings.rules,
             self._settings.embedded.memory_mb,
+            lake,
             bronze,
             replace(Snapshot.of_log(clean, self._own.clean), files=()),
             replace(Snapshot.of_log(rejets, self._own.rejets), files=()),
-            self._known_ids.files(clean),
+            None if lake.elsewhere else self._known_ids.files(clean),
             lot_range,
             number,
             datetime.now(timezone.utc),
@@ -102,6 +106,12 @@ class LargeLots:
             LotColumns.together([some.columns for some in made]),
         )
 
+    def lake(self) -> TaskLake:
+        """The lake as the tasks of a lot reach it now."""
+        mirror = places.of(self._settings.lake)
+        generation = 0 if mirror is None else mirror.generation_of(self._settings.silver)
+        return TaskLake.of(self._settings, self._context, generation=generation)
+
     def _keys(self, lot: Lot, parts: Sequence[Part]) -> list[Keys]:
         found: list[Keys] = self._context.parallelize(parts, len(parts)).map(partial(keys_of_part, lot)).collect()
         return found
@@ -112,6 +122,7 @@ class LargeLots:
         np.equal(keys[1:], keys[:-1], out=again[1:])
         if damage := next((part.damage for part in parts if part.damage), ""):
             self._known_ids.start_anew(clean, damage)
+        if damage or lot.ids is None:
             found = self._known_ids.find_keys(keys[~again], clean)
         else:
             found = in_order([*(part.known for part in parts), *self._known_ids.find_in_memory(keys[~again])])

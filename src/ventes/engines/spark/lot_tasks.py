@@ -36,6 +36,7 @@ from ventes.engines.lot_measures import LotColumns
 from ventes.engines.lot_range import LotRange
 from ventes.engines.lot_rows import lot_rows, write_rejects
 from ventes.engines.spark.lot_parts import Part
+from ventes.engines.spark.task_lake import TaskLake
 from ventes.engines.split_in_duckdb import split_in_duckdb, valid_ids
 from ventes.stream.declaration import Stream
 
@@ -45,7 +46,7 @@ PASSED_BYTES = 4_000_000
 
 @dataclass(frozen=True)
 class Lot:
-    """What every task of a lot gets: none of the settings that may be secret.
+    """What every task of a lot gets: of what may be secret only the credentials of a lake on a store.
 
     `bronze`: with the files of the lot. `clean`: with those that may hold rows of `known` keys. `rejets`: with none.
     """
@@ -53,10 +54,12 @@ class Lot:
     stream: Stream
     rules: Rules
     memory_mb: int
+    lake: TaskLake
     bronze: Snapshot
     clean: Snapshot
     rejets: Snapshot
-    ids: RunFiles
+    ids: RunFiles | None
+    """Of the index; None where tasks do not have them, and the driver looks the ids up."""
     lot_range: LotRange
     number: int
     now: datetime
@@ -64,6 +67,13 @@ class Lot:
     """Keys that are several times in the lot, or in the clean events: ascending, each once."""
     known: Pairs = field(default_factory=lambda: NONE)
     """Those in the clean events, and in which lots: in the order of the keys."""
+
+    def here(self) -> Lot:
+        """The lot with its tables where they are on the machine of the task, which begins with it."""
+        bronze, clean, rejets = (
+            replace(one, path=self.lake.here(one.path)) for one in (self.bronze, self.clean, self.rejets)
+        )
+        return replace(self, bronze=bronze, clean=clean, rejets=rejets)
 
     def of(self, part: Part) -> Snapshot:
         """Bronze with the files of a part."""
@@ -116,12 +126,14 @@ class Passed:
 
 
 def keys_of_part(lot: Lot, part: Part) -> Keys:
-    """Reads only the ids and the reasons, and looks the ids up in the files of the index."""
-    keys = [NONE.keys]
+    """Reads only the ids and the reasons, and looks the ids up in the files of the index, where they are there."""
+    lot, keys = lot.here(), [NONE.keys]
     with _database(lot) as con:
         for piece in pieces(lot.of(part), lot.lot_range, (lot.stream.event.id, "motifs"), groups=part.groups):
             keys.append(keys_of(con, valid_ids(lot.stream, piece)))
     found = np.sort(np.concatenate(keys))
+    if lot.ids is None:
+        return Keys(found, NONE)
     try:
         return Keys(found, find_in_files(lot.ids, np.unique(found)))
     except Unusable as error:
@@ -130,6 +142,7 @@ def keys_of_part(lot: Lot, part: Part) -> Keys:
 
 def split_part(lot: Lot, places: int, part: Part) -> Iterator[tuple[int, Written | Passed]]:
     """What is made of a part, for the place number `places`; and its doubtful rows, for those before it."""
+    lot = lot.here()
     with _database(lot) as con:
         rows = lot_rows(lot.of(part), lot.lot_range, part.groups)
         if len(lot.doubtful):
@@ -154,7 +167,7 @@ def split_doubtful(lot: Lot, passed: Iterable[tuple[int, Written | Passed]]) -> 
             rows.append(content.rows())
     if not rows:
         return
-    together = pa.concat_tables(rows)
+    lot, together = lot.here(), pa.concat_tables(rows)
     id_ = lot.stream.event.field(lot.stream.event.id)
     with _database(lot) as con:
         keys = np.unique(keys_of(con, together[id_.name]))
@@ -175,6 +188,7 @@ def _written(
         days = days_of(parts.rejets, rows)
         rejets = [write_rejects(lot.rejets.path, rejets_table, parts.rejets, bronze, lot.lot_range, days)]
     clean = data_files.write(lot.clean.path, clean_table, commit.in_table_order(clean_table, parts.clean))
+    rejets, clean = lot.lake.uploaded(lot.rejets.path, rejets), lot.lake.uploaded(lot.clean.path, clean)
     columns = LotColumns.of_rows(lot.stream, parts.clean, parts.rejets)
     made = Written(clean, rejets, parts.clean.num_rows, parts.rejets.num_rows, parts.partials, columns)
     return made, parts.clean

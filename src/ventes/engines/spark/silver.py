@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -19,10 +20,10 @@ from ventes.deltalog.database import RecycledDatabase
 from ventes.engines.bronze_row_groups import BronzeRowGroups
 from ventes.engines.duckdb_lots import DuckDBLots
 from ventes.engines.id_index import index_of
-from ventes.engines.job import Crashed, Job
+from ventes.engines.job import Crashed, Job, while_the_store_answers
 from ventes.engines.job import run as run_job
 from ventes.engines.lot_range import LOT_BYTES, LotRange, RowGroup
-from ventes.engines.silver_loop import LotResult, SilverLoop
+from ventes.engines.silver_loop import LotResult, SilverLoop, paces
 from ventes.engines.spark.jvm_lock import JvmLock
 from ventes.engines.spark.large_lots import LargeLots
 from ventes.engines.spark.lot_parts import parts_of
@@ -43,33 +44,40 @@ def run(settings: Settings) -> int:
     return run_job(settings, "silver", "spark", _body)
 
 
-def _body(job: Job) -> int:
+def _body(job: Job) -> int | None:
     settings = job.settings
     session = open_session(settings, "silver", job)
     try:
         job.reporter.update(children=[session.jvm_pid])
         for remark in session.remarks:
             job.log.warning("this Spark was started otherwise: %s", remark)
-        rhythm = settings.spark.silver_trigger_seconds
-        tables = OpenTables(settings)
-        loop = SilverLoop(
-            job,
-            SparkSilver(settings, tables, session, progress=job.reporter.begin_work),
-            tables,
-            max_rows=settings.spark.max_rows_per_batch,
-            max_bytes=MOST_BYTES,
-            poll_seconds=rhythm,
-            idle_seconds=rhythm,
-        )
-        return loop.run()
+        # an outage of the store of the lake is waited for with the same JVM
+        return while_the_store_answers(job, partial(_run, session))
     finally:
         session.close()
+
+
+def _run(session: Session, job: Job) -> int:
+    settings = job.settings
+    rhythm = settings.spark.silver_trigger_seconds
+    tables = OpenTables(settings)
+    loop = SilverLoop(
+        job,
+        SparkSilver(settings, tables, session, progress=job.reporter.begin_work, waits=job.wait_for),
+        tables,
+        max_rows=settings.spark.max_rows_per_batch,
+        max_bytes=MOST_BYTES,
+        poll_seconds=rhythm,
+        idle_seconds=rhythm,
+        **paces(settings),
+    )
+    return loop.run()
 
 
 class SparkSilver:
     """A SilverEngine in a session that the caller opens and closes.
 
-    `progress` is called while the index of ids is built.
+    `progress` is called while the index of ids is built, `waits` while the lock is waited for.
     """
 
     name = "spark"
@@ -81,11 +89,12 @@ class SparkSilver:
         session: Session,
         *,
         progress: Callable[[], None] = lambda: None,
+        waits: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._tables = tables
         self._session = session
         self._bronze = tables_of(settings).bronze
-        self._lock = JvmLock(session.jvm, lock_path(settings, "silver"))
+        self._lock = JvmLock(session.jvm, lock_path(settings, "silver"), waits)
         self.database = RecycledDatabase(settings.embedded.memory_mb)
         self.known_ids = index_of(settings, self.database, progress)
         self._row_groups = BronzeRowGroups()
@@ -106,8 +115,7 @@ class SparkSilver:
     def close(self) -> None:
         self.known_ids.close()
         self.database.close()
-        if self._session.alive:
-            self._lock.release()
+        self._lock.release(jvm=self._session.alive)
 
     def take(self, lot_range: LotRange, lot: int) -> LotResult:
         """See SilverEngine. The tables exist: the loop has recovered them."""
@@ -116,9 +124,15 @@ class SparkSilver:
         except (PySparkException, Py4JError, OSError) as error:
             if not self._session.usable:
                 raise Crashed(self._session.exit_reason) from None
-            if not isinstance(error, OSError) and disk.is_told_full(str(error)):
+            if isinstance(error, OSError):
+                raise
+            said = str(error)  # now: Spark's errors have no text without a session
+            lake = self._large_lots.lake()
+            if told := lake.told(said):
+                raise told from None
+            if disk.is_told_full(said):
                 raise OSError(errno.ENOSPC, "a task of Spark found its disk full") from None
-            raise
+            raise RuntimeError(lake.as_named_here(said)) from None
 
     def _take(self, lot_range: LotRange, lot: int) -> LotResult:
         self.database.begin()
