@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
@@ -37,6 +38,7 @@ from ventes.stream.sql_text import quoted
 
 _PAUSED_AT = f"{__name__}.paused_at"
 """Key of the session's state."""
+MINUTE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def _filters(tables: LiveTables) -> tuple[Filters, list[str]]:
     """The filters by fields, and what the address asks for and is not here."""
     said = []
     dimensions = tables.contract.stream.shown.dimensions(tables.contract.stream.event)
-    values = _choices_of_filters(tables, tuple(label.field for label in dimensions))
+    values = choices_of_filters(tables, tuple(label.field for label in dimensions), time.monotonic())
     chosen = []
     page = translated.page_of(tables.contract.stream)
     for label in dimensions:
@@ -230,8 +232,8 @@ def _dimension(label: Label, shown: Label, values: list[str]) -> Chosen:
     return Chosen(label.field, label.plural, tuple(chosen))
 
 
-def _choices_of_filters(tables: LiveTables, fields: tuple[str, ...]) -> dict[str, list[str]]:
-    """Field → the values there are, as texts; none before there is data."""
+def choices_of_filters(tables: LiveTables, fields: tuple[str, ...], now: float) -> dict[str, list[str]]:
+    """Field → the values there are, as texts; none before there is data. `now`: seconds of a monotonic clock."""
     snapshots = tables.read_shared()
     questions = [Question(f"values {number}", (field,)) for number, field in enumerate(fields)]
 
@@ -249,7 +251,11 @@ def _choices_of_filters(tables: LiveTables, fields: tuple[str, ...]) -> dict[str
         }
 
     try:
-        return snapshots.shared("choices of the filters", tables_for(snapshots, Filters(), *questions), ask)
+        names = tables_for(snapshots, Filters(), *questions)
+        # a table that has as many rows as before has no new value; a minute bounds what tables that are rebuilt change
+        state = tuple((name, snapshots[name].path, snapshots[name].rows) for name in names)
+        minute = now // MINUTE_SECONDS
+        return tables.results.get(("choices of the filters", state, minute), ask)
     except NotReadable:
         return {field: [] for field in fields}
 

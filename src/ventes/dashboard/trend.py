@@ -5,7 +5,7 @@ The span is that of the period, else the last half hour; it does not depend on h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -19,7 +19,7 @@ from ventes.dashboard.figures import numbered, rows_of
 from ventes.dashboard.filters import DAY, Filters, instant
 from ventes.dashboard.language import marked
 from ventes.dashboard.query_sources import Part
-from ventes.dashboard.questions import MINUTE, Question, columns_of, expressions, finished
+from ventes.dashboard.questions import MINUTE, Question, Row, columns_of, expressions, finished
 from ventes.stream.declaration import Event
 from ventes.stream.grains import ByDay, ByMinute
 from ventes.stream.measures import Distinct
@@ -161,27 +161,40 @@ class Lines:
     def values(self, con: duckdb.DuckDBPyConnection, views: str, counted: bool) -> tuple[Line, ...]:
         """A line for each figure, from the views of the questions; without `counted` none that counts values."""
         plain, of_field = _questions(self.figures, self.event, self.slices.of_days)
-        lines: list[Line] = [[] for _ in self.figures]
         numbers = [n for n, figure in enumerate(self.figures) if not isinstance(figure.measure, Distinct)]
-        for question, those in [(plain, numbers)] + [
-            (asked, [n for n, figure in enumerate(self.figures) if _counts(figure, name)])
-            for name, asked in of_field.items()
+        asked = [(plain, numbers)] + [
+            (question, [n for n, figure in enumerate(self.figures) if _counts(figure, name)])
+            for name, question in of_field.items()
             if counted
-        ]:
-            if not those:
-                continue
-            measures = [numbered(self.figures[n], n) for n in those]
-            listed = {name: sql for measure in measures for name, sql in expressions(measure, self.event).items()}
-            columns = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in listed.items())
-            found = con.execute(
-                f"{views}SELECT ({self.slices.place})::INTEGER AS place, {columns} FROM {quoted(question.view)} "
-                f"WHERE {self.slices.condition} GROUP BY 1"
-            ).to_arrow_table()
-            rows = {row["place"]: finished(row, measures) for row in rows_of(found)}
-            for n, measure in zip(those, measures, strict=True):
+        ]
+        lines: list[Line] = [[] for _ in self.figures]
+        for numbers, rows in self._asked(con, views, [(question, numbers) for question, numbers in asked if numbers]):
+            for n in numbers:
                 empty = 0 if _adds_up(self.figures[n]) else None
-                lines[n] = [rows[i][measure.name] if i in rows else empty for i in range(self.slices.count)]
+                name = numbered(self.figures[n], n).name
+                lines[n] = [rows[i][name] if i in rows else empty for i in range(self.slices.count)]
         return tuple(lines)
+
+    def _asked(
+        self, con: duckdb.DuckDBPyConnection, views: str, asked: Sequence[tuple[Question, list[int]]]
+    ) -> Iterator[tuple[list[int], dict[int, Row]]]:
+        """For each question, about the figures with these numbers: slice → its row. One statement for all of them:
+        most of its time is planning."""
+        selects, measures = [], []
+        for number, (question, numbers) in enumerate(asked):
+            measures.append([numbered(self.figures[n], n) for n in numbers])
+            listed = {name: sql for one in measures[-1] for name, sql in expressions(one, self.event).items()}
+            columns = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in listed.items())
+            selects.append(
+                f"SELECT {number} AS question, ({self.slices.place})::INTEGER AS place, {columns} "
+                f"FROM {quoted(question.view)} WHERE {self.slices.condition} GROUP BY 2"
+            )
+        if not selects:
+            return
+        found = rows_of(con.execute(views + " UNION ALL BY NAME ".join(selects)).to_arrow_table())
+        for number, (_, numbers) in enumerate(asked):
+            mine = (row for row in found if row["question"] == number)
+            yield numbers, {row["place"]: finished(row, measures[number]) for row in mine}
 
 
 def _counts(figure: Figure, field: str) -> bool:
