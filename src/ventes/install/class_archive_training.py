@@ -29,8 +29,8 @@ from ventes.runtime import heartbeat, java_errors
 STATE = PROJECT / ".ventes"
 JARS = STATE / "jars"
 SALES = 2000
-START_SECONDS = 90.0
-"""Timeout in seconds for a program's part."""
+START_SECONDS = 300.0
+"""Timeout in seconds for a program's part: ten are usual, and more than 90 were seen beside much other work."""
 STOP_SECONDS = 90.0
 """Timeout in seconds for its end, including writing its archive."""
 
