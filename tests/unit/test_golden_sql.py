@@ -31,10 +31,9 @@ def statements() -> Iterator[tuple[str, str]]:
         yield f"partial_{partial}.duckdb.sql", statement
     for rollup in plan.rollups:
         yield f"{rollup.table.name}.duckdb.sql", rollup.merged
-    fast = fast_path.queries(Judging.of(Settings()), 2026)
+    fast = fast_path.query(Judging.of(Settings()), 2026)
     assert fast is not None
-    yield "fast_path.duckdb.sql", fast.plain
-    yield "fast_path_odd.duckdb.sql", fast.odd
+    yield "fast_path.duckdb.sql", fast
 
 
 def pretty(statement: str) -> str:

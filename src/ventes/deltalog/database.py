@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import duckdb
+import pyarrow as pa
 
 from ventes.runtime import scratch
 
@@ -33,6 +36,38 @@ def _spill_folder() -> str:
         return str(scratch.place("spilled"))
     except OSError:
         return ""
+
+
+class Prepared:
+    """A query over one relation of Arrow rows, planned once: planning can take longer than running it on many rows.
+
+    It has a connection of its own to the database of `con`, and holds nothing of the rows or the result afterwards.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, query: str, relation: str, schema: pa.Schema) -> None:
+        self._con = con.cursor()
+        self._empty = schema.empty_table()
+        self._rows = _Rows(self._empty)
+        self._con.register(relation, self._rows)
+        self._con.execute(f"PREPARE prepared AS {query}")
+
+    def run(self, rows: pa.Table) -> pa.Table:
+        """The query's result for these rows, by one thread. Not to be called by two threads at the same time."""
+        self._rows.table = rows
+        try:
+            return self._con.execute("EXECUTE prepared").to_arrow_table()
+        finally:
+            self._rows.table = self._empty
+
+
+class _Rows:
+    """What DuckDB has registered as a relation, whose rows are others at each run."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self.table.__arrow_c_stream__(requested_schema)
 
 
 class RecycledDatabase:
