@@ -56,7 +56,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def judge_batch(con: duckdb.DuckDBPyConnection, raw: pa.Table, config: Settings, at: datetime) -> pa.Table:
     """Through SQL, however few messages there are."""
-    return judge_any_number(con, raw, config, at, few=0)
+    return judge_any_number(con, raw, config, at, few=0, threads=2)
 
 
 def verdicts(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config: Settings = UTC) -> None:
@@ -200,7 +200,6 @@ def test_the_query_is_planned_once_for_each_thread() -> None:
     rng = random.Random(8)
     many, few = raw_table([*valid(rng, 3_000), *odd(rng, 3_000)]), raw_table(odd(rng, FEW + 1))
     with duckdb.connect() as own:
-        own.execute("SET threads = 2")
         own.execute("CALL enable_logging('QueryLog')")
         for raw in (many, few, many, few):
             assert_same_rows(

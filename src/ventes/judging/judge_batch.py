@@ -10,7 +10,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import duckdb
 import numpy as np
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 
 from ventes.config import Settings
 from ventes.contract import tables
+from ventes.deltalog import database
 from ventes.deltalog.database import Prepared
 from ventes.judging import fast_path, rules
 from ventes.judging.judge_rows import columns_of, judge_rows
@@ -31,25 +31,31 @@ FEW = 100
 """Up to so many messages are judged one by one (28 µs each), which is faster than the query: running it takes 5 ms,
 and planning it 25, once for a connection."""
 _MANY = 5_000
-"""From this many messages each thread of the database judges a part of them: of a prepared query's result, unlike of
-another one, DuckDB computes all in one thread."""
-
+"""From this many messages `threads` judge a part each: DuckDB computes a prepared query's result in one thread. With
+two of its own, the database takes a fifth more CPU for the same."""
 
 _MESSAGES = pa.schema([("_row", pa.int64()), ("_message", pa.string()), ("kafka_ts", pa.timestamp("us"))])
-_PREPARED: WeakKeyDictionary[duckdb.DuckDBPyConnection, dict[str, list[Prepared]]] = WeakKeyDictionary()
-_MOST_QUERIES = 8
-"""Of one connection: `ventes verify` judges with and without fields that were declared later."""
 
 
 def judge_batch(
-    con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, ingested_at: datetime, few: int = FEW
+    con: duckdb.DuckDBPyConnection,
+    raw: pa.Table,
+    settings: Settings,
+    ingested_at: datetime,
+    few: int = FEW,
+    threads: int = 1,
 ) -> pa.Table:
     """`judge_messages` for the stream and the zones of the settings."""
-    return judge_messages(con, raw, Judging.of(settings), ingested_at, few)
+    return judge_messages(con, raw, Judging.of(settings), ingested_at, few, threads)
 
 
 def judge_messages(
-    con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, ingested_at: datetime, few: int = FEW
+    con: duckdb.DuckDBPyConnection,
+    raw: pa.Table,
+    judging: Judging,
+    ingested_at: datetime,
+    few: int = FEW,
+    threads: int = 1,
 ) -> pa.Table:
     """Messages as Bronze rows, in the same order, with exactly the schema of the stream's Bronze table.
 
@@ -60,7 +66,7 @@ def judge_messages(
     raw = _arrived(raw, ingested_at)
     bronze = tables.of_stream(judging.stream).bronze
     query = fast_path.query(judging, ingested_at.year) if raw.num_rows > few else None
-    columns = _one_by_one(raw, judging) if query is None else _mostly_fast(con, raw, judging, query)
+    columns = _one_by_one(raw, judging) if query is None else _mostly_fast(con, raw, judging, query, threads)
     columns = rules.apply(con, judging.stream, columns)
     stamped = pa.array([ingested_at], bronze.schema.field("date_ingestion").type)
     columns["date_ingestion"] = stamped.take(pa.array(np.zeros(raw.num_rows, dtype=np.int8)))
@@ -82,8 +88,10 @@ def _one_by_one(raw: pa.Table, judging: Judging) -> rules.Columns:
     return {name: judged[name] for name in judged.schema.names}
 
 
-def _mostly_fast(con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, query: str) -> rules.Columns:
-    decided = _decided(con, raw, judging.stream, query)
+def _mostly_fast(
+    con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, query: str, threads: int
+) -> rules.Columns:
+    decided = _decided(con, raw, judging.stream, query, threads)
     columns = {field.name: decided[field.name].cast(field.bronze_type) for field in judging.stream.event.read}
     columns["jour"] = decided["jour"]
     columns["motifs"] = _lists_of_codes(decided["_reasons"])
@@ -129,35 +137,25 @@ def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, y
     Where `_reasons` is NULL the other columns are undefined. None if the stream has no fast path.
     """
     query = fast_path.query(judging, year)
-    return None if query is None else _decided(con, raw, judging.stream, query)
+    return None if query is None else _decided(con, raw, judging.stream, query, threads=1)
 
 
-def _decided(con: duckdb.DuckDBPyConnection, raw: pa.Table, stream: Stream, query: str) -> pa.Table:
+def _decided(con: duckdb.DuckDBPyConnection, raw: pa.Table, stream: Stream, query: str, threads: int) -> pa.Table:
     values = raw["value"] if stream.event.frame is None else _unframed(raw["value"])
     columns = [pa.array(np.arange(raw.num_rows)), _decoded(values), raw["kafka_ts"].cast(pa.timestamp("us"))]
-    found = _run(con, query, pa.table(columns, schema=_MESSAGES))
+    found = _run(con, query, pa.table(columns, schema=_MESSAGES), threads)
     order = found["_row"].to_numpy()  # the connection may have preserve_insertion_order = false
     return found if np.all(order[1:] > order[:-1]) else found.take(np.argsort(order))
 
 
-def _run(con: duckdb.DuckDBPyConnection, query: str, messages: pa.Table) -> pa.Table:
-    if messages.num_rows < _MANY:
-        return _prepared(con, query, 1)[0].run(messages)
-    threads = con.execute("SELECT current_setting('threads')").fetchall()[0][0]
+def _run(con: duckdb.DuckDBPyConnection, query: str, messages: pa.Table, threads: int) -> pa.Table:
+    if threads == 1 or messages.num_rows < _MANY:
+        return database.run(con, query, {"_messages": messages})
     rows = -(-messages.num_rows // threads)
-    parts = [messages.slice(first, rows) for first in range(0, messages.num_rows, rows)]
+    parts = [{"_messages": messages.slice(first, rows)} for first in range(0, messages.num_rows, rows)]
+    queries = database.prepared(con, query, {"_messages": messages.schema}, len(parts))
     with ThreadPoolExecutor(threads) as pool:
-        return pa.concat_tables(pool.map(Prepared.run, _prepared(con, query, len(parts)), parts))
-
-
-def _prepared(con: duckdb.DuckDBPyConnection, query: str, times: int) -> list[Prepared]:
-    """The query on this connection, at least so many times; planned where it was not before."""
-    known = _PREPARED.setdefault(con, {})
-    if query not in known and len(known) >= _MOST_QUERIES:
-        known.clear()
-    planned = known.setdefault(query, [])
-    planned += [Prepared(con, query, "_messages", _MESSAGES) for _ in range(times - len(planned))]
-    return planned
+        return pa.concat_tables(pool.map(Prepared.run, queries, parts))
 
 
 def _unframed(values: pa.ChunkedArray) -> pa.ChunkedArray:
