@@ -115,7 +115,13 @@ class Filled:
         files = []
         if self._unnamed >= FILE_ROWS:
             files, self._unnamed = [_phantom(self._lot, self._unnamed)], 0
+        paths = [self._clean.path / file.path for file in files]
+        for path in paths:  # a commit whose files are not there is refused
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
         commit.append_files(self._clean, files, {SILVER_APP: self._lot})
+        for path in paths:
+            path.unlink()
 
     def look_up(self, count: int, times: int) -> tuple[float, float]:
         """Median ms and CPU ms of looking up `count` new ids."""

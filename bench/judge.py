@@ -118,13 +118,13 @@ def main() -> None:
     load = f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     print(f"{given.rows} messages of {len(valid['value'][0].as_py())} bytes; {load}")
     with duckdb.connect() as con:
-        con.execute("SET threads = 2")
-        plain, per_second = measure(given.rows, given.repeat, lambda: judge_batch(con, valid, UTC, NOW))
+        con.execute("SET threads = 1")
+        plain, per_second = measure(given.rows, given.repeat, lambda: judge_batch(con, valid, UTC, NOW, threads=2))
         shown("plain sales", plain, per_second, plain)
-        paris = measure(given.rows, given.repeat, lambda: judge_batch(con, valid, PARIS, NOW))
+        paris = measure(given.rows, given.repeat, lambda: judge_batch(con, valid, PARIS, NOW, threads=2))
         shown("plain sales, both zones Paris", *paris, plain)
         for name, raw in inputs.items():
-            cost = measure(raw.num_rows, given.repeat, lambda: judge_batch(con, raw, UTC, NOW))  # noqa: B023
+            cost = measure(raw.num_rows, given.repeat, lambda: judge_batch(con, raw, UTC, NOW, threads=2))  # noqa: B023
             shown(name, *cost, plain)
     some = valid.slice(0, 20_000)
     alone = measure(some.num_rows, given.repeat, lambda: judge_rows(some["value"], some["kafka_ts"], Judging.of(UTC)))

@@ -190,8 +190,8 @@ def _take(settings: Settings, bronze: pa.Table) -> None:
     taken: dict[str, Any] = {"processed_at": datetime.now(timezone.utc), "lot": version}
     with connect(1500) as con:
         con.register("judged_rows", bronze)
-        rejets = con.execute(lot_sql(settings.stream, "rejected", **taken)).to_arrow_table().cast(REJETS.schema)
-        clean = con.execute(lot_sql(settings.stream, "clean", watermark_us=600_000_000, **taken)).to_arrow_table()
+        rejets = con.execute(lot_sql(settings.stream, "rejected"), taken).to_arrow_table().cast(REJETS.schema)
+        clean = con.execute(lot_sql(settings.stream, "clean"), {"watermark_us": 600_000_000, **taken}).to_arrow_table()
     clean = _treated(clean.cast(CLEAN.schema))
     append(Log.open(tables.path_of(settings, REJETS)), REJETS, _treated(rejets), APP, version)
     append(Log.open(tables.path_of(settings, CLEAN)), CLEAN, clean, SILVER_APP, version)

@@ -60,8 +60,8 @@ class PlainEngine:
         con.execute(f"CREATE OR REPLACE TEMP TABLE judged_rows AS {lot_sql(settings.stream, 'judged')}")
         params: dict[str, Any] = {"processed_at": START, "lot": lot}
         late = settings.rules.watermark_minutes * 60_000_000
-        clean = con.execute(lot_sql(settings.stream, "clean", watermark_us=late, **params)).to_arrow_table()
-        rejets = con.execute(lot_sql(settings.stream, "rejected", **params)).to_arrow_table().cast(REJETS.schema)
+        clean = con.execute(lot_sql(settings.stream, "clean"), {"watermark_us": late, **params}).to_arrow_table()
+        rejets = con.execute(lot_sql(settings.stream, "rejected"), params).to_arrow_table().cast(REJETS.schema)
         failpoint("silver.before_rejets")
         if rejets.num_rows:
             commit.append(self._tables.log(REJETS), REJETS, rejets, SILVER_APP, lot)

@@ -15,15 +15,15 @@ SELECT
   "categorie",
   "pays",
   "segment",
-  EPOCH_US(kafka_ts) - EPOCH_US("timestamp") > 600000000 AS en_retard,
+  EPOCH_US(kafka_ts) - EPOCH_US("timestamp") > CAST($watermark_us AS BIGINT) AS en_retard,
   _extra,
   topic_id,
   "partition",
   "offset",
   kafka_ts,
   date_ingestion,
-  CAST('2026-01-05 10:00:00.000000+00:00' AS TIMESTAMPTZ) AS date_traitement,
-  CAST(7 AS BIGINT) AS lot,
+  CAST($processed_at AS TIMESTAMPTZ) AS date_traitement,
+  CAST($lot AS BIGINT) AS lot,
   jour
 FROM judged_rows
 WHERE

@@ -7,8 +7,8 @@ SELECT
   "offset",
   kafka_ts,
   date_ingestion,
-  CAST('2026-01-05 10:00:00.000000+00:00' AS TIMESTAMPTZ) AS date_traitement,
-  CAST(7 AS BIGINT) AS lot
+  CAST($processed_at AS TIMESTAMPTZ) AS date_traitement,
+  CAST($lot AS BIGINT) AS lot
 FROM judged_rows
 WHERE
   ARRAY_LENGTH(motifs) > 0

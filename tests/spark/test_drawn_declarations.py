@@ -34,7 +34,7 @@ from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.engines.spark import bronze_files, silver
 from ventes.engines.spark.session import Session
 from ventes.engines.spark.silver import SparkSilver
-from ventes.judging.judge_batch import Few, judge_batch
+from ventes.judging.judge_batch import judge_batch
 from ventes.lake import tables
 from ventes.stream import (
     Aggregate,
@@ -175,7 +175,7 @@ def _settings(folder: Path, engine: str, stream: Stream) -> Settings:
 
 def _judged(config: Settings, raw: pa.Table) -> pa.Table:
     with connect() as con:
-        return judge_batch(con, raw, config, INGESTED, Few(0, 0))
+        return judge_batch(con, raw, config, INGESTED, 0)
 
 
 def _judged_in_spark(session: Session, config: Settings, raw: pa.Table) -> pa.Table:

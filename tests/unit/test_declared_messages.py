@@ -22,7 +22,7 @@ from harness.messages import raw_table
 from harness.verdicts import decided, judge
 from ventes.config import PROJECT
 from ventes.contract import tables
-from ventes.judging.judge_batch import Few, fast_rows, judge_messages
+from ventes.judging.judge_batch import fast_rows, judge_messages
 from ventes.judging.verdict import Judging
 from ventes.runtime import heartbeat
 from ventes.runtime.exit_codes import NEEDS_A_PERSON
@@ -54,8 +54,8 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 def rows_of(con: duckdb.DuckDBPyConnection, values: list[bytes | None], of: Judging) -> list[dict[str, Any]]:
     """Bronze's rows; the same through the fast path and one by one."""
     raw = raw_table(values)
-    rows = judge_messages(con, raw, of, INGESTED, Few(0, 0))
-    assert rows.equals(judge_messages(con, raw, of, INGESTED, Few(len(values))))
+    rows = judge_messages(con, raw, of, INGESTED, 0)
+    assert rows.equals(judge_messages(con, raw, of, INGESTED, len(values)))
     assert rows.schema == tables.of_stream(of.stream).bronze.schema
     return rows.to_pylist()
 

@@ -19,7 +19,7 @@ from harness.corpus import ARRIVAL
 from harness.declared_streams import declarations, messages
 from harness.messages import raw_table
 from harness.verdicts import decided
-from ventes.judging.judge_batch import Few, fast_rows, judge_messages
+from ventes.judging.judge_batch import fast_rows, judge_messages
 from ventes.judging.judge_rows import judge_rows
 from ventes.judging.verdict import Judging
 
@@ -49,6 +49,6 @@ def test_the_fast_path_says_only_what_judge_says(con: duckdb.DuckDBPyConnection,
     if fast is not None:
         decided(fast, raw, judging)
     judged = judge_rows(raw["value"], raw["kafka_ts"], judging).to_pylist()
-    rows = judge_messages(con, raw, judging, INGESTED, Few(0, 0)).to_pylist()
+    rows = judge_messages(con, raw, judging, INGESTED, 0).to_pylist()
     for value, row, wanted in zip(values, rows, judged, strict=True):
         assert {name: row[name] for name in wanted} == wanted, value

@@ -32,7 +32,7 @@ from harness.messages import (
 from harness.shipped import BRONZE, EVENT_FIELDS
 from harness.verdicts import decided
 from ventes.config import Rules, Settings, Source
-from ventes.judging.judge_batch import FEW, Few, fast_rows
+from ventes.judging.judge_batch import FEW, fast_rows
 from ventes.judging.judge_batch import judge_batch as judge_any_number
 from ventes.judging.verdict import Judging
 from ventes.stream.fast_form import blank
@@ -41,8 +41,6 @@ INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
 UTC = Settings()
 PARIS = Settings(source=Source(time_zone="Europe/Paris"), rules=Rules(time_zone="Europe/Paris"))
 NEW_YORK = Settings(source=Source(time_zone="Asia/Kathmandu"), rules=Rules(time_zone="America/New_York"))
-
-NONE_IS_FEW = Few(0, 0)
 
 property_test = settings(
     max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -58,7 +56,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def judge_batch(con: duckdb.DuckDBPyConnection, raw: pa.Table, config: Settings, at: datetime) -> pa.Table:
     """Through SQL, however few messages there are."""
-    return judge_any_number(con, raw, config, at, NONE_IS_FEW)
+    return judge_any_number(con, raw, config, at, few=0, threads=2)
 
 
 def verdicts(con: duckdb.DuckDBPyConnection, values: list[bytes | None], config: Settings = UTC) -> None:
@@ -193,15 +191,24 @@ def test_a_number_too_small_for_anything_is_not_zero(con: duckdb.DuckDBPyConnect
     assert sure(con, values) == [True, False, False]
 
 
-def test_many_odd_messages_are_judged_by_sql_and_few_by_python(con: duckdb.DuckDBPyConnection) -> None:
+def test_odd_messages_among_others(con: duckdb.DuckDBPyConnection) -> None:
     rng = random.Random(7)
-    for count in (FEW.odd, FEW.odd + 1):
-        raw = raw_table([*valid(rng, 500), *odd(rng, count), *valid(rng, 500)])
-        assert_same_rows(
-            judge_any_number(con, raw, UTC, INGESTED).select(VERDICT.names),
-            expected(raw, UTC),
-            raw["value"].to_pylist(),
-        )
+    verdicts(con, [*valid(rng, 4_000), *odd(rng, 1_500), *valid(rng, 500)])
+
+
+def test_the_query_is_planned_once_for_each_thread() -> None:
+    rng = random.Random(8)
+    many, few = raw_table([*valid(rng, 3_000), *odd(rng, 3_000)]), raw_table(odd(rng, FEW + 1))
+    with duckdb.connect() as own:
+        own.execute("CALL enable_logging('QueryLog')")
+        for raw in (many, few, many, few):
+            assert_same_rows(
+                judge_batch(own, raw, UTC, INGESTED).select(VERDICT.names), expected(raw, UTC), raw["value"].to_pylist()
+            )
+        ran = [text for (text,) in own.execute("SELECT message FROM duckdb_logs WHERE type = 'QueryLog'").fetchall()]
+    assert sum(text.startswith("PREPARE") for text in ran) == 2
+    assert sum(text.startswith("EXECUTE") for text in ran) == 2 + 1 + 2 + 1
+    assert not [text for text in ran if "WITH" in text and not text.startswith("PREPARE")]
 
 
 def test_white_space_is_what_python_strips(con: duckdb.DuckDBPyConnection) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from ventes.config import PROJECT
 from ventes.contract import tables
-from ventes.deltalog.database import connect
+from ventes.deltalog.database import connect, run
 from ventes.engines.lot_sql import lot_sql
 from ventes.stream.loading import load
 
@@ -58,12 +58,11 @@ def bronze(*changes: dict[str, Any]) -> pa.Table:
 
 def split(con: duckdb.DuckDBPyConnection, rows: pa.Table, known: pa.Table | None = None) -> tuple[pa.Table, pa.Table]:
     """The clean and the rejected rows of a lot."""
-    con.register("lot_rows", rows)
-    con.register("known_rows", TABLES.clean.schema.empty_table() if known is None else known)
-    con.register("judged_rows", con.execute(lot_sql(STREAM, "judged")).to_arrow_table())
-    params: dict[str, Any] = {"processed_at": START, "lot": 4}
-    clean = con.execute(lot_sql(STREAM, "clean", watermark_us=60_000_000, **params)).to_arrow_table()
-    rejected = con.execute(lot_sql(STREAM, "rejected", **params)).to_arrow_table()
+    known = TABLES.clean.schema.empty_table() if known is None else known
+    judged = {"judged_rows": run(con, lot_sql(STREAM, "judged"), {"lot_rows": rows, "known_rows": known})}
+    taken: dict[str, Any] = {"processed_at": START, "lot": 4}
+    clean = run(con, lot_sql(STREAM, "clean"), judged, watermark_us=60_000_000, **taken)
+    rejected = run(con, lot_sql(STREAM, "rejected"), judged, **taken)
     return clean.cast(TABLES.clean.schema), rejected.cast(TABLES.rejets.schema).sort_by("offset")
 
 

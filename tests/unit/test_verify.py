@@ -291,9 +291,9 @@ def test_what_is_held_at_once_is_bounded(lots: Settings, monkeypatch: pytest.Mon
     judged: list[int] = []
     compared: list[int] = []
 
-    def counting(con: duckdb.DuckDBPyConnection, raw: pa.Table, *more: Any) -> pa.Table:
+    def counting(con: duckdb.DuckDBPyConnection, raw: pa.Table, *more: Any, **named: Any) -> pa.Table:
         judged.append(raw.num_rows)
-        return judge_batch(con, raw, *more)
+        return judge_batch(con, raw, *more, **named)
 
     class Counting(Verification):
         def _both_ways(self, con: duckdb.DuckDBPyConnection, what: str, *more: Any) -> None:

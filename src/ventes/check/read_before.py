@@ -153,9 +153,7 @@ class ReadBefore:
             raw = piece.filter(pc.is_in(piece["offset"], value_set=offsets.combine_chunks()))
             if not raw.num_rows:
                 continue
-            then = judge_messages(
-                self._con.cursor(), raw.select(RAW.names).cast(RAW), judging, datetime.now(timezone.utc)
-            )
+            then = judge_messages(self._con, raw.select(RAW.names).cast(RAW), judging, datetime.now(timezone.utc))
             self._con.register("_then", then)
             yield
             self._con.unregister("_then")

@@ -329,7 +329,7 @@ class Verification:
 
     def _insert_judged(self, con: duckdb.DuckDBPyConnection, chunk: pa.Table) -> None:
         raw = chunk.select(RAW.names).cast(RAW)
-        verdicts = judge_batch(con.cursor(), raw, self.settings, datetime.now(timezone.utc))
+        verdicts = judge_batch(con, raw, self.settings, datetime.now(timezone.utc), threads=2)
         place = verdicts.schema.get_field_index("date_ingestion")
         verdicts = verdicts.set_column(place, verdicts.schema.field(place), chunk["date_ingestion"])
         con.register("_verdicts", verdicts.drop(["key", "value", "headers"]))

@@ -189,10 +189,14 @@ def _repeating(schema: pa.Schema) -> list[str]:
 
 def with_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """`rows` with the columns and types of `schema`, in its order; a column that `rows` lacks is NULL."""
-    columns = [
-        rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
-        for field in schema
-    ]
+    # for the one row of a small lot a look-up by name or a cast to the same type takes longer than all else
+    held = dict(zip(rows.column_names, rows.columns, strict=True))
+    columns = []
+    for field in schema:
+        column = held.get(field.name)
+        if column is None:
+            column = pa.nulls(rows.num_rows, field.type)
+        columns.append(column if column.type == field.type else column.cast(field.type))
     return pa.Table.from_arrays(columns, schema=schema)
 
 

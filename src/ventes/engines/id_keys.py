@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ventes.deltalog.database import run
+
 KeysOf = Callable[[duckdb.DuckDBPyConnection, "pa.Array | pa.ChunkedArray"], npt.NDArray[np.int64]]
 """A column of ids without NULL → the key of each."""
 
@@ -24,9 +26,5 @@ def keys_of(con: duckdb.DuckDBPyConnection, ids: pa.Array | pa.ChunkedArray) -> 
     if pa.types.is_integer(ids.type):
         numbers: npt.NDArray[np.int64] = ids.to_numpy()
         return numbers
-    con.register("texts", pa.table({"text": ids}))
-    try:
-        found = con.execute("SELECT md5_number_lower(text) AS key FROM texts").fetchnumpy()["key"]
-    finally:
-        con.unregister("texts")
-    return np.ascontiguousarray(found, np.uint64).view(np.int64)
+    found = run(con, "SELECT md5_number_lower(text) AS key FROM texts", {"texts": pa.table({"text": ids})})["key"]
+    return np.ascontiguousarray(found.to_numpy(), np.uint64).view(np.int64)

@@ -1,17 +1,15 @@
 """The statements that split a lot, composed from the stream: DuckDB's, under either engine.
 
 JUDGED    relations lot_rows and known_rows → the rows of lot_rows with Silver's verdict
-CLEAN     relation judged_rows → rows of <stream>_clean; parameters :watermark_us, :processed_at, :lot
-REJECTED  relation judged_rows → rows of <stream>_rejets; parameters :processed_at, :lot
+CLEAN     relation judged_rows → rows of <stream>_clean; parameters $watermark_us, $processed_at, $lot
+REJECTED  relation judged_rows → rows of <stream>_rejets; parameters $processed_at, $lot
 
-:watermark_us is the lateness in microseconds from which an event is en_retard, :processed_at the time of processing,
-:lot the number of the lot.
+$watermark_us is the lateness in microseconds from which an event is en_retard, $processed_at the time of processing,
+$lot the number of the lot.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Literal
 
@@ -27,25 +25,14 @@ JUDGED: Name = "judged"
 CLEAN: Name = "clean"
 REJECTED: Name = "rejected"
 
-_PARAMETER = re.compile(r":(watermark_us|processed_at|lot)\b")
 _POSITION = 'topic_id, "partition", "offset"'
 _IN_ORDER = 'kafka_ts NULLS FIRST, topic_id NULLS FIRST, "partition" NULLS FIRST, "offset" NULLS FIRST'
-_TAKEN = "CAST(:processed_at AS TIMESTAMPTZ) AS date_traitement, CAST(:lot AS BIGINT) AS lot"
-
-
-def lot_sql(stream: Stream, name: Name, **params: int | datetime) -> str:
-    """One of the three statements, with its parameters as literals. Raises KeyError for one that has no value."""
-    return _PARAMETER.sub(lambda found: _literal(params[found[1]]), _source(stream, name))
-
-
-def _literal(value: int | datetime) -> str:
-    if isinstance(value, datetime):
-        return f"'{value.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S.%f+00:00}'"
-    return str(value)
+_TAKEN = "CAST($processed_at AS TIMESTAMPTZ) AS date_traitement, CAST($lot AS BIGINT) AS lot"
 
 
 @lru_cache(maxsize=24)
-def _source(stream: Stream, name: Name) -> str:
+def lot_sql(stream: Stream, name: Name) -> str:
+    """One of the three statements."""
     return {JUDGED: _judged, CLEAN: _clean, REJECTED: _rejected}[name](stream)
 
 
@@ -115,7 +102,7 @@ _AFTER_POSITION = ("kafka_ts", "date_ingestion", "value", "jour")
 def _clean(stream: Stream) -> str:
     event = stream.event
     columns = [_quotient(part, event) if isinstance(part, Quotient) else _cleaned(part) for part in event.fields]
-    columns.append(f"epoch_us(kafka_ts) - epoch_us({quoted(event.at)}) > :watermark_us AS en_retard")
+    columns.append(f"epoch_us(kafka_ts) - epoch_us({quoted(event.at)}) > CAST($watermark_us AS BIGINT) AS en_retard")
     columns += [*_flags(stream), "_extra", _POSITION, "kafka_ts", "date_ingestion", _TAKEN, "jour"]
     return f"SELECT {', '.join(columns)} FROM judged_rows WHERE array_length(motifs) = 0"
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ventes.contract import tables
+from ventes.deltalog.database import run
 from ventes.engines.lot_sql import CLEAN, JUDGED, REJECTED, lot_sql
 from ventes.lake.rollup_partials import partials_of_lot
 from ventes.lake.rollup_plan import Declared
@@ -33,7 +34,7 @@ def split_in_duckdb(
     lot: int,
     now: datetime,
 ) -> LotSplit:
-    """Split the Bronze rows of lot number `lot`. `con` must be in UTC and have no views of the names used here.
+    """Split the Bronze rows of lot number `lot`. `con` must be in UTC.
 
     `known_rows`: at least the clean rows whose id occurs in `lot_rows`. `now` becomes date_traitement.
     """
@@ -41,14 +42,12 @@ def split_in_duckdb(
     own = tables.of_stream(stream)
     unchanged = _new_ids_only(stream, lot_rows, known_rows)
     judged_rows = lot_rows if unchanged else _judged(con, stream, lot_rows, known_rows)
-    con.register("judged_rows", judged_rows)
-    taken: dict[str, int | datetime] = {"processed_at": now, "lot": lot}
-    clean = _arrow(con, lot_sql(stream, CLEAN, watermark_us=watermark_us(settings), **taken))
+    judged = {"judged_rows": judged_rows}
+    clean = run(con, lot_sql(stream, CLEAN), judged, watermark_us=watermark_us(settings), processed_at=now, lot=lot)
     clean = clean.cast(own.clean.schema)
     rejets = own.rejets.schema.empty_table()
     if clean.num_rows < judged_rows.num_rows:
-        rejets = _arrow(con, lot_sql(stream, REJECTED, **taken)).cast(own.rejets.schema)
-    con.unregister("judged_rows")
+        rejets = run(con, lot_sql(stream, REJECTED), judged, processed_at=now, lot=lot).cast(own.rejets.schema)
     return LotSplit(clean, rejets, partials_of_lot(con, settings, clean))
 
 
@@ -66,18 +65,9 @@ def valid_ids(stream: Stream, lot_rows: pa.Table) -> pa.ChunkedArray:
 
 
 def _judged(con: duckdb.DuckDBPyConnection, stream: Stream, lot_rows: pa.Table, known_rows: pa.Table) -> pa.Table:
-    con.register("lot_rows", lot_rows)
-    con.register("known_rows", known_rows)
-    judged_rows = _arrow(con, lot_sql(stream, JUDGED))
-    con.unregister("lot_rows")
-    con.unregister("known_rows")
-    return judged_rows
+    return run(con, lot_sql(stream, JUDGED), {"lot_rows": lot_rows, "known_rows": known_rows})
 
 
 def watermark_us(settings: Declared) -> int:
     """The parameter of the statement CLEAN."""
     return settings.rules.watermark_minutes * 60_000_000
-
-
-def _arrow(con: duckdb.DuckDBPyConnection, statement: str) -> pa.Table:
-    return con.execute(statement).to_arrow_table()

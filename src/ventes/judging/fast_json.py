@@ -104,10 +104,6 @@ class Node:
         """The nested objects, and the message at the end."""
         return [*self.inner(), self]
 
-    def columns(self) -> list[str]:
-        """Those of `_parsed` that the query for odd messages needs."""
-        return ["_message", *(f"_kind{node.number}" for node in self.inner())]
-
     def asked(self) -> list[tuple[str, str]]:
         """`_keys<n>`: the keys of the object; NULL if there is something else. Only of a message that could be read."""
         return [(f"_keys{node.number}", node._asked()) for node in self._all()]
@@ -117,7 +113,7 @@ class Node:
             return "json_keys(_message)"
         return f"CASE WHEN _kind{self.number} = 'OBJECT' THEN json_keys(_message, {_place(self.way)}) END"
 
-    # -- the steps of the query for odd messages; <n> is the number of the object -----------------
+    # -- the steps for odd messages; <n> is the number of the object ------------------------------
 
     def counts(self) -> list[tuple[str, str]]:
         """`_present<n>`: how many of the known members are there, and not null."""

@@ -1,10 +1,8 @@
-"""The fast path: queries that give the verdict on the messages for which they can prove it. Composed from the kinds.
+"""The fast path: a query that gives the verdict on the messages for which it can prove it. Composed from the kinds.
 
-Two queries, because planning the second takes longer than reading thousands of messages:
-
-- `plain` types all messages and proves the plain ones: valid, with known keys only. Nearly all messages are;
-- `odd` runs over the rows that are left, with what the first one has typed. It decides what is wrong with a message,
-  and writes its unknown members.
+It types all messages and proves the plain ones: valid, with known keys only. Nearly all messages are, so what only the
+others need (what is wrong with a message, its unknown members) is computed where `_plain` is not true: it costs a batch
+of plain messages nothing but the planning, which is done once (deltalog.database.Prepared).
 
 A message is decided where `_reasons` is not NULL: judging.verdict.judge would give it exactly these values and these
 reasons; none (an empty text) is a valid event. All other messages go to `judge`. Run by DuckDB, in both engines. Pure.
@@ -15,7 +13,7 @@ otherwise fail the query for all. Names that begin with `_` are ours: no field h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -34,25 +32,17 @@ _Columns: TypeAlias = "list[tuple[str, str]]"
 """Names and expressions of one step."""
 
 
-@dataclass(frozen=True)
-class Queries:
-    """Queries in DuckDB. Both give _row and the fields as Bronze shows them (an Instant as naive UTC), `jour`, and:
+@lru_cache(maxsize=16)
+def query(judging: Judging, year: int) -> str | None:
+    """The query in DuckDB, as of the calendar year `year`; None if no message can be decided.
+
+    It reads a relation `_messages` with _row, _message (the value as text, without its frame; NULL if it is none) and
+    kafka_ts (naive UTC). It gives _row and the fields as Bronze shows them (an Instant as naive UTC), `jour`, and:
 
     - `_reasons`: the codes, each followed by a comma, in no particular order; NULL if the message is undecided;
     - `_extra`: the unknown members as `judge` writes them, NULL if there are none;
     - `_extra_open`: whether there are some that only Python can write; then the message may also be no strict JSON.
-
-    `plain` reads a relation `_messages` with _row, _message (the value as text, without its frame; NULL if it is none)
-    and kafka_ts (naive UTC); it has no unknown members. `odd` reads the rows that `plain` left undecided, as `_odd`.
     """
-
-    plain: str
-    odd: str
-
-
-@lru_cache(maxsize=16)
-def queries(judging: Judging, year: int) -> Queries | None:
-    """The queries as of the calendar year `year`; None if no message can be decided."""
     event = judging.stream.event
     if event.envelope is not None:
         return None  # a key may be repeated anywhere in the rest of the envelope
@@ -68,9 +58,22 @@ def queries(judging: Judging, year: int) -> Queries | None:
     root = fast_json.Node.of(known)
     if len(known) < len(forms) or root is None:
         return None
-    left = _left(known, root)
-    odd = _odd_query(judging, known, root, left, first, last)
-    return Queries(_plain_query(judging, known, left, root, first, last), odd)
+    names = event.names
+    steps = [
+        *_typing(known),
+        [*((f"_p_{field.name}", _proof(field, form)) for field, form in known.items()), *_day(judging, first, last)],
+        [("_plain", _plain(judging, tuple(known)))],
+        *(_where_odd(step) for step in _odd(judging, known, root, first, last)),
+    ]
+    fields = ", ".join(
+        f"CASE WHEN _plain THEN {quoted(name)} ELSE {quoted(f'_shown_{name}')} END AS {quoted(name)}" for name in names
+    )
+    return (
+        f"WITH {', '.join(fast_json.parsed(root))}, {_chain(steps, '_parsed')} "
+        f"SELECT _row, {fields}, CASE WHEN _plain THEN _day ELSE _jour END AS jour, "
+        f"CASE WHEN _plain THEN '' ELSE {_reasons(judging, known, root)} END AS _reasons, {root.extra()} "
+        f"FROM _step{len(steps) - 1}"
+    )
 
 
 def _chain(steps: list[_Columns], source: str) -> str:
@@ -84,40 +87,6 @@ def _chain(steps: list[_Columns], source: str) -> str:
 
 
 # -- plain messages -----------------------------------------------------------------------------
-
-
-def _left(forms: dict[Field, FastForm], root: fast_json.Node) -> dict[str, list[str]]:
-    """What the second query needs of the first, beside the fields: a list's column → the columns that are in it.
-
-    In lists, because columns that are NULL in nearly all rows cost time too: 28 of them a tenth of the query.
-    """
-    texts = [name for form in forms.values() for name in form.kept]
-    return {"_texts": [*texts, *root.columns()], "_proofs": [f"_p_{field.name}" for field in forms]}
-
-
-def _plain_query(
-    judging: Judging,
-    forms: dict[Field, FastForm],
-    left: dict[str, list[str]],
-    root: fast_json.Node,
-    first: int,
-    last: int,
-) -> str:
-    steps = [
-        *_typing(forms),
-        [*((f"_p_{field.name}", _proof(field, form)) for field, form in forms.items()), *_day(judging, first, last)],
-        [("_plain", _plain(judging, tuple(forms)))],
-    ]
-    fields = ", ".join(quoted(field.name) for field in forms)
-    lists = [
-        f"CASE WHEN NOT _plain THEN [{', '.join(f'{quoted(name)}::{kind}' for name in names)}] END AS {column}"
-        for (column, names), kind in zip(left.items(), ("TEXT", "BOOLEAN"), strict=True)
-    ]
-    return (
-        f"WITH {', '.join(fast_json.parsed(root))}, {_chain(steps, '_parsed')} "
-        f"SELECT _row, kafka_ts, {fields}, _day AS jour, CASE WHEN _plain THEN '' END AS _reasons, "
-        f"CAST(NULL AS TEXT) AS _extra, false AS _extra_open, {', '.join(lists)} FROM _step{len(steps) - 1}"
-    )
 
 
 def _typing(forms: dict[Field, FastForm]) -> list[_Columns]:
@@ -161,35 +130,27 @@ _VALID, _ABSENT, _BLANK, _FIRST_OUTCOME = range(4)
 """What a field's value is, column `_case_<field>`: these, and one number for each outcome of its form."""
 
 
-def _odd_query(
-    judging: Judging,
-    forms: dict[Field, FastForm],
-    root: fast_json.Node,
-    left: dict[str, list[str]],
-    first: int,
-    last: int,
-) -> str:
-    names = judging.stream.event.names
-    further = [
+def _where_odd(step: _Columns) -> _Columns:
+    """The step where the message is not plain, NULL elsewhere. DuckDB evaluates a branch of CASE for its rows only."""
+    return [(name, f"CASE WHEN NOT _plain THEN {expression} END") for name, expression in step]
+
+
+def _odd(
+    judging: Judging, forms: dict[Field, FastForm], root: fast_json.Node, first: int, last: int
+) -> Iterator[_Columns]:
+    """The steps from the typed fields to the reasons and the unknown members."""
+    yield [
         (name, f"CASE WHEN NOT coalesce({quoted(f'_p_{field.name}')}, false) THEN {expression} END")
         for field, form in forms.items()
         for name, expression in form.further
     ]
-    steps = [
-        [(name, f"{column}[{place}]") for column, names in left.items() for place, name in enumerate(names, 1)],
-        [*further, *root.asked()],
-        [*((f"_case_{field.name}", _case(field, form)) for field, form in forms.items()), *root.counts()],
-        [*((f"_shown_{field.name}", _shown(field, form)) for field, form in forms.items()), *root.keys()],
-        [*_time(judging, first, last), ("_cases", " + ".join(quoted(f"_case_{name}") for name in names))],
-        root.differences(),
-        root.maps(),
-        *root.extras(),
-    ]
-    fields = ", ".join(f"{quoted(f'_shown_{name}')} AS {quoted(name)}" for name in names)
-    return (
-        f"WITH {_chain(steps, '_odd')} SELECT _row, {fields}, _jour AS jour, {_reasons(judging, forms, root)} "
-        f"AS _reasons, {root.extra()} FROM _step{len(steps) - 1}"
-    )
+    yield [*((f"_case_{field.name}", _case(field, form)) for field, form in forms.items()), *root.counts()]
+    yield [*((f"_shown_{field.name}", _shown(field, form)) for field, form in forms.items()), *root.keys()]
+    cases = " + ".join(quoted(f"_case_{field.name}") for field in forms)
+    yield [*_time(judging, first, last), ("_cases", cases)]
+    yield root.differences()
+    yield root.maps()
+    yield from root.extras()
 
 
 def _case(field: Field, form: FastForm) -> str:
@@ -215,8 +176,8 @@ def _time(judging: Judging, first: int, last: int) -> _Columns:
     arrival = f"CAST({_local(judging, 'kafka_ts', first, last)} AS DATE)"
     # a time so far away is on no usable day, whatever the zones
     far = f"{at} IS NULL OR {at} < {earliest} - INTERVAL '2' DAY OR {at} > kafka_ts + INTERVAL '4' DAY"
-    usable = f"jour BETWEEN CAST({earliest} AS DATE) AND {arrival} + 1"
-    jour = f"CASE WHEN {far} THEN {arrival} WHEN {usable} THEN jour WHEN NOT ({usable}) THEN {arrival} END"
+    usable = f"_day BETWEEN CAST({earliest} AS DATE) AND {arrival} + 1"
+    jour = f"CASE WHEN {far} THEN {arrival} WHEN {usable} THEN _day WHEN NOT ({usable}) THEN {arrival} END"
     return [("_late", late), ("_jour", jour)]
 
 

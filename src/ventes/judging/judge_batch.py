@@ -7,7 +7,7 @@ for all messages alike (judging/rules.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -19,41 +19,43 @@ import pyarrow.compute as pc
 
 from ventes.config import Settings
 from ventes.contract import tables
+from ventes.deltalog import database
+from ventes.deltalog.database import Prepared
 from ventes.judging import fast_path, rules
-from ventes.judging.fast_path import Queries
 from ventes.judging.judge_rows import columns_of, judge_rows
 from ventes.judging.verdict import FRAME_BYTES, Judging, judge_of
 from ventes.stream.declaration import Stream
 from ventes.stream.strict_json import Refused
 
-_BATCH = 2048
-"""Rows per DuckDB task, DuckDB's own row group size; it never splits an Arrow batch."""
+FEW = 100
+"""Up to so many messages are judged one by one (28 µs each), which is faster than the query: running it takes 5 ms,
+and planning it 25, once for a connection."""
 _MANY = 5_000
-"""From this many messages DuckDB builds the Arrow table itself (`sql`), with both threads: 120 ms for 100,000 messages
-instead of 190. Below it the result is a stream (`execute`): one thread, but planned only once, which saves 2 ms."""
+"""From this many messages `threads` judge a part each: DuckDB computes a prepared query's result in one thread. With
+two of its own, the database takes a fifth more CPU for the same."""
 
-
-@dataclass(frozen=True)
-class Few:
-    """Up to so many messages are judged one by one (28 µs each), which is faster than planning the query for the plain
-    ones (10 ms); and so many of the `odd` ones that it leaves, as planning theirs takes 25 to 35 ms."""
-
-    messages: int = 100
-    odd: int = 1_500
-
-
-FEW = Few()
+_MESSAGES = pa.schema([("_row", pa.int64()), ("_message", pa.string()), ("kafka_ts", pa.timestamp("us"))])
 
 
 def judge_batch(
-    con: duckdb.DuckDBPyConnection, raw: pa.Table, settings: Settings, ingested_at: datetime, few: Few = FEW
+    con: duckdb.DuckDBPyConnection,
+    raw: pa.Table,
+    settings: Settings,
+    ingested_at: datetime,
+    few: int = FEW,
+    threads: int = 1,
 ) -> pa.Table:
     """`judge_messages` for the stream and the zones of the settings."""
-    return judge_messages(con, raw, Judging.of(settings), ingested_at, few)
+    return judge_messages(con, raw, Judging.of(settings), ingested_at, few, threads)
 
 
 def judge_messages(
-    con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, ingested_at: datetime, few: Few = FEW
+    con: duckdb.DuckDBPyConnection,
+    raw: pa.Table,
+    judging: Judging,
+    ingested_at: datetime,
+    few: int = FEW,
+    threads: int = 1,
 ) -> pa.Table:
     """Messages as Bronze rows, in the same order, with exactly the schema of the stream's Bronze table.
 
@@ -63,8 +65,8 @@ def judge_messages(
     """
     raw = _arrived(raw, ingested_at)
     bronze = tables.of_stream(judging.stream).bronze
-    queries = fast_path.queries(judging, ingested_at.year) if raw.num_rows > few.messages else None
-    columns = _one_by_one(raw, judging) if queries is None else _mostly_fast(con, raw, judging, queries, few.odd)
+    query = fast_path.query(judging, ingested_at.year) if raw.num_rows > few else None
+    columns = _one_by_one(raw, judging) if query is None else _mostly_fast(con, raw, judging, query, threads)
     columns = rules.apply(con, judging.stream, columns)
     stamped = pa.array([ingested_at], bronze.schema.field("date_ingestion").type)
     columns["date_ingestion"] = stamped.take(pa.array(np.zeros(raw.num_rows, dtype=np.int8)))
@@ -87,9 +89,9 @@ def _one_by_one(raw: pa.Table, judging: Judging) -> rules.Columns:
 
 
 def _mostly_fast(
-    con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, queries: Queries, few_odd: int
+    con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, query: str, threads: int
 ) -> rules.Columns:
-    decided = _decided(con, raw, judging.stream, queries, few_odd)
+    decided = _decided(con, raw, judging.stream, query, threads)
     columns = {field.name: decided[field.name].cast(field.bronze_type) for field in judging.stream.event.read}
     columns["jour"] = decided["jour"]
     columns["motifs"] = _lists_of_codes(decided["_reasons"])
@@ -130,44 +132,30 @@ def _with_open_extras(
 
 
 def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, year: int) -> pa.Table | None:
-    """What SQL makes of `raw` (value, kafka_ts), row by row: the columns of fast_path.Queries but _row.
+    """What SQL makes of `raw` (value, kafka_ts), row by row: the columns of fast_path.query.
 
     Where `_reasons` is NULL the other columns are undefined. None if the stream has no fast path.
     """
-    queries = fast_path.queries(judging, year)
-    return None if queries is None else _decided(con, raw, judging.stream, queries, few_odd=0)
+    query = fast_path.query(judging, year)
+    return None if query is None else _decided(con, raw, judging.stream, query, threads=1)
 
 
-def _decided(con: duckdb.DuckDBPyConnection, raw: pa.Table, stream: Stream, queries: Queries, few_odd: int) -> pa.Table:
+def _decided(con: duckdb.DuckDBPyConnection, raw: pa.Table, stream: Stream, query: str, threads: int) -> pa.Table:
     values = raw["value"] if stream.event.frame is None else _unframed(raw["value"])
-    messages = pa.table(
-        {
-            "_row": pa.array(np.arange(raw.num_rows)),
-            "_message": _decoded(values),
-            "kafka_ts": raw["kafka_ts"].cast(pa.timestamp("us")),
-        }
-    )
-    typed = _run(con, queries.plain, "_messages", messages)
-    names = (*stream.event.names, "jour", "_reasons", "_extra", "_extra_open")
-    odd = np.flatnonzero(typed["_reasons"].is_null().to_numpy())
-    if len(odd) <= few_odd:
-        return typed.select(names)
-    found = _run(con, queries.odd, "_odd", typed if len(odd) == len(typed) else typed.take(odd))
-    if len(odd) == len(typed):
-        return found.select(names)
-    return pa.table({name: _replaced(typed[name], odd, found[name]) for name in names})
+    columns = [pa.array(np.arange(raw.num_rows)), _decoded(values), raw["kafka_ts"].cast(pa.timestamp("us"))]
+    found = _run(con, query, pa.table(columns, schema=_MESSAGES), threads)
+    order = found["_row"].to_numpy()  # the connection may have preserve_insertion_order = false
+    return found if np.all(order[1:] > order[:-1]) else found.take(np.argsort(order))
 
 
-def _run(con: duckdb.DuckDBPyConnection, query: str, relation: str, rows: pa.Table) -> pa.Table:
-    """The query's result for `rows`, in their order; `_row` ascends."""
-    con.register(relation, pa.Table.from_batches(rows.to_batches(_BATCH), rows.schema))
-    run = con.sql if rows.num_rows >= _MANY else con.execute
-    try:
-        result = run(query).to_arrow_table()
-    finally:
-        con.unregister(relation)
-    order = result["_row"].to_numpy()  # the connection may have preserve_insertion_order = false
-    return result if np.all(order[1:] > order[:-1]) else result.take(np.argsort(order))
+def _run(con: duckdb.DuckDBPyConnection, query: str, messages: pa.Table, threads: int) -> pa.Table:
+    if threads == 1 or messages.num_rows < _MANY:
+        return database.run(con, query, {"_messages": messages})
+    rows = -(-messages.num_rows // threads)
+    parts = [{"_messages": messages.slice(first, rows)} for first in range(0, messages.num_rows, rows)]
+    queries = database.prepared(con, query, {"_messages": messages.schema}, len(parts))
+    with ThreadPoolExecutor(threads) as pool:
+        return pa.concat_tables(pool.map(Prepared.run, queries, parts))
 
 
 def _unframed(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import sqlglot
 from sqlglot import exp
 
-from ventes.deltalog.database import connect
+from ventes.deltalog.database import connect, run
 from ventes.stream.declaration import Rule, Stream
 
 Columns = dict[str, "pa.Array | pa.ChunkedArray"]
@@ -66,11 +66,7 @@ def _codes(stream: Stream, severity: str, broken: list[Rows], valid: Rows) -> di
 def _broken(con: duckdb.DuckDBPyConnection, stream: Stream, columns: Columns, rows: int) -> list[Rows]:
     """For each rule, which rows break it."""
     typed = {field: _as_seen(columns[field]) for field in stream.event.names}
-    con.register("_typed", pa.table({"_row": pa.array(np.arange(rows)), **typed}))
-    try:
-        found = con.execute(_query(stream)).to_arrow_table()
-    finally:
-        con.unregister("_typed")
+    found = run(con, _query(stream), {"_typed": pa.table({"_row": pa.array(np.arange(rows)), **typed})})
     return [found[f"_broken{number}"].to_numpy() for number in range(len(stream.rules))]
 
 

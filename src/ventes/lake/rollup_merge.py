@@ -11,7 +11,6 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 from ventes.deltalog import data_files
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.commit import in_table_order
-from ventes.deltalog.database import RecycledDatabase
+from ventes.deltalog.database import RecycledDatabase, run
 from ventes.deltalog.present import local_path
 from ventes.lake import rollup_files
 from ventes.lake.distinct_values import DistinctValues
@@ -169,17 +168,6 @@ class Merger:
         flags: Flags = np.zeros(len(places), np.bool_)
         flags[found["_place"].to_numpy()] = True
         return flags
-
-
-def run(con: duckdb.DuckDBPyConnection, statement: str, relations: Mapping[str, pa.Table]) -> pa.Table:
-    """The result of a statement over these relations."""
-    for relation, rows in relations.items():
-        con.register(relation, rows)
-    try:
-        return con.execute(statement).to_arrow_table()
-    finally:
-        for relation in relations:
-            con.unregister(relation)
 
 
 def _distinct_counts(rollup: Rollup, partials: pa.Table, values: Mapping[str, DistinctValues]) -> pa.Table:

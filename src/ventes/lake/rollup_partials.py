@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import duckdb
 import pyarrow as pa
 
+from ventes.deltalog.database import run
 from ventes.lake.rollup_plan import Declared, plan_of
 
 EVENTS = "clean events"
@@ -42,11 +43,7 @@ def partials_of(con: duckdb.DuckDBPyConnection, settings: Declared) -> dict[str,
 
 
 def partials_of_rows(con: duckdb.DuckDBPyConnection, settings: Declared, clean: pa.Table) -> dict[str, pa.Table]:
-    con.register("clean", clean)
-    try:
-        return partials_of(con, settings)
-    finally:
-        con.unregister("clean")
+    return {name: run(con, sql, {"clean": clean}) for name, sql in plan_of(settings).partials.items()}
 
 
 def partials_together(

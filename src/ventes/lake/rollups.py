@@ -21,14 +21,14 @@ import pyarrow as pa
 from ventes.config import Settings
 from ventes.deltalog import commit, create, data_files
 from ventes.deltalog.actions import Action, DataFile
-from ventes.deltalog.database import RecycledDatabase, connect
+from ventes.deltalog.database import RecycledDatabase, connect, run
 from ventes.deltalog.log import Log, TableMissing
 from ventes.deltalog.snapshot import Snapshot
 from ventes.errors import LakeDamaged
 from ventes.lake import clean_lots, fit, tables
 from ventes.lake.distinct_values import DistinctValues
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollup_merge import Changes, Merger, Steps, run
+from ventes.lake.rollup_merge import Changes, Merger, Steps
 from ventes.lake.rollup_partials import partials_together
 from ventes.lake.rollup_plan import DistinctCount, Rollup, plan_of
 from ventes.runtime.failpoints import failpoint

@@ -51,7 +51,6 @@ class FastForm:
     One of the columns is the field's, by its name. `proof`: a condition that is true only if the reader finds the value
     valid, and equal to that column. `absent`: a condition that is true only if the member is absent or null, in a
     message whose keys are all different. `asked`: the type that DuckDB's from_json is asked for, VARCHAR or JSON.
-    `kept`: columns of texts among the steps that the conditions after them use.
     `further`: columns for the outcomes, where the value is not proved.
     `blank`: a condition that is true only if the value is a text of nothing but white space; `blank_shown`: what Bronze
     shows of it if the field is required. `outcomes`: values that are present, not blank, and not proved.
@@ -65,7 +64,6 @@ class FastForm:
     blank_shown: str = "NULL"
     outcomes: tuple[Outcome, ...] = ()
     further: tuple[tuple[str, str], ...] = ()
-    kept: tuple[str, ...] = ()
 
 
 def of_text(
@@ -87,7 +85,6 @@ def of_text(
         blank(text),
         outcomes=outcomes,
         further=further,
-        kept=(text_of(field),),
     )
 
 
@@ -163,7 +160,6 @@ def of_string(field: str, member: str, most: int, allowed: str | None, pattern: 
         blank(unquoted),
         unquoted,
         tuple(outcomes),
-        kept=(f"_j_{field}", f"_n_{field}"),
     )
 
 

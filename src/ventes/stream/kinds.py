@@ -484,7 +484,7 @@ class Json(Field):
             return None
         asked = f"_j_{self.name}"
         steps = (((asked, member.value), (self.name, "CAST(NULL AS TEXT)")),)
-        return FastForm("JSON", steps, "false", f"{quoted(asked)} IS NULL", kept=(asked,))
+        return FastForm("JSON", steps, "false", f"{quoted(asked)} IS NULL")
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class Ingestion:
         self._stopper = job.stopper
         tables = OpenTables(job.settings)
         self._bronze = tables.ensure(tables.declared.bronze)
-        self._database = connect(job.settings.embedded.memory_mb)
+        self._database = connect(job.settings.embedded.memory_mb, threads=1)
         self._writer = BronzeWriter(job, self._bronze, self._database, require_lock)
         (self._maintenance,) = tables.maintenance([tables.declared.bronze])
         self._progress = Progress()
