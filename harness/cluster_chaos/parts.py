@@ -121,6 +121,7 @@ class ClusterFaults(TimedFaults):
             _each(family, signal.SIGSTOP)
             self._for(name, seconds, lambda: _each(family, signal.SIGCONT))
         else:
+            _each(worker.executors(), signal.SIGCONT)  # one that is suspended would not notice it
             spark.kill_worker(worker)
             self._for(name, seconds, lambda: spark.start_worker(worker))
         return ""
