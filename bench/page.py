@@ -227,7 +227,7 @@ def paint(lake: Path, viewers: int = 5) -> dict[str, float]:
         browser.send("Performance.enable", {"timeDomain": "threadTicks"})
         started = time.perf_counter()
         page.goto(url, wait_until="commit")
-        page.locator(".ventes-value").first.wait_for()
+        page.locator(".st-key-figures [data-testid=stMetricValue]").first.wait_for()
         page.locator(".js-plotly-plot .barlayer .point path").first.wait_for()
         took = time.perf_counter() - started
         metrics = {found["name"]: found["value"] for found in browser.send("Performance.getMetrics")["metrics"]}

@@ -34,7 +34,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from harness import sample_lake
-from harness.page_site import card_in, serve, toml
+from harness.page_site import serve, toml
 
 TOTAL = "Total Records"
 _TICKET = re.compile(rb"/csv/[\w-]{20,}")
@@ -107,8 +107,8 @@ class Session:
         kind = element.WhichOneof("type")
         if kind in ("text_area", "button"):
             self.ids[getattr(element, kind).label] = getattr(element, kind).id
-        elif kind == "html" and (card := card_in(element.html.body)) is not None and card.label == TOTAL:
-            self.total = card.value
+        elif kind == "metric" and element.metric.label == TOTAL:
+            self.total = element.metric.body
 
 
 @dataclass

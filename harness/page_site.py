@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import os
-import re
 import subprocess
 import sys
 import time
@@ -15,11 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
 
 from playwright.sync_api import Page, ViewportSize, WebSocketRoute
 from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.testing.v1 import AppTest
 
 from harness import sample_lake
 from harness.pipeline import free_ports
@@ -51,25 +47,6 @@ def toml(folder: Path, more: str = "") -> Path:
         encoding="utf-8",
     )
     return path
-
-
-class Card(NamedTuple):
-    """A figure at the top of the page, as texts."""
-
-    label: str
-    value: str
-    note: str
-
-
-def card_in(body: str) -> Card | None:
-    """The figure that a piece of the page's HTML shows; None if it shows none."""
-    found = re.findall(r'<div class="ventes-(?:label|value|note)">(.*?)</div>', body)
-    return Card(*map(html.unescape, found)) if found else None
-
-
-def cards(page: AppTest) -> list[Card]:
-    """The figures at the top of a run without a browser, in order."""
-    return [card for one in page.get("html") if (card := card_in(one.proto.body)) is not None]
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def _send(settings: Settings, messages: list[Message]) -> None:
 
 def _settle(page: Page) -> None:
     """Wait until figures and chart are drawn and the script has ended."""
-    page.locator(".ventes-value").nth(4).wait_for()
+    page.locator(".st-key-figures [data-testid=stMetricValue]").nth(4).wait_for()
     page.locator(".js-plotly-plot .main-svg, [data-testid=stVegaLiteChart] .marks").first.wait_for()
     page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
     page.wait_for_load_state("networkidle")

@@ -61,11 +61,11 @@ def expected(site: Site, where: str = "true") -> list[str]:
 
 
 def figures(page: Page) -> list[str]:
-    return page.locator(".ventes-value").all_inner_texts()
+    return page.locator(".st-key-figures [data-testid=stMetricValue]").all_inner_texts()
 
 
 def shows_figures(page: Page, values: list[str]) -> None:
-    expect(page.locator(".ventes-value")).to_have_text(values, timeout=REFRESHED)
+    expect(page.locator(".st-key-figures [data-testid=stMetricValue]")).to_have_text(values, timeout=REFRESHED)
 
 
 def plot(page: Page, expression: str) -> object:
@@ -225,7 +225,7 @@ def test_as_of_a_version_and_a_time(site: Site, opened: Open) -> None:
     page.wait_for_url(f"**at=ventes_clean%40{version}*")
     for shown in (page, opened(page.url)):
         expect(shown.locator("[data-testid=stMain]")).to_contain_text(f"As of version {version} of ventes_clean")
-        expect(shown.locator(".ventes-value").nth(3)).to_have_text(f"${revenue:,.2f}")
+        expect(shown.locator(".st-key-figures [data-testid=stMetricValue]").nth(3)).to_have_text(f"${revenue:,.2f}")
     page.get_by_role("button", name="Back to now").click()
     shows_figures(page, expected(site))
     expect(page.get_by_label("Version", exact=True)).to_have_value("")

@@ -144,7 +144,7 @@ def test_a_french_browser_gets_french_words_numbers_and_dates(site: Site, french
     drawn(french)
     records, clients, _, revenue, average = expected(site)
     values = [text.replace("\u202f", " ").replace("\u00a0", " ") for text in
-              french.locator(".ventes-value").all_inner_texts()]  # fmt: skip
+              french.locator(".st-key-figures [data-testid=stMetricValue]").all_inner_texts()]  # fmt: skip
     in_french = [number.lstrip("$").replace(",", " ").replace(".", ",") for number in (revenue, average)]
     assert [values[0], values[1], *values[3:]] == [records.replace(",", " "), clients, *(f"{n} $" for n in in_french)]
     assert french.evaluate("() => document.documentElement.lang") == "fr"

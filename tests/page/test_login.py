@@ -20,7 +20,7 @@ from streamlit.testing.v1 import AppTest
 
 from harness import nginx, sample_lake
 from harness.login_provider import provider
-from harness.page_site import DESKTOP, SCRIPT, SERVER, Requests, Site, cards, open_downloads, serve, toml
+from harness.page_site import DESKTOP, SCRIPT, SERVER, Requests, Site, open_downloads, serve, toml
 from harness.pipeline import free_ports
 from ventes.check.doctor import login as doctor
 from ventes.config import load
@@ -149,13 +149,13 @@ def log_in(page: Page, who: str) -> None:
 
 def seen(page: Page) -> None:
     """The figures are there."""
-    expect(page.locator(".ventes-value").first).to_have_text("300", timeout=SECONDS)
+    expect(page.locator(".st-key-figures [data-testid=stMetricValue]").first).to_have_text("300", timeout=SECONDS)
 
 
 def refused(page: Page, sentence: str) -> None:
     """That sentence, and nothing of the tables."""
     expect(page.get_by_text(sentence)).to_be_visible(timeout=SECONDS)
-    expect(page.locator(".ventes-figure, [data-testid=stTabs]")).to_have_count(0)
+    expect(page.locator("[data-testid=stMetric], [data-testid=stTabs]")).to_have_count(0)
     expect(page.locator("[data-testid=stSidebar]").get_by_role("slider")).to_have_count(0)
 
 
@@ -305,7 +305,7 @@ def test_late_requests_do_not_break_the_page_that_refuses(guarded: Guarded, cont
     page.goto(guarded.url)
     log_in(page, "anna")
     seen(page)
-    expect(page.locator(".ventes-figure").first).to_be_visible()
+    expect(page.locator("[data-testid=stMetric]").first).to_be_visible()
     try:
         guarded.settings(session_hours="0.0001")
         refused(page, "Your session has ended")
@@ -331,7 +331,7 @@ def test_a_page_started_by_hand_shows_nothing(guarded: Guarded, monkeypatch: pyt
     monkeypatch.setenv("VENTES_CONFIG", str(guarded.site.folder / "ventes.toml"))
     page = AppTest.from_file(str(SCRIPT), default_timeout=60).run()
     assert "was not started with the login" in page.error[0].value
-    assert not cards(page)
+    assert not page.metric
     assert not page.tabs
 
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from harness.page_site import Requests, Site, cards, toml
+from harness.page_site import Requests, Site, toml
 from harness.shipped import CLEAN
 from tests.page.conftest import Run
 from ventes.deltalog.snapshot import Snapshot
@@ -40,7 +40,7 @@ def sales(site: Site) -> list[dict[str, Any]]:
 
 
 def value(page: Page, number: int) -> Locator:
-    return page.locator(".ventes-value").nth(number)
+    return page.locator(".st-key-figures [data-testid=stMetricValue]").nth(number)
 
 
 def click_bar(page: Page, number: int) -> None:
@@ -200,8 +200,8 @@ def test_the_figures_of_a_period(site: Site, run: Run, choice: str) -> None:
         "This month": lambda row: row["jour"] >= today.replace(day=1),
     }
     mine = list(filter(passes[choice], sales(site)))
-    assert cards(page)[0].value == f"{len(mine):,}"
-    assert cards(page)[3].value == f"${sum((row['montant'] for row in mine), Decimal(0)):,.2f}"
+    assert page.metric[0].value == f"{len(mine):,}"
+    assert page.metric[3].value == f"${sum((row['montant'] for row in mine), Decimal(0)):,.2f}"
 
 
 def test_what_a_link_asks_for_and_is_no_time_or_field_is_said(run: Run) -> None:
@@ -209,14 +209,14 @@ def test_what_a_link_asks_for_and_is_no_time_or_field_is_said(run: Run) -> None:
     said = " ".join(str(one.value) for one in page.warning).replace("\\", "")
     assert "Time “yesterday” of the address is not here: it is left out" in said
     assert "Value “nofield=1” of the address is not here: it is left out" in said
-    assert cards(page)[2].value in ("0", "1")
+    assert page.metric[2].value in ("0", "1")
 
 
 def test_late_requests_do_not_break_the_page_that_names_a_wrong_setting(site: Site, opened: Open) -> None:
     page = opened(site.url)
     requests = Requests(page)
     page.reload()
-    seen = page.locator(".ventes-figure").first
+    seen = page.locator(".st-key-figures [data-testid=stMetric]").first
     expect(seen).to_be_visible(timeout=WAIT)
     file = site.folder / "ventes.toml"
     kept = file.read_text("utf-8")

@@ -1,7 +1,6 @@
-"""A figure's card: its label, value and note, the change, the target. HTML from numbers, no Streamlit. Pure.
+"""What stands below the value of a card: the change, the target, the small line. HTML from numbers, no Streamlit. Pure.
 
-One piece of HTML for all of it: each element of Streamlit costs time and bytes at every refresh, and its own metric
-loads a library for charts, 0.8 MB, before the first value is there.
+One piece of HTML for all of it: each element of Streamlit costs time and bytes at every refresh.
 """
 
 from __future__ import annotations
@@ -53,14 +52,6 @@ class Target:
     def progress(self) -> Decimal:
         """As a fraction, half up to 0.1 %; 0 of nothing, and of less than nothing."""
         return max(Decimal(0), share(self.reached or 0, self.target) or Decimal(0))
-
-
-def figure(label: str, value: str, note: str) -> str:
-    """What the figure is called, its value, and what stands beside it."""
-    return (
-        f'<div class="ventes-figure"><div class="ventes-label">{escape(label)}</div>'
-        f'<div class="ventes-value">{escape(value)}</div><div class="ventes-note">{escape(note)}</div></div>'
-    )
 
 
 def changes(found: Sequence[Change]) -> str:
