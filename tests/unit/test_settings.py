@@ -219,7 +219,6 @@ def test_a_wrong_variable_is_told_what_is_allowed(
             ["VENTES_PAGE__LOGIN"],
         ),
         ("", {"VENTES_PAGE": '{"targets": {"Sails": 1}}', "VENTES_PAGE__SQL": "false"}, ["VENTES_PAGE"]),
-        ('engine = "spark"', {"VENTES_PATHS__LAKE": "s3://b/p"}, ["VENTES_PATHS__LAKE", "file"]),
     ],
 )
 def test_only_places_that_hold_a_refused_key_are_named(

@@ -39,7 +39,7 @@ class TaskLake:
     root: Path
     """The lake, or its mirror, on the driver's machine."""
     options: Options | None = None
-    """Of the store, with what the driver's environment and store.credentials hold; None for a folder."""
+    """Of the store, with what the driver's environment and the file of credentials hold; None for a folder."""
     limits: Limits | None = None
     elsewhere: bool = False
     """Whether tasks may run on machines that do not have `root`: those of a cluster, if the lake is on a store."""
