@@ -131,6 +131,8 @@ def main() -> None:
     ):
         for job in reversed(JOBS):
             p.start(job)
+        p.send(sales(100))
+        p.catch_up(600)  # both JVMs run
         backlog(cluster, p, args.large)  # the JVMs compile what the jobs run
         pairs = [(backlog(cluster, p, args.small), backlog(cluster, p, args.large)) for _ in range(args.rounds)]
     more = args.large - args.small

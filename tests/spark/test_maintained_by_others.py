@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from harness.pipeline import Pipeline, sales
@@ -74,7 +75,10 @@ def test_optimize_and_vacuum_under_writers_and_readers(
                     try:
                         session.spark.sql(statement.format(path)).collect()
                         done += 1
-                    except PySparkException as error:  # it met a commit of ours: Spark's side is to try again
+                    except (
+                        PySparkException,
+                        Py4JError,
+                    ) as error:  # it met a commit of ours: Spark must try again
                         refused.append(str(error).splitlines()[0])
         pipeline.catch_up()
         reader.ended.set()
