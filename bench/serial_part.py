@@ -107,10 +107,17 @@ def per_sale(small: Used, large: Used, more: int) -> dict[str, float]:
     }
 
 
-def rate(micros: dict[str, float], cores: float) -> float:
-    """Sales per second of a job with so many cores for its executors."""
-    driver = micros["driver_python"] + micros["driver_jvm"]
-    return 1e6 / (driver + micros["executors"] / cores)
+def rate(micros: dict[str, float], cores: float) -> float | None:
+    """Sales per second of a job with so many cores for its executors; None if the measurement shows no cost.
+
+    A difference of two backlogs below zero is noise (Java's compilers), and counts as zero.
+    """
+    cost = max(0.0, micros["driver_python"] + micros["driver_jvm"]) + micros["executors"] / cores
+    return 1e6 / cost if cost else None
+
+
+def shown(value: float | None) -> str:
+    return "no cost seen" if value is None else f"{value:,.0f}"
 
 
 def main() -> None:
@@ -146,8 +153,8 @@ def main() -> None:
         found[job] = {"micros": micros, "each": each, "rates": rates, "limit": limit}
         print(f"  {job:7} " + ", ".join(f"{part} {value:.2f}" for part, value in micros.items()))
         for n, value in rates.items():
-            print(f"          {n} machines of {args.cores} cores: {value:,.0f}")
-        print(f"          the driver alone: {limit:,.0f}")
+            print(f"          {n} machines of {args.cores} cores: {shown(value)}")
+        print(f"          the driver alone: {shown(limit)}")
     results = ROOT / "bench" / "results"
     results.mkdir(exist_ok=True)
     (results / "serial_part.json").write_text(json.dumps(found, indent=2), encoding="utf-8")
