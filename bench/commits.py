@@ -36,7 +36,7 @@ from ventes.deltalog.database import (
 from ventes.deltalog.log import Log
 from ventes.deltalog.maintenance import TableMaintenance
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollup_partials import partials_of
+from ventes.lake.rollup_partials import partials_of_rows
 from ventes.lake.rollups import Publisher
 from ventes.lake.tables import path_of
 
@@ -111,8 +111,7 @@ def main() -> None:
         rows = sales(rng, lot, asked.rows, asked.seconds)
         timed(lambda rows=rows, lot=lot: commit.append(clean, CLEAN, rows, SILVER_APP, lot), append)  # type: ignore[misc]
         if not asked.appends_only:
-            con.register("clean", rows)
-            partials = partials_of(con, settings)
+            partials = partials_of_rows(con, settings, rows)
             timed(lambda partials=partials, lot=lot: publisher.publish(partials, lot), publish)  # type: ignore[misc]
         timed(lambda: maintain(maintained), maintenance_ms)
         if lot % step == 0:

@@ -22,7 +22,7 @@ from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.engines.lot_sql import lot_sql
 from ventes.lake import tables
-from ventes.lake.rollup_partials import partials_of
+from ventes.lake.rollup_partials import partials_of_rows
 
 COUNTRIES = (
     "France", "Allemagne", "Espagne", "Italie", "Belgique", "Suisse",
@@ -219,8 +219,7 @@ def _lot(settings: Settings) -> int:
 def _partials(clean: pa.Table, settings: Settings) -> dict[str, pa.Table]:
     """The partials of the lot."""
     with connect(1500) as con:
-        con.register("clean", clean)
-        return partials_of(con, settings)
+        return partials_of_rows(con, settings, clean)
 
 
 def settings_at(folder: Path, maintenance: dict[str, object] | None = None, **page: object) -> Settings:

@@ -21,7 +21,7 @@ from ventes.engines.lot_sql import lot_sql
 from ventes.engines.silver_loop import LotResult
 from ventes.lake import silver_recovery
 from ventes.lake.open_tables import OpenTables
-from ventes.lake.rollup_partials import partials_of
+from ventes.lake.rollup_partials import partials_of_rows
 from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.failpoints import failpoint
 
@@ -69,9 +69,7 @@ class PlainEngine:
         rejects = silver_recovery.rejects_of(self._tables)
         commit.append(clean_log, CLEAN, clean.cast(CLEAN.schema), SILVER_APP, lot, rejects)
         failpoint("silver.after_clean")
-        con.register("clean", clean)
-        partials = partials_of(con, settings)
-        con.unregister("clean")
+        partials = partials_of_rows(con, settings, clean)
         return LotResult(clean.num_rows, rejets.num_rows, partials, LotColumns.of_rows(settings.stream, clean, rejets))
 
     def close(self) -> None:

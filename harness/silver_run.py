@@ -7,6 +7,9 @@ each lot, so that their steps and the next lots alternate. `tasks`: lots are tak
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +19,7 @@ from typing import Any
 from harness.shipped import ROLLUPS
 from harness.silver_engine import PlainEngine
 from ventes import config
-from ventes.config import Settings
+from ventes.config import PROJECT, Settings
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.table import Table
 from ventes.engines.job import Job
@@ -37,6 +40,17 @@ class UntilIdle(Stopper):
     def wait(self, seconds: float) -> bool:
         self.stop()
         return True
+
+
+def killed_at(point: str, folder: Path, words: str, lake: str = "") -> None:
+    """Run this module as a script, as above, that kill -9 ends the second time that it comes to a failpoint."""
+    child = subprocess.run(
+        [sys.executable, "-m", "harness.silver_run", str(folder), words, lake],
+        env=os.environ | {"VENTES_FAILPOINTS": f"{point}@2:kill9", "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=PROJECT,
+        check=False,
+    )
+    assert child.returncode == -signal.SIGKILL
 
 
 def settings_of(root: Path, lake: str = "", **sections: Any) -> Settings:

@@ -6,11 +6,13 @@ import contextlib
 import json
 import os
 import pwd
+import shutil
 import signal
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,17 @@ applications by HTTP, at a fixed port."""
 START_SECONDS = 900.0
 """A master that finds its state again waits 60 s for the workers that it knew; the rest is for a machine with much
 other work. A test's own limit is shorter."""
+
+
+@contextlib.contextmanager
+def folder_of_all() -> Iterator[Path]:
+    """A folder that other users can reach: pytest's own are closed to them."""
+    folder = Path(tempfile.mkdtemp(prefix="ventes-cluster-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 @dataclass

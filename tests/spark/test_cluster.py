@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import signal
 import struct
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +17,7 @@ import psutil
 import pytest
 
 from harness.pipeline import Pipeline, sales, wait_for
-from harness.spark_cluster import SparkCluster
+from harness.spark_cluster import SparkCluster, folder_of_all
 from ventes.check import spark_cluster
 from ventes.check.status import status
 from ventes.config import PROJECT
@@ -215,10 +213,8 @@ def test_a_master_that_lost_its_state_is_asked_anew(tmp_path: Path) -> None:
 @pytest.fixture
 def shared() -> Iterator[Path]:
     """A folder that other users can reach: pytest's own are closed to them."""
-    folder = Path(tempfile.mkdtemp(prefix="ventes-cluster-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    with folder_of_all() as folder:
+        yield folder
 
 
 @pytest.fixture

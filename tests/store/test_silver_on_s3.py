@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,9 +12,9 @@ from deltalake import DeltaTable
 
 from harness.object_store import Proxy, client, environment
 from harness.shipped import BRONZE, CLEAN, ROLLUPS
-from harness.silver_run import rows_of, run, settings_of
+from harness.silver_run import killed_at, rows_of, run, settings_of
 from tests.unit.test_silver_loop import assert_exact, fill_bronze
-from ventes.config import PROJECT, Settings
+from ventes.config import Settings
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log, OutcomeUnknown, TableReplaced, VersionGone
 from ventes.deltalog.table import Table
@@ -77,20 +75,10 @@ def test_the_mirror_may_be_deleted_at_any_time(settings: Settings) -> None:
     assert_exact(settings)
 
 
-def killed(settings: Settings, tmp_path: Path, point: str) -> None:
-    child = subprocess.run(
-        [sys.executable, "-m", "harness.silver_run", str(tmp_path), "at-once", str(settings.paths.lake)],
-        env=os.environ | {"VENTES_FAILPOINTS": f"{point}@2:kill9", "PYTHONPATH": os.pathsep.join(sys.path)},
-        cwd=PROJECT,
-        check=False,
-    )
-    assert child.returncode == -signal.SIGKILL
-
-
 @pytest.mark.parametrize("point", [*IN_CI, *(pytest.param(point, marks=pytest.mark.long) for point in POINTS)])
 def test_killed_anywhere_it_continues_exactly(settings: Settings, tmp_path: Path, point: str) -> None:
     fill_bronze(settings)
-    killed(settings, tmp_path, point)
+    killed_at(point, tmp_path, "at-once", str(settings.paths.lake))
     assert run(settings) == 0
     assert_exact(elsewhere(settings, tmp_path))
 

@@ -6,11 +6,7 @@ import contextlib
 import json
 import os
 import pickle
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
@@ -23,11 +19,11 @@ from harness.in_process_tasks import Context, LargeLotsInProcess
 from harness.object_store import SECRET, Proxy
 from harness.pipeline import Pipeline, free_ports, sales, wait_for
 from harness.shipped import BRONZE, CLEAN, REJETS
-from harness.silver_run import Row, loop_of, rows_of, settings_of, stored_rollups
-from harness.spark_cluster import SparkCluster
+from harness.silver_run import Row, killed_at, loop_of, rows_of, settings_of, stored_rollups
+from harness.spark_cluster import SparkCluster, folder_of_all
 from tests.store.test_pipeline_on_s3 import phase
 from tests.unit.test_silver_loop import assert_exact, fill_bronze
-from ventes.config import PROJECT, Settings
+from ventes.config import Settings
 from ventes.engines import id_index
 from ventes.engines.embedded.silver import EmbeddedSilver
 from ventes.engines.spark import large_lots, worker_probe
@@ -198,13 +194,7 @@ def test_a_driver_killed_anywhere_goes_on_elsewhere(
 ) -> None:
     """Its machine is lost with all that was on it; another one goes on."""
     fill_bronze(settings)
-    child = subprocess.run(
-        [sys.executable, "-m", "harness.silver_run", str(tmp_path), "tasks", str(settings.paths.lake)],
-        env=os.environ | {"VENTES_FAILPOINTS": f"{point}@2:kill9", "PYTHONPATH": os.pathsep.join(sys.path)},
-        cwd=PROJECT,
-        check=False,
-    )
-    assert child.returncode == -signal.SIGKILL
+    killed_at(point, tmp_path, "tasks", str(settings.paths.lake))
     far = elsewhere(settings, tmp_path)
     tables.ensure(far, BRONZE)
     run(far, CLUSTER)
@@ -250,10 +240,8 @@ LONG = 900.0
 @pytest.fixture
 def shared() -> Iterator[Path]:
     """A folder of the workers, which another user can reach: pytest's own are closed to them."""
-    folder = Path(tempfile.mkdtemp(prefix="ventes-workers-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    with folder_of_all() as folder:
+        yield folder
 
 
 def said_by(page: str) -> str:

@@ -34,7 +34,7 @@ from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.errors import LakeDamaged
 from ventes.lake import clean_lots, rollup_files, rollup_partials, tables
-from ventes.lake.rollup_partials import partials_of, partials_of_lot
+from ventes.lake.rollup_partials import partials_of_lot, partials_of_rows
 from ventes.lake.unpublished import Unpublished
 from ventes.stream import (
     BOOLEAN,
@@ -304,8 +304,7 @@ def assert_exact(config: Settings, clean: pa.Table, events: Sequence[Row], lot: 
 
 def partials(config: Settings, rows: pa.Table) -> dict[str, pa.Table]:
     with connect(threads=1) as con:
-        con.register("clean", rows)
-        return partials_of(con, config)
+        return partials_of_rows(con, config, rows)
 
 
 def another_type(before: Settings, after: Settings) -> bool:

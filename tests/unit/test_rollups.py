@@ -24,7 +24,7 @@ from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.errors import LakeDamaged
 from ventes.lake import rollup_files, tables
-from ventes.lake.rollup_partials import partials_of
+from ventes.lake.rollup_partials import partials_of_rows
 
 CENTS = st.one_of(st.integers(1, 3), st.integers(1, 100_000), st.just(999_999_999_999))
 SALE = st.fixed_dictionaries(
@@ -56,8 +56,7 @@ def clean_rows(sales: Sequence[dict[str, Any]], lot: int) -> pa.Table:
 
 def partials(rows: pa.Table) -> dict[str, pa.Table]:
     with connect() as con:
-        con.register("clean", rows)
-        return partials_of(con, Settings())
+        return partials_of_rows(con, Settings(), rows)
 
 
 def assert_equal_to_recomputation(config: Settings, lots: Sequence[Sequence[dict[str, Any]]]) -> None:

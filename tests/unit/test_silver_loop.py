@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ import pytest
 from harness import expected
 from harness.shipped import AGGREGES, BRONZE, CLEAN, PAR_PAYS, REJETS, ROLLUPS, SILVER_APP
 from harness.silver_engine import START, PlainEngine, bronze_rows, random_sales
-from harness.silver_run import UntilIdle, in_order, loop_of, rows_of, run, settings_of, stored_rollups
+from harness.silver_run import UntilIdle, in_order, killed_at, loop_of, rows_of, run, settings_of, stored_rollups
 from ventes.config import PROJECT, Settings
 from ventes.deltalog import commit
 from ventes.deltalog.log import Log
@@ -106,13 +105,7 @@ def test_files_are_merged_while_nothing_comes(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_anywhere_it_continues_exactly(settings: Settings, tmp_path: Path, point: str) -> None:
     fill_bronze(settings)
-    child = subprocess.run(
-        [sys.executable, "-m", "harness.silver_run", str(tmp_path), "at-once"],
-        env=os.environ | {"VENTES_FAILPOINTS": f"{point}@2:kill9", "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}"},
-        cwd=PROJECT,
-        check=False,
-    )
-    assert child.returncode == -signal.SIGKILL
+    killed_at(point, tmp_path, "at-once")
     assert run(settings) == 0
     assert_exact(settings)
     fill_bronze(settings, seed=5, count=50, first=300)

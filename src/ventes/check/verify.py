@@ -46,7 +46,7 @@ from ventes.deltalog.snapshot import Snapshot, TableMissing
 from ventes.deltalog.table import Table
 from ventes.engines.bronze_rows import pieces
 from ventes.errors import BrokerUnavailable, VentesError
-from ventes.judging.judge_batch import judge_batch
+from ventes.judging.judge_batch import THREADS, judge_batch
 from ventes.judging.messages import RAW
 from ventes.lake import fit, readers, tables
 from ventes.lake.tables import path_of
@@ -329,7 +329,7 @@ class Verification:
 
     def _insert_judged(self, con: duckdb.DuckDBPyConnection, chunk: pa.Table) -> None:
         raw = chunk.select(RAW.names).cast(RAW)
-        verdicts = judge_batch(con, raw, self.settings, datetime.now(timezone.utc), threads=2)
+        verdicts = judge_batch(con, raw, self.settings, datetime.now(timezone.utc), threads=THREADS)
         place = verdicts.schema.get_field_index("date_ingestion")
         verdicts = verdicts.set_column(place, verdicts.schema.field(place), chunk["date_ingestion"])
         con.register("_verdicts", verdicts.drop(["key", "value", "headers"]))

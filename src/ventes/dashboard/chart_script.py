@@ -1,7 +1,7 @@
 """Plotly's script for the browser: the part of it that draws bars and lines, and the whole.
 
 The whole is 4.8 MB, which a browser needs most of a second to read, before the first chart. PARTS lists which bytes of
-the installed file are needed for bars and lines: 1.1 MB. It is made by `python -m harness.plotly_parts`, for one
+the installed file are needed for bars and lines: 1.0 MB. It is made by `python -m harness.plotly_parts`, for one
 version of the file; with another one there is only the whole.
 """
 

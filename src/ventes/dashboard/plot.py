@@ -64,9 +64,11 @@ def show(
     """
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     draw, files = _component(get_instance())
-    text = json.dumps(figure) if isinstance(figure, dict) else figure.to_json()
-    traces = (figure if isinstance(figure, dict) else json.loads(text))["data"]
-    script = chart_script.address({trace.get("type", "scatter") for trace in traces})
+    if isinstance(figure, dict):
+        text, traces = json.dumps(figure), {trace.get("type", "scatter") for trace in figure["data"]}
+    else:
+        text, traces = figure.to_json(), {trace.type for trace in figure.data}
+    script = chart_script.address(traces)
     if script is None:
         script = f"{'/' + base if base else ''}/{files}/{chart_script.WHOLE.name}"
     data = {"script": script, "figure": text, "config": config, "label": label, "fill": fill}

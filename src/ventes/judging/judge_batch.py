@@ -33,6 +33,8 @@ and planning it 25, once for a connection."""
 _MANY = 5_000
 """From this many messages `threads` judge a part each: DuckDB computes a prepared query's result in one thread. With
 two of its own, the database takes a fifth more CPU for the same."""
+THREADS = 2
+"""For a job or a check that judges large batches by itself: 59 ms instead of 85 for 35,000 messages."""
 
 _MESSAGES = pa.schema([("_row", pa.int64()), ("_message", pa.string()), ("kafka_ts", pa.timestamp("us"))])
 

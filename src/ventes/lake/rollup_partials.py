@@ -37,12 +37,8 @@ def _copied(rows: pa.Table) -> pa.Table:
     return rows.take(pa.array(range(rows.num_rows), pa.int64()))
 
 
-def partials_of(con: duckdb.DuckDBPyConnection, settings: Declared) -> dict[str, pa.Table]:
-    """The partial tables of the stream, by name, from the relation `clean` of `con` (rows of the clean events)."""
-    return {name: con.execute(sql).to_arrow_table() for name, sql in plan_of(settings).partials.items()}
-
-
 def partials_of_rows(con: duckdb.DuckDBPyConnection, settings: Declared, clean: pa.Table) -> dict[str, pa.Table]:
+    """The partial tables of the stream, by name, from rows of the clean events."""
     return {name: run(con, sql, {"clean": clean}) for name, sql in plan_of(settings).partials.items()}
 
 
