@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything runs in .venv, which `make install` (and `make test`) creates.
 .DEFAULT_GOAL := help
-.PHONY: help install test test-long test-pythons check audit sbom format bench peer chaos hostile-viewers plots lock screenshots
+.PHONY: help install test test-long test-pythons check lint audit advisories sbom format bench peer chaos hostile-viewers plots lock screenshots
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -32,15 +32,20 @@ test-long: install ## run the tests that take minutes each, which make test does
 test-pythons: install ## run the unit tests under Python 3.10 to 3.13, one after the other (ARGS="3.12 --there"; ARGS="--help")
 	PYTHONPATH=src:. $(PY) -m harness.pythons $(ARGS)
 
-check: install ## check style, types, imports between rooms, dead code; changes no file
+check: lint audit ## all of lint, and audit
+
+lint: install ## check style, types, imports between rooms, dead code; changes no file
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/vulture
 
-audit: install ## query OSV for known vulnerabilities of every wheel and jar; fails if OSV does not answer
+audit: install ## ask OSV, or the copy, for known vulnerabilities of every wheel and jar; fails where neither answers
 	@PYTHONPATH=src:. $(PY) -m supply_chain.audit
+
+advisories: install ## fetch the copy of OSV's advisories, for audits without a network
+	@PYTHONPATH=src:. $(PY) -m supply_chain.advisories
 
 sbom: install ## write sbom.cdx.json: every wheel and jar with its hashes (CycloneDX)
 	PYTHONPATH=src:. $(PY) -m supply_chain.sbom sbom.cdx.json

@@ -1,8 +1,9 @@
-"""Queries OSV (https://osv.dev) for known vulnerabilities of every wheel and jar: `make audit`.
+"""Queries OSV (https://osv.dev) for known vulnerabilities of every wheel and jar: `make audit`, part of `make check`.
 
-Exit code 0: every part was queried, none has a known vulnerability. 1: some have. 2: the audit failed; this never
-counts as a good result. Two old releases with known vulnerabilities are also queried: if a service does not report
-them (a cache, a proxy, an empty database), its other answers are not accepted.
+If the service does not answer, the copy of its advisories is asked (advisories.py), if there is one that is not too
+old. Exit code 0: every part was queried, none has a known vulnerability. 1: some have. 2: the audit failed; this never
+counts as a good result. Two old releases with known vulnerabilities are also queried: if they are not reported (a
+cache, a proxy, an empty database), the other answers are not accepted.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from supply_chain.advisories import FOLDER, Copy, NoCopy
 from supply_chain.parts import Part, parts
 
 URL = "https://api.osv.dev/v1/querybatch"
@@ -64,19 +67,44 @@ def _ids(answer: Any) -> list[str]:
     return sorted(str(one["id"]) for one in answer.get("vulns") or ())
 
 
-def main(url: str = URL) -> int:
+def audit_copy(asked: Sequence[Part], folder: Path = FOLDER) -> tuple[dict[Part, list[str]], str]:
+    """The same, from the copy of the advisories; and the day of its newest one. Raises NotAudited."""
+    try:
+        copy = Copy(folder, [*CONTROLS, *asked])
+    except NoCopy as error:
+        raise NotAudited(str(error)) from None
+    for control in CONTROLS:
+        if not copy.of(control):
+            raise NotAudited(
+                f"{folder} knows nothing of {control.purl}, which has well-known holes: it is not believed"
+            )
+    return {part: ids for part in asked if (ids := copy.of(part))}, f"{copy.newest:%Y-%m-%d}"
+
+
+def main(url: str = URL, folder: Path = FOLDER) -> int:
     asked = parts()
+    source = url
     try:
         found = audit(asked, url)
-    except NotAudited as error:
-        print(f"audit: NOT AUDITED, {error} → run it where {url} can be reached (HTTPS_PROXY)", file=sys.stderr)
-        return NOT_AUDITED
+    except NotAudited as unanswered:
+        try:
+            found, day = audit_copy(asked, folder)
+        except NotAudited as error:
+            print(
+                f"audit: NOT AUDITED. {unanswered}; {error} → run it where {url} can be reached (HTTPS_PROXY), "
+                "or make advisories there and copy its folder",
+                file=sys.stderr,
+            )
+            return NOT_AUDITED
+        print(f"audit: {unanswered}: the copy of its advisories of {day} is asked", file=sys.stderr)
+        source = f"the copy of {day}"
     for part, ids in found.items():
         print(f"{part.purl}: {', '.join(ids)}  → https://osv.dev/vulnerability/{ids[0]}")
     wheels = sum(part.ecosystem == "PyPI" for part in asked)
-    print(f"audit: {wheels} wheels and {len(asked) - wheels} jars asked about, {len(found)} with known vulnerabilities")
+    jars = len(asked) - wheels
+    print(f"audit: {source} knows {len(found)} with vulnerabilities among {wheels} wheels and {jars} jars")
     return VULNERABLE if found else FINE
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

@@ -86,7 +86,10 @@ class Session:
     def exit_reason(self) -> str:
         """Why `usable` is False."""
         gave_up = self.watch.gave_up if self.watch is not None else ""
-        what = gave_up or ("was removed by its cluster" if self.alive else "has ended")
+        if not gave_up and self.alive:
+            on_cluster = not str(self.spark.sparkContext.master).startswith("local")
+            gave_up = "was removed by its cluster" if on_cluster else "stops after an error: see its log"
+        what = gave_up or "has ended"
         return f"Spark (JVM pid {self.jvm_pid}) {what}"
 
     def close(self, seconds: float = 3.0) -> None:
@@ -96,9 +99,10 @@ class Session:
         connected = SparkContext._gateway
         process = getattr(connected, "proc", None)
         if self.alive:
-            self.spark.stop()
-            if connected is not None:
-                connected.shutdown()
+            with contextlib.suppress(Py4JError, OSError):  # a JVM may end at this moment, by an error of its own
+                self.spark.stop()
+                if connected is not None:
+                    connected.shutdown()
         SparkContext._gateway = None
         if process is not None:
             with contextlib.suppress(BrokenPipeError):
@@ -154,6 +158,10 @@ def configuration(settings: Settings, job: str, scratch: Path, cluster: ClusterP
         # with 1,024, 150k with 4,096, 50k with 20,480; and 1,000 messages of 5 MB would not fit.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1024",
         "spark.sql.execution.arrow.maxBytesPerBatch": str(16 * 1024 * 1024),
+        # What a task read ahead and did not use is kept for a next one that begins there. A batch that is read twice
+        # leaves what its first reading held, 6 MB with a message of 5 MB: in 5 min, the default, a heap is full.
+        "spark.kafka.consumer.fetchedData.cache.timeout": "2s",
+        "spark.kafka.consumer.fetchedData.cache.evictorThreadRunInterval": "1s",
         # Few rows are collected (frames.py), unless their total size is larger than this. Tasks of Silver return the
         # partial rows of the roll-ups: with a key of its own for each event they are as large as the lot's messages.
         "spark.driver.maxResultSize": "512m" if job == "silver" else "64m",
