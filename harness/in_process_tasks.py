@@ -72,6 +72,7 @@ class LargeLotsInProcess:
     """A SilverEngine that takes every lot as a large one, without Spark."""
 
     name = "in process"
+    merging = None
 
     def __init__(
         self,

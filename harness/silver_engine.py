@@ -30,6 +30,7 @@ START = datetime(2026, 3, 1, 9, 0, tzinfo=timezone.utc)
 
 class PlainEngine:
     name = "plain"
+    merging = None
 
     def __init__(self, settings: Settings, tables: OpenTables) -> None:
         self._settings = settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +15,7 @@ from ventes.deltalog import data_files
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.present import local_path, local_paths
 from ventes.deltalog.table import Table
+from ventes.errors import StoreUnavailable
 
 TIERS = ((512 << 10, 2), (8 << 20, 32), (64 << 20, 8))
 """(a file below this size is in the tier, number of files in this and lower tiers from which they are merged). A row is
@@ -66,6 +68,35 @@ def _topics(file: DataFile) -> tuple[str, str]:
 
 def _place(file: DataFile) -> tuple[tuple[str, str], tuple[int, int], str]:
     return _topics(file), file.bounds("offset") or (0, 0), file.path
+
+
+class Merging(Protocol):
+    """Where groups of files are merged: in this process, or elsewhere."""
+
+    def merge(self, path: Path, table: Table, groups: Sequence[Sequence[DataFile]]) -> list[DataFile | str]:
+        """For each group the new file, or the reason why there is none: one of its files cannot be read, the lake does
+        not answer, or whoever merges is gone. Raises what is an error of ours. Called in the thread of maintenance."""
+
+    def close(self) -> None:
+        """End a `merge` in progress, which may then give reasons. Called in another thread."""
+
+
+class MergeHere:
+    """Merges in this process, one group after the other; a group is not interrupted."""
+
+    def merge(self, path: Path, table: Table, groups: Sequence[Sequence[DataFile]]) -> list[DataFile | str]:
+        return [merged_or_reason(path, table, group) for group in groups]
+
+    def close(self) -> None:
+        pass
+
+
+def merged_or_reason(path: Path, table: Table, group: Sequence[DataFile]) -> DataFile | str:
+    """The new file of a group, or why it cannot be made."""
+    try:
+        return merge_files(path, table, group)
+    except (FileNotFoundError, pa.ArrowInvalid, StoreUnavailable) as error:
+        return str(error)
 
 
 def merge_files(path: Path, table: Table, group: Sequence[DataFile]) -> DataFile:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from ventes.deltalog import checkpoints, compaction
 from ventes.deltalog.actions import DataFile
+from ventes.deltalog.compaction import MergeHere, Merging
 from ventes.deltalog.create import open_with_deltalake
 from ventes.deltalog.log import FilesDeleted, FilesGone, Log
 from ventes.deltalog.table import Table
@@ -61,17 +61,27 @@ class Policy:
 class TableMaintenance:
     """Maintains one table for its writer."""
 
-    def __init__(self, table: Table, log: Log, policy: Policy, worker: Executor | None = None) -> None:
-        """`log`: the writer's Log. `worker`: runs the expensive part; without one it runs within `run_due`."""
+    def __init__(
+        self,
+        table: Table,
+        log: Log,
+        policy: Policy,
+        worker: Executor | None = None,
+        merging: Merging | None = None,
+    ) -> None:
+        """`log`: the writer's Log. `worker`: runs the expensive part; without one it runs within `run_due`. `merging`:
+        where files are merged, by default in this process."""
         self._table = table
         self._every = policy.compact_every
         self._log = log
         self._worker = worker
+        self._merging = merging or MergeHere()
         self._running: Future[None] | None = None
         self._merged: list[tuple[Sequence[DataFile], DataFile]] = []
         self._checkpoint_at = self._compact_at = self._log.version
         self._checkpoint_took = self._checkpoint_ended = 0.0
         self._complained = ""
+        self._closing = False
         self._vacuum = Vacuum(
             self._log.path, policy.history_seconds, by_minute=policy.by_minute, needed_since=policy.needed_since
         )
@@ -114,6 +124,8 @@ class TableMaintenance:
 
     def close(self) -> None:
         """Wait for the worker and end it. A merge that is not committed is discarded; its file is vacuumed later."""
+        self._closing = True
+        self._merging.close()
         if self._worker is not None:
             self._worker.shutdown(wait=True)
 
@@ -121,8 +133,7 @@ class TableMaintenance:
 
     def _work(self, live: dict[str, DataFile], compact: bool, checkpoint: bool, vacuum: bool) -> None:
         if compact:
-            groups = compaction.mergeable(live.values())
-            self._merged = [(group, made) for group in groups if (made := self._merge(group)) is not None]
+            self._merge(compaction.mergeable(live.values()))
         if checkpoint:
             self._checkpoint()
         if vacuum:
@@ -131,15 +142,14 @@ class TableMaintenance:
             except StoreUnavailable as error:
                 _log.warning("%s: not vacuumed: %s", self._table.name, error.message)
 
-    def _merge(self, group: Sequence[DataFile]) -> DataFile | None:
-        """The group as one file; None if one of its files cannot be read, which is not an error for the writer."""
-        try:
-            return compaction.merge_files(self._log.path, self._table, group)
-        except (FileNotFoundError, pa.ArrowInvalid, StoreUnavailable) as error:
-            if str(error) != self._complained:
-                self._complained = str(error)
-                _log.error("%s: files cannot be merged: %s → ventes doctor", self._table.name, error)
-            return None
+    def _merge(self, groups: Sequence[Sequence[DataFile]]) -> None:
+        """Merge the groups. One that cannot be merged is left as it is, which is not an error for the writer."""
+        for group, made in zip(groups, self._merging.merge(self._log.path, self._table, groups), strict=True):
+            if isinstance(made, DataFile):
+                self._merged.append((group, made))
+            elif made != self._complained and not self._closing:
+                self._complained = made
+                _log.error("%s: files cannot be merged: %s → ventes doctor", self._table.name, made)
 
     def _checkpoint(self) -> None:
         """Write a checkpoint, or try again next time: without one a table only opens more slowly.

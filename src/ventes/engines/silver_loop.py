@@ -23,6 +23,7 @@ from typing import Protocol, TypedDict
 import pyarrow as pa
 
 from ventes.config import Settings
+from ventes.deltalog.compaction import Merging
 from ventes.deltalog.database import RecycledDatabase
 from ventes.deltalog.log import FilesGone, Log, TableMissing, TableReplaced, VersionGone
 from ventes.deltalog.maintenance import TableMaintenance
@@ -61,6 +62,10 @@ class SilverEngine(Protocol):
     name: str
     database: RecycledDatabase
     """The loop publishes the roll-ups with it, between two lots of the engine."""
+
+    @property
+    def merging(self) -> Merging | None:
+        """Where files of the tables are merged; None for the process of the loop."""
 
     def lock(self) -> None:
         """Take <lake>/locks/silver.lock in the process that commits, or raise AlreadyRunning. `close` releases it."""
@@ -286,7 +291,9 @@ class SilverLoop:
             self._log.warning(f"recovered: {line}")
         self._lot, self._position = state.last_used, state.position
         self._maintenance = self._tables.maintenance(
-            self._tables.declared.outcomes, kept_small=self._tables.declared.rollups
+            self._tables.declared.outcomes,
+            kept_small=self._tables.declared.rollups,
+            merging=self._engine.merging,
         )
         self._log.info(f"{self._engine.name} engine continues after lot {self._lot}")
         for name, filling in publisher.fillings.items():

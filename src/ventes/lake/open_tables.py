@@ -7,6 +7,7 @@ from functools import partial
 
 from ventes.config import Settings
 from ventes.contract import tables as contract
+from ventes.deltalog.compaction import Merging
 from ventes.deltalog.log import Log
 from ventes.deltalog.maintenance import Policy, TableMaintenance, one_worker
 from ventes.deltalog.snapshot import Snapshot
@@ -45,8 +46,11 @@ class OpenTables:
         """The table as it is now. Raises TableMissing, LakeDamaged."""
         return Snapshot.of_log(self.log(table), table)
 
-    def maintenance(self, compacted: Iterable[Table], kept_small: Iterable[Table] = ()) -> list[TableMaintenance]:
-        """Maintenance of these tables, with one worker thread. `kept_small`: tables whose writer keeps few files."""
+    def maintenance(
+        self, compacted: Iterable[Table], kept_small: Iterable[Table] = (), merging: Merging | None = None
+    ) -> list[TableMaintenance]:
+        """Maintenance of these tables, with one worker thread. `kept_small`: tables whose writer keeps few files.
+        `merging`: see TableMaintenance."""
         worker = one_worker()
         history = self._settings.maintenance.history_hours * 3600.0
         needed_since = partial(readers.oldest, self._settings)
@@ -55,4 +59,4 @@ class OpenTables:
             Policy(0, history, by_minute=True, needed_since=needed_since),
         )
         kept = [(table, appended) for table in compacted] + [(table, replaced) for table in kept_small]
-        return [TableMaintenance(table, self.log(table), policy, worker) for table, policy in kept]
+        return [TableMaintenance(table, self.log(table), policy, worker, merging) for table, policy in kept]

@@ -36,6 +36,7 @@ class EmbeddedSilver:
     """
 
     name = "embedded"
+    merging = None
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from py4j.protocol import Py4JError
@@ -29,9 +30,12 @@ from ventes.engines.job import Crashed, Job, while_the_store_answers
 from ventes.engines.job import run as run_job
 from ventes.engines.source import Interrupted
 from ventes.engines.spark import checkpoint, kafka_source
+from ventes.engines.spark.error_text import first_line
 from ventes.engines.spark.jvm_lock import JvmLock
+from ventes.engines.spark.merging import TaskMerging
 from ventes.engines.spark.micro_batch import MicroBatches, Stopping
 from ventes.engines.spark.session import Session, open_session
+from ventes.engines.spark.task_lake import TaskLake
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.lake import accepted_gaps, damage
 from ventes.lake.open_tables import OpenTables
@@ -138,7 +142,7 @@ class Bronze:
                     raise Crashed(self._session.exit_reason) from None
                 if damaged := damage.of_error(error.__cause__ or error):
                     raise damaged from None
-                reason = _first_line(error.__cause__ or error)
+                reason = first_line(error.__cause__ or error)
                 self._reporter.error(reason)
                 self._job.wait_for(f"the query failed: {reason}; it starts again by itself")
                 self._read_failing_messages()
@@ -181,7 +185,10 @@ class Bronze:
         if newest is not None and newest.path == self._distrusted:
             newest = replace(newest, damage=(*newest.damage, "Spark fails with it"))
         epoch = self._prepare_epoch(checkpoint.decide(self._epochs, newest, resume))
-        (maintenance,) = self._tables.maintenance([self._table])
+        context = self._session.spark.sparkContext
+        on_cluster = self._settings.spark.on_cluster
+        merging = TaskMerging(context, partial(TaskLake.of, self._settings, context)) if on_cluster else None
+        (maintenance,) = self._tables.maintenance([self._table], merging=merging)
         with contextlib.closing(maintenance):
             batches = MicroBatches(self._job, self._admin, self._require_lock, resume, epoch, bronze, maintenance)
             query = self._start(batches, resume, epoch)
@@ -280,16 +287,3 @@ class Bronze:
 def _wall_clock_ahead() -> float:
     """Seconds of the wall clock less those of the clock that nobody sets: less than before = it was set back."""
     return time.time() - time.monotonic()
-
-
-def _first_line(error: BaseException) -> str:
-    """The message of the error, without the stack traces that Spark and py4j include.
-
-    For an exception that only reports that another thread failed, its last cause is used.
-    """
-    lines = [line.strip(" :") for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith("An error occurred while calling")]
-    if not told:
-        return type(error).__name__
-    causes = [line.removeprefix("Caused by: ") for line in told if line.startswith("Caused by: ")]
-    return (causes[-1] if causes and "awaitResult" in told[0] else told[0])[:500]

@@ -53,6 +53,7 @@ class ClusterPlan:
             "spark.executor.logs.rolling.maxSize": str(LOG_BYTES),
             "spark.executor.logs.rolling.maxRetainedFiles": str(LOGS),
             "spark.ui.retainedDeadExecutors": str(DEAD_EXECUTORS),
+            "spark.scheduler.mode": "FAIR",  # a batch does not wait for the merges of old files (merging.py)
         }
         if self.cores:
             conf["spark.cores.max"] = str(self.cores)

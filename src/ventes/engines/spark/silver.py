@@ -27,6 +27,7 @@ from ventes.engines.silver_loop import LotResult, SilverLoop, paces
 from ventes.engines.spark.jvm_lock import JvmLock
 from ventes.engines.spark.large_lots import LargeLots
 from ventes.engines.spark.lot_parts import parts_of
+from ventes.engines.spark.merging import TaskMerging
 from ventes.engines.spark.session import Session, open_session
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.writer_lock import lock_path
@@ -99,9 +100,9 @@ class SparkSilver:
         self.known_ids = index_of(settings, self.database, progress)
         self._row_groups = BronzeRowGroups()
         self._small_lots = DuckDBLots(settings, tables, self.database, self.known_ids)
-        self._large_lots = LargeLots(
-            settings, tables, session.spark.sparkContext, self.database, self.known_ids, self.require_lock
-        )
+        context = session.spark.sparkContext
+        self._large_lots = LargeLots(settings, tables, context, self.database, self.known_ids, self.require_lock)
+        self.merging = TaskMerging(context, self._large_lots.lake) if settings.spark.on_cluster else None
 
     def lock(self) -> None:
         self._lock.acquire()
