@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
 
 TASK_BYTES = 8_000_000
-"""Of a group from which a task merges it: 0.12 s of CPU. Measured with 60 MB in two groups, on two workers: 0.9 s of CPU
-in the driver, or 5 ms of it and 0.7 s until the tasks had done it."""
+"""Of a group from which a task merges it: 0.12 s of CPU. Measured with 60 MB in two groups, on two workers: 0.9 s
+of CPU in the driver, or 5 ms of it and 0.7 s until the tasks had done it."""
 NAME = "merging"
 """Of its jobs and of their pool: with FAIR scheduling they and the job of a batch get the same share of the cores."""
 
