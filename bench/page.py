@@ -23,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ TEXTBOOK_COLUMNS = ["vente_id", "client_id", "produit_id", "timestamp", "quantit
 LIVE_SECONDS = 5
 """A page refreshes every 5 s."""
 LATE_SECONDS = 200
+WIDE = {"days": 365, "clients": 1_000_000, "countries": 400_000}
 
 
 def main() -> None:
@@ -44,6 +46,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/tmp/ventes-bench-page"))
     parser.add_argument("--sessions", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument(
+        "--wide",
+        type=int,
+        default=0,
+        help="also a lake of so many messages: a year, a million clients, 400,000 countries",
+    )
     parser.add_argument("--one", choices=("refresh", "textbook"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -60,6 +68,12 @@ def main() -> None:
         }
         _print_size(size, results["sizes"][size])
     _print_flatness(results["sizes"])
+    if options.wide:
+        lake = options.folder / f"{options.wide}-wide"
+        _make(lake, options.wide, WIDE)
+        results["wide"] = {"page": _child("refresh", lake, options.repeats), "textbook": _child("textbook", lake, 3)}
+        print("\na year, a million clients, 400,000 countries:")
+        _print_size(options.wide, results["wide"])
     results["sessions"] = many(options.folder / str(sizes[-1]), options.sessions)
     print(
         f"\n{options.sessions} viewers at once over {sizes[-1]:,} messages: first paint "
@@ -76,12 +90,12 @@ def main() -> None:
     target.write_text(json.dumps(results, indent=1))
 
 
-def _make(lake: Path, size: int) -> None:
+def _make(lake: Path, size: int, shape: Mapping[str, float] | None = None) -> None:
     from harness import sample_lake
 
     if not (lake / "ventes.toml").exists():
         lake.mkdir(parents=True, exist_ok=True)
-        sample_lake.make(sample_lake.settings_at(lake), size, sample_lake.Shape(days=30), lots=30)
+        sample_lake.make(sample_lake.settings_at(lake), size, sample_lake.Shape(**(shape or {"days": 30})), lots=30)  # type: ignore[arg-type]
         (lake / "ventes.toml").write_text(
             f'[paths]\nlake = "{lake}/delta"\nlogs = "{lake}"\nstate = "{lake}/state"\n'
             "[kafka]\nport = 19890\ncontroller_port = 19891\n"

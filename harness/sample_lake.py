@@ -70,6 +70,8 @@ class Shape:
     hostile: Sequence[str] = ()
     random_ids: bool = False
     """Ids of 53 random bits; otherwise they rise with time."""
+    countries: int = len(COUNTRIES)
+    """More than there are names for: "Pays 1", "Pays 2", …"""
 
 
 def make(
@@ -125,6 +127,8 @@ def _messages(first: int, count: int, done: int, total: int, start: datetime, en
         }
     )
     hostile = list(shape.hostile)
+    place = f"floor({shape.countries} * pow(u(c, 5), 1.8))::BIGINT"
+    country = f"countries[1 + {place}]" if shape.countries <= len(COUNTRIES) else f"'Pays ' || (1 + {place})"
     ids = "1 + CAST(hash(i * 31 + 9) % 9007199254740991 AS BIGINT)" if shape.random_ids else "i + 1"
     with connect(1500) as con:
         con.register("catalogue", catalogue)
@@ -158,8 +162,7 @@ def _messages(first: int, count: int, done: int, total: int, start: datetime, en
                           ELSE produit_nom END AS produit_nom,
                      categorie,
                      CASE WHEN {len(hostile)} > 0 AND i % 5 = 0 THEN hostile[1 + (i // 5) % {max(1, len(hostile))}]
-                          ELSE countries[least({len(COUNTRIES)},
-                                               1 + floor({len(COUNTRIES)} * pow(u(c, 5), 1.8)))::BIGINT] END AS pays,
+                          ELSE {country} END AS pays,
                      segments[1 + (hash(c) % {len(SEGMENTS)})::BIGINT] AS segment, bad, i, t
               FROM placed JOIN catalogue USING (p), names
             )
