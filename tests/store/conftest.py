@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness import azure_server
+from harness.azure_server import AzureServer
 from harness.object_store import Proxy, S3Server, environment, proxy, s3_server
 from ventes.store import objects, places
 
@@ -31,6 +33,25 @@ def bucket(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setitem(objects._SMALL, "timeout", "120s")  # the server shares this machine, which may be busy
     known = dict(places._mirrors)
     yield server.make_bucket(f"bucket-{os.getpid()}-{next(_numbers)}")
+    places._mirrors.clear()
+    places._mirrors.update(known)
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServer]:
+    if not azure_server.is_installed():
+        pytest.skip(f"{azure_server.COMMAND} is missing: npm install -g azurite")
+    with azure_server.azure_server(tmp_path_factory.mktemp("azure")) as running:
+        yield running
+
+
+@pytest.fixture
+def container(azure: AzureServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a new container of Azure, which this process and its children reach by their environment."""
+    for name, value in azure.environment().items():
+        monkeypatch.setenv(name, value)
+    known = dict(places._mirrors)
+    yield azure.make_container(f"container-{os.getpid()}-{next(_numbers)}")
     places._mirrors.clear()
     places._mirrors.update(known)
 

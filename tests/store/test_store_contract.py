@@ -1,4 +1,4 @@
-"""The contract of a store: a folder and S3 behave alike."""
+"""The contract of a store: a folder, S3 and Azure behave alike."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from ventes.store.objects import ObjectStore
 from ventes.store.settings_of import Options
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", "s3", pytest.param("az", marks=pytest.mark.long)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "folder":
         return LocalStore(tmp_path / "lake")
-    return ObjectStore(Options(f"{request.getfixturevalue('bucket')}/some/prefix"))
+    address = request.getfixturevalue("bucket" if request.param == "s3" else "container")
+    return ObjectStore(Options(f"{address}/some/prefix"))
 
 
 def test_what_is_written_is_read(store: Store, tmp_path: Path) -> None:
@@ -34,6 +35,8 @@ def test_what_is_written_is_read(store: Store, tmp_path: Path) -> None:
     found = store.head("a/large")
     assert found is not None
     assert found.size == 6_000_000
+    assert store.list("a/")[0] == found
+    assert store.read_with_etag("a/large")[1] == found.etag
     store.fetch("a/large", tmp_path / "target")
     assert (tmp_path / "target").read_bytes() == source.read_bytes()
 

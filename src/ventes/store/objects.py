@@ -198,8 +198,11 @@ class ObjectStore:
         plain = re.sub(r"\?\S*", "", " ".join(text.split()))
         return StoreUnavailable(
             f"{where} does not answer: {plain[:200]}",
-            "check the network and the endpoint (AWS_ENDPOINT_URL); it continues by itself",
+            f"check the network and the endpoint ({_ENDPOINT_NAMES[options.kind]}); it continues by itself",
         )
+
+
+_ENDPOINT_NAMES = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_BASE_URL", "az": "AZURE_STORAGE_ENDPOINT"}
 
 
 PREFIX_EXAMPLES = {
@@ -237,4 +240,7 @@ def _opened(options: Options, client: dict[str, str]) -> Any:
 
 
 def _stored(found: Any) -> Stored:
-    return Stored(found["path"], found["size"], found["e_tag"] or "", found["last_modified"].timestamp())
+    etag = found["e_tag"] or ""
+    if etag and not etag.endswith('"'):  # Azure lists it without the quotes that its other answers have
+        etag = f'"{etag}"'
+    return Stored(found["path"], found["size"], etag, found["last_modified"].timestamp())
