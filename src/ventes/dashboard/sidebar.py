@@ -13,6 +13,7 @@ from ventes.config import Settings
 from ventes.dashboard import (
     address,
     chips,
+    choices,
     commands,
     diagram,
     downloads,
@@ -20,25 +21,23 @@ from ventes.dashboard import (
     language,
     page_state,
     picked,
+    text,
     translated,
     troubles,
 )
 from ventes.dashboard.as_of import AsOf
 from ventes.dashboard.chips import Chip
+from ventes.dashboard.choices import Offered, Wanted
 from ventes.dashboard.filters import Chosen, Filters
 from ventes.dashboard.language import tr
 from ventes.dashboard.login import gate
 from ventes.dashboard.page_state import PageState
 from ventes.dashboard.period import ALL, CUSTOM, PERIODS, RANGE, Period
-from ventes.dashboard.query_sources import relation, tables_for
-from ventes.dashboard.questions import Question
-from ventes.dashboard.source import LiveTables, NotReadable
+from ventes.dashboard.source import LiveTables
 from ventes.stream.page import Label
-from ventes.stream.sql_text import quoted
 
 _PAUSED_AT = f"{__name__}.paused_at"
 """Key of the session's state."""
-MINUTE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -196,12 +195,12 @@ def _filters(tables: LiveTables) -> tuple[Filters, list[str]]:
     """The filters by fields, and what the address asks for and is not here."""
     said = []
     dimensions = tables.contract.stream.shown.dimensions(tables.contract.stream.event)
-    values = choices_of_filters(tables, tuple(label.field for label in dimensions), time.monotonic())
+    values = choices.offered(tables, {label.field: _wanted(label) for label in dimensions}, time.monotonic())
     chosen = []
     page = translated.page_of(tables.contract.stream)
     for label in dimensions:
         offered, shown = values[label.field], page.label(label.field)
-        missing = address.refused(address.key_of(label), frozenset(offered).__contains__)
+        missing = address.refused(address.key_of(label), frozenset(offered.values).__contains__)
         chosen.append(_dimension(label, shown, offered))
         instead = tr("it is left out") if chosen[-1].values else tr("all {many} are shown", many=shown.plural)
         said.append(address.sentence(shown.one, missing, instead))
@@ -217,12 +216,34 @@ def _is_day(text: str) -> bool:
     return True
 
 
-def _dimension(label: Label, shown: Label, values: list[str]) -> Chosen:
+def _wanted(label: Label) -> Wanted:
+    """What the viewer looks for among the values of a field, and what is in force: by the widget, or the address."""
+    key = address.key_of(label)
+    chosen = st.session_state[key] if key in st.session_state else st.query_params.get_all(key)
+    return Wanted(str(st.session_state.get(_search_of(key), "")).strip(), tuple(sorted(chosen)))
+
+
+def _search_of(key: str) -> str:
+    """The key of the search of a filter."""
+    return f"_search_{key}"
+
+
+def _dimension(label: Label, shown: Label, offered: Offered) -> Chosen:
     """`shown`: the label in the viewer's language."""
     key, placeholder = address.key_of(label), tr("All {many}", many=shown.plural)
+    if offered.is_searched:
+        what = tr("Search in {n} {many}", n=text.count(offered.total), many=shown.plural)
+        search = st.text_input(what, key=_search_of(key), max_chars=100)
+        if search.strip():
+            found, first = text.count(offered.found), text.count(min(offered.found, choices.MOST))
+            st.caption(
+                tr("{n} found", n=found)
+                if offered.found <= choices.MOST
+                else tr("{n} found, the first {m} are offered", n=found, m=first)
+            )
     chosen = st.multiselect(
         shown.one,
-        values,
+        offered.values,
         key=key,
         bind="query-params",
         placeholder=placeholder,
@@ -230,36 +251,3 @@ def _dimension(label: Label, shown: Label, values: list[str]) -> Chosen:
         args=(key,),
     )
     return Chosen(label.field, label.plural, tuple(chosen))
-
-
-def choices_of_filters(tables: LiveTables, fields: tuple[str, ...], now: float) -> dict[str, list[str]]:
-    """Field → the values there are, as texts; none before there is data. `now`: seconds of a monotonic clock."""
-    snapshots = tables.read_shared()
-    questions = [Question(f"values {number}", (field,)) for number, field in enumerate(fields)]
-
-    def ask() -> dict[str, list[str]]:
-        with tables.connection() as con:
-            lists = [
-                f"(SELECT list(DISTINCT {_text(asked)}) FROM ({relation(con, snapshots, Filters(), asked)}))"
-                for asked in questions
-            ]
-            found = con.execute(f"SELECT {', '.join(lists)}").fetchone() if questions else ()
-        assert found is not None  # a SELECT without FROM has one row
-        return {
-            field: sorted(value for value in values or [] if value is not None)
-            for field, values in zip(fields, found, strict=True)
-        }
-
-    try:
-        names = tables_for(snapshots, Filters(), *questions)
-        # a table that has as many rows as before has no new value; a minute bounds what tables that are rebuilt change
-        state = tuple((name, snapshots[name].path, snapshots[name].rows) for name in names)
-        minute = now // MINUTE_SECONDS
-        return tables.results.get(("choices of the filters", state, minute), ask)
-    except NotReadable:
-        return {field: [] for field in fields}
-
-
-def _text(asked: Question) -> str:
-    (field,) = asked.fields
-    return f"CAST({quoted(field)} AS VARCHAR)"

@@ -1,0 +1,100 @@
+"""The values that the filters offer: of a field with few values all, of one with many those that are searched for.
+
+A list of 400,000 countries is 6 MB for each browser, which then cannot draw it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ventes.dashboard.filters import Filters
+from ventes.dashboard.query_sources import relation, tables_for
+from ventes.dashboard.questions import Question
+from ventes.dashboard.source import LiveTables, NotReadable
+from ventes.stream.sql_text import quoted
+
+MOST = 500
+"""Values of a field that a browser gets."""
+MINUTE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a viewer looks for in the values of a field."""
+
+    search: str = ""
+    """Part of a value, in any case and with or without accents; ignored where all values are offered."""
+    chosen: tuple[str, ...] = ()
+    """Values in force."""
+
+
+@dataclass(frozen=True)
+class Offered:
+    values: tuple[str, ...] = ()
+    """At most MOST, and those chosen that there are. Sorted; where a search was made those that begin with it first."""
+    total: int = 0
+    """All values of the field."""
+    found: int = 0
+    """Those that the search finds."""
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether there are more values than a browser gets."""
+        return self.total > MOST
+
+
+def offered(tables: LiveTables, wanted: Mapping[str, Wanted], now: float) -> dict[str, Offered]:
+    """Field → the values to choose from, as texts; none before there is data. `now`: seconds of a monotonic clock."""
+    snapshots = tables.read_shared()
+    questions = [Question(f"values {number}", (field,)) for number, field in enumerate(wanted)]
+
+    def ask() -> dict[str, Offered]:
+        if not questions:
+            return {}
+        selects: list[str] = []
+        given: list[object] = []
+        with tables.connection() as con:
+            for number, asked in enumerate(questions):
+                source = relation(con, snapshots, Filters(), asked)
+                selects.append(_select(number, quoted(asked.fields[0]), source))
+                given += [wanted[asked.fields[0]].search, list(wanted[asked.fields[0]].chosen)]
+            rows = con.execute(" UNION ALL BY NAME ".join(selects), given).fetchall()
+        answers = {number: (total, found, values, chosen) for number, total, found, values, chosen in rows}
+        return {field: _offered(*answers[number]) for number, field in enumerate(wanted)}
+
+    try:
+        names = tables_for(snapshots, Filters(), *questions)
+        # a table that has as many rows as before has no new value; a minute bounds what tables that are rebuilt change
+        state = tuple((name, snapshots[name].path, snapshots[name].rows) for name in names)
+        key = ("choices of the filters", state, now // MINUTE_SECONDS, tuple(wanted.items()))
+        return tables.results.get(key, ask)
+    except NotReadable:
+        return dict.fromkeys(wanted, Offered())
+
+
+def _select(number: int, field: str, source: str) -> str:
+    """One row. Its parameters: the search, the chosen values."""
+    return f"""
+        SELECT * FROM (
+          WITH every AS MATERIALIZED (
+            SELECT DISTINCT CAST({field} AS VARCHAR) AS v FROM ({source}) WHERE {field} IS NOT NULL
+          ), asked AS (SELECT {_plain("?::VARCHAR")} AS search), counted AS (SELECT count(*) AS total FROM every),
+          matching AS MATERIALIZED (
+            SELECT v, NOT starts_with({_plain("v")}, search) AS inside FROM every, asked, counted
+            WHERE total <= {MOST} OR contains({_plain("v")}, search)
+          )
+          SELECT {number} AS number, (SELECT total FROM counted) AS total, (SELECT count(*) FROM matching) AS found,
+            (SELECT list(v ORDER BY inside, v) FROM (SELECT * FROM matching ORDER BY inside, v LIMIT {MOST})) AS values,
+            (SELECT list(v ORDER BY v) FROM every WHERE list_contains(?::VARCHAR[], v)) AS chosen
+        )"""
+
+
+def _plain(text: str) -> str:
+    return f"strip_accents(lower({text}))"
+
+
+def _offered(total: int, found: int, values: list[str] | None, chosen: list[str] | None) -> Offered:
+    if total <= MOST:
+        return Offered(tuple(sorted(values or ())), total, total)
+    return Offered(tuple(dict.fromkeys([*(chosen or ()), *(values or ())])), total, found)
