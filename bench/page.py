@@ -251,6 +251,9 @@ def paint(lake: Path, viewers: int = 5) -> dict[str, float]:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as running, serve(lake) as site:
         browser = running.chromium.launch(executable_path=path, args=BROWSER_FLAGS)
+        strange = browser.new_page()  # a person's browser runs already: its own start is not the page's
+        strange.goto("data:text/html,<canvas></canvas><script>document.title = 1 + 1</script>")
+        strange.close()
         contexts = [browser.new_context() for _ in range(viewers)]
         times = [opened(context, site.url) for context in contexts]
         again = [opened(contexts[0], site.url) for _ in range(viewers)]
