@@ -150,6 +150,13 @@ def test_countries(live: LiveTables, filters: Filters, truth: duckdb.DuckDBPyCon
         rows = figures.grouped(con, BY_COUNTRY, EVENT, "revenue")
     found = [(row["pays"], *(row[measure.name] for measure in COUNTRIES.measures)) for row in rows]
     assert found == sorted(wanted, key=lambda row: (-row[1], row[0]))
+    stored = BY_COUNTRY.stored_question(EVENT)
+    if query_sources.tables_for(live.read(), filters, stored) == ("ventes_par_pays",):
+        with query_sources.narrowed(live.read(), filters, stored) as con:
+            assert figures.grouped(con, BY_COUNTRY, EVENT, "revenue", stored=True) == rows
+            assert figures.grouped(con, BY_COUNTRY, EVENT, "clients", 1, stored=True)[0]["clients"] == max(
+                row["clients"] for row in rows
+            )
 
 
 def test_best_clients(views: duckdb.DuckDBPyConnection, truth: duckdb.DuckDBPyConnection) -> None:
@@ -456,6 +463,11 @@ def test_no_table_is_a_sentence(tmp_path: Path) -> None:
         (question("v", (ByDay(),), Count("n")), chosen(), "ventes_aggreges"),
         (question("v", ("pays", ByMinute()), Count("n")), chosen(), "ventes_clean"),
         (Grouped(("pays",), (Distinct("n", "produit_id"),)).question(EVENT), chosen(), "ventes_clean"),
+        (BY_COUNTRY.stored_question(EVENT), chosen(), "ventes_par_pays"),
+        (BY_COUNTRY.stored_question(EVENT), chosen(countries=("France",)), "ventes_par_pays"),
+        (BY_COUNTRY.stored_question(EVENT), chosen(segments=("Particulier",)), "ventes_clean"),  # so it is not asked
+        (BY_COUNTRY.stored_question(EVENT), chosen(since=NOW.date()), "ventes_clean"),
+        (Grouped(("categorie",), (Distinct("n", "client_id"),)).stored_question(EVENT), chosen(), "ventes_clean"),
     ],
 )
 def test_the_table_that_answers(live: LiveTables, asked: Question, filters: Filters, table: str) -> None:

@@ -129,11 +129,32 @@ def value_of(row: Row, figure: Figure, number: int, before: str) -> Any:
 
 
 def grouped(
-    con: duckdb.DuckDBPyConnection, asked: Grouped, event: Event, order_by: str, limit: int | None = None
+    con: duckdb.DuckDBPyConnection,
+    asked: Grouped,
+    event: Event,
+    order_by: str,
+    limit: int | None = None,
+    *,
+    stored: bool = False,
 ) -> list[Row]:
-    """A row for each combination of `asked.by`: its fields and measures. The largest of `order_by` first."""
-    rows = rows_of(con.execute(asked.sql(event, order_by, limit)).to_arrow_table())
+    """A row for each combination of `asked.by`: its fields and measures. The largest of `order_by` first.
+
+    `stored`: see Grouped.sql.
+    """
+    rows = rows_of(con.execute(asked.sql(event, order_by, limit, stored=stored)).to_arrow_table())
     return [finished(row, asked.measures) for row in rows]
+
+
+def groups(con: duckdb.DuckDBPyConnection, asked: Grouped, measure: Measure, event: Event) -> tuple[int, bool]:
+    """How many combinations of `asked.by` there are, and whether a Count or Sum of one is below zero."""
+    keys = ", ".join(map(quoted, asked.by))
+    value = next(iter(expressions(measure, event).values())) if isinstance(measure, Count | Sum) else "0"
+    count, below = _row(
+        con,
+        f"SELECT count(*), coalesce(bool_or(value < 0), false) "
+        f"FROM (SELECT {value} AS value FROM grouped GROUP BY {keys})",
+    )
+    return int(count), bool(below)
 
 
 def of_all(con: duckdb.DuckDBPyConnection, measure: Measure, event: Event) -> Any:

@@ -26,7 +26,7 @@ from ventes.stream.grains import ByDay, ByHour, ByMinute, Grain
 from ventes.stream.measures import Count, Distinct, Max, Mean, Measure, Min, OfField, Share, Sum, hidden_columns
 from ventes.stream.sql_text import literal, quoted
 
-Kind = Literal["count", "known", "when", "sum", "min", "max"]
+Kind = Literal["count", "known", "when", "sum", "min", "max", "distinct"]
 Row = dict[str, Any]
 
 MINUTE = "minute"
@@ -36,10 +36,11 @@ SECOND = "second"
 LATE = "en_retard"
 """The column of the clean table that says that an event came late."""
 _MERGE: Mapping[Kind, str] = {
-    "count": "sum", "known": "sum", "when": "sum", "sum": "sum", "min": "min", "max": "max"
+    "count": "sum", "known": "sum", "when": "sum", "sum": "sum", "min": "min", "max": "max",
+    "distinct": "max",  # of one row
 }  # fmt: skip
 """The SQL function that adds up two rows of one key."""
-_KINDS: Mapping[type[Measure], Kind] = {Count: "count", Sum: "sum", Min: "min", Max: "max"}
+_KINDS: Mapping[type[Measure], Kind] = {Count: "count", Sum: "sum", Min: "min", Max: "max", Distinct: "distinct"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class BySecond(Grain):
 class Column:
     """A column to add up: the number of events, of those that have `field`, or the sum, minimum or maximum of it.
 
-    Of the kind "when" `field` is a condition, over the columns of the clean events: the number of those that meet it.
+    "distinct" is how many values of `field` there are, which does not add up: only an aggregate that has one row for
+    each key of the question answers it. Of "when" `field` is a condition, over the columns of the clean events: the
+    number of those that meet it.
     """
 
     name: str
@@ -103,7 +106,7 @@ def question(view: str, by: Iterable[str | Grain], *measures: Measure) -> Questi
 
 
 def _column(measure: Measure) -> Column:
-    if type(measure) not in _KINDS:
+    if type(measure) not in _KINDS or isinstance(measure, Distinct):
         raise ValueError(f"{measure.name}: a {type(measure).__name__} cannot be added up")
     return Column(measure.name, _KINDS[type(measure)], measure.field if isinstance(measure, OfField) else "")
 
@@ -136,6 +139,9 @@ class Sources:
         if (DAY in narrowed_by or asked.has(ByDay)) and not isinstance(grain, ByDay | ByHour | ByMinute):
             return False
         if asked.has(ByMinute) and not isinstance(grain, ByMinute):
+            return False
+        one_row = grain is None and set(table.by) == set(asked.fields)
+        if not one_row and any(column.kind == "distinct" for column in asked.columns):
             return False
         return all(self._stored(table, column) is not None for column in asked.columns)
 
@@ -320,13 +326,29 @@ class Grouped:
     measures: tuple[Measure, ...]
 
     def question(self, event: Event) -> Question:
+        """The measures can be computed from any table that answers it."""
         distinct = [measure.field for measure in self.measures if isinstance(measure, Distinct)]
         return Question("grouped", tuple(dict.fromkeys((*self.by, *distinct))), columns_of(self.measures, event))
 
-    def sql(self, event: Event, order_by: str, limit: int | None = None) -> str:
-        """Rows of the view `grouped`, the largest of the measure called `order_by` first; see `finished`."""
+    def stored_question(self, event: Event) -> Question:
+        """The same from a table that has a row for each combination, with its numbers of different values: few rows,
+        where `question` needs one for each combination and value."""
+        stored = [_adds("distinct", measure.field) for measure in self.measures if isinstance(measure, Distinct)]
+        return Question("grouped", self.by, tuple(dict.fromkeys((*columns_of(self.measures, event), *stored))))
+
+    def sql(self, event: Event, order_by: str, limit: int | None = None, *, stored: bool = False) -> str:
+        """Rows of the view `grouped`, the largest of the measure called `order_by` first; see `finished`.
+
+        `stored`: the view is the answer to `stored_question`.
+        """
         keys = ", ".join(map(quoted, self.by))
         found = {name: sql for measure in self.measures for name, sql in expressions(measure, event).items()}
+        if stored:
+            found |= {
+                measure.name: f"max({quoted(_adds('distinct', measure.field).name)})"
+                for measure in self.measures
+                if isinstance(measure, Distinct)
+            }
         listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in found.items())
         measure = next(measure for measure in self.measures if measure.name == order_by)
         largest = quoted(order_by)

@@ -24,7 +24,7 @@ from ventes.contract.tables import Tables
 from ventes.dashboard import address, grid, language, picked, plot, query_sources, states, text, translated
 from ventes.dashboard.filters import Filters
 from ventes.dashboard.language import tr
-from ventes.dashboard.questions import Question
+from ventes.dashboard.questions import Grouped, Question
 from ventes.dashboard.source import TableSnapshots
 from ventes.stream.declaration import Stream
 from ventes.stream.kinds import Money
@@ -108,6 +108,13 @@ class View:
         """The same with other filters. Raises NotReadable."""
         with query_sources.narrowed(self.snapshots, filters, *questions) as con:
             yield con
+
+    def grouped(self, asked: Grouped) -> tuple[Question, bool]:
+        """The question for `asked` that reads the fewest rows, and whether it is its `stored_question`."""
+        stored = asked.stored_question(self.stream.event)
+        if self.contract.clean.name not in self.answered_by(stored):
+            return stored, True
+        return asked.question(self.stream.event), False
 
     def answered_by(self, *questions: Question) -> tuple[str, ...]:
         """The tables that `sums` reads, for `shared`."""

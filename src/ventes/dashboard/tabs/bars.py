@@ -1,25 +1,40 @@
-"""A bar for each value of a field, and all values as a table."""
+"""A bar for each of the largest values of a field, and more of them as a table."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from ventes.dashboard import charts, explained, figures, help_text, text
 from ventes.dashboard.language import in_words, tr
-from ventes.dashboard.questions import Grouped, Row
+from ventes.dashboard.questions import Grouped, Question, Row
 from ventes.dashboard.tabs.hovers import axis_of, beside, hover, key_of, pick_of, title_of
 from ventes.dashboard.view import View
-from ventes.stream.measures import Count, Measure, Sum
 from ventes.stream.page import Bars
 
 SHOWN = 25
+LISTED = 1_000
+"""Rows of the table: a field may have 400,000 values, whose rows took a second of each refresh."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    largest: list[Row]
+    """At most LISTED."""
+    values: int
+    """How many values the field has."""
+    total: Any
+    """The first measure of all of them together; None where it does not add up, or shares of it would mislead."""
 
 
 def render(tab: Bars, view: View) -> None:
     asked = Grouped((tab.by,), tab.measures)
-    rows = view.shared(tab, view.answered_by(asked.question(view.stream.event)), lambda: _rows(view, tab, asked))
+    question, stored = view.grouped(asked)
+    tables = view.answered_by(question)
+    found = view.shared(tab, tables, lambda: _found(view, tab, asked, question, stored))
+    rows = found.largest
     if not rows:
         view.nothing()
         return
@@ -31,7 +46,7 @@ def render(tab: Bars, view: View) -> None:
         [hover(view, tab.hover, (tab.by,), tab.by, tab.measures, row) for row in rows[:SHOWN]],
         title_of(view, axis, first),
         axis_of(view, first),
-        beside(view, first, [row[first.name] for row in rows], _total(rows, first))[:SHOWN],
+        beside(view, first, [row[first.name] for row in rows[:SHOWN]], found.total),
     )
     heading = tr("{what} by {field}", what=axis, field=label.one.lower())
     help_text.heading(
@@ -40,7 +55,7 @@ def render(tab: Bars, view: View) -> None:
         label.slug,
         f"{tr('For each {field}:', field=text.markdown(label.one.lower()))}\n"
         f"{help_text.of_measures(view, tab.measures)}\n\n{help_text.of_clicks()}",
-        view.answered_by(asked.question(view.stream.event)),
+        tables,
         explained.bars(tab, view.stream.event, view.contract.clean.name, view.filters),
     )
     picks = [pick_of((tab.by,), row) for row in rows[:SHOWN]]
@@ -51,15 +66,12 @@ def render(tab: Bars, view: View) -> None:
         picks=picks,
         fill=True,
     )
-    if len(rows) > SHOWN:
-        many = label.plural
+    if found.values > SHOWN:
+        of_all = {"n": SHOWN, "all": text.count(found.values), "many": label.plural}
         st.caption(
-            tr(
-                "The {n} largest of {all} {many}; all of them in the table.",
-                n=SHOWN,
-                all=text.count(len(rows)),
-                many=many,
-            )
+            tr("The {n} largest of {all} {many}; all of them in the table.", **of_all)
+            if found.values <= LISTED
+            else tr("The {n} largest of {all} {many}; {m} in the table.", m=text.count(LISTED), **of_all)
         )
     columns = {in_words(measure.name): measure for measure in tab.measures}
     view.as_table(
@@ -75,11 +87,9 @@ def render(tab: Bars, view: View) -> None:
     )
 
 
-def _total(rows: list[Row], measure: Measure) -> Any:
-    """Of all rows; of no use for a measure that does not add up."""
-    return sum(row[measure.name] or 0 for row in rows) if isinstance(measure, Count | Sum) else None
-
-
-def _rows(view: View, tab: Bars, asked: Grouped) -> list[Row]:
-    with view.sums(asked.question(view.stream.event)) as con:
-        return figures.grouped(con, asked, view.stream.event, tab.measures[0].name)
+def _found(view: View, tab: Bars, asked: Grouped, question: Question, stored: bool) -> _Found:
+    first, event = tab.measures[0], view.stream.event
+    with view.sums(question) as con:
+        largest = figures.grouped(con, asked, event, first.name, LISTED, stored=stored)
+        values, below_zero = figures.groups(con, asked, first, event)
+        return _Found(largest, values, None if below_zero else figures.of_all(con, first, event))
