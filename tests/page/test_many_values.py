@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from harness import sample_lake
 from harness.page_site import Site, serve, toml
+from harness.pipeline import wait_for
 from harness.shipped import CLEAN
 from tests.page.conftest import Run
 from ventes.dashboard.choices import MOST
@@ -58,8 +59,20 @@ def search(page: Page, words: str) -> None:
 
 
 def choose(page: Page, country: str) -> None:
-    page.get_by_role("combobox", name="Country").click()
-    page.get_by_role("option", name=country, exact=True).click()
+    """Open the list until it has the country: the answer to a search may come while it is open."""
+    option = page.get_by_role("option", name=country, exact=True)
+
+    def is_offered() -> bool:
+        page.get_by_role("combobox", name="Country").click()
+        try:
+            option.wait_for(timeout=3_000)
+        except TimeoutError:
+            page.keyboard.press("Escape")
+            return False
+        return True
+
+    wait_for(is_offered, f"{country} is offered")
+    option.click()
     page.keyboard.press("Escape")
 
 
