@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
 from ventes.dashboard import card, figures, help_text, language, sparkline, text
-from ventes.dashboard.comparison import Compared, Values, Windows, change, windows_of
+from ventes.dashboard.comparison import Compared, Windows, change, windows_of
 from ventes.dashboard.figures import Headline, HeadlineQuery
 from ventes.dashboard.language import tr
 from ventes.dashboard.query_sources import (
@@ -24,7 +22,7 @@ from ventes.dashboard.query_sources import (
     views_of,
     views_of_several,
 )
-from ventes.dashboard.trend import COUNTED_ROWS, UNITS, Line, Lines, Slices, slices_of
+from ventes.dashboard.trend import COUNTED_ROWS, UNITS, Lines, Slices, slices_of
 from ventes.dashboard.view import View
 from ventes.stream.measures import Share
 from ventes.stream.page import Figure, Records
@@ -41,26 +39,12 @@ class _Below:
     lines: Sequence[str]
 
 
-_beside = ThreadPoolExecutor(2, "figures")
-"""Where the numbers of the changes and of the small lines are computed while the values are: mostly DuckDB's planning,
-each in one thread. With late sales all three are due, and a refresh takes 50 ms instead of 66."""
-
-
 def show(view: View) -> None:
-    compared, over_time = _compared(view), _over_time(view)
-    ahead = [_beside.submit(part.numbers) for part in (compared, over_time) if part is not None]
-    try:
-        _show(view, compared, over_time)
-    finally:
-        wait(ahead)  # its errors are raised where the numbers are used
-
-
-def _show(view: View, compared: _Part | None, over_time: _Part | None) -> None:
     query = figures.headline_query(view.page.figures, view.stream.event)
     used = tables_for(view.snapshots, view.filters, *query.questions)
     today = view.now.astimezone(view.zone).date()
     found = view.shared(("headline", today), used, lambda: _headline(view, query, today))
-    below = _below(view, compared, over_time)
+    below = _below(view)
     with st.container(key="figures"):
         cards = st.columns(len(query.figures), gap="small")
     for number, (place, figure) in enumerate(zip(cards, query.figures, strict=True)):
@@ -111,61 +95,36 @@ def _target(view: View, figure: Figure, day: object) -> card.Target | None:
 # -- the change and the small line -------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Something below the values, from tables and for a span of time. `what`: a key for it."""
-
-    view: View
-    what: tuple[Hashable, ...]
-    used: tuple[str, ...]
-    start: datetime
-    end: datetime
-    ask: Callable[[], Any]
-
-    def numbers(self) -> Any:
-        """Computed once for this state of the tables. Raises NotReadable."""
-        return self.view.shared_between(("numbers", *self.what), self.used, self.start, self.end, self.ask)
-
-    def written(self, write: Callable[[Any], list[str]]) -> list[str]:
-        """`write` of the numbers, once for each language. Raises NotReadable."""
-        key = ("written", language.current(), *self.what)
-        return self.view.shared_between(key, self.used, self.start, self.end, lambda: write(self.numbers()))
-
-
-def _compared(view: View) -> _Part | None:
+def _below(view: View) -> _Below:
+    clean = view.contract.clean.name
     windows = windows_of(view.filters, view.now, view.zone)
-    if windows is None:
-        return None
-    asked = Compared(view.page.figures, view.stream.event, windows, view.filters, view.zone)
-    used = tables_for_parts(view.snapshots, asked.parts())
-    first = min(window.start for window in windows.all)
-    what = ("changes", windows)
-    return _Part(view, what, used, first, windows.current.end, lambda: (windows, asked.values(view.snapshots)))
-
-
-def _over_time(view: View) -> _Part | None:
     slices = slices_of(view.filters, view.now, newest_event(view.snapshots), view.zone)
-    if slices is None:
-        return None
-    over = Lines(view.page.figures, view.stream.event, slices, view.filters, view.zone)
-    used = (*tables_for_parts(view.snapshots, [over.of_sums()]), view.contract.clean.name)
-    end = view.now + timedelta(days=366) if slices.of_days else slices.end  # days go on until their end
-    return _Part(view, ("lines", slices), used, slices.start, end, lambda: (slices, _values(view, over)))
-
-
-def _below(view: View, compared: _Part | None, over_time: _Part | None) -> _Below:
     count = len(view.page.figures)
     changes: Sequence[str] = [card.changes(())] * count
     lines: Sequence[str] = [sparkline.html([], [], "")] * count
-    if compared is not None:
-        changes = compared.written(lambda found: _changes(view, *found))
-    if over_time is not None:
-        lines = over_time.written(lambda found: _lines(view, *found))
+    if windows is not None:
+        asked = Compared(view.page.figures, view.stream.event, windows, view.filters, view.zone)
+        used = tables_for_parts(view.snapshots, asked.parts())
+        first = min(window.start for window in windows.all)
+        changes = view.shared_between(
+            ("changes", windows, language.current()),
+            used,
+            first,
+            windows.current.end,
+            lambda: _changes(view, asked, windows),
+        )
+    if slices is not None:
+        over = Lines(view.page.figures, view.stream.event, slices, view.filters, view.zone)
+        used = (*tables_for_parts(view.snapshots, [over.of_sums()]), clean)
+        end = view.now + timedelta(days=366) if slices.of_days else slices.end  # days go on until their end
+        lines = view.shared_between(
+            ("lines", slices, language.current()), used, slices.start, end, lambda: _lines(view, over, slices)
+        )
     return _Below(changes, lines)
 
 
-def _changes(view: View, windows: Windows, values_of: Values) -> list[str]:
-    now, *before = values_of
+def _changes(view: View, asked: Compared, windows: Windows) -> list[str]:
+    now, *before = asked.values(view.snapshots)
     said = [view.span(window.start, window.end) for window in windows.all]
     listed = []
     for number, figure in enumerate(view.page.figures):
@@ -192,16 +151,13 @@ def _changes(view: View, windows: Windows, values_of: Values) -> list[str]:
     return listed
 
 
-def _values(view: View, over: Lines) -> tuple[Line, ...]:
+def _lines(view: View, over: Lines, slices: Slices) -> list[str]:
+    """The small line of each figure, as HTML."""
     counted = over.of_counted()
     few = rows_between(view.snapshots, counted[0]) <= COUNTED_ROWS
     with view.snapshots.tables.connection() as con:
         parts = [over.of_sums(), *([counted] if few else [])]
-        return over.values(con, views_of_several(con, view.snapshots, parts), few)
-
-
-def _lines(view: View, slices: Slices, found: Sequence[Line]) -> list[str]:
-    """The small line of each figure, as HTML."""
+        found = over.values(con, views_of_several(con, view.snapshots, parts), few)
     times = [slices.begins(number, view.zone) for number in range(slices.count + 1)]
     days = times[0].date() != times[-1].date()
     short_day = language.SHORT_DAYS[language.current()]
