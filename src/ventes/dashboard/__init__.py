@@ -11,6 +11,7 @@ The page
     wall             the wall view, which turns its tabs
     address          what the address asks for and is not there
     sidebar          filters, pause, refresh; downloads, diagram, commands, help
+    choices          the values that the filters offer, or that are searched for
     earlier          the inputs for an earlier time or version
     chips            what narrows or holds the page, each with a click that takes it back
     freshness        the line at the top: time of the newest event, lag, problems

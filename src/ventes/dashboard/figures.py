@@ -139,7 +139,7 @@ def grouped(
 ) -> list[Row]:
     """A row for each combination of `asked.by`: its fields and measures. The largest of `order_by` first.
 
-    `stored`: see Grouped.sql.
+    `stored`: the view is the answer to `asked.stored_question`.
     """
     rows = rows_of(con.execute(asked.sql(event, order_by, limit, stored=stored)).to_arrow_table())
     return [finished(row, asked.measures) for row in rows]

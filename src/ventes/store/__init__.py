@@ -9,6 +9,7 @@ mirror_log    the Delta logs in it
 eviction      keeps it within its bound in bytes
 places        which mirror a path belongs to
 lease         who writes a lake on a store
+reader_notes  who reads one moment of it for long
 
 Imports nothing of this project but `ventes.errors`.
 """
