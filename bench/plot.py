@@ -422,10 +422,10 @@ def _log10(value: float) -> float:
 
 
 SHAPES = {
-    "rising": ("ids that rise, 300 clients", BLUE),
+    "rising": ("rising ids", BLUE),
     "random": ("random ids", ORANGE),
-    "clients": ("as many clients as sales", VIOLET),
-    "days": ("10 years of days", GREEN),
+    "clients": ("many clients", VIOLET),
+    "days": ("3,650 days", GREEN),
 }
 
 
