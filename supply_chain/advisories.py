@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import sys
 import urllib.request
 import zipfile
@@ -22,7 +21,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from supply_chain.parts import Part
+from supply_chain.parts import Part, same_name
 from ventes.config import PROJECT
 
 ECOSYSTEMS = ("PyPI", "Maven")
@@ -108,7 +107,7 @@ def _name(part: Part) -> str:
 
 
 def _normal(ecosystem: str, name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower() if ecosystem == "PyPI" else name
+    return same_name(name) if ecosystem == "PyPI" else name
 
 
 def _is_affected(part: Part, affected: Mapping[str, Any]) -> bool:

@@ -37,8 +37,13 @@ class Part:
     def purl(self) -> str:
         """Its package URL: pkg:pypi/typer@0.29.1, pkg:maven/com.google.re2j/re2j@1.8."""
         if self.ecosystem == "PyPI":
-            return f"pkg:pypi/{re.sub(r'[-_.]+', '-', self.name).lower()}@{self.version}"
+            return f"pkg:pypi/{same_name(self.name)}@{self.version}"
         return f"pkg:maven/{self.group}/{self.name}@{self.version}"
+
+
+def same_name(wheel: str) -> str:
+    """The name of a wheel as every spelling of it is compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", wheel).lower()
 
 
 def parts() -> list[Part]:

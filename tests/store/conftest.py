@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -23,6 +24,15 @@ def server() -> Iterator[S3Server]:
         yield running
 
 
+@contextmanager
+def _own_mirrors() -> Iterator[None]:
+    """The mirrors that are known within this block are forgotten after it."""
+    known = dict(places._mirrors)
+    yield
+    places._mirrors.clear()
+    places._mirrors.update(known)
+
+
 @pytest.fixture
 def bucket(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a new bucket, which this process and its children reach by their environment."""
@@ -31,10 +41,8 @@ def bucket(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name, value in environment(server.endpoint).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setitem(objects._SMALL, "timeout", "120s")  # the server shares this machine, which may be busy
-    known = dict(places._mirrors)
-    yield server.make_bucket(f"bucket-{os.getpid()}-{next(_numbers)}")
-    places._mirrors.clear()
-    places._mirrors.update(known)
+    with _own_mirrors():
+        yield server.make_bucket(f"bucket-{os.getpid()}-{next(_numbers)}")
 
 
 @pytest.fixture(scope="session")
@@ -50,10 +58,8 @@ def container(azure: AzureServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
     """The address of a new container of Azure, which this process and its children reach by their environment."""
     for name, value in azure.environment().items():
         monkeypatch.setenv(name, value)
-    known = dict(places._mirrors)
-    yield azure.make_container(f"container-{os.getpid()}-{next(_numbers)}")
-    places._mirrors.clear()
-    places._mirrors.update(known)
+    with _own_mirrors():
+        yield azure.make_container(f"container-{os.getpid()}-{next(_numbers)}")
 
 
 @pytest.fixture

@@ -46,12 +46,19 @@ class Offered:
 
 def offered(tables: LiveTables, wanted: Mapping[str, Wanted], now: float) -> dict[str, Offered]:
     """Field → the values to choose from, as texts; none before there is data. `now`: seconds of a monotonic clock."""
+    found = _asked(tables, dict.fromkeys(wanted, Wanted()), now)
+    searched = {field: one for field, one in wanted.items() if found[field].is_searched and one != Wanted()}
+    return {**found, **_asked(tables, searched, now)}
+
+
+def _asked(tables: LiveTables, wanted: Mapping[str, Wanted], now: float) -> dict[str, Offered]:
+    """The same, where every search counts, whatever the number of values."""
+    if not wanted:
+        return {}
     snapshots = tables.read_shared()
     questions = [Question(f"values {number}", (field,)) for number, field in enumerate(wanted)]
 
     def ask() -> dict[str, Offered]:
-        if not questions:
-            return {}
         selects: list[str] = []
         given: list[object] = []
         with tables.connection() as con:
@@ -60,8 +67,11 @@ def offered(tables: LiveTables, wanted: Mapping[str, Wanted], now: float) -> dic
                 selects.append(_select(number, quoted(asked.fields[0]), source))
                 given += [wanted[asked.fields[0]].search, list(wanted[asked.fields[0]].chosen)]
             rows = con.execute(" UNION ALL BY NAME ".join(selects), given).fetchall()
-        answers = {number: (total, found, values, chosen) for number, total, found, values, chosen in rows}
-        return {field: _offered(*answers[number]) for number, field in enumerate(wanted)}
+        answers = {
+            number: Offered(tuple(dict.fromkeys([*(chosen or ()), *(values or ())])), total, found)
+            for number, total, found, values, chosen in rows
+        }
+        return {field: answers[number] for number, field in enumerate(wanted)}
 
     try:
         names = tables_for(snapshots, Filters(), *questions)
@@ -79,12 +89,12 @@ def _select(number: int, field: str, source: str) -> str:
         SELECT * FROM (
           WITH every AS MATERIALIZED (
             SELECT DISTINCT CAST({field} AS VARCHAR) AS v FROM ({source}) WHERE {field} IS NOT NULL
-          ), asked AS (SELECT {_plain("?::VARCHAR")} AS search), counted AS (SELECT count(*) AS total FROM every),
+          ), asked AS (SELECT {_plain("?::VARCHAR")} AS search),
           matching AS MATERIALIZED (
-            SELECT v, NOT starts_with({_plain("v")}, search) AS inside FROM every, asked, counted
-            WHERE total <= {MOST} OR contains({_plain("v")}, search)
+            SELECT v, NOT starts_with({_plain("v")}, search) AS inside FROM every, asked
+            WHERE contains({_plain("v")}, search)
           )
-          SELECT {number} AS number, (SELECT total FROM counted) AS total, (SELECT count(*) FROM matching) AS found,
+          SELECT {number} AS number, (SELECT count(*) FROM every) AS total, (SELECT count(*) FROM matching) AS found,
             (SELECT list(v ORDER BY inside, v) FROM (SELECT * FROM matching ORDER BY inside, v LIMIT {MOST})) AS values,
             (SELECT list(v ORDER BY v) FROM every WHERE list_contains(?::VARCHAR[], v)) AS chosen
         )"""
@@ -92,9 +102,3 @@ def _select(number: int, field: str, source: str) -> str:
 
 def _plain(text: str) -> str:
     return f"strip_accents(lower({text}))"
-
-
-def _offered(total: int, found: int, values: list[str] | None, chosen: list[str] | None) -> Offered:
-    if total <= MOST:
-        return Offered(tuple(sorted(values or ())), total, total)
-    return Offered(tuple(dict.fromkeys([*(chosen or ()), *(values or ())])), total, found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,12 @@ class TaskMerging:
         self._lake = lake
 
     def merge(self, path: Path, table: Table, groups: Sequence[Sequence[DataFile]]) -> list[DataFile | str]:
-        large = [group for group in groups if sum(file.size for file in group) >= TASK_BYTES]
-        made = iter(self._by_tasks(path, table, large))
-        return [next(made) if group in large else merged_or_reason(path, table, group) for group in groups]
+        large = [sum(file.size for file in group) >= TASK_BYTES for group in groups]
+        made = iter(self._by_tasks(path, table, list(compress(groups, large))))
+        return [
+            next(made) if by_task else merged_or_reason(path, table, group)
+            for group, by_task in zip(groups, large, strict=True)
+        ]
 
     def close(self) -> None:
         with contextlib.suppress(Py4JError, OSError):  # the JVM has ended, and the tasks with it

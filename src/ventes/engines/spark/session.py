@@ -85,12 +85,11 @@ class Session:
     @property
     def exit_reason(self) -> str:
         """Why `usable` is False."""
-        gave_up = self.watch.gave_up if self.watch is not None else ""
-        if not gave_up and self.alive:
+        what = self.watch.gave_up if self.watch is not None else ""
+        if not what and self.alive:
             on_cluster = not str(self.spark.sparkContext.master).startswith("local")
-            gave_up = "was removed by its cluster" if on_cluster else "stops after an error: see its log"
-        what = gave_up or "has ended"
-        return f"Spark (JVM pid {self.jvm_pid}) {what}"
+            what = "was removed by its cluster" if on_cluster else "stops after an error: see its log"
+        return f"Spark (JVM pid {self.jvm_pid}) {what or 'has ended'}"
 
     def close(self, seconds: float = 3.0) -> None:
         """Stop Spark and wait until its JVM has ended, which releases its files and lock; killed after `seconds`."""
