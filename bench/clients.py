@@ -29,6 +29,7 @@ from confluent_kafka import Producer
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 from bench.freshness import added_after, percentiles  # noqa: E402
+from bench.soak import cpu_seconds, rss_mb  # noqa: E402
 from harness.pipeline import Pipeline  # noqa: E402
 from harness.shipped import AGGREGES, CLEAN, SILVER_APP  # noqa: E402
 from ventes import kafka  # noqa: E402
@@ -61,15 +62,15 @@ def main() -> None:
 def measured(pipeline: Pipeline, clients: int, rate: int, seconds: int) -> dict[str, object]:
     clean, rollup = (path_of(pipeline.settings, table) for table in (CLEAN, AGGREGES))
     versions = Log.open(clean).version, Log.open(rollup).version
-    families = {job: _family(pipeline.jobs[job].pid) for job in JOBS}
-    spent = {job: _cpu(family) for job, family in families.items()}
-    peaks = dict.fromkeys(JOBS, 0)
+    processes = {job: psutil.Process(pipeline.jobs[job].pid) for job in JOBS}
+    spent = {job: cpu_seconds(process) for job, process in processes.items()}
+    peaks = dict.fromkeys(JOBS, 0.0)
     since, stop = datetime.now(timezone.utc), threading.Event()
 
     def watch() -> None:
         while not stop.wait(0.5):
-            for job, family in families.items():
-                peaks[job] = max(peaks[job], sum(one.memory_info().rss for one in family if one.is_running()))
+            for job, process in processes.items():
+                peaks[job] = max(peaks[job], rss_mb(process))
 
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
@@ -83,7 +84,7 @@ def measured(pipeline: Pipeline, clients: int, rate: int, seconds: int) -> dict[
         producer.poll(0)
     assert producer.flush(60) == 0
     took = time.monotonic() - began
-    cores = {job: round((_cpu(family) - spent[job]) / took, 3) for job, family in families.items()}
+    cores = {job: round((cpu_seconds(process) - spent[job]) / took, 3) for job, process in processes.items()}
     pipeline.catch_up(120)
     stop.set()
     watching.join()
@@ -92,7 +93,7 @@ def measured(pipeline: Pipeline, clients: int, rate: int, seconds: int) -> dict[
         "clean": percentiles(added, since=since),
         "roll-ups": _to_rollup([str(one.path) for one in added], rollup, versions[1], since),
         "cores": cores,
-        "MB": {job: peak >> 20 for job, peak in peaks.items()},
+        "MB": {job: round(peak) for job, peak in peaks.items()},
     }
 
 
@@ -131,15 +132,6 @@ def _to_rollup(files: list[str], rollup: Path, version: int, since: datetime) ->
         ).fetchone()
     assert row is not None
     return {**dict(zip(("p50", "p95", "p99"), row[0], strict=True)), "sales": row[1]}
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
-
-
-def _cpu(family: list[psutil.Process]) -> float:
-    return sum(times.user + times.system for one in family if one.is_running() for times in [one.cpu_times()])
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class Watch:
         self.began = self.window_began = time.monotonic()
         self._disk_at = 0.0
         self._version = Log.open(self.clean).version
-        self._cpu = {name: _cpu(process) for name, process in self._processes().items()}
+        self._cpu = {name: cpu_seconds(process) for name, process in self._processes().items()}
         self._took: dict[str, list[float]] = defaultdict(list)
         self._lag: dict[str, int] = defaultdict(int)
         self._batches: dict[str, int | None] = {}
@@ -102,7 +102,7 @@ class Watch:
         started = time.monotonic()
         seconds = started - self.window_began
         processes = self._processes()
-        cpu = {name: _cpu(process) for name, process in processes.items()}
+        cpu = {name: cpu_seconds(process) for name, process in processes.items()}
         used = {name: cpu[name] - self._cpu.get(name, 0.0) for name in cpu}
         self._version, added = added_after(self.clean, self._version)
         found = percentiles(added)
@@ -115,7 +115,7 @@ class Watch:
             "lag": dict(self._lag),
             "cores": {name: round(value / seconds, 4) for name, value in used.items()},
             "machine_cores": round(psutil.cpu_percent() / 100 * (psutil.cpu_count() or 1), 2),
-            "rss_mb": {name: round(_rss(process), 1) for name, process in processes.items()},
+            "rss_mb": {name: round(rss_mb(process), 1) for name, process in processes.items()},
             "live_files": {},
             "log_since_checkpoint": {},
         }
@@ -152,7 +152,7 @@ def _tree(process: psutil.Process) -> Iterator[psutil.Process]:
         yield from process.children(recursive=True)
 
 
-def _cpu(process: psutil.Process) -> float:
+def cpu_seconds(process: psutil.Process) -> float:
     """CPU seconds of the process and its children, including ended ones."""
     total = 0.0
     for one in _tree(process):
@@ -162,7 +162,7 @@ def _cpu(process: psutil.Process) -> float:
     return total
 
 
-def _rss(process: psutil.Process) -> float:
+def rss_mb(process: psutil.Process) -> float:
     total = 0
     for one in _tree(process):
         with contextlib.suppress(psutil.NoSuchProcess):
