@@ -37,8 +37,10 @@ Data
     growth           how the values of a ranking change, and what rises
     explained        the figures and charts in SQL, to check them by hand
     query_sources    the rows behind a figure: of a roll-up, or sums of the clean table
+    headline_values  the values of the figures at the top
     figures          the numbers: functions over DuckDB relations, no Streamlit
     file_cache       sums of each data file, computed once
+    distinct_counts  different values of large tables, kept up by the files that change
     newest_rows      a cache of the newest rows of a table
     result_cache     results shared by all sessions
     status_poller    the pipeline's status, asked in the background

@@ -46,13 +46,24 @@ class Offered:
 
 def offered(tables: LiveTables, wanted: Mapping[str, Wanted], now: float) -> dict[str, Offered]:
     """Field → the values to choose from, as texts; none before there is data. `now`: seconds of a monotonic clock."""
-    found = _asked(tables, dict.fromkeys(wanted, Wanted()), now)
+    minute = now // MINUTE_SECONDS
+    plain = dict.fromkeys(wanted, Wanted())
+
+    def with_many() -> dict[str, Offered]:
+        return {field: one for field, one in _asked(tables, plain, minute).items() if one.is_searched}
+
+    # of many values not all are offered, so new ones may wait for a minute: asking takes 0.1 s for 400,000
+    many = tables.results.get(("choices with many values", minute, *wanted), with_many)
+    found = {**many, **_asked(tables, {field: one for field, one in plain.items() if field not in many}, minute)}
     searched = {field: one for field, one in wanted.items() if found[field].is_searched and one != Wanted()}
-    return {**found, **_asked(tables, searched, now)}
+    return {**found, **_asked(tables, searched, minute, follows=False)}
 
 
-def _asked(tables: LiveTables, wanted: Mapping[str, Wanted], now: float) -> dict[str, Offered]:
-    """The same, where every search counts, whatever the number of values."""
+def _asked(
+    tables: LiveTables, wanted: Mapping[str, Wanted], minute: float, *, follows: bool = True
+) -> dict[str, Offered]:
+    """The same, where every search counts, whatever the number of values. `follows`: asked anew after a commit that
+    may have new ones, not only each minute."""
     if not wanted:
         return {}
     snapshots = tables.read_shared()
@@ -76,8 +87,8 @@ def _asked(tables: LiveTables, wanted: Mapping[str, Wanted], now: float) -> dict
     try:
         names = tables_for(snapshots, Filters(), *questions)
         # a table that has as many rows as before has no new value; a minute bounds what tables that are rebuilt change
-        state = tuple((name, snapshots[name].path, snapshots[name].rows) for name in names)
-        key = ("choices of the filters", state, now // MINUTE_SECONDS, tuple(wanted.items()))
+        state = tuple((name, snapshots[name].path, snapshots[name].rows if follows else 0) for name in names)
+        key = ("choices of the filters", state, minute, tuple(wanted.items()))
         return tables.results.get(key, ask)
     except NotReadable:
         return dict.fromkeys(wanted, Offered())

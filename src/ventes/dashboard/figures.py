@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from ventes.dashboard.filters import DAY
-from ventes.dashboard.questions import Grouped, Question, Row, columns_of, expressions, finished
+from ventes.dashboard.questions import Grouped, Question, Row, as_stored, columns_of, expressions, finished
 from ventes.stream.declaration import Event
 from ventes.stream.grains import ByDay
 from ventes.stream.measures import Count, Distinct, Measure, Sum
@@ -145,16 +145,31 @@ def grouped(
     return [finished(row, asked.measures) for row in rows]
 
 
-def groups(con: duckdb.DuckDBPyConnection, asked: Grouped, measure: Measure, event: Event) -> tuple[int, bool]:
-    """How many combinations of `asked.by` there are, and whether a Count or Sum of one is below zero."""
-    keys = ", ".join(map(quoted, asked.by))
-    value = next(iter(expressions(measure, event).values())) if isinstance(measure, Count | Sum) else "0"
-    count, below = _row(
-        con,
-        f"SELECT count(*), coalesce(bool_or(value < 0), false) "
-        f"FROM (SELECT {value} AS value FROM grouped GROUP BY {keys})",
-    )
-    return int(count), bool(below)
+@dataclass(frozen=True)
+class Overall:
+    """All combinations of a Grouped together: how many there are, and its measure of all of them.
+
+    `total`: None where the measure does not add up, or where shares of it would mislead, because one is below zero.
+    """
+
+    combinations: int
+    total: Any
+
+
+def overall(
+    con: duckdb.DuckDBPyConnection, asked: Grouped, measure: Measure, event: Event, *, stored: bool = False
+) -> Overall:
+    """From the view `grouped`; `stored` as for `grouped`."""
+    adds_up = isinstance(measure, Count | Sum)
+    value = "0"
+    if adds_up:
+        (value,) = (as_stored if stored else expressions)(measure, event).values()
+    if stored:
+        rows = "grouped"
+    else:
+        rows, value = f"(SELECT {value} AS value FROM grouped GROUP BY {', '.join(map(quoted, asked.by))})", "value"
+    count, least, total = _row(con, f"SELECT count(*), min({value}), sum({value}) FROM {rows}")
+    return Overall(int(count), total if adds_up and least is not None and least >= 0 else None)
 
 
 def of_all(con: duckdb.DuckDBPyConnection, measure: Measure, event: Event) -> Any:

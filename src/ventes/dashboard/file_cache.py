@@ -1,7 +1,7 @@
-"""Sums that no roll-up has, computed once for each data file and cached.
+"""Sums that are computed once for each data file, and cached.
 
-A data file never changes, so its part of a sum is computed once: after an append only the new file is read, however
-large the table is. After a compaction (files replaced by one) the sum of the new file is computed.
+A data file never changes, so its part of a sum is computed once: after a commit only the files that came are read, and
+what those that went had is left out, however large the table is.
 """
 
 from __future__ import annotations
@@ -13,33 +13,32 @@ from dataclasses import dataclass, field
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ventes.deltalog.actions import DataFile
 from ventes.deltalog.snapshot import Snapshot
+from ventes.stream.sql_text import quoted
 
 KEPT = 192
 """Answers that are cached, up to ten for a viewer's filters; the least recently used one is dropped."""
-PIECES = 40
-"""Answers of single files that are kept separately before they are added up."""
-
-
-@dataclass(frozen=True)
-class GroupedSums:
-    """A SELECT over the view `narrowed`: sums for each key. Keys may repeat in an answer: its reader adds them up."""
-
-    sql: str
-    merges: Mapping[str, str]
-    """The columns to add up, and the SQL function that does it; all others are the key."""
+CHUNKS = 40
+"""Parts of an answer's column, one for each time that files came, from which they are copied into one."""
+FILE = "file "
+"""The column with the file of a row. No field has a name with a blank."""
 
 
 @dataclass(frozen=True)
 class FileSums:
-    """Grouped sums over the rows of a table that meet `condition` (SQL with parameters `values`)."""
+    """Grouped sums over the rows of a table that meet `condition` (SQL with parameters `values`).
+
+    `parts`: each a SELECT over the view `narrowed`, with FILE among the columns by which it groups. Other keys may
+    repeat in an answer, once for each file: its reader adds them up.
+    """
 
     name: Hashable
-    parts: Mapping[str, GroupedSums]
+    parts: Mapping[str, str]
     rows: Callable[[str], str] = "SELECT * FROM ({})".format
-    """A SELECT of the table's files → the rows that the condition and the parts are about."""
+    """A SELECT of the table's files → the rows that the condition and the parts are about, with FILE."""
     condition: str = "true"
     values: tuple[object, ...] = ()
     keep: Callable[[DataFile], bool] | None = None
@@ -49,17 +48,11 @@ class FileSums:
 REASONS = FileSums(
     "reasons",
     {
-        "kinds": GroupedSums(
-            "SELECT CASE WHEN list_contains(motifs, 'duplicate') THEN 'duplicate' "
-            "WHEN list_contains(motifs, 'conflict') THEN 'conflict' ELSE 'invalid' END AS kind, count(*) AS messages "
-            "FROM narrowed GROUP BY ALL",
-            {"messages": "sum"},
-        ),
-        "motifs": GroupedSums(
-            "SELECT motif, date_trunc('minute', kafka_ts) AS minute, count(*) AS messages "
-            "FROM (SELECT unnest(motifs) AS motif, kafka_ts FROM narrowed) GROUP BY ALL",
-            {"messages": "sum"},
-        ),
+        "kinds": f"SELECT {quoted(FILE)}, CASE WHEN list_contains(motifs, 'duplicate') THEN 'duplicate' "
+        "WHEN list_contains(motifs, 'conflict') THEN 'conflict' ELSE 'invalid' END AS kind, count(*) AS messages "
+        "FROM narrowed GROUP BY ALL",
+        "motifs": f"SELECT {quoted(FILE)}, motif, date_trunc('minute', kafka_ts) AS minute, count(*) AS messages "
+        f"FROM (SELECT {quoted(FILE)}, unnest(motifs) AS motif, kafka_ts FROM narrowed) GROUP BY ALL",
     },
 )
 """Why messages were rejected. A message with several reasons counts once in kinds, once per reason in motifs."""
@@ -68,8 +61,11 @@ REASONS = FileSums(
 @dataclass
 class _Answer:
     guard: threading.Lock = field(default_factory=threading.Lock)
-    seen: set[str] = field(default_factory=set)
-    pieces: dict[str, list[pa.Table]] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """File → the number that stands for it in FILE."""
+    given: int = 0
+    """Numbers that were given so far."""
+    rows: dict[str, pa.Table] = field(default_factory=dict)
 
 
 class FileCache:
@@ -88,36 +84,43 @@ class FileCache:
             while len(self._answers) > KEPT:
                 self._answers.popitem(last=False)
         with answer.guard:
-            if not answer.pieces or not answer.seen <= live:
-                answer.seen, answer.pieces = set(), _read(con, snapshot, question, live)
-            elif fresh := live - answer.seen:
-                for name, rows in _read(con, snapshot, question, fresh).items():
-                    answer.pieces[name] += rows
-                    if len(answer.pieces[name]) > PIECES:
-                        answer.pieces[name] = [_summed(con, question.parts[name], answer.pieces[name])]
-            answer.seen = live
-            return {name: pa.concat_tables(pieces) for name, pieces in answer.pieces.items()}
+            came, went = live - answer.numbers.keys(), answer.numbers.keys() - live
+            if came or not answer.rows:
+                _read(con, snapshot, question, answer, came)
+            if went:
+                gone = pa.array([answer.numbers.pop(path) for path in went], pa.int32())
+                answer.rows = {
+                    name: rows.filter(pc.invert(pc.is_in(rows[FILE], gone))) for name, rows in answer.rows.items()
+                }
+            return {name: rows.drop_columns(FILE) for name, rows in answer.rows.items()}
 
 
 def _read(
-    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, question: FileSums, paths: set[str]
-) -> dict[str, list[pa.Table]]:
-    source = snapshot.select(lambda file: file.path in paths)
+    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, question: FileSums, answer: _Answer, paths: set[str]
+) -> None:
+    """Add the rows of these files to the answer, or nothing if one of them cannot be read."""
+    wanted = [file.path for file in snapshot.files if file.path in paths]
+    numbers = {path: answer.given + place for place, path in enumerate(wanted)}
+    columns = [pa.array(snapshot.paths(_among(paths)), pa.string()), pa.array(numbers.values(), pa.int32())]
+    files = pa.table(columns, names=["path", "number"])
+    source = snapshot.select(_among(paths), FILE)
     narrowed = f"WITH narrowed AS (SELECT * FROM ({question.rows(source)}) WHERE {question.condition}) "
-    return {
-        name: [con.execute(narrowed + part.sql, list(question.values)).to_arrow_table()]
-        for name, part in question.parts.items()
-    }
+    found = {}
+    con.register("files", files)
+    for name, part in question.parts.items():
+        query = (
+            f"{narrowed}SELECT number AS {quoted(FILE)}, found.* EXCLUDE ({quoted(FILE)}) "
+            f"FROM ({part}) AS found LEFT JOIN files ON path = {quoted(FILE)}"
+        )
+        found[name] = con.execute(query, list(question.values)).to_arrow_table()
+        assert not found[name][FILE].null_count  # DuckDB names files as they were given
+    con.unregister("files")
+    for name, rows in found.items():
+        together = pa.concat_tables([*([answer.rows[name]] if name in answer.rows else []), rows])
+        answer.rows[name] = together.combine_chunks() if together[FILE].num_chunks > CHUNKS else together
+    answer.numbers |= numbers
+    answer.given += len(numbers)
 
 
-def _summed(con: duckdb.DuckDBPyConnection, part: GroupedSums, pieces: list[pa.Table]) -> pa.Table:
-    """One table with each key once; columns and types unchanged."""
-    rows = pa.concat_tables(pieces)
-    con.register("pieces", rows)
-    listed = ", ".join(
-        f'{part.merges[name]}("{name}") AS "{name}"' if name in part.merges else f'"{name}"'
-        for name in rows.column_names
-    )
-    summed = con.execute(f"SELECT {listed} FROM pieces GROUP BY ALL").to_arrow_table().cast(rows.schema)
-    con.unregister("pieces")
-    return summed
+def _among(paths: set[str]) -> Callable[[DataFile], bool]:
+    return lambda file: file.path in paths

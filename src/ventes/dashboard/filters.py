@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 
 ALL_ROWS = "true"
@@ -86,6 +86,10 @@ class Filters:
                 parts.append(f'list_contains(?::VARCHAR[], CAST("{dimension.field}" AS VARCHAR))')
                 values.append(list(dimension.values))
         return " AND ".join(parts) or ALL_ROWS, values
+
+    def within_day(self, day: date) -> Filters | None:
+        """These filters and that day; None if the period has none of it."""
+        return replace(self, since=day, until=day) if self.takes_day(day) else None
 
     def takes_day(self, day: date | None) -> bool:
         """Whether rows of this `jour` may pass: to leave out whole partitions."""

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
 import streamlit as st
 
-from ventes.dashboard import card, figures, help_text, language, sparkline, text
+from ventes.dashboard import card, help_text, language, sparkline, text
 from ventes.dashboard.comparison import Compared, Windows, change, windows_of
-from ventes.dashboard.figures import Headline, HeadlineQuery
+from ventes.dashboard.headline_values import HeadlineValues
 from ventes.dashboard.language import tr
-from ventes.dashboard.query_sources import (
-    newest_event,
-    rows_between,
-    tables_for,
-    tables_for_parts,
-    views_of,
-    views_of_several,
-)
+from ventes.dashboard.query_sources import newest_event, rows_between, tables_for_parts, views_of_several
 from ventes.dashboard.trend import COUNTED_ROWS, UNITS, Lines, Slices, slices_of
 from ventes.dashboard.view import View
 from ventes.stream.measures import Share
@@ -40,14 +33,13 @@ class _Below:
 
 
 def show(view: View) -> None:
-    query = figures.headline_query(view.page.figures, view.stream.event)
-    used = tables_for(view.snapshots, view.filters, *query.questions)
     today = view.now.astimezone(view.zone).date()
-    found = view.shared(("headline", today), used, lambda: _headline(view, query, today))
+    values = HeadlineValues(view.page.figures, view.stream.event, view.snapshots, view.filters)
+    found = view.shared(("headline", today), values.tables, lambda: values.of(today))
     below = _below(view)
     with st.container(key="figures"):
-        cards = st.columns(len(query.figures), gap="small")
-    for number, (place, figure) in enumerate(zip(cards, query.figures, strict=True)):
+        cards = st.columns(len(view.page.figures), gap="small")
+    for number, (place, figure) in enumerate(zip(cards, view.page.figures, strict=True)):
         with place, st.container(border=True, gap="xsmall", key=f"card-{number}"):
             _figure(view, figure, found.total[number], found.day[number])
             reached = card.target(_target(view, figure, found.day[number]), room=bool(view.settings.page.targets))
@@ -69,11 +61,6 @@ def _figure(view: View, figure: Figure, total: object, day: object) -> None:
 def _has_today(view: View) -> bool:
     """Whether the period has all of today."""
     return not view.filters.times and view.filters.takes_day(view.now.astimezone(view.zone).date())
-
-
-def _headline(view: View, query: HeadlineQuery, day: date) -> Headline:
-    with view.snapshots.tables.connection() as con:
-        return query.of(con, day, views_of(con, view.snapshots, view.filters, *query.questions))
 
 
 def _target(view: View, figure: Figure, day: object) -> card.Target | None:

@@ -11,16 +11,20 @@ from functools import lru_cache, partial
 import duckdb
 import pyarrow as pa
 
-from ventes.dashboard.file_cache import FileSums
+from ventes.dashboard.distinct_counts import Counted
+from ventes.dashboard.file_cache import FILE, FileSums
 from ventes.dashboard.filters import Filters
-from ventes.dashboard.questions import LATE, Column, Question
+from ventes.dashboard.questions import LATE, Column, Question, has_a_row_each
 from ventes.dashboard.source import TableSnapshots
 from ventes.deltalog.actions import DataFile
 from ventes.stream.declaration import Aggregate
+from ventes.stream.grains import ByMinute
 from ventes.stream.sql_text import quoted
 
 VALUE_BYTES = 2000
 """Bytes of a raw message that are read to show it: it may have megabytes."""
+ADDED_AT_ONCE = 300_000
+"""Rows of a roll-up up to which they are added up, and different values counted, anew after each commit: 10 ms."""
 LARGE_BYTES = 4 << 20
 """Of files larger than this together, the narrow columns are read first, to find the rows that are needed."""
 
@@ -57,6 +61,12 @@ def _aggregate(snapshots: TableSnapshots, filters: Filters, asked: Question) -> 
     return min((declared for declared in rows if rows[declared] or not events), key=rows.__getitem__, default=None)
 
 
+def is_stored(snapshots: TableSnapshots, filters: Filters, asked: Question) -> bool:
+    """Whether the table that answers the question has one row for each of its keys."""
+    declared = _aggregate(snapshots, filters, asked)
+    return declared is not None and has_a_row_each(declared, asked)
+
+
 @contextmanager
 def narrowed(snapshots: TableSnapshots, filters: Filters, *questions: Question) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the view of each question, narrowed to `filters`. Raises NotReadable."""
@@ -75,8 +85,12 @@ def relation(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters:
     if declared is None:
         con.register(asked.view, _summed(con, snapshots, filters, asked))
         return _of_view(asked)
+    snapshot = snapshots[declared.table]
+    if snapshot.rows > ADDED_AT_ONCE and not asked.fields and not asked.has(ByMinute):
+        con.register(asked.view, _added_up(con, snapshots, filters, asked, declared))
+        return _of_view(asked)
     condition, values = filters.condition(by_day=False)
-    select = sources.from_aggregate(asked, declared, snapshots[declared.table].select(), condition)
+    select = sources.from_aggregate(asked, declared, snapshot.select(), condition)
     if not values:
         return select
     con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(asked.view)} AS {select}", values)  # a view takes no parameters
@@ -103,6 +117,33 @@ def _of_view(asked: Question) -> str:
     return f"SELECT * FROM {quoted(asked.view)}"
 
 
+def is_large(snapshots: TableSnapshots, filters: Filters, asked: Question) -> bool:
+    """Whether the table that answers the question has too many rows to read them all after each commit."""
+    return all(snapshots[name].rows > ADDED_AT_ONCE for name in tables_for(snapshots, filters, asked))
+
+
+def distinct_values(snapshots: TableSnapshots, filters: Filters, field: str) -> int:
+    """How many values `field` has among the events that pass: after a commit only the files that changed are read.
+
+    Raises NotReadable.
+    """
+    sources = snapshots.tables.sources
+    asked = Question("distinct", (field,))
+    declared = _aggregate(snapshots, filters, asked)
+    condition, values = filters.condition()
+
+    def rows(source: str) -> str:
+        if declared is None:
+            answer = f"SELECT {quoted(field)} FROM ({sources.fields_of_clean(source)}) WHERE {condition}"
+        else:
+            answer = sources.from_aggregate(asked, declared, source, condition)
+        return f"SELECT {quoted(field)} AS value FROM ({answer})"
+
+    snapshot = snapshots[sources.tables.clean.name if declared is None else declared.table]
+    with snapshots.tables.connection() as con:
+        return snapshots.tables.distinct_counts.of(con, snapshot, Counted((filters, field), rows, tuple(values)))
+
+
 def _summed(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters: Filters, asked: Question) -> pa.Table:
     """The answer from the clean table: sums of each data file, computed once."""
     sources = snapshots.tables.sources
@@ -111,12 +152,27 @@ def _summed(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters: 
     sums = FileSums(
         (filters, asked),
         {asked.view: sources.from_clean(asked)},
-        lambda rows: sources.fields_of_clean(rows, columns),
+        lambda rows: sources.fields_of_clean(rows, columns, [FILE]),
         f"{condition} AND {LATE}" if asked.only_late else condition,
         tuple(values),
         partial(_may_hold, snapshots, filters, asked.only_late),
     )
     return snapshots.tables.file_cache.answer(con, snapshots[sources.tables.clean.name], sums)[asked.view]
+
+
+def _added_up(
+    con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters: Filters, asked: Question, declared: Aggregate
+) -> pa.Table:
+    """The answer from an aggregate with many rows: its files are added up one by one, each once."""
+    sources = snapshots.tables.sources
+    condition, values = filters.condition(by_day=False)
+    sums = FileSums(
+        (filters, asked),
+        {asked.view: sources.added_up(asked)},
+        lambda rows: sources.from_aggregate(asked, declared, rows, condition, [FILE]),
+        values=tuple(values),
+    )
+    return snapshots.tables.file_cache.answer(con, snapshots[declared.table], sums)[asked.view]
 
 
 def _may_hold(snapshots: TableSnapshots, filters: Filters, only_late: bool, file: DataFile) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from ventes.contract.arithmetic import mean, share
 from ventes.contract.tables import Tables
-from ventes.dashboard.file_cache import GroupedSums
+from ventes.dashboard.file_cache import FILE
 from ventes.dashboard.filters import ALL_ROWS, DAY, INSTANT, Filters
 from ventes.deltalog.snapshot import sql_type
 from ventes.stream.declaration import Aggregate, Event
@@ -140,8 +140,7 @@ class Sources:
             return False
         if asked.has(ByMinute) and not isinstance(grain, ByMinute):
             return False
-        one_row = grain is None and set(table.by) == set(asked.fields)
-        if not one_row and any(column.kind == "distinct" for column in asked.columns):
+        if not has_a_row_each(table, asked) and any(column.kind == "distinct" for column in asked.columns):
             return False
         return all(self._stored(table, column) is not None for column in asked.columns)
 
@@ -166,9 +165,11 @@ class Sources:
 
     # -- SQL -----------------------------------------------------------------------------------
 
-    def from_aggregate(self, asked: Question, table: Aggregate, rows: str, condition: str) -> str:
-        """The answer from the rows (a SELECT) of a declared aggregate that meet `condition`."""
-        listed = [quoted(name) for name in asked.fields]
+    def from_aggregate(
+        self, asked: Question, table: Aggregate, rows: str, condition: str, more: Iterable[str] = ()
+    ) -> str:
+        """The answer from those rows (a SELECT) of an aggregate that meet `condition`. `more`: further columns."""
+        listed = [quoted(name) for name in (*more, *asked.fields)]
         if asked.has(ByDay):
             listed.append(f"{self._day(table)} AS {DAY}")
         if asked.has(ByMinute) and table.grain is not None:
@@ -187,6 +188,15 @@ class Sources:
             rows = f"SELECT *, {day} AS {DAY} FROM ({rows})"
         return f"SELECT {', '.join(listed)} FROM ({rows}) WHERE {condition}"
 
+    def added_up(self, asked: Question) -> str:
+        """The answer added up within each file, from the view `narrowed`: one of `from_aggregate` with FILE."""
+        sums = []
+        for column in asked.columns:
+            of_file = f"{column.merge}({quoted(column.name)})"
+            whole = _is_whole(column, self._event)
+            sums.append(f"{f'CAST({of_file} AS BIGINT)' if whole else of_file} AS {quoted(column.name)}")
+        return f"SELECT {', '.join([quoted(FILE), *map(quoted, asked.keys), *sums])} FROM narrowed GROUP BY ALL"
+
     def _day(self, table: Aggregate) -> str:
         """SQL for the business day of an aggregate's rows; "" if they have none."""
         grain = table.grain
@@ -196,15 +206,16 @@ class Sources:
             return f"CAST(timezone({self._zone}, {quoted(grain.column)}) AS DATE)"
         return ""
 
-    def fields_of_clean(self, rows: str, columns: Iterable[Column] = ()) -> str:
+    def fields_of_clean(self, rows: str, columns: Iterable[Column] = (), more: Iterable[str] = ()) -> str:
         """The rows (a SELECT) of the clean table with the fields under their own names, the times and `jour`.
 
-        `columns`: of a question; their conditions are further columns.
+        `columns`: of a question; their conditions are further columns. `more`: further columns of `rows`.
         """
         event = self._event
         fields = [f"{quoted(field.clean_name)} AS {quoted(field.name)}" for field in event.read]
         fields += [f"({each.field}) AS {quoted(each.name)}" for each in columns if each.kind == "when"]
         fields.append(f"{quoted(event.field(event.at).clean_name)} AS {quoted(INSTANT)}")
+        fields += map(quoted, more)
         return f"SELECT {', '.join(fields)}, kafka_ts, date_ingestion, date_traitement, {DAY} FROM ({rows})"
 
     @cached_property
@@ -215,21 +226,21 @@ class Sources:
         fields = dict.fromkeys((event.at, *of_figures, *(label.field for label in page.dimensions(event))))
         return f"{', '.join(map(quoted, fields))}, kafka_ts, date_ingestion, date_traitement, {DAY}"
 
-    def from_clean(self, asked: Question) -> GroupedSums:
-        """The answer from the view `narrowed`, rows of `fields_of_clean`."""
+    def from_clean(self, asked: Question) -> str:
+        """The answer for each file from the view `narrowed`, rows of `fields_of_clean` with FILE."""
         event = self._event
         at = quoted(event.at)
-        keys = [quoted(name) for name in asked.fields]
+        keys = [quoted(name) for name in (FILE, *asked.fields)]
         keys += [DAY] if asked.has(ByDay) else []
         keys += [f"date_trunc('minute', {at}) AS {MINUTE}"] if asked.has(ByMinute) else []
         keys += [f"date_trunc('second', {at}) AS {SECOND}"] if asked.has(BySecond) else []
         sums = [f"{_summed(column, event)} AS {quoted(column.name)}" for column in asked.columns]
-        distinct = "" if sums else "DISTINCT "
-        grouped = "GROUP BY ALL" if sums else ""
-        return GroupedSums(
-            f"SELECT {distinct}{', '.join([*keys, *sums])} FROM narrowed {grouped}",
-            {column.name: column.merge for column in asked.columns},
-        )
+        return f"SELECT {', '.join([*keys, *sums])} FROM narrowed GROUP BY ALL"
+
+
+def has_a_row_each(table: Aggregate, asked: Question) -> bool:
+    """Whether the aggregate has one row for each key of the question, so that nothing is left to add up."""
+    return table.grain is None and set(table.by) == set(asked.fields)
 
 
 def _as_fine_as(grain: Grain | None, filters: Filters) -> bool:
@@ -300,6 +311,13 @@ def expressions(measure: Measure, event: Event, only: str = "") -> dict[str, str
     }
 
 
+def as_stored(measure: Measure, event: Event) -> dict[str, str]:
+    """The same from the one row that has it: nothing is added up."""
+    if isinstance(measure, Distinct):
+        return {measure.name: quoted(_adds("distinct", measure.field).name)}
+    return {name: quoted(column.name) for name, column in _columns_by_name(measure, event).items()}
+
+
 def _is_whole(column: Column, event: Event) -> bool:
     """Whether its sum is a whole number: DuckDB would make a HUGEINT of it."""
     if column.kind in ("count", "known", "when"):
@@ -339,16 +357,12 @@ class Grouped:
     def sql(self, event: Event, order_by: str, limit: int | None = None, *, stored: bool = False) -> str:
         """Rows of the view `grouped`, the largest of the measure called `order_by` first; see `finished`.
 
-        `stored`: the view is the answer to `stored_question`.
+        `stored`: the view is the answer to `stored_question`, of an aggregate that has a row for each combination.
         """
         keys = ", ".join(map(quoted, self.by))
-        found = {name: sql for measure in self.measures for name, sql in expressions(measure, event).items()}
-        if stored:
-            found |= {
-                measure.name: f"max({quoted(_adds('distinct', measure.field).name)})"
-                for measure in self.measures
-                if isinstance(measure, Distinct)
-            }
+        made = as_stored if stored else expressions
+        found = {name: sql for measure in self.measures for name, sql in made(measure, event).items()}
+        grouped = "" if stored else f" GROUP BY {keys}"
         listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in found.items())
         measure = next(measure for measure in self.measures if measure.name == order_by)
         largest = quoted(order_by)
@@ -357,6 +371,6 @@ class Grouped:
             largest = f"CAST({total} AS DOUBLE) / nullif({count}, 0)"
         first = f" LIMIT {limit:d}" if limit is not None else ""
         return (
-            f"SELECT * FROM (SELECT {keys}, {listed} FROM grouped GROUP BY {keys}) "
+            f"SELECT * FROM (SELECT {keys}, {listed} FROM grouped{grouped}) "
             f"ORDER BY {largest} DESC NULLS LAST, {keys}{first}"
         )

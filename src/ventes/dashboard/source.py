@@ -23,6 +23,7 @@ from ventes.config import Settings
 from ventes.contract import tables
 from ventes.dashboard import text
 from ventes.dashboard.as_of import AsOf, Version, committed_at, kept_versions
+from ventes.dashboard.distinct_counts import DistinctCounts
 from ventes.dashboard.file_cache import FileCache
 from ventes.dashboard.language import Sentence, later
 from ventes.dashboard.newest_rows import NewestRows
@@ -101,8 +102,8 @@ class TableSnapshots:
 class LiveTables:
     """All tables of a pipeline, followed for as long as the page runs. Threads may share it. Raises DeclarationError.
 
-    `contract`: the tables as the stream declares them; `sources`: which of them answers what. `results`, `file_cache`
-    and `newest_rows`: what was computed from them, for all sessions together.
+    `contract`: the tables as the stream declares them; `sources`: which of them answers what. `results`, `file_cache`,
+    `distinct_counts` and `newest_rows`: what was computed from them, for all sessions together.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -111,6 +112,7 @@ class LiveTables:
         self.sources = Sources(self.contract, settings.rules.time_zone)
         self.results = ResultCache()
         self.file_cache = FileCache()
+        self.distinct_counts = DistinctCounts()
         self.newest_rows = NewestRows()
         self._earlier = ResultCache(64)
         """Snapshots of earlier versions."""

@@ -112,7 +112,7 @@ class View:
     def grouped(self, asked: Grouped) -> tuple[Question, bool]:
         """The question for `asked` that reads the fewest rows, and whether it is its `stored_question`."""
         stored = asked.stored_question(self.stream.event)
-        if self.contract.clean.name not in self.answered_by(stored):
+        if query_sources.is_stored(self.snapshots, self.filters, stored):
             return stored, True
         return asked.question(self.stream.event), False
 

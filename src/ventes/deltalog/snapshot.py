@@ -109,16 +109,17 @@ class Snapshot:
         """
         con.execute(f"CREATE OR REPLACE TEMP VIEW {_quoted(name)} AS {self.select(keep)}")
 
-    def select(self, keep: Callable[[DataFile], bool] | None = None) -> str:
-        """The SELECT behind `view`, in DuckDB's dialect."""
+    def select(self, keep: Callable[[DataFile], bool] | None = None, file_as: str = "") -> str:
+        """The SELECT behind `view`, in DuckDB's dialect. `file_as`: a further column, each row's file."""
         paths = self.paths(keep)
         present = set(self.columns) if paths else set()
         columns = ", ".join(
             f"CAST({_quoted(f.name) if f.name in present else 'NULL'} AS {sql_type(f.type)}) AS {_quoted(f.name)}"
             for f in self.table.schema
         )
+        more = f", CAST(NULL AS VARCHAR) AS {_quoted(file_as)}" if file_as else ""
         if not paths:
-            return f"SELECT {columns} WHERE false"
+            return f"SELECT {columns}{more} WHERE false"
         listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
         options = []
         if self.table.partition_by:
@@ -126,11 +127,12 @@ class Snapshot:
             options += ["hive_partitioning = true", f"hive_types = {{{kinds}}}"]
         if self.widened:
             options.append("union_by_name = true")
-        source = f"read_parquet({', '.join([f'[{listed}]', *options])})"
+        file = f", filename AS {_quoted(file_as)}" if file_as else ""
+        source = f"(SELECT *{file} FROM read_parquet({', '.join([f'[{listed}]', *options])}))"
         if self.widened:  # a new column may be in none of these files: no row, but every column
             none = ", ".join(f"CAST(NULL AS {sql_type(f.type)}) AS {_quoted(f.name)}" for f in self.table.schema)
             source = f"(SELECT * FROM {source} UNION ALL BY NAME SELECT {none} WHERE false)"
-        return f"SELECT {columns} FROM {source}"
+        return f"SELECT {columns}{f', {_quoted(file_as)}' if file_as else ''} FROM {source}"
 
     def arrow(self, keep: Callable[[DataFile], bool] | None = None) -> pa.Table:
         """All rows (of the files that `keep` accepts) with the contract's schema. For small tables."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import streamlit as st
 
 from ventes.dashboard import charts, explained, figures, help_text, text
+from ventes.dashboard.figures import Overall
 from ventes.dashboard.language import in_words, tr
 from ventes.dashboard.questions import Grouped, Question, Row
 from ventes.dashboard.tabs.hovers import axis_of, beside, hover, key_of, pick_of, title_of
@@ -19,22 +17,12 @@ LISTED = 1_000
 """Rows of the table: a field may have 400,000 values, whose rows took a second of each refresh."""
 
 
-@dataclass(frozen=True)
-class _Found:
-    largest: list[Row]
-    """At most LISTED."""
-    values: int
-    """How many values the field has."""
-    total: Any
-    """The first measure of all of them together; None where it does not add up, or shares of it would mislead."""
-
-
 def render(tab: Bars, view: View) -> None:
     asked = Grouped((tab.by,), tab.measures)
     question, stored = view.grouped(asked)
     tables = view.answered_by(question)
     found = view.shared(tab, tables, lambda: _found(view, tab, asked, question, stored))
-    rows = found.largest
+    rows, overall = found
     if not rows:
         view.nothing()
         return
@@ -46,7 +34,7 @@ def render(tab: Bars, view: View) -> None:
         [hover(view, tab.hover, (tab.by,), tab.by, tab.measures, row) for row in rows[:SHOWN]],
         title_of(view, axis, first),
         axis_of(view, first),
-        beside(view, first, [row[first.name] for row in rows[:SHOWN]], found.total),
+        beside(view, first, [row[first.name] for row in rows[:SHOWN]], overall.total),
     )
     heading = tr("{what} by {field}", what=axis, field=label.one.lower())
     help_text.heading(
@@ -66,11 +54,11 @@ def render(tab: Bars, view: View) -> None:
         picks=picks,
         fill=True,
     )
-    if found.values > SHOWN:
-        of_all = {"n": SHOWN, "all": text.count(found.values), "many": label.plural}
+    if overall.combinations > SHOWN:
+        of_all = {"n": SHOWN, "all": text.count(overall.combinations), "many": label.plural}
         st.caption(
             tr("The {n} largest of {all} {many}; all of them in the table.", **of_all)
-            if found.values <= LISTED
+            if overall.combinations <= LISTED
             else tr("The {n} largest of {all} {many}; {m} in the table.", m=text.count(LISTED), **of_all)
         )
     columns = {in_words(measure.name): measure for measure in tab.measures}
@@ -87,9 +75,9 @@ def render(tab: Bars, view: View) -> None:
     )
 
 
-def _found(view: View, tab: Bars, asked: Grouped, question: Question, stored: bool) -> _Found:
+def _found(view: View, tab: Bars, asked: Grouped, question: Question, stored: bool) -> tuple[list[Row], Overall]:
+    """The rows of the LISTED largest, and what all of them are together."""
     first, event = tab.measures[0], view.stream.event
     with view.sums(question) as con:
         largest = figures.grouped(con, asked, event, first.name, LISTED, stored=stored)
-        values, below_zero = figures.groups(con, asked, first, event)
-        return _Found(largest, values, None if below_zero else figures.of_all(con, first, event))
+        return largest, figures.overall(con, asked, first, event, stored=stored)
