@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from harness import sample_lake
 from harness.page_site import Site, serve, toml
 from harness.pipeline import wait_for
-from ventes.dashboard import chart_script
+from ventes.dashboard import chart_script, early_scripts
 
 Open = Callable[..., Page]
 
@@ -86,6 +86,35 @@ def test_other_charts_get_the_whole_script(own: Site, opened: Open) -> None:
     whole = next(path for path in scripts_of(page) if path != small)
     assert whole.endswith(f"/{chart_script.WHOLE.name}")
     assert len(scripts_of(page)) == 2
+
+
+def test_every_script_of_the_page_is_linked_from_its_first_answer(site: Site, opened: Open) -> None:
+    page = opened(site.url)
+    expect(page.locator(".js-plotly-plot .barlayer .point path").first).to_be_visible()
+    loaded: list[str] = page.evaluate(
+        "() => performance.getEntriesByType('resource').map(e => new URL(e.name).pathname)"
+        ".filter(path => path.endsWith('.js'))"
+    )
+    asked = urllib.request.Request(f"http://localhost:{site.port}/", headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(asked) as packed:
+        assert packed.headers["Cache-Control"] == "no-cache"
+        index = gzip.decompress(packed.read()).decode()
+    with urllib.request.urlopen(f"http://localhost:{site.port}/") as plain:
+        assert plain.read().decode() == index
+        assert plain.headers["Content-Security-Policy"]
+    assert len(loaded) > 60
+    assert [path for path in loaded if path.rsplit("/", 1)[-1] not in index] == []
+
+
+def test_with_another_version_of_streamlit_its_own_answer_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "index.html"
+    other.write_bytes(early_scripts.INDEX.read_bytes() + b"<!-- another -->")
+    monkeypatch.setattr(early_scripts, "INDEX", other)
+    early_scripts.index.cache_clear()
+    assert early_scripts.routes("/", "/charts/") == []
+    early_scripts.index.cache_clear()
 
 
 def test_the_server_has_drawn_the_page_before_the_first_viewer(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ How it is shown
     sparkline        the small line of a card
     plot             a Plotly chart that keeps its zoom
     chart_script     the part of Plotly's script that it needs
+    early_scripts    links in the first answer to the scripts that the page needs
     grid             rows as a table, every number exact
     text             data as text, whatever it contains
 Who sees it

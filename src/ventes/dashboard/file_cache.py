@@ -101,25 +101,25 @@ def _read(
     """Add the rows of these files to the answer, or nothing if one of them cannot be read."""
     wanted = [file.path for file in snapshot.files if file.path in paths]
     numbers = {path: answer.given + place for place, path in enumerate(wanted)}
-    columns = [pa.array(snapshot.paths(_among(paths)), pa.string()), pa.array(numbers.values(), pa.int32())]
-    files = pa.table(columns, names=["path", "number"])
+    by_local_path = dict(zip(snapshot.paths(_among(paths)), numbers.values(), strict=True))
     source = snapshot.select(_among(paths), FILE)
     narrowed = f"WITH narrowed AS (SELECT * FROM ({question.rows(source)}) WHERE {question.condition}) "
-    found = {}
-    con.register("files", files)
-    for name, part in question.parts.items():
-        query = (
-            f"{narrowed}SELECT number AS {quoted(FILE)}, found.* EXCLUDE ({quoted(FILE)}) "
-            f"FROM ({part}) AS found LEFT JOIN files ON path = {quoted(FILE)}"
-        )
-        found[name] = con.execute(query, list(question.values)).to_arrow_table()
-        assert not found[name][FILE].null_count  # DuckDB names files as they were given
-    con.unregister("files")
+    found = {
+        name: _numbered(con.execute(narrowed + part, list(question.values)).to_arrow_table(), by_local_path)
+        for name, part in question.parts.items()
+    }
     for name, rows in found.items():
         together = pa.concat_tables([*([answer.rows[name]] if name in answer.rows else []), rows])
         answer.rows[name] = together.combine_chunks() if together[FILE].num_chunks > CHUNKS else together
     answer.numbers |= numbers
     answer.given += len(numbers)
+
+
+def _numbered(rows: pa.Table, numbers: Mapping[str, int]) -> pa.Table:
+    """`rows` with the numbers of files in FILE, instead of their paths."""
+    files = rows[FILE].combine_chunks().dictionary_encode()
+    of_paths = pa.array([numbers[path] for path in files.dictionary.to_pylist()], pa.int32())
+    return rows.set_column(rows.column_names.index(FILE), FILE, of_paths.take(files.indices))
 
 
 def _among(paths: set[str]) -> Callable[[DataFile], bool]:

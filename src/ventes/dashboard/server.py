@@ -28,7 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ventes.config import load
-from ventes.dashboard import chart_script, first_visit, page_state, probes
+from ventes.dashboard import chart_script, early_scripts, first_visit, page_state, probes
 from ventes.dashboard.connections import Connections
 from ventes.dashboard.download_links import LINKS
 from ventes.dashboard.download_server import DownloadServer
@@ -89,6 +89,7 @@ def options(downloads: DownloadServer | None = None, connections: Connections | 
         "routes": [
             Route(f"{prefix}{{ticket}}", serving, methods=["GET"]),
             chart_script.route(scripts),
+            *early_scripts.routes(home, scripts),
             *probes.routes(base, _latest_status),
         ],
         "middleware": [
