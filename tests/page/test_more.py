@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from harness.cards import cards_of
 from harness.page_site import Requests, Site, toml
 from harness.shipped import CLEAN
 from tests.page.conftest import Run
@@ -200,8 +201,8 @@ def test_the_figures_of_a_period(site: Site, run: Run, choice: str) -> None:
         "This month": lambda row: row["jour"] >= today.replace(day=1),
     }
     mine = list(filter(passes[choice], sales(site)))
-    assert page.metric[0].value == f"{len(mine):,}"
-    assert page.metric[3].value == f"${sum((row['montant'] for row in mine), Decimal(0)):,.2f}"
+    assert cards_of(page)[0].value == f"{len(mine):,}"
+    assert cards_of(page)[3].value == f"${sum((row['montant'] for row in mine), Decimal(0)):,.2f}"
 
 
 def test_what_a_link_asks_for_and_is_no_time_or_field_is_said(run: Run) -> None:
@@ -209,7 +210,7 @@ def test_what_a_link_asks_for_and_is_no_time_or_field_is_said(run: Run) -> None:
     said = " ".join(str(one.value) for one in page.warning).replace("\\", "")
     assert "Time “yesterday” of the address is not here: it is left out" in said
     assert "Value “nofield=1” of the address is not here: it is left out" in said
-    assert page.metric[2].value in ("0", "1")
+    assert cards_of(page)[2].value in ("0", "1")
 
 
 def test_late_requests_do_not_break_the_page_that_names_a_wrong_setting(site: Site, opened: Open) -> None:
