@@ -160,10 +160,34 @@ def test_the_troubleshooting_has_its_present_answers(site: Site, opened: Open) -
     page.get_by_text("Operator", exact=True).click()
     page.get_by_role("button", name="Help & Troubleshooting").click()
     box = page.get_by_role("dialog")
-    expect(box).to_contain_text("Charts Not Updating: so it is now.", timeout=WAIT)
+    expect(box).to_contain_text("Charts Not Updating: yes, now.", timeout=WAIT)
     expect(box).to_contain_text("the Kafka broker is")
     expect(box).to_contain_text("Next step: bash start_pipeline.sh")
     expect(box).to_contain_text(re.compile(r"Checked \d s ago\."), timeout=WAIT)
+
+
+def test_each_dialog_has_its_own_content(site: Site, opened: Open) -> None:
+    """The answers of the troubleshooting are asked again while it is open, and no longer."""
+    page = opened(site.url)
+    page.get_by_text("Operator", exact=True).click()
+    box = page.get_by_role("dialog")
+    page.get_by_role("button", name="Help & Troubleshooting").click()
+    expect(box).to_contain_text(re.compile(r"Checked \d s ago\."), timeout=WAIT)
+    page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+    page.get_by_role("button", name="Monitoring Commands").click()
+    expect(box).to_contain_text("Everything at a glance", timeout=WAIT)
+    expect(box).not_to_contain_text("Checked")
+
+
+def test_the_help_says_how_to_set_up_a_login_and_an_alert(site: Site, opened: Open) -> None:
+    page = opened(site.url)
+    page.get_by_text("Operator", exact=True).click()
+    page.get_by_role("button", name="Set Up: Login and Alerts").click()
+    box = page.get_by_role("dialog")
+    expect(box).to_contain_text(str(site.settings.config_file), timeout=WAIT)
+    expect(box).to_contain_text(f"http://localhost:{site.settings.page.port}/oauth2callback")
+    expect(box).to_contain_text("json://")
 
 
 def test_targets_and_changes_are_on_the_cards(
