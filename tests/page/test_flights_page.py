@@ -15,6 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from harness import silver_run
+from harness.cards import cards_of
 from harness.ingested import ingest
 from harness.page_site import toml
 from tests.page.conftest import Run
@@ -78,7 +79,7 @@ def test_figures(run: Run, frame: pd.DataFrame, chosen: dict[str, str]) -> None:
     for label, value in chosen.items():
         rows = rows[rows[columns[label]] == value]
     records = len(rows) + (0 if chosen else len(REJECTED))
-    found = {card.label: card.value for card in run(**chosen).metric[:6]}
+    found = {card.label: card.value for card in cards_of(run(**chosen))}
     assert found == {
         "Flights": f"{records:,}",
         "Late by 15 min or more": percent(late(rows)),

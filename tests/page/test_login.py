@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from harness import nginx, sample_lake
+from harness.cards import cards_of
 from harness.login_provider import provider
 from harness.page_site import DESKTOP, SCRIPT, SERVER, Requests, Site, open_downloads, serve, toml
 from harness.pipeline import free_ports
@@ -331,7 +332,7 @@ def test_a_page_started_by_hand_shows_nothing(guarded: Guarded, monkeypatch: pyt
     monkeypatch.setenv("VENTES_CONFIG", str(guarded.site.folder / "ventes.toml"))
     page = AppTest.from_file(str(SCRIPT), default_timeout=60).run()
     assert "was not started with the login" in page.error[0].value
-    assert not page.metric
+    assert not cards_of(page)
     assert not page.tabs
 
 

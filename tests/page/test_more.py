@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from harness.cards import cards_of
 from harness.page_site import Requests, Site, toml
 from harness.shipped import CLEAN
 from tests.page.conftest import Run
@@ -159,10 +160,34 @@ def test_the_troubleshooting_has_its_present_answers(site: Site, opened: Open) -
     page.get_by_text("Operator", exact=True).click()
     page.get_by_role("button", name="Help & Troubleshooting").click()
     box = page.get_by_role("dialog")
-    expect(box).to_contain_text("Charts Not Updating: so it is now.", timeout=WAIT)
+    expect(box).to_contain_text("Charts Not Updating: yes, now.", timeout=WAIT)
     expect(box).to_contain_text("the Kafka broker is")
     expect(box).to_contain_text("Next step: bash start_pipeline.sh")
     expect(box).to_contain_text(re.compile(r"Checked \d s ago\."), timeout=WAIT)
+
+
+def test_each_dialog_has_its_own_content(site: Site, opened: Open) -> None:
+    """The answers of the troubleshooting are asked again while it is open, and no longer."""
+    page = opened(site.url)
+    page.get_by_text("Operator", exact=True).click()
+    box = page.get_by_role("dialog")
+    page.get_by_role("button", name="Help & Troubleshooting").click()
+    expect(box).to_contain_text(re.compile(r"Checked \d s ago\."), timeout=WAIT)
+    page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+    page.get_by_role("button", name="Monitoring Commands").click()
+    expect(box).to_contain_text("Everything at a glance", timeout=WAIT)
+    expect(box).not_to_contain_text("Checked")
+
+
+def test_the_help_says_how_to_set_up_a_login_and_an_alert(site: Site, opened: Open) -> None:
+    page = opened(site.url)
+    page.get_by_text("Operator", exact=True).click()
+    page.get_by_role("button", name="Set Up: Login and Alerts").click()
+    box = page.get_by_role("dialog")
+    expect(box).to_contain_text(str(site.settings.config_file), timeout=WAIT)
+    expect(box).to_contain_text(f"http://localhost:{site.settings.page.port}/oauth2callback")
+    expect(box).to_contain_text("json://")
 
 
 def test_targets_and_changes_are_on_the_cards(
@@ -200,8 +225,8 @@ def test_the_figures_of_a_period(site: Site, run: Run, choice: str) -> None:
         "This month": lambda row: row["jour"] >= today.replace(day=1),
     }
     mine = list(filter(passes[choice], sales(site)))
-    assert page.metric[0].value == f"{len(mine):,}"
-    assert page.metric[3].value == f"${sum((row['montant'] for row in mine), Decimal(0)):,.2f}"
+    assert cards_of(page)[0].value == f"{len(mine):,}"
+    assert cards_of(page)[3].value == f"${sum((row['montant'] for row in mine), Decimal(0)):,.2f}"
 
 
 def test_what_a_link_asks_for_and_is_no_time_or_field_is_said(run: Run) -> None:
@@ -209,7 +234,7 @@ def test_what_a_link_asks_for_and_is_no_time_or_field_is_said(run: Run) -> None:
     said = " ".join(str(one.value) for one in page.warning).replace("\\", "")
     assert "Time “yesterday” of the address is not here: it is left out" in said
     assert "Value “nofield=1” of the address is not here: it is left out" in said
-    assert page.metric[2].value in ("0", "1")
+    assert cards_of(page)[2].value in ("0", "1")
 
 
 def test_late_requests_do_not_break_the_page_that_names_a_wrong_setting(site: Site, opened: Open) -> None:

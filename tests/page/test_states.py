@@ -20,6 +20,7 @@ from deltalake import write_deltalake
 from streamlit.testing.v1 import AppTest
 
 from harness import sample_lake
+from harness.cards import cards_of
 from harness.maintaining import maintenance_of
 from harness.page_site import SCRIPT, toml
 from tests.page.conftest import Run
@@ -139,8 +140,8 @@ def test_empty_tables(run: Run, tmp_path: Path) -> None:
         ensure(sample_lake.settings_at(tmp_path), table)
     for tab in TABS:
         page = run(tab)
-        assert page.metric[0].value == "0"
-        assert page.metric[4].value == "–"
+        assert cards_of(page)[0].value == "0"
+        assert cards_of(page)[4].value == "–"
     assert "No sales yet" in said(run(TABS[0]))
 
 
@@ -177,7 +178,7 @@ def test_a_table_of_an_older_release(run: Run, tmp_path: Path, lake: Path) -> No
     write_deltalake(str(path), old, partition_by=["jour"], name=CLEAN.name)
     for tab in TABS:
         page = run(tab)
-        assert int(page.metric[0].value) == 300
+        assert int(cards_of(page)[0].value) == 300
 
 
 def _rows(path: Path) -> pa.Table:
@@ -345,19 +346,19 @@ def test_a_version_is_the_page_as_it_was(run: Run, lake: Path) -> None:
     """The last moment of the version: its roll-ups are complete, and Bronze is already one lot ahead."""
     settings = sample_lake.settings_at(lake)
     version = Log.open(path_of(settings, CLEAN)).version
-    before = [card.value for card in run().metric[:5]]
+    before = [card.value for card in cards_of(run())]
     sample_lake.add(settings, sample_lake.messages(300, 50, NOW))
     page = run(at=f"ventes_clean@{version}")
-    assert [card.value for card in page.metric[:5]] == ["350", *before[1:]]
+    assert [card.value for card in cards_of(page)] == ["350", *before[1:]]
     assert f"As of version {version} of ventes_clean" in said(page).replace("\\", "")
     assert f"Silver v{version}" in said(page)
     assert ":green-badge" not in said(page)
-    assert [card.value for card in run().metric[:5]] != ["350", *before[1:]]
+    assert [card.value for card in cards_of(run())] != ["350", *before[1:]]
 
 
 def test_invalid_values_in_the_link_are_ignored(run: Run, lake: Path) -> None:
     page = run("nope", at="yesterday@x", refresh="abc", country="Atlantis", period="never", show="x")
-    assert page.metric[0].value == "300"
+    assert cards_of(page)[0].value == "300"
 
 
 @pytest.mark.parametrize(

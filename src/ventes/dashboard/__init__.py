@@ -24,6 +24,7 @@ The page
     board            the objects for code in streamlit_dashboard.py: `spark`, tabs
     spark            `spark.sql(...)` for snippets, answered by DuckDB in a child process
     commands         commands to copy
+    set_up           how to set up a login and an alert, in steps
     diagram          the pipeline, drawn
 Data
     source           consistent snapshots of all tables, refreshed at new commits

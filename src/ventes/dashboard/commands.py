@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from pathlib import Path
 
-from ventes.config import PROJECT, Settings
+from ventes.config import CONFIG_VARIABLE, PROJECT, Settings, config_path
 from ventes.dashboard.language import tr
 
 
-def _q(path: Path) -> str:
+def quoted_path(path: Path) -> str:
+    """For a shell."""
     return shlex.quote(str(path))
+
+
+def ventes() -> str:
+    """The command that runs `ventes` for this pipeline, from any folder."""
+    named = f"{CONFIG_VARIABLE}={quoted_path(config_path())} " if os.environ.get(CONFIG_VARIABLE) else ""
+    return f"{named}{quoted_path(Path(sys.executable).with_name('ventes'))}"
 
 
 def monitoring(settings: Settings) -> list[tuple[str, str]]:
@@ -23,31 +32,39 @@ def monitoring(settings: Settings) -> list[tuple[str, str]]:
     }
     folders = {tr("Bronze files"): settings.bronze, tr("Silver files"): settings.silver}
     return [
-        (tr("Everything at a glance"), "ventes status"),
+        (tr("Everything at a glance"), f"{ventes()} status"),
         (tr("Processes"), "ps aux | grep -E 'producer|spark_streaming|streamlit'"),
-        *((what, f"tail -f {_q(log)}") for name, what in logs.items() if (log := settings.log(name)).exists()),
-        *((what, f"ls -la {_q(folder)}/") for what, folder in folders.items() if folder.exists()),
-        (tr("Check every figure"), "ventes verify"),
+        *((what, f"tail -f {quoted_path(log)}") for name, what in logs.items() if (log := settings.log(name)).exists()),
+        *((what, f"ls -la {quoted_path(folder)}/") for what, folder in folders.items() if folder.exists()),
+        (tr("Check every figure"), f"{ventes()} verify"),
     ]
 
 
 def troubles(settings: Settings) -> list[tuple[str, str, str]]:
     """(symptom, what to do, command)."""
     log = settings.log("page")
-    see = f"tail -50 {_q(log)}\n" if log.exists() else ""  # a page that was started by hand writes to its terminal
-    run = f"cd {_q(PROJECT)} && streamlit run streamlit_dashboard.py --server.port {settings.page.port}"
+    see = (
+        f"tail -50 {quoted_path(log)}\n" if log.exists() else ""
+    )  # a page that was started by hand writes to its terminal
+    run = f"cd {quoted_path(PROJECT)} && streamlit run streamlit_dashboard.py --server.port {settings.page.port}"
+    if settings.page.login.on:
+        run = f"{ventes()} start"  # a page that was started by hand has no login, and so shows nothing
     return [
         (tr("Page does not load."), tr("See its log or its terminal, then start it again:"), f"{see}{run}"),
-        (tr("All figures are 0."), tr("See which part is not running, and why:"), "ventes status\nventes doctor"),
+        (
+            tr("All figures are 0."),
+            tr("See which part is not running, and why:"),
+            f"{ventes()} status\n{ventes()} doctor",
+        ),
         (
             tr("Figures do not change."),
             tr("Is the page paused, or a job behind? See the line at the top."),
-            "ventes status",
+            f"{ventes()} status",
         ),
         (tr("The page is slow."), tr("Choose a slower refresh rate above; see what the machine is doing:"), "top"),
         (
             tr("Start everything again, without loss."),
             "",
-            f"pkill -f 'producer|spark_streaming|streamlit'\nsleep 2\ncd {_q(PROJECT)} && bash start_pipeline.sh",
+            f"{ventes()} restart",
         ),
     ]

@@ -41,13 +41,13 @@ def show(view: View) -> None:
         cards = st.columns(len(view.page.figures), gap="small")
     for number, (place, figure) in enumerate(zip(cards, view.page.figures, strict=True)):
         with place, st.container(border=True, gap="xsmall", key=f"card-{number}"):
-            _figure(view, figure, found.total[number], found.day[number])
+            value = _figure(view, figure, found.total[number], found.day[number])
             reached = card.target(_target(view, figure, found.day[number]), room=bool(view.settings.page.targets))
-            st.html(f"{below.changes[number]}{reached}{below.lines[number]}")
+            st.html(f"{value}{below.changes[number]}{reached}{below.lines[number]}")
             help_text.figure(view, figure, number)
 
 
-def _figure(view: View, figure: Figure, total: object, day: object) -> None:
+def _figure(view: View, figure: Figure, total: object, day: object) -> str:
     of_day = view.written(figure.measure, day)
     if isinstance(figure, Records):
         total = total if view.filters.used else view.snapshots[view.contract.bronze.name].rows
@@ -55,7 +55,7 @@ def _figure(view: View, figure: Figure, total: object, day: object) -> None:
     note = figure.note
     if note is None:
         note = tr("{value} today", value=of_day) if _has_today(view) else tr("in this period")
-    st.metric(figure.label, view.written(figure.measure, total), delta=note, delta_color="blue", delta_arrow="off")
+    return card.value(figure.label, view.written(figure.measure, total), note)
 
 
 def _has_today(view: View) -> bool:

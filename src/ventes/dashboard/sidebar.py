@@ -21,6 +21,7 @@ from ventes.dashboard import (
     language,
     page_state,
     picked,
+    set_up,
     text,
     translated,
     troubles,
@@ -37,7 +38,8 @@ from ventes.dashboard.source import LiveTables
 from ventes.stream.page import Label
 
 _PAUSED_AT = f"{__name__}.paused_at"
-"""Key of the session's state."""
+_CLOSED = f"{__name__}.closed"
+"""Keys of the session's state."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +135,17 @@ def _dialogs(settings: Settings, state: PageState, as_of: AsOf | None) -> None:
         (tr("System Architecture"), "account_tree", lambda: diagram.show(settings)),
         (tr("Monitoring Commands"), "terminal", lambda: _commands(settings)),
         (tr("Help & Troubleshooting"), "help", trouble),
+        (tr("Set Up: Login and Alerts"), "settings", lambda: set_up.show(settings)),
     )
+    if st.session_state.pop(_CLOSED, False):
+        st.rerun()  # what refreshes itself in a closed dialog would do so in the next one: only a whole run ends it
     for number, (label, icon, fill) in enumerate(dialogs):
         if st.button(label, icon=f":material/{icon}:", key=f"_open{number}", width="stretch"):
-            st.dialog(label, width="medium")(fill)()
+            st.dialog(label, width="medium", on_dismiss=_close)(fill)()
+
+
+def _close() -> None:
+    st.session_state[_CLOSED] = True
 
 
 def _commands(settings: Settings) -> None:

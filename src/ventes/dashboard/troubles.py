@@ -58,7 +58,7 @@ def line(symptom: Symptom) -> str:
         return f":green[:material/check_circle: **{name}**: {tr('not now.')}] {with_code(symptom.cause)}"
     colour, icon = ("red", "error") if symptom.level == "bad" else ("orange", "warning")
     step = f" {tr('Next step:')} {with_code(symptom.next_step)}" if symptom.next_step else ""
-    return f":{colour}[:material/{icon}: **{name}**: {tr('so it is now.')}] {with_code(symptom.cause)}.{step}"
+    return f":{colour}[:material/{icon}: **{name}**: {tr('yes, now.')}] {with_code(symptom.cause)}.{step}"
 
 
 def with_code(sentence: str) -> str:
