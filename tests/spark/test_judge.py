@@ -16,7 +16,7 @@ from pyspark.sql.functions import lit
 from harness.corpus import ARRIVAL, load
 from harness.messages import VERDICT, assert_same_rows, damaged, expected, raw_table, valid
 from ventes.config import Settings
-from ventes.contract.tables import of
+from ventes.contract.tables import HEADERS, of
 from ventes.deltalog.log import Log
 from ventes.engines.spark import bronze_files
 from ventes.judging.judge_batch import judge_batch
@@ -106,3 +106,14 @@ def test_tasks_need_no_file_that_declares_the_stream(spark: SparkSession, tmp_pa
     ]
     rows = written(kafka_rows(spark, raw_table(values)).repartition(2), settings).to_pylist()
     assert [(row["ref"], row["n"], row["motifs"]) for row in rows] == [("a", 2, []), ("b", 3, ["odd"]), ("c", None, [])]
+
+
+@pytest.mark.parametrize("tasks", [1, 4])  # one with and without headers; some without any
+def test_headers_arrive_as_they_were_sent(spark: SparkSession, tmp_path: Path, tasks: int) -> None:
+    settings = Settings(paths={"lake": tmp_path / "lake"})
+    sent = [None, [{"key": "a", "value": b"\xff\x00"}], [{"key": "", "value": None}, {"key": "é", "value": b""}], None]
+    raw = raw_table([b"{}"] * 4)
+    place = raw.schema.get_field_index("headers")
+    raw = raw.set_column(place, raw.schema.field(place), pa.array(sent, HEADERS))
+    frame = kafka_rows(spark, raw).repartitionByRange(tasks, "offset")
+    assert [row["headers"] for row in written(frame, settings).to_pylist()] == sent

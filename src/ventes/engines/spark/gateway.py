@@ -63,7 +63,13 @@ def _launch(arguments: list[str], connection: Path, output: IO[str]) -> subproce
 
     return subprocess.Popen(
         [os.path.join(os.environ["SPARK_HOME"], "bin", "spark-submit"), *arguments],
-        env={**os.environ, "SPARK_CONNECT_MODE": "0", "_PYSPARK_DRIVER_CONN_INFO_PATH": str(connection)},
+        # by default glibc keeps what was freed in eight arenas for each core
+        env={
+            "MALLOC_ARENA_MAX": "2",
+            **os.environ,
+            "SPARK_CONNECT_MODE": "0",
+            "_PYSPARK_DRIVER_CONN_INFO_PATH": str(connection),
+        },
         stdin=subprocess.PIPE,  # the JVM also ends when this does
         stdout=output,
         stderr=subprocess.STDOUT,

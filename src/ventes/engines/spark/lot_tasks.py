@@ -12,7 +12,6 @@ that no commit names; they are vacuumed later.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -25,7 +24,6 @@ import pyarrow.compute as pc
 from ventes.config import Rules
 from ventes.deltalog import commit, data_files
 from ventes.deltalog.actions import DataFile
-from ventes.deltalog.database import connect
 from ventes.deltalog.snapshot import Snapshot
 from ventes.engines.bronze_rows import days_of, pieces
 from ventes.engines.clean_rows import Known, known_rows_of
@@ -37,6 +35,7 @@ from ventes.engines.lot_range import LotRange
 from ventes.engines.lot_rows import lot_rows, write_rejects
 from ventes.engines.spark.lot_parts import Part
 from ventes.engines.spark.task_lake import TaskLake
+from ventes.engines.spark.worker_state import database
 from ventes.engines.split_in_duckdb import split_in_duckdb, valid_ids
 from ventes.stream.declaration import Stream
 
@@ -128,7 +127,7 @@ class Passed:
 def keys_of_part(lot: Lot, part: Part) -> Keys:
     """Reads only the ids and the reasons, and looks the ids up in the files of the index, where they are there."""
     lot, keys = lot.here(), [NONE.keys]
-    with _database(lot) as con:
+    with database(lot.memory_mb) as con:
         for piece in pieces(lot.of(part), lot.lot_range, (lot.stream.event.id, "motifs"), groups=part.groups):
             keys.append(keys_of(con, valid_ids(lot.stream, piece)))
     found = np.sort(np.concatenate(keys))
@@ -143,7 +142,7 @@ def keys_of_part(lot: Lot, part: Part) -> Keys:
 def split_part(lot: Lot, places: int, part: Part) -> Iterator[tuple[int, Written | Passed]]:
     """What is made of a part, for the place number `places`; and its doubtful rows, for those before it."""
     lot = lot.here()
-    with _database(lot) as con:
+    with database(lot.memory_mb) as con:
         rows = lot_rows(lot.of(part), lot.lot_range, part.groups)
         if len(lot.doubtful):
             doubtful = _doubtful(con, lot, rows)
@@ -169,7 +168,7 @@ def split_doubtful(lot: Lot, passed: Iterable[tuple[int, Written | Passed]]) -> 
         return
     lot, together = lot.here(), pa.concat_tables(rows)
     id_ = lot.stream.event.field(lot.stream.event.id)
-    with _database(lot) as con:
+    with database(lot.memory_mb) as con:
         keys = np.unique(keys_of(con, together[id_.name]))
         known = Known(pc.unique(together[id_.name]), np.unique(lot.known.lots[is_in(keys, lot.known.keys)]))
         found = known_rows_of(con, lot.clean, id_.clean_name, known)
@@ -208,11 +207,3 @@ def is_in(known: Numbers, keys: Numbers) -> npt.NDArray[np.bool_]:
         return np.zeros(len(keys), np.bool_)
     found: npt.NDArray[np.bool_] = known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
     return found
-
-
-@contextmanager
-def _database(lot: Lot) -> Iterator[duckdb.DuckDBPyConnection]:
-    """For one task. It, and Arrow, have one thread: each other core runs its own task."""
-    pa.set_cpu_count(1)
-    with connect(lot.memory_mb, threads=1) as con:
-        yield con
