@@ -1,8 +1,8 @@
 """Messages of a KafkaReader → judged rows in Bronze, committed with the last offset read.
 
 During a backlog a batch is written by a thread while the next one is judged: judging is DuckDB's work and writing
-Parquet's, so together they keep the cores busy. Commits stay in order, one at a time: a batch is not begun to be written
-before the one before it is committed, and after an error no further one is.
+Parquet's, so together they keep the cores busy. Commits stay in order, one at a time: the writing of a batch begins
+when the one before it is committed, and after an error no further one is written.
 """
 
 from __future__ import annotations

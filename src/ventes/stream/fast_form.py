@@ -132,8 +132,8 @@ _NO_STRING = r"^(?:[{\[]|(?:true|false|-?(?i:nan|inf|infinity)|[-+.]?[0-9][-+.0-
 
 
 def of_string(field: str, member: Member, most: int, allowed: str | None, pattern: Matching | None) -> FastForm:
-    """A JSON string of at most `most` characters, asked for as its text: what looks like another JSON value is asked for
-    its type, which costs a pass over the message.
+    """A JSON string of at most `most` characters, asked for as its text: what looks like another JSON value is asked
+    for its type, which costs a pass over the message.
 
     Where it cannot be asked for its type, it is asked for as JSON, whose quote proves that it was a string. That takes
     0.07 µs more, as each string is read twice.

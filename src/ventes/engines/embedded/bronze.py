@@ -46,8 +46,8 @@ AHEAD_ROWS = 5_000
 not worth a commit of its own during a backlog: the pause after it lets the next one grow. And batches of few, that is
 large, messages follow each other: judging and writing take several times their bytes each."""
 AHEAD_THREADS = 1 if len(os.sched_getaffinity(0)) <= 2 else THREADS
-"""Threads that judge while another one writes and one reads: on two cores a second one would only take turns with these,
-for 0.5 µs of CPU more for each message."""
+"""Threads that judge while another one writes and one reads: on two cores a second one would only take turns with
+these, for 0.5 µs of CPU more for each message."""
 
 
 def run(settings: Settings) -> int:
