@@ -75,7 +75,7 @@ class Scene:
             return write(path, table, rows)
 
         monkeypatch.setattr(BronzeWriter, "judged", judging)
-        monkeypatch.setattr(bronze_writer.data_files, "write", writing)
+        monkeypatch.setattr(data_files, "write", writing)
 
     def run(self, count: int, behind: int = BACKLOG) -> None:
         reporter = Reporter(self.settings.state, "bronze")
