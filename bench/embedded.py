@@ -35,7 +35,7 @@ from ventes.deltalog import commit  # noqa: E402
 from ventes.deltalog.database import connect  # noqa: E402
 from ventes.engines.embedded.silver import EmbeddedSilver  # noqa: E402
 from ventes.engines.lot_range import LotRange  # noqa: E402
-from ventes.judging.judge_batch import judge_batch  # noqa: E402
+from ventes.judging.judge_batch import THREADS, judge_batch  # noqa: E402
 from ventes.judging.messages import RAW  # noqa: E402
 from ventes.lake import silver_recovery  # noqa: E402
 from ventes.lake.open_tables import OpenTables  # noqa: E402
@@ -103,7 +103,7 @@ def steps(sizes: list[int], rows: int) -> None:
 def _steps(settings: Settings, size: int, count: int) -> None:
     tables = OpenTables(settings)
     bronze = tables.ensure(BRONZE)
-    con = connect(settings.embedded.memory_mb)
+    con = connect(settings.embedded.memory_mb, threads=1)  # as the job has it
     engine = EmbeddedSilver(settings, tables)
     publisher = Publisher(settings, tables, engine.database)
     silver_recovery.recover(tables, publisher)
@@ -113,7 +113,7 @@ def _steps(settings: Settings, size: int, count: int) -> None:
             meter.cpu.clear()  # caches are warm now
         raw = messages(size, number * size)
         with meter.step("judge"):
-            judged_rows = judge_batch(con, raw, settings, datetime.now(timezone.utc))
+            judged_rows = judge_batch(con, raw, settings, datetime.now(timezone.utc), threads=THREADS)
         with meter.step("bronze commit"):
             commit.append(bronze, BRONZE, judged_rows, "bench", number)
         after = {("bench", 0): number * size - 1}

@@ -126,6 +126,20 @@ def test_bronze_killed_before_and_after_its_commit_and_from_outside(pipeline: Pi
     pipeline.verify()
 
 
+@pytest.mark.parametrize("point", ["bronze.before_commit@2", "bronze.after_commit@2", "bronze.after_commit@3"])
+def test_bronze_killed_while_the_next_batch_is_judged(tmp_path: Path, point: str) -> None:
+    """The first of the batches of a backlog that are written while others are judged."""
+    with Pipeline(tmp_path, "embedded") as pipeline:
+        pipeline.send(sales(150_000))
+        pipeline.start("bronze", failpoints=f"{point}:kill9")
+        assert pipeline.died("bronze") == -signal.SIGKILL
+        pipeline.start("bronze")
+        pipeline.start("silver")
+        pipeline.catch_up(seconds=240)
+        pipeline.verify()
+        assert pipeline.rows(pipeline.tables.clean) == 150_000
+
+
 @SPARK_IS_LONG
 def test_broker_killed_while_everything_runs(pipeline: Pipeline) -> None:
     pipeline.start("bronze")

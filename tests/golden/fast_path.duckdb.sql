@@ -26,7 +26,7 @@ WITH _objects AS (
     TRY(
       FROM_JSON(
         _message,
-        '{"vente_id": "VARCHAR", "client_id": "VARCHAR", "produit_id": "VARCHAR", "timestamp": "VARCHAR", "quantite": "VARCHAR", "montant": "VARCHAR", "client_nom": "JSON", "produit_nom": "JSON", "categorie": "JSON", "pays": "JSON", "segment": "JSON"}'
+        '{"vente_id": "VARCHAR", "client_id": "VARCHAR", "produit_id": "VARCHAR", "timestamp": "VARCHAR", "quantite": "VARCHAR", "montant": "VARCHAR", "client_nom": "VARCHAR", "produit_nom": "VARCHAR", "categorie": "VARCHAR", "pays": "VARCHAR", "segment": "VARCHAR"}'
       )
     ) AS _f
   FROM _objects
@@ -58,31 +58,11 @@ WITH _objects AS (
     _f."timestamp" AS "_t_timestamp",
     _f."quantite" AS "_t_quantite",
     _f."montant" AS "_t_montant",
-    _f."client_nom" AS "_j_client_nom",
-    CASE
-      WHEN STARTS_WITH(_f."client_nom", '"')
-      THEN TRY(FROM_JSON(_f."client_nom", '"VARCHAR"'))
-    END AS "_n_client_nom",
-    _f."produit_nom" AS "_j_produit_nom",
-    CASE
-      WHEN STARTS_WITH(_f."produit_nom", '"')
-      THEN TRY(FROM_JSON(_f."produit_nom", '"VARCHAR"'))
-    END AS "_n_produit_nom",
-    _f."categorie" AS "_j_categorie",
-    CASE
-      WHEN STARTS_WITH(_f."categorie", '"')
-      THEN TRY(FROM_JSON(_f."categorie", '"VARCHAR"'))
-    END AS "_n_categorie",
-    _f."pays" AS "_j_pays",
-    CASE
-      WHEN STARTS_WITH(_f."pays", '"')
-      THEN TRY(FROM_JSON(_f."pays", '"VARCHAR"'))
-    END AS "_n_pays",
-    _f."segment" AS "_j_segment",
-    CASE
-      WHEN STARTS_WITH(_f."segment", '"')
-      THEN TRY(FROM_JSON(_f."segment", '"VARCHAR"'))
-    END AS "_n_segment"
+    _f."client_nom" AS "_t_client_nom",
+    _f."produit_nom" AS "_t_produit_nom",
+    _f."categorie" AS "_t_categorie",
+    _f."pays" AS "_t_pays",
+    _f."segment" AS "_t_segment"
   FROM _parsed
 ), _step1 AS (
   SELECT
@@ -103,6 +83,189 @@ WITH _objects AS (
     END AS "_zone_length_timestamp",
     TRY_CAST("_t_quantite" AS BIGINT) AS "quantite",
     TRY_CAST("_t_montant" AS DECIMAL(18, 2)) AS "montant",
+    CASE
+      WHEN (
+        "_t_client_nom" >= 'A' AND "_t_client_nom" < 'I'
+      )
+      OR (
+        "_t_client_nom" >= 'J' AND "_t_client_nom" < 'N'
+      )
+      OR (
+        "_t_client_nom" >= 'O' AND "_t_client_nom" < '['
+      )
+      OR (
+        "_t_client_nom" >= 'a' AND "_t_client_nom" < 'f'
+      )
+      OR (
+        "_t_client_nom" >= 'g' AND "_t_client_nom" < 'i'
+      )
+      OR (
+        "_t_client_nom" >= 'j' AND "_t_client_nom" < 'n'
+      )
+      OR (
+        "_t_client_nom" >= 'o' AND "_t_client_nom" < 't'
+      )
+      OR (
+        "_t_client_nom" >= 'u' AND "_t_client_nom" < '{'
+      )
+      OR "_t_client_nom" >= '~'
+      THEN "_t_client_nom"
+      WHEN NOT REGEXP_MATCHES(
+        "_t_client_nom",
+        '^(?:[{\[]|(?:true|false|-?(?i:nan|inf|infinity)|[-+.]?[0-9][-+.0-9eE]*)\z)'
+      )
+      THEN "_t_client_nom"
+      WHEN JSON_TYPE(_message, '$."client_nom"') = 'VARCHAR'
+      THEN "_t_client_nom"
+    END AS "_n_client_nom",
+    CASE
+      WHEN (
+        "_t_produit_nom" >= 'A' AND "_t_produit_nom" < 'I'
+      )
+      OR (
+        "_t_produit_nom" >= 'J' AND "_t_produit_nom" < 'N'
+      )
+      OR (
+        "_t_produit_nom" >= 'O' AND "_t_produit_nom" < '['
+      )
+      OR (
+        "_t_produit_nom" >= 'a' AND "_t_produit_nom" < 'f'
+      )
+      OR (
+        "_t_produit_nom" >= 'g' AND "_t_produit_nom" < 'i'
+      )
+      OR (
+        "_t_produit_nom" >= 'j' AND "_t_produit_nom" < 'n'
+      )
+      OR (
+        "_t_produit_nom" >= 'o' AND "_t_produit_nom" < 't'
+      )
+      OR (
+        "_t_produit_nom" >= 'u' AND "_t_produit_nom" < '{'
+      )
+      OR "_t_produit_nom" >= '~'
+      THEN "_t_produit_nom"
+      WHEN NOT REGEXP_MATCHES(
+        "_t_produit_nom",
+        '^(?:[{\[]|(?:true|false|-?(?i:nan|inf|infinity)|[-+.]?[0-9][-+.0-9eE]*)\z)'
+      )
+      THEN "_t_produit_nom"
+      WHEN JSON_TYPE(_message, '$."produit_nom"') = 'VARCHAR'
+      THEN "_t_produit_nom"
+    END AS "_n_produit_nom",
+    CASE
+      WHEN (
+        "_t_categorie" >= 'A' AND "_t_categorie" < 'I'
+      )
+      OR (
+        "_t_categorie" >= 'J' AND "_t_categorie" < 'N'
+      )
+      OR (
+        "_t_categorie" >= 'O' AND "_t_categorie" < '['
+      )
+      OR (
+        "_t_categorie" >= 'a' AND "_t_categorie" < 'f'
+      )
+      OR (
+        "_t_categorie" >= 'g' AND "_t_categorie" < 'i'
+      )
+      OR (
+        "_t_categorie" >= 'j' AND "_t_categorie" < 'n'
+      )
+      OR (
+        "_t_categorie" >= 'o' AND "_t_categorie" < 't'
+      )
+      OR (
+        "_t_categorie" >= 'u' AND "_t_categorie" < '{'
+      )
+      OR "_t_categorie" >= '~'
+      THEN "_t_categorie"
+      WHEN NOT REGEXP_MATCHES(
+        "_t_categorie",
+        '^(?:[{\[]|(?:true|false|-?(?i:nan|inf|infinity)|[-+.]?[0-9][-+.0-9eE]*)\z)'
+      )
+      THEN "_t_categorie"
+      WHEN JSON_TYPE(_message, '$."categorie"') = 'VARCHAR'
+      THEN "_t_categorie"
+    END AS "_n_categorie",
+    CASE
+      WHEN (
+        "_t_pays" >= 'A' AND "_t_pays" < 'I'
+      )
+      OR (
+        "_t_pays" >= 'J' AND "_t_pays" < 'N'
+      )
+      OR (
+        "_t_pays" >= 'O' AND "_t_pays" < '['
+      )
+      OR (
+        "_t_pays" >= 'a' AND "_t_pays" < 'f'
+      )
+      OR (
+        "_t_pays" >= 'g' AND "_t_pays" < 'i'
+      )
+      OR (
+        "_t_pays" >= 'j' AND "_t_pays" < 'n'
+      )
+      OR (
+        "_t_pays" >= 'o' AND "_t_pays" < 't'
+      )
+      OR (
+        "_t_pays" >= 'u' AND "_t_pays" < '{'
+      )
+      OR "_t_pays" >= '~'
+      THEN "_t_pays"
+      WHEN NOT REGEXP_MATCHES(
+        "_t_pays",
+        '^(?:[{\[]|(?:true|false|-?(?i:nan|inf|infinity)|[-+.]?[0-9][-+.0-9eE]*)\z)'
+      )
+      THEN "_t_pays"
+      WHEN JSON_TYPE(_message, '$."pays"') = 'VARCHAR'
+      THEN "_t_pays"
+    END AS "_n_pays",
+    CASE
+      WHEN (
+        "_t_segment" >= 'A' AND "_t_segment" < 'I'
+      )
+      OR (
+        "_t_segment" >= 'J' AND "_t_segment" < 'N'
+      )
+      OR (
+        "_t_segment" >= 'O' AND "_t_segment" < '['
+      )
+      OR (
+        "_t_segment" >= 'a' AND "_t_segment" < 'f'
+      )
+      OR (
+        "_t_segment" >= 'g' AND "_t_segment" < 'i'
+      )
+      OR (
+        "_t_segment" >= 'j' AND "_t_segment" < 'n'
+      )
+      OR (
+        "_t_segment" >= 'o' AND "_t_segment" < 't'
+      )
+      OR (
+        "_t_segment" >= 'u' AND "_t_segment" < '{'
+      )
+      OR "_t_segment" >= '~'
+      THEN "_t_segment"
+      WHEN NOT REGEXP_MATCHES(
+        "_t_segment",
+        '^(?:[{\[]|(?:true|false|-?(?i:nan|inf|infinity)|[-+.]?[0-9][-+.0-9eE]*)\z)'
+      )
+      THEN "_t_segment"
+      WHEN JSON_TYPE(_message, '$."segment"') = 'VARCHAR'
+      THEN "_t_segment"
+    END AS "_n_segment"
+  FROM _step0
+), _step2 AS (
+  SELECT
+    *,
+    CASE
+      WHEN "_iso_timestamp"
+      THEN TRY_CAST(LEFT("_t_timestamp", LEAST(26, LENGTH("_t_timestamp") - "_zone_length_timestamp")) AS TIMESTAMP)
+    END AS "_local_timestamp",
     CASE
       WHEN (
         "_n_client_nom" >= '!' AND "_n_client_nom" < CHR(133)
@@ -188,14 +351,6 @@ WITH _objects AS (
       )
       THEN "_n_segment"
     END AS "segment"
-  FROM _step0
-), _step2 AS (
-  SELECT
-    *,
-    CASE
-      WHEN "_iso_timestamp"
-      THEN TRY_CAST(LEFT("_t_timestamp", LEAST(26, LENGTH("_t_timestamp") - "_zone_length_timestamp")) AS TIMESTAMP)
-    END AS "_local_timestamp"
   FROM _step1
 ), _step3 AS (
   SELECT
@@ -462,7 +617,7 @@ WITH _objects AS (
     CASE
       WHEN NOT _plain
       THEN CASE
-        WHEN "_j_client_nom" IS NULL
+        WHEN "_t_client_nom" IS NULL
         THEN 1
         WHEN "_p_client_nom"
         THEN 0
@@ -471,8 +626,11 @@ WITH _objects AS (
           '[\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*'
         )
         THEN 2
-        WHEN "_j_client_nom" IN ('true', 'false')
-        OR REGEXP_FULL_MATCH("_j_client_nom", '-?[1-9][0-9]*')
+        WHEN "_n_client_nom" IS NULL
+        AND (
+          "_t_client_nom" IN ('true', 'false')
+          OR REGEXP_FULL_MATCH("_t_client_nom", '-?[1-9][0-9]*')
+        )
         THEN 3
         WHEN LENGTH("client_nom") > 200
         THEN 4
@@ -481,7 +639,7 @@ WITH _objects AS (
     CASE
       WHEN NOT _plain
       THEN CASE
-        WHEN "_j_produit_nom" IS NULL
+        WHEN "_t_produit_nom" IS NULL
         THEN 1
         WHEN "_p_produit_nom"
         THEN 0
@@ -490,8 +648,11 @@ WITH _objects AS (
           '[\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*'
         )
         THEN 2
-        WHEN "_j_produit_nom" IN ('true', 'false')
-        OR REGEXP_FULL_MATCH("_j_produit_nom", '-?[1-9][0-9]*')
+        WHEN "_n_produit_nom" IS NULL
+        AND (
+          "_t_produit_nom" IN ('true', 'false')
+          OR REGEXP_FULL_MATCH("_t_produit_nom", '-?[1-9][0-9]*')
+        )
         THEN 3
         WHEN LENGTH("produit_nom") > 200
         THEN 4
@@ -500,7 +661,7 @@ WITH _objects AS (
     CASE
       WHEN NOT _plain
       THEN CASE
-        WHEN "_j_categorie" IS NULL
+        WHEN "_t_categorie" IS NULL
         THEN 1
         WHEN "_p_categorie"
         THEN 0
@@ -509,8 +670,11 @@ WITH _objects AS (
           '[\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*'
         )
         THEN 2
-        WHEN "_j_categorie" IN ('true', 'false')
-        OR REGEXP_FULL_MATCH("_j_categorie", '-?[1-9][0-9]*')
+        WHEN "_n_categorie" IS NULL
+        AND (
+          "_t_categorie" IN ('true', 'false')
+          OR REGEXP_FULL_MATCH("_t_categorie", '-?[1-9][0-9]*')
+        )
         THEN 3
         WHEN LENGTH("categorie") > 200
         THEN 4
@@ -519,7 +683,7 @@ WITH _objects AS (
     CASE
       WHEN NOT _plain
       THEN CASE
-        WHEN "_j_pays" IS NULL
+        WHEN "_t_pays" IS NULL
         THEN 1
         WHEN "_p_pays"
         THEN 0
@@ -528,7 +692,10 @@ WITH _objects AS (
           '[\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*'
         )
         THEN 2
-        WHEN "_j_pays" IN ('true', 'false') OR REGEXP_FULL_MATCH("_j_pays", '-?[1-9][0-9]*')
+        WHEN "_n_pays" IS NULL
+        AND (
+          "_t_pays" IN ('true', 'false') OR REGEXP_FULL_MATCH("_t_pays", '-?[1-9][0-9]*')
+        )
         THEN 3
         WHEN LENGTH("pays") > 200
         THEN 4
@@ -537,7 +704,7 @@ WITH _objects AS (
     CASE
       WHEN NOT _plain
       THEN CASE
-        WHEN "_j_segment" IS NULL
+        WHEN "_t_segment" IS NULL
         THEN 1
         WHEN "_p_segment"
         THEN 0
@@ -546,8 +713,11 @@ WITH _objects AS (
           '[\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*'
         )
         THEN 2
-        WHEN "_j_segment" IN ('true', 'false')
-        OR REGEXP_FULL_MATCH("_j_segment", '-?[1-9][0-9]*')
+        WHEN "_n_segment" IS NULL
+        AND (
+          "_t_segment" IN ('true', 'false')
+          OR REGEXP_FULL_MATCH("_t_segment", '-?[1-9][0-9]*')
+        )
         THEN 3
         WHEN LENGTH("segment") > 200
         THEN 4
@@ -568,15 +738,15 @@ WITH _objects AS (
       ) AS INT) + CAST((
         NOT "_t_montant" IS NULL
       ) AS INT) + CAST((
-        NOT "_j_client_nom" IS NULL
+        NOT "_t_client_nom" IS NULL
       ) AS INT) + CAST((
-        NOT "_j_produit_nom" IS NULL
+        NOT "_t_produit_nom" IS NULL
       ) AS INT) + CAST((
-        NOT "_j_categorie" IS NULL
+        NOT "_t_categorie" IS NULL
       ) AS INT) + CAST((
-        NOT "_j_pays" IS NULL
+        NOT "_t_pays" IS NULL
       ) AS INT) + CAST((
-        NOT "_j_segment" IS NULL
+        NOT "_t_segment" IS NULL
       ) AS INT)
     END AS "_present0"
   FROM _step7
@@ -639,7 +809,7 @@ WITH _objects AS (
         WHEN "_case_client_nom" = 2
         THEN "_n_client_nom"
         WHEN "_case_client_nom" = 3
-        THEN CAST("_j_client_nom" AS TEXT)
+        THEN CAST("_t_client_nom" AS TEXT)
         WHEN "_case_client_nom" = 4
         THEN "client_nom"
       END
@@ -652,7 +822,7 @@ WITH _objects AS (
         WHEN "_case_produit_nom" = 2
         THEN "_n_produit_nom"
         WHEN "_case_produit_nom" = 3
-        THEN CAST("_j_produit_nom" AS TEXT)
+        THEN CAST("_t_produit_nom" AS TEXT)
         WHEN "_case_produit_nom" = 4
         THEN "produit_nom"
       END
@@ -665,7 +835,7 @@ WITH _objects AS (
         WHEN "_case_categorie" = 2
         THEN "_n_categorie"
         WHEN "_case_categorie" = 3
-        THEN CAST("_j_categorie" AS TEXT)
+        THEN CAST("_t_categorie" AS TEXT)
         WHEN "_case_categorie" = 4
         THEN "categorie"
       END
@@ -678,7 +848,7 @@ WITH _objects AS (
         WHEN "_case_pays" = 2
         THEN "_n_pays"
         WHEN "_case_pays" = 3
-        THEN CAST("_j_pays" AS TEXT)
+        THEN CAST("_t_pays" AS TEXT)
         WHEN "_case_pays" = 4
         THEN "pays"
       END
@@ -691,7 +861,7 @@ WITH _objects AS (
         WHEN "_case_segment" = 2
         THEN "_n_segment"
         WHEN "_case_segment" = 3
-        THEN CAST("_j_segment" AS TEXT)
+        THEN CAST("_t_segment" AS TEXT)
         WHEN "_case_segment" = 4
         THEN "segment"
       END

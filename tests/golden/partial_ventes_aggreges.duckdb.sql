@@ -9,8 +9,8 @@ SELECT
   CAST(COUNT(*) AS BIGINT) AS "nb_achats",
   CAST(MIN("montant") AS DECIMAL(12, 2)) AS "achat_min",
   CAST(MAX("montant") AS DECIMAL(12, 2)) AS "achat_max",
-  CAST(LIST_SORT(ARRAY_AGG(DISTINCT "produit_id") FILTER(WHERE
-    NOT "produit_id" IS NULL)) AS BIGINT[]) AS "produits"
+  CAST(LIST_SORT(LIST_DISTINCT(ARRAY_AGG("produit_id") FILTER(WHERE
+    NOT "produit_id" IS NULL))) AS BIGINT[]) AS "produits"
 FROM clean
 GROUP BY
   "client_id",

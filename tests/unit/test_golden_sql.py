@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlglot
 
 from ventes.config import Settings
-from ventes.engines.lot_sql import CLEAN, JUDGED, REJECTED, lot_sql
+from ventes.engines.lot_sql import CLEAN, COMPUTED, JUDGED, REJECTED, lot_sql
 from ventes.judging import fast_path
 from ventes.judging.verdict import Judging
 from ventes.lake.rollup_plan import plan_of
@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 def statements() -> Iterator[tuple[str, str]]:
     """(file name, SQL) of every statement, for the default rules, as both engines run it."""
-    for name in (JUDGED, CLEAN, REJECTED):
+    for name in (JUDGED, CLEAN, COMPUTED, REJECTED):
         yield f"{name}.duckdb.sql", lot_sql(Settings().stream, name)
     plan = plan_of(Settings())
     for partial, statement in plan.partials.items():

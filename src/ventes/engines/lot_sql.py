@@ -2,6 +2,7 @@
 
 JUDGED    relations lot_rows and known_rows → the rows of lot_rows with Silver's verdict
 CLEAN     relation judged_rows → rows of <stream>_clean; parameters $watermark_us, $processed_at, $lot
+COMPUTED  relation judged_rows with _row → _row and the columns that CLEAN computes; parameter $watermark_us
 REJECTED  relation judged_rows → rows of <stream>_rejets; parameters $processed_at, $lot
 
 $watermark_us is the lateness in microseconds from which an event is en_retard, $processed_at the time of processing,
@@ -20,9 +21,10 @@ from ventes.stream.declaration import Event, Stream
 from ventes.stream.kinds import Field, Quotient
 from ventes.stream.sql_text import quoted
 
-Name = Literal["judged", "clean", "rejected"]
+Name = Literal["judged", "clean", "computed", "rejected"]
 JUDGED: Name = "judged"
 CLEAN: Name = "clean"
+COMPUTED: Name = "computed"
 REJECTED: Name = "rejected"
 
 _POSITION = 'topic_id, "partition", "offset"'
@@ -30,10 +32,21 @@ _IN_ORDER = 'kafka_ts NULLS FIRST, topic_id NULLS FIRST, "partition" NULLS FIRST
 _TAKEN = "CAST($processed_at AS TIMESTAMPTZ) AS date_traitement, CAST($lot AS BIGINT) AS lot"
 
 
-@lru_cache(maxsize=24)
+@lru_cache(maxsize=32)
 def lot_sql(stream: Stream, name: Name) -> str:
-    """One of the three statements."""
-    return {JUDGED: _judged, CLEAN: _clean, REJECTED: _rejected}[name](stream)
+    """One of the statements."""
+    return {JUDGED: _judged, CLEAN: _clean, COMPUTED: _computed, REJECTED: _rejected}[name](stream)
+
+
+def passed_on(stream: Stream) -> dict[str, str]:
+    """The columns of <stream>_clean that CLEAN takes from judged_rows as they are → their names there."""
+    fields = {
+        part.clean_name: part.name
+        for part in stream.event.fields
+        if isinstance(part, Field) and part.clean_type == part.bronze_type
+    }
+    same = (*_flags(stream), "_extra", *tables.POSITION, "kafka_ts", "date_ingestion", "jour")
+    return {**fields, **{name: name for name in same}}
 
 
 def _judged(stream: Stream) -> str:
@@ -102,9 +115,23 @@ _AFTER_POSITION = ("kafka_ts", "date_ingestion", "value", "jour")
 def _clean(stream: Stream) -> str:
     event = stream.event
     columns = [_quotient(part, event) if isinstance(part, Quotient) else _cleaned(part) for part in event.fields]
-    columns.append(f"epoch_us(kafka_ts) - epoch_us({quoted(event.at)}) > CAST($watermark_us AS BIGINT) AS en_retard")
+    columns.append(_late(event))
     columns += [*_flags(stream), "_extra", _POSITION, "kafka_ts", "date_ingestion", _TAKEN, "jour"]
     return f"SELECT {', '.join(columns)} FROM judged_rows WHERE array_length(motifs) = 0"
+
+
+def _computed(stream: Stream) -> str:
+    event, same = stream.event, passed_on(stream)
+    columns = [
+        _quotient(part, event) if isinstance(part, Quotient) else _cleaned(part)
+        for part in event.fields
+        if isinstance(part, Quotient) or part.clean_name not in same
+    ]
+    return f"SELECT {', '.join(['_row', *columns, _late(event)])} FROM judged_rows"
+
+
+def _late(event: Event) -> str:
+    return f"epoch_us(kafka_ts) - epoch_us({quoted(event.at)}) > CAST($watermark_us AS BIGINT) AS en_retard"
 
 
 def _rejected(stream: Stream) -> str:

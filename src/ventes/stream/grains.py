@@ -61,10 +61,11 @@ class ByMinute(Grain):
         return instant()
 
     def sql(self, at: str, _zone: ZoneInfo, _last_year: int) -> str:
-        return f"date_trunc('minute', {at})"
+        # date_trunc asks a calendar for each row, also in UTC: 0.25 µs instead of 0.03
+        return f"make_timestamptz(epoch_us({at}) // 60000000 * 60000000)"
 
     def expected(self, at: str) -> str:
-        return f"make_timestamptz(epoch_us({at}) // 60000000 * 60000000)"
+        return f"date_trunc('minute', {at})"
 
 
 @dataclass(frozen=True)

@@ -322,7 +322,7 @@ class Text(Field):
             matching = fast_form.matching(value, self.pattern)
             if matching is None:
                 return None
-        return fast_form.of_string(self.name, member.value, self.most, allowed, matching)
+        return fast_form.of_string(self.name, member, self.most, allowed, matching)
 
 
 @dataclass(frozen=True)

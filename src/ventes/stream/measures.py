@@ -282,7 +282,8 @@ class Values(OfField):
 
     def accumulators(self, event: Event, _measures: Sequence[Measure]) -> tuple[Accumulator, ...]:
         column = self._column(event)
-        found = f"list_sort(list(DISTINCT {column}) FILTER (WHERE {column} IS NOT NULL))"
+        # not list(DISTINCT …), which keeps a table of values for each key and takes twice the time
+        found = f"list_sort(list_distinct(list({column}) FILTER (WHERE {column} IS NOT NULL)))"
         return (Accumulator(self.name, self.type_in(event), found, _united),)
 
     def expected(self, event: Event, _measures: Sequence[Measure]) -> dict[str, str]:

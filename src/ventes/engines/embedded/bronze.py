@@ -7,6 +7,7 @@ read again.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -14,6 +15,7 @@ from datetime import datetime, timezone
 from ventes import kafka
 from ventes.config import Settings
 from ventes.deltalog.database import connect
+from ventes.deltalog.maintenance import BACKLOG
 from ventes.engines import source
 from ventes.engines.bronze_edits import settle
 from ventes.engines.bronze_writer import BronzeWriter, same_topic
@@ -22,6 +24,7 @@ from ventes.engines.job import run as run_job
 from ventes.engines.kafka_reader import Batch, KafkaReader
 from ventes.engines.source import Interrupted
 from ventes.errors import BrokerUnavailable
+from ventes.judging.judge_batch import THREADS
 from ventes.lake import accepted_gaps, positions
 from ventes.lake.open_tables import OpenTables
 from ventes.lake.writer_lock import WriterLock, lock_path
@@ -38,6 +41,13 @@ RETRY_SECONDS = (0.2, 0.2, 0.5, 1.0)
 """Seconds between two requests to a broker that is unavailable; the last value repeats."""
 QUIET_SECONDS = 1.0
 """Shortest time in seconds between two log lines about batches."""
+AHEAD_ROWS = 5_000
+"""A batch of at least so many messages is written while the next one is judged, if that waits already. A smaller one is
+not worth a commit of its own during a backlog: the pause after it lets the next one grow. And batches of few, that is
+large, messages follow each other: judging and writing take several times their bytes each."""
+AHEAD_THREADS = 1 if len(os.sched_getaffinity(0)) <= 2 else THREADS
+"""Threads that judge while another one writes and one reads: on two cores a second one would only take turns with
+these, for 0.5 µs of CPU more for each message."""
 
 
 def run(settings: Settings) -> int:
@@ -69,6 +79,9 @@ class Ingestion:
         self._writer = BronzeWriter(job, self._bronze, self._database, require_lock)
         (self._maintenance,) = tables.maintenance([tables.declared.bronze])
         self._progress = Progress()
+        self._begun: tuple[Batch, float] | None = None
+        """The batch that is being written, and when its work began."""
+        self._settled_at = 0.0
         self._pace = job.settings.store.pace_seconds if job.settings.on_a_store else PACE_SECONDS
 
     def run(self) -> None:
@@ -91,6 +104,7 @@ class Ingestion:
         self._report()
 
     def close(self) -> None:
+        self._writer.close()
         self._maintenance.close()
         self._database.close()
 
@@ -122,47 +136,86 @@ class Ingestion:
     # -- reading --------------------------------------------------------------------------------
 
     def _ingest(self, reader: KafkaReader, resume: source.Resume, admin: kafka.Admin) -> None:
+        try:
+            self._read_on(reader, resume, admin)
+        finally:
+            self._settle()
+
+    def _read_on(self, reader: KafkaReader, resume: source.Resume, admin: kafka.Admin) -> None:
         looked = time.monotonic()
         while not self._stopper.stopping:
             batch = reader.take(LISTEN_SECONDS)
-            self._bronze.require_in_place()
-            if self._bronze.edited:
-                raise Interrupted(f"another program changed {self._bronze.path}")
             began = time.monotonic()
             if batch is not None:
                 same_topic(resume, admin)
                 self._store(batch, resume)
-                full = batch.raw.num_rows >= self._settings.embedded.max_rows_per_batch
-                self._stopper.wait((PACE_SECONDS if full else self._pace) - (time.monotonic() - began))
-            elif self._progress.pending or self._job.beat_due():
-                self._report()
-                if not disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
-                    self._maintenance.run_due()
+                if self._begun is None:
+                    full = batch.raw.num_rows >= self._settings.embedded.max_rows_per_batch
+                    self._stopper.wait((PACE_SECONDS if full else self._pace) - (time.monotonic() - began))
+            else:
+                self._settle()
+                self._require_ours()
+                if self._progress.pending or self._job.beat_due():
+                    self._report()
+                    if not disk.shortage(self._settings.lake, self._settings.maintenance.min_free_mb):
+                        self._maintenance.run_due()
             if began - looked >= LOOK_SECONDS:
                 same_topic(resume, admin)
                 if len(admin.partitions()) != len(resume.offsets):
                     raise Interrupted("the number of partitions changed")
                 looked = began
 
+    def _require_ours(self) -> None:
+        """Raise Interrupted if another program changed the table, or TableReplaced. Not while a batch is written."""
+        self._bronze.require_in_place()
+        if self._bronze.edited:
+            raise Interrupted(f"another program changed {self._bronze.path}")
+
     def _store(self, batch: Batch, resume: source.Resume) -> None:
-        began = time.monotonic()
+        """Judge a batch and commit it, or begin to if the next one waits already."""
+        began, since = time.monotonic(), time.time()
         self._reporter.begin_work()
-        if not self._writer.store(batch, resume.topic_id):
+        rows = self._writer.judged(batch, THREADS if self._begun is None else AHEAD_THREADS)
+        if not self._settle(working_since=since):
             return
+        self._require_ours()
+        self._begun = batch, began
+        self._writer.begin(rows, batch, resume.topic_id)
+        if not self._next_waits(batch):
+            self._settle()
+
+    def _next_waits(self, batch: Batch) -> bool:
+        if self._settings.on_a_store:
+            return False  # there the pause between two commits is what limits
+        return batch.behind >= BACKLOG and batch.raw.num_rows >= AHEAD_ROWS
+
+    def _settle(self, working_since: float | None = None) -> bool:
+        """Wait until the batch that is being written is committed, if there is one, and do what follows a commit.
+
+        `working_since`: of the next batch, if that has begun. False if stopped before the commit: no other may follow.
+        """
+        if self._begun is None:
+            return True
+        (batch, began), self._begun = self._begun, None
+        if not self._writer.finish():
+            return False
         self._maintenance.run_due(batch.behind)
-        took = time.monotonic() - began
+        now = time.monotonic()
+        took = now - max(began, self._settled_at)  # the time of two batches at once counts once
+        self._settled_at = now
         self._progress.add(batch, took)
         self._job.batch_times.add(took)
         if self._progress.due or self._reporter.record.phase != "running":
-            self._report()
+            self._report(working_since)
+        return True
 
     # -- reporting --------------------------------------------------------------------------------
 
-    def _report(self) -> None:
+    def _report(self, working_since: float | None = None) -> None:
         """Write the heartbeat, and one line about the batches since the last one."""
         if line := self._progress.line():
             self._log.info(line)
-        self._job.go_on(**self._progress.record(), batch_times=self._job.batch_times.record())
+        self._job.go_on(working_since, **self._progress.record(), batch_times=self._job.batch_times.record())
 
 
 class Progress:
