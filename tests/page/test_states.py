@@ -269,13 +269,19 @@ def two_fire(settings):
 
 
 @pytest.mark.parametrize(
-    ("language", "words"),
+    ("language", "words", "badge"),
     [
-        ("en", "2 alerts fire: no-sale (critical), lag (warning)"),
-        ("fr", "2 alertes sont déclenchées : no-sale (critique), lag (avertissement)"),
+        ("en", "2 alerts fire: no-sale (critical), lag (warning)", "Live, an alert fires"),
+        (
+            "fr",
+            "2 alertes sont déclenchées : no-sale (critique), lag (avertissement)",
+            "En direct, une alerte est déclenchée",
+        ),
     ],
 )
-def test_what_fires_is_where_incidents_are_on_every_tab(run: Run, tmp_path: Path, language: str, words: str) -> None:
+def test_what_fires_is_where_incidents_are_on_every_tab(
+    run: Run, tmp_path: Path, language: str, words: str, badge: str
+) -> None:
     toml(tmp_path, f'[page]\nlanguage = "{language}"\n')
     sample_lake.make(sample_lake.settings_at(tmp_path), 5, sample_lake.Shape(days=1))
     script = _pasted(tmp_path, "", SCRIPT.read_text("utf-8").replace(
@@ -286,7 +292,7 @@ def test_what_fires_is_where_incidents_are_on_every_tab(run: Run, tmp_path: Path
     assert incident.label.startswith(":red[")
     assert words in incident.label.replace("\\", "")
     text = said(page)
-    assert ":green-badge" in text, "the pipeline itself is well"
+    assert f":orange-badge[:material/notifications_active: {badge}]" in text, "the pipeline itself is well"
     assert "No sale\\: \\<b\\>5" in text, "shown as text"
     assert "disk" not in text
 
@@ -447,6 +453,13 @@ def test_a_script_of_an_earlier_release_has_all_that_it_had(run: Run, tmp_path: 
     assert "Not live" in said(shown)
     assert "ventes start" in said(shown)
     assert "mine" in said(shown)
+
+
+def test_a_run_without_a_query_says_what_to_do(run: Run, lake: Path) -> None:
+    page = run("SQL")
+    assert "Write a SELECT" not in said(page)
+    next(button for button in page.button if button.label == "Run").click().run()
+    assert "Write a SELECT above" in said(page)
 
 
 def test_a_query_from_the_address_waits_for_a_click(run: Run, lake: Path) -> None:

@@ -99,7 +99,7 @@ def test_jobs_with_the_same_trouble_share_a_line() -> None:
 
 def test_a_job_that_is_behind_is_amber() -> None:
     found = freshness.health_of(answer(service("silver", lag_messages=5000, lag_seconds=150.0)))
-    assert (found.level, freshness._badge(found)) == ("warn", ":orange-badge[:material/warning: Behind]")
+    assert (found.level, freshness._badge(found, ())) == ("warn", ":orange-badge[:material/warning: Behind]")
     assert "5,000 messages (2 min) behind" in found.problems[0][1]
 
 
@@ -107,7 +107,7 @@ def test_without_a_producer_nothing_is_behind() -> None:
     """Each message that was sent is in the figures."""
     stopped = service("producer", state="stopped", running=False, ready=False, reason="stopped on purpose")
     found = freshness.health_of(answer(service("bronze"), service("silver"), stopped))
-    assert freshness._badge(found) == ":orange-badge[:material/warning: Partly down]"
+    assert freshness._badge(found, ()) == ":orange-badge[:material/warning: Partly down]"
 
 
 def test_silence_is_amber_though_every_part_is_ready() -> None:

@@ -177,9 +177,9 @@ def show(view: View, choices: Choices, status: StatusPoller) -> None:
             tr("{engine} engine", engine=text.markdown(answer.engine)),
             *technical,
         ]
-    _line(view, _badge(health), said, technical, choices.words)
+    firing = firing_of(answer)
+    _line(view, _badge(health, firing), said, technical, choices.words)
     with st.container(key="incident"):  # the style sheet keeps room for one line: the page does not move
-        firing = firing_of(answer)
         if health.summary or firing:
             _incident(view, health, newest, firing)
         else:
@@ -202,7 +202,9 @@ def _for_paper(view: View, narrowed: Sequence[str]) -> str:
     return " · ".join((said, *narrowed))
 
 
-def _badge(health: PipelineHealth) -> str:
+def _badge(health: PipelineHealth, firing: Sequence[FiringAlert]) -> str:
+    if health.level == "ok" and any(alert.severity != "info" for alert in firing):
+        return f":orange-badge[:material/notifications_active: {tr('Live, an alert fires')}]"
     colour, icon, words = {
         "ok": ("green", "check_circle", tr("Live")),
         "quiet": ("orange", "bedtime", tr("Quiet")),

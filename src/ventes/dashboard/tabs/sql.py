@@ -71,6 +71,8 @@ def render(view: View) -> None:
         )
     )
     if not query or not query.strip():
+        if _TO_RUN in st.session_state:
+            states.note(tr("Write a SELECT above, or choose an example."))
         return
     if st.session_state.get(_TO_RUN) != query:
         states.note(tr("This query came with the address. *Run* runs it."))
