@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError, model_validator
 from ventes.alert_settings import Alert, AlertChannels, require_known_channels, require_own_names, secret_parts
 from ventes.errors import ConfigError, VentesError
 from ventes.setting_kafka import Kafka
-from ventes.setting_login import Login, is_safe_url
+from ventes.setting_login import CALLBACK, Login, is_safe_url
 from ventes.setting_sources import Environment, Place, merged, read_environment, read_file
 from ventes.setting_spark import Spark
 from ventes.setting_types import (
@@ -148,6 +148,11 @@ class Page(Section):
     def public_url(self) -> str:
         """`url`, by default that of the port on this machine; without a slash at its end."""
         return self.url.rstrip("/") or f"http://localhost:{self.port}"
+
+    @property
+    def redirect_address(self) -> str:
+        """Where the provider of the login sends people back to: it must know this address."""
+        return f"{self.public_url}{CALLBACK}"
 
     @model_validator(mode="after")
     def _login_over_tls(self) -> Page:

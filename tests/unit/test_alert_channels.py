@@ -92,6 +92,16 @@ def test_a_url_that_apprise_does_not_know_is_refused_without_repeating_it() -> N
     assert channels.refused("") == "it has no URL"
 
 
+@pytest.mark.parametrize("scheme", ["http", "https", "webhook", "nonsense"])
+def test_a_url_that_apprise_cannot_read_is_answered_with_its_scheme_and_the_next_step(scheme: str) -> None:
+    url = f"{scheme}://user:{CANARY}@hooks.{CANARY}.org/{CANARY}?t={CANARY}"
+    for said in (channels.refused(url), channels.send(url, "t", "b", "info", "firing").text):
+        assert said.startswith(f"Apprise cannot read this URL (scheme {scheme}). Next step: ")
+        own = "for your own webhook write json://host:port/path, for https jsons://"
+        assert (own if scheme != "nonsense" else "docs/alerts.md") in said
+        assert CANARY[:6] not in said
+
+
 # -- several messages, a channel that is down -------------------------------------------------
 
 

@@ -294,7 +294,7 @@ def _firing(settings: Settings, now: float) -> tuple[FiringAlert, ...]:
         FiringAlert(
             alert.name,
             alert.severity,
-            sentence(alert, known[alert.name].value, known[alert.name].detail),
+            sentence(alert, known[alert.name].value, known[alert.name].detail, settings.stream.shown),
             silences[alert.name].until if alert.name in silences else None,
         )
         for alert in fire

@@ -69,7 +69,7 @@ def _provider(settings: Settings) -> Iterator[Finding]:
             "from here",
             WHERE_THE_SECRET_BELONGS,
         )
-    redirect = f"{settings.page.public_url}/oauth2callback"
+    redirect = settings.page.redirect_address
     yield ok(NAME, f"the provider must know this redirect address: {redirect}")
     if not settings.page.url and not only_this_machine(settings.page.address):
         yield warn(
