@@ -134,12 +134,12 @@ def _said(value: str, detail: str = "", **keys: Any) -> str:
 
 
 def test_an_alert_without_a_sentence_says_one_that_people_read() -> None:
-    quiet = {"measure": "seconds_since_last_event", "above": 120}
+    quiet: dict[str, Any] = {"measure": "seconds_since_last_event", "above": 120}
     assert _said("129", **quiet) == "No sale for 129 s; the limit is 120 s."
     assert _said("75", "Silver job", **LAG) == (
         "Silver job: the oldest message still to process is 75 s old; the limit is 60 s."
     )
-    failed = {"measure": "failed_services", "above": 0}
+    failed: dict[str, Any] = {"measure": "failed_services", "above": 0}
     assert _said("1", "page: has just ended", **failed) == (
         "Services that have failed: 1 (page: has just ended); the limit is 0."
     )
