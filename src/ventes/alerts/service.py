@@ -115,7 +115,8 @@ class AlertService:
             records = self._store.records
             wrong = [f"alert {state.name}: {state.problem}" for state in records.alerts.values() if state.problem]
             wrong += outbox.problems(records)
-        wrong += [f"channel {name}: {why}" for name, why in self._channels.items() if why]
+        told = "; ".join(wrong)  # what a channel answered when it was tried has the same reason
+        wrong += [f"channel {name}: {why}" for name, why in self._channels.items() if why and why not in told]
         wrong += [said for said in (self._store.problem, self._history_problem) if said]
         return "; ".join(wrong)
 
