@@ -27,9 +27,14 @@ FOLDERS = ("lake", "state", "logs")
 
 @dataclass(frozen=True)
 class Measure:
-    """Something that is measured. `unit` stands behind its value."""
+    """Something that is measured. `unit` stands behind its value.
+
+    `said`: what its alert says without a sentence of its own, to people who know the stream and no measures; with
+    {value}, {detail}, {within}, and the stream's {one} and {many}. The limit is added.
+    """
 
     text: str
+    said: str
     unit: str = ""
     of: tuple[str, ...] = ()
     """What `of` may name; without it the worst of them counts."""
@@ -38,15 +43,40 @@ class Measure:
 
 
 MEASURES: Mapping[str, Measure] = {
-    "lag_seconds": Measure("age of the oldest message that a job has still to process", "s", JOBS),
-    "lag_messages": Measure("messages that a job has still to process", of=JOBS),
-    "failed_services": Measure("services that are down, failed, or being restarted after a crash", of=SERVICES),
-    "services_not_ready": Measure("services that should run and are not ready, whatever the reason", of=SERVICES),
-    "seconds_since_last_event": Measure("seconds since the newest valid event arrived", "s"),
-    "events": Measure("valid events that arrived", windowed=True),
-    "rejected": Measure("rejected messages that arrived", windowed=True),
-    "rejected_percent": Measure("rejected messages, as a share of all that arrived", "%", windowed=True),
-    "disk_free_mb": Measure("free megabytes on the disk of a folder of [paths]", "MB", FOLDERS),
+    "lag_seconds": Measure(
+        "age of the oldest message that a job has still to process",
+        "{detail}: the oldest message still to process is {value} s old",
+        "s",
+        JOBS,
+    ),
+    "lag_messages": Measure(
+        "messages that a job has still to process", "{detail}: messages still to process: {value}", of=JOBS
+    ),
+    "failed_services": Measure(
+        "services that are down, failed, or being restarted after a crash",
+        "Services that have failed: {value} ({detail})",
+        of=SERVICES,
+    ),
+    "services_not_ready": Measure(
+        "services that should run and are not ready, whatever the reason",
+        "Services that are not ready: {value} ({detail})",
+        of=SERVICES,
+    ),
+    "seconds_since_last_event": Measure("seconds since the newest valid event arrived", "No {one} for {value} s", "s"),
+    "events": Measure("valid events that arrived", "New {many} within {within}: {value}", windowed=True),
+    "rejected": Measure("rejected messages that arrived", "Rejected messages within {within}: {value}", windowed=True),
+    "rejected_percent": Measure(
+        "rejected messages, as a share of all that arrived",
+        "Rejected within {within}: {value} % of the messages ({detail})",
+        "%",
+        windowed=True,
+    ),
+    "disk_free_mb": Measure(
+        "free megabytes on the disk of a folder of [paths]",
+        "Free space on the disk of {detail}: {value} MB",
+        "MB",
+        FOLDERS,
+    ),
 }
 
 # -- channels ---------------------------------------------------------------------------------
@@ -152,6 +182,19 @@ class Alert(Section):
         if self.above is not None:
             return f"above {self.above:f}"
         return f"below {self.below:f}" if self.below is not None else ""
+
+    @property
+    def unit(self) -> str:
+        """What stands behind the value, with a blank; "" for a SELECT, and for what is counted."""
+        unit = MEASURES[self.measure].unit if self.measure else ""
+        return f" {unit}" if unit else ""
+
+    @property
+    def limit_said(self) -> str:
+        """The limit for people: 'the limit is 120 s'; '' for a SELECT that answers true or false."""
+        if self.above is not None:
+            return f"the limit is {self.above:,f}{self.unit}"
+        return f"the least allowed is {self.below:,f}{self.unit}" if self.below is not None else ""
 
     @model_validator(mode="after")
     def _one_condition(self) -> Alert:

@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError, model_validator
 from ventes.alert_settings import Alert, AlertChannels, require_known_channels, require_own_names, secret_parts
 from ventes.errors import ConfigError, VentesError
 from ventes.setting_kafka import Kafka
-from ventes.setting_login import Login, is_safe_url
+from ventes.setting_login import CALLBACK, Login, is_safe_url
 from ventes.setting_sources import Environment, Place, merged, read_environment, read_file
 from ventes.setting_spark import Spark
 from ventes.setting_types import (
@@ -149,6 +149,11 @@ class Page(Section):
         """`url`, by default that of the port on this machine; without a slash at its end."""
         return self.url.rstrip("/") or f"http://localhost:{self.port}"
 
+    @property
+    def redirect_address(self) -> str:
+        """Where the provider of the login sends people back to: it must know this address."""
+        return f"{self.public_url}{CALLBACK}"
+
     @model_validator(mode="after")
     def _login_over_tls(self) -> Page:
         if self.login.issuer and not is_safe_url(self.public_url):
@@ -157,6 +162,11 @@ class Page(Section):
                 "without TLS others on the network could read the cookie of a login"
             )
         return self
+
+
+_LOGIN_AT_START = {"issuer", "client_id", "scopes", "header", "proxies"}
+_PAGE_AT_START: Any = {"address": True, "hosts": True, "port": True, "url": True, "login": _LOGIN_AT_START}
+"""What the page's process reads when it starts, and not again."""
 
 
 class Metrics(Section):
@@ -257,16 +267,39 @@ class Settings(Section):
         values = f"{self.engine}{self.fingerprints()}{self.page.login.client_secret.get_secret_value()}"
         return hashlib.sha256(values.encode()).hexdigest()
 
-    def fingerprints(self) -> dict[str, str]:
+    def fingerprints(self, service: str = "") -> dict[str, str]:
         """ "settings" (secrets included) and "declaration" → a hash that is equal for equal ones.
 
         Without the engine, and without [metrics], which no service reads. Without the secret of the login, which may
-        be in the environment of the page alone.
+        be in the environment of the page alone. `service`: only of what its process reads at its start alone, so that
+        a change of something else asks for no restart of it; "": of everything.
         """
-        hidden = [sorted(table.items()) for table in (*self._hidden(), self.channel_urls())]
         without: Any = {"engine": True, "metrics": True, "page": {"login": {"client_secret"}}}
-        values = f"{self.config_file}{self.model_dump_json(exclude=without)}{hidden}"
+        if service:
+            without |= {"producer": {"enabled"}}  # the supervisor's: `ventes start` applies it
+        if service == "page":
+            only: Any = {"page": _PAGE_AT_START, "paths": True, "logs": True}
+            values = f"{self.config_file}{self.model_dump_json(include=only)}"
+        elif service == "alerts":
+            page = set(Page.model_fields) - {"address", "port", "url"}  # its messages have a link
+            values = f"{self._without({**without, 'page': page})}{sorted(self.channel_urls().items())}"
+        elif service:
+            values = self._without({**without, "page": True, "alerts": True, "alert_channels": True})
+        else:
+            values = f"{self._without(without)}{sorted(self.channel_urls().items())}"
         return {"settings": hashlib.sha256(values.encode()).hexdigest(), "declaration": self._declared()}
+
+    def login_fingerprint(self) -> str:
+        """Equal for logins that a page started with one of them serves; "none" without. It holds no secret: the
+        client's may be in the environment of the page alone."""
+        if not self.page.login.on:
+            return "none"
+        values = f"{self.page.login.model_dump_json(include=_LOGIN_AT_START)}{self.page.public_url}"
+        return hashlib.sha256(values.encode()).hexdigest()
+
+    def _without(self, keys: Any) -> str:
+        hidden = [sorted(table.items()) for table in self._hidden()]
+        return f"{self.config_file}{self.model_dump_json(exclude=keys)}{hidden}"
 
     def secrets(self) -> list[str]:
         """Passwords and similar values in clear text, for redaction only."""

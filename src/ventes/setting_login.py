@@ -21,6 +21,8 @@ WHERE_THE_SECRET_BELONGS = (
     "`chmod 600` it"
 )
 DISCOVERY = "/.well-known/openid-configuration"
+CALLBACK = "/oauth2callback"
+"""Streamlit's route for the provider's answer."""
 
 _ADDRESS = re.compile(r"[^\s@=]*@[^\s@=]+\.?[^\s@=]+")
 _CLAIM = re.compile(r"\S[^=]*=\s*\S.*")

@@ -25,12 +25,14 @@ from harness.page_site import DESKTOP, SCRIPT, SERVER, Requests, Site, open_down
 from harness.pipeline import free_ports
 from ventes.check.doctor import login as doctor
 from ventes.config import load
+from ventes.supervise import outdated
 
 PEOPLE: dict[str, dict[str, Any]] = {
     "anna": {"email": "anna@example.com", "email_verified": True},
     "vera": {"email": "Vera@Example.com"},
     "gina": {"email": "gina@partner.org", "groups": ["staff", "sales"]},
     "mallory": {"email": "mallory@example.com.evil.org"},
+    "carl": {},
     "uma": {"email": "uma@example.com", "email_verified": False},
 }
 PASSWORDS = "anna@example.com:{PLAIN}anna\nmallory@evil.org:{PLAIN}mallory\n"
@@ -211,8 +213,18 @@ def test_a_provider_that_does_not_answer(guarded: Guarded, context: BrowserConte
         assert "does not answer" in guarded.audit("refused")[-1]["why"]
     finally:
         guarded.provider.send_signal(signal.SIGCONT)
-    page.goto(f"{guarded.url}/oauth2callback?error=access_denied&state=x")
+    page.goto(f"{guarded.url}/oauth2callback?error=server_error&state=x")
     refused(page, "The login did not work: the answer of the login service was not accepted.")
+    log_in(page, "anna")
+    seen(page)
+
+
+def test_who_refuses_at_the_provider_reads_that_and_can_log_in_again(guarded: Guarded, context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto(f"{guarded.url}/oauth2callback?error=access_denied&state=x")
+    refused(page, "The login was cancelled at the login service.")
+    expect(page.get_by_text("Try again in a minute")).to_have_count(0)
+    assert guarded.audit("refused")[-1]["why"] == "the login was cancelled at the provider (access_denied)"
     log_in(page, "anna")
     seen(page)
 
@@ -287,6 +299,12 @@ def test_who_may_come_in_and_for_how_long(guarded: Guarded, context: BrowserCont
     refused(page, "the provider has not verified this address")
     context.clear_cookies()
     page.goto(guarded.url)
+    log_in(page, "carl")
+    refused(page, "The login service gave no address for the account carl (claim email)")
+    expect(page.get_by_text("may not see this page")).to_have_count(0)
+    assert "Next step: set page.login.address_claim" in guarded.audit("refused")[-1]["why"]
+    context.clear_cookies()
+    page.goto(guarded.url)
     log_in(page, "gina")  # by a claim
     seen(page)
     try:
@@ -332,6 +350,8 @@ def test_a_page_started_by_hand_shows_nothing(guarded: Guarded, monkeypatch: pyt
     monkeypatch.setenv("VENTES_CONFIG", str(guarded.site.folder / "ventes.toml"))
     page = AppTest.from_file(str(SCRIPT), default_timeout=60).run()
     assert "was not started with the login" in page.error[0].value
+    assert "ventes stop --all`" in page.error[0].value
+    assert "ventes start`" in page.error[0].value
     assert not cards_of(page)
     assert not page.tabs
 
@@ -345,6 +365,18 @@ def test_a_page_with_a_login_does_not_open_when_the_settings_lose_it(guarded: Gu
         assert guarded.status("/csv/x") == 401
     finally:
         file.write_text(kept, "utf-8")
+
+
+def test_the_page_says_with_which_login_it_was_started(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENTES_CONFIG", str(guarded.site.folder / "ventes.toml"))
+    try:
+        assert outdated.changed(load()) is None
+        guarded.settings(scopes='["openid", "email"]')
+        changed = outdated.changed(load())
+        assert changed is not None
+        assert changed.sentence() == "ventes.toml or a VENTES_ variable changed since the page started"
+    finally:
+        guarded.settings()
 
 
 def test_no_secret_is_written_anywhere(guarded: Guarded) -> None:

@@ -17,6 +17,7 @@ from harness.receivers import Webhook
 from ventes.alerts import channels, message, outbox
 from ventes.alerts.channels import Answer
 from ventes.alerts.outbox import MOST_WAITING, Outbox, Store
+from ventes.cli import main
 from ventes.runtime import alert_records
 from ventes.runtime.alert_records import Waiting
 
@@ -90,6 +91,26 @@ def test_a_url_that_apprise_does_not_know_is_refused_without_repeating_it() -> N
         assert CANARY[:6] not in channels.refused(url)
         assert "://" not in channels.refused(url)
     assert channels.refused("") == "it has no URL"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "webhook", "nonsense"])
+def test_a_url_that_apprise_cannot_read_is_answered_with_its_scheme_and_the_next_step(scheme: str) -> None:
+    url = f"{scheme}://user:{CANARY}@hooks.{CANARY}.org/{CANARY}?t={CANARY}"
+    for said in (channels.refused(url), channels.send(url, "t", "b", "info", "firing").text):
+        assert said.startswith(f"Apprise cannot read this URL (scheme {scheme}). Next step: ")
+        own = "for your own webhook write json://host:port/path, for https jsons://"
+        assert (own if scheme != "nonsense" else "docs/alerts.md") in said
+        assert CANARY[:6] not in said
+
+
+def test_a_test_message_to_such_a_url_ends_with_the_next_step(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toml.write_text(f'[alert_channels]\nhook = "https://hooks.example.com/{CANARY}"\n')
+    assert main(["alerts", "test", "hook"]) == 1
+    said = capsys.readouterr().out
+    assert said == (
+        "hook: did not take the message: Apprise cannot read this URL (scheme https). Next step: for your own webhook "
+        "write json://host:port/path, for https jsons://…\n"
+    )
 
 
 # -- several messages, a channel that is down -------------------------------------------------

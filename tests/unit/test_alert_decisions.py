@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from ventes import config
 from ventes.alert_settings import Alert
 from ventes.alerts.decide import decide
 from ventes.alerts.reading import Reading, Value, holds, unfit, written
 from ventes.runtime.alert_records import AlertState
-from ventes.runtime.alert_sentence import sentence
+from ventes.runtime.alert_sentence import over, sentence
 
+SHOWN = config.load().stream.shown
 LAG: dict[str, Any] = {"name": "lag", "measure": "lag_seconds", "above": 60, "for": "2 min", "remind": "1 h"}
 
 
@@ -124,6 +126,39 @@ def test_values_and_sentences_are_text_of_one_line() -> None:
     values = (None, True, 1234, 5.0, 1.23456, Decimal("12.50"), float("inf"))
     assert [written(value) for value in values] == ["", "true", "1,234", "5", "1.2346", "12.5", "inf"]
     alert = Alert(name="x", sql="SELECT 1", above=Decimal(5), sentence="{name}: {value} ({limit}), {detail} {{}}")
-    assert sentence(alert, "7", "a\nb\x1b[31m\u202e") == "x: 7 (above 5), a b\\x1b[31m\\x202e {}"
-    usual = Alert.model_validate({**LAG, "of": "silver"})
-    assert sentence(usual, "75", "Silver job") == "lag_seconds of silver is 75 s (fires above 60). Silver job"
+    assert sentence(alert, "7", "a\nb\x1b[31m\u202e", SHOWN) == "x: 7 (above 5), a b\\x1b[31m\\x202e {}"
+
+
+def _said(value: str, detail: str = "", **keys: Any) -> str:
+    return sentence(Alert.model_validate({"name": "a", **keys}), value, detail, SHOWN)
+
+
+def test_an_alert_without_a_sentence_says_one_that_people_read() -> None:
+    quiet: dict[str, Any] = {"measure": "seconds_since_last_event", "above": 120}
+    assert _said("129", **quiet) == "No sale for 129 s; the limit is 120 s."
+    assert _said("75", "Silver job", **LAG) == (
+        "Silver job: the oldest message still to process is 75 s old; the limit is 60 s."
+    )
+    failed: dict[str, Any] = {"measure": "failed_services", "above": 0}
+    assert _said("1", "page: has just ended", **failed) == (
+        "Services that have failed: 1 (page: has just ended); the limit is 0."
+    )
+    assert _said("0", measure="failed_services", below=1) == "Services that have failed: 0; the least allowed is 1."
+    assert _said("3", measure="events", within="10 min", below=5) == (
+        "New sales within 10 min: 3; the least allowed is 5."
+    )
+    assert _said("12.5", "1 of 8 messages", measure="rejected_percent", within="1 h", above=5) == (
+        "Rejected within 60 min: 12.5 % of the messages (1 of 8 messages); the limit is 5 %."
+    )
+    assert _said("4,812", "paths.lake", measure="disk_free_mb", below=5000) == (
+        "Free space on the disk of paths.lake: 4,812 MB; the least allowed is 5,000 MB."
+    )
+    assert _said("", "no event yet", **quiet) == "a: nobody knows whether it still holds. no event yet"
+    assert _said("7", sql="SELECT 7", above=5) == "a is 7; the limit is 5."
+
+
+def test_what_is_over_is_said_with_its_unit_and_the_limit() -> None:
+    quiet = Alert.model_validate({"name": "a", "measure": "seconds_since_last_event", "above": 120})
+    assert over(quiet, "1") == "The condition no longer holds: the value is 1 s; the limit is 120 s."
+    assert over(quiet, "") == "The condition no longer holds: the value is unknown."
+    assert over(Alert(name="a", sql="SELECT true"), "false") == "The condition no longer holds: the value is false."

@@ -210,7 +210,7 @@ class Scene:
         self.box = Outbox(self.store, self._send, pause_of=lambda _: 0.05)
         self.service = AlertService(
             self.alerts, {"hook": ""}, self.store, self.box, History(self.settings), self._read, "http://page",
-            lambda: self.now,
+            self.settings.stream.shown, lambda: self.now,
         )  # fmt: skip
         self.service.start()
 

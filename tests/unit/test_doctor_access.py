@@ -6,17 +6,21 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.pipeline import free_ports
 from ventes import config
-from ventes.check.doctor import access
+from ventes.check.doctor import access, alerts
 from ventes.check.doctor.finding import Finding
 from ventes.check.status import status
 from ventes.config import Settings
+from ventes.dashboard import page_heartbeat
+from ventes.runtime import heartbeat
 from ventes.runtime.pipeline_status import Status
+from ventes.setting_login import Login
 
 
 @pytest.fixture
@@ -78,6 +82,39 @@ def test_who_reads_the_metrics_is_reported(settings: Settings, address: str, lev
     assert (reach.level, str(settings.metrics.port) in reach.cause) == (level, True)
     off = settings.model_copy(update={"metrics": settings.metrics.model_copy(update={"enabled": False})})
     assert found(off, "metrics") == []
+
+
+def test_a_page_without_the_login_of_the_settings_is_a_warning(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (told,) = found(settings, "login")
+    assert (told.level, "docs/login.md" in told.next_step) == ("ok", True)
+    monkeypatch.setattr(page_heartbeat, "_started", {})
+    page_heartbeat.start(settings)
+    now = status(settings)
+    runs = replace(now.service("page"), running=True, by_hand=False, pid=os.getpid())
+    now = replace(now, services=tuple(runs if one.name == "page" else one for one in now.services))
+    assert [one.level for one in found(settings, "login", now)] == ["ok"]
+    by_hand = replace(now, services=tuple(replace(one, by_hand=True) for one in now.services))
+    login = Login(header="X-User", proxies=["10.0.0.1"], viewers=["*"])
+    guarded = settings.model_copy(update={"page": settings.page.model_copy(update={"login": login})})
+    for seen, step in ((now, "ventes restart"), (by_hand, "ventes stop --all, then ventes start")):
+        (warned,) = [one for one in found(guarded, "login", seen) if one.level == "warn"]
+        assert "the running page was started without it (or with another one): it shows nobody" in warned.cause
+        assert warned.next_step == step
+    heartbeat.path_of(settings.state, "page", supervised=False).unlink()  # streamlit run streamlit_dashboard.py
+    assert [one.level for one in found(guarded, "login", by_hand)].count("warn") == 1
+    assert [one.level for one in found(settings, "login", by_hand)] == ["ok"]
+
+
+def test_alerts_and_channels_are_counted_and_nothing_is_sent(toml: Path) -> None:
+    assert [(one.level, one.cause) for one in alerts.findings(config.load())] == [("ok", "none is declared")]
+    toml.write_text(
+        '[alert_channels]\nops = "json://127.0.0.1:1/canary"\nhook = ""\n'
+        '[[alerts]]\nname = "no-sale"\nmeasure = "seconds_since_last_event"\nabove = 120\nchannels = ["ops"]\n'
+    )
+    (told,) = alerts.findings(config.load())
+    assert (told.level, told.cause) == ("ok", "1 alert (no-sale), 2 channels (hook, ops); no alert uses hook")
 
 
 def test_folders_that_others_can_read_or_write_are_reported_with_their_mode(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from ventes import config
 from ventes.check.doctor import login as doctor
-from ventes.cli import main
+from ventes.cli import lifecycle, main
 from ventes.config import PROJECT, Page, Settings
 from ventes.dashboard.login import running
 from ventes.dashboard.login.audit import LONGEST, Audit
@@ -81,6 +81,15 @@ def test_the_larger_role_counts() -> None:
     roles = [asked(both, email=f"{who}@example.com") for who in ("anna", "bob")]
     assert [person.role for person in roles if isinstance(person, Person)] == ["analyst", "viewer"]
     assert isinstance(asked(login(analysts=["*"])), Person)
+
+
+def test_an_account_without_an_address_is_refused_with_the_next_step() -> None:
+    refused = asked(login(viewers=["@example.com", "groups=sales"], address_claim="upn"), sub="carl")
+    assert isinstance(refused, Refused)
+    assert (refused.why, refused.name) == ("no address", "carl")
+    assert "gave no address (claim upn). Next step: set page.login.address_claim" in refused.detail
+    assert "page.login.scopes" in refused.detail
+    assert isinstance(asked(login(viewers=["@example.com", "groups=sales"]), groups="sales"), Person)
 
 
 def test_another_claim_may_hold_the_address() -> None:
@@ -223,6 +232,18 @@ def test_only_what_starts_the_page_needs_the_secret(
     monkeypatch.setenv("VENTES_PAGE__LOGIN__CLIENT_SECRET", "canary")
     # a service that was started with it runs with the same settings as a shell without it
     assert config.load().fingerprints() == without.fingerprints()
+
+
+def test_the_message_after_a_start_names_the_redirect_address(toml: Path) -> None:
+    assert "redirect" not in lifecycle._welcome(config.load(), "spark", 1.0)
+    login = '[page.login]\nissuer = "https://h"\nclient_id = "x"\nviewers = ["*"]\n'
+    for page, address in (
+        ("port = 8601", "http://localhost:8601/oauth2callback"),
+        ('url = "https://dash.example.com/sales/"', "https://dash.example.com/sales/oauth2callback"),
+    ):
+        toml.write_text(f"[page]\n{page}\n{login}")
+        said = lifecycle._welcome(config.load(), "spark", 1.0)
+        assert f"the provider must know this redirect address: {address}\n" in said
 
 
 # -- what is kept -----------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import pytest
 from ventes import config
 from ventes.cli import main
 from ventes.dashboard import commands, set_up
-from ventes.dashboard.login.running import CALLBACK
 
 
 def test_the_lines_are_settings_and_commands(
@@ -21,7 +20,7 @@ def test_the_lines_are_settings_and_commands(
     monkeypatch.setenv(config.CONFIG_VARIABLE, str(file))
     settings = config.load()
     steps = [*set_up.login(settings), *set_up.alert(settings)]
-    assert steps[0].copy == f"https://dash.example.com/sales{CALLBACK}"
+    assert steps[0].copy == "https://dash.example.com/sales/oauth2callback"
     file.write_text("\n".join(step.copy for step in steps if step.language == "toml"), encoding="utf-8")
     file.chmod(0o600)
     found = config.load()

@@ -73,6 +73,7 @@ def test_a_job_that_runs_but_is_not_ready_has_a_reason(
     ("what", "state", "reason"),
     [
         (Seen(entry(states.STOPPED, reason="stopped on purpose"), record()), "stopped", "stopped on purpose"),
+        (Seen(entry(states.STOPPED, reason=states.NOT_ASKED_FOR), None), "stopped", "`ventes start` starts it"),
         (Seen(entry(states.FAILED, reason="crashed 8 times"), record()), "failed", "crashed 8 times"),
         (
             Seen(entry(states.RESTARTING, reason="killed by SIGKILL", again_at=NOW + 7.6), record()),

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.pipeline import free_ports
 from ventes import config
+from ventes.cli import main
 from ventes.config import PROJECT
 from ventes.runtime import log_files
 from ventes.runtime.heartbeat import same_process, start_of
@@ -277,6 +278,38 @@ def test_a_start_finds_everything_up_and_changes_nothing(small: Small) -> None:
     before = small.pids()
     assert small.start_what_is_down() == {"event": "ready", "changed": False}
     assert small.pids() == before
+
+
+def test_a_service_that_the_settings_no_longer_ask_for_is_ended_and_named_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = tmp_path / "ventes.toml"
+    toml.touch(0o600)
+    monkeypatch.setenv("VENTES_CONFIG", str(toml))
+    small = Small(tmp_path)
+    try:
+        page = small.settings.page.port
+        places = f'[paths]\nstate = "{small.state}"\nlogs = "{small.logs}"\nlake = "{tmp_path / "lake"}"\n'
+        places += f"[page]\nport = {page}\n"
+        monkeypatch.setattr("ventes.kafka.ensure_topic", lambda _: None)
+        monkeypatch.setattr("ventes.supervise.visible.Visible.reached", lambda _: True)
+        toml.write_text(f"{places}[producer]\nenabled = false\n", "utf-8")
+        before = small.pids()
+        assert main(["start"]) == 0
+        said = capsys.readouterr().out
+        assert "producer: ended, because producer.enabled is false" in said
+        assert "the other services were not touched" in said
+        assert "nothing had to be started" not in said
+        assert "changed since" not in said
+        assert small.entry("producer").process() is None
+        assert small.entry("producer").reason == states.NOT_ASKED_FOR
+        assert [name for name in before if small.pid(name) != before[name]] == []
+        toml.write_text(places, "utf-8")
+        assert main(["start"]) == 0
+        assert "starting what is down: producer" in capsys.readouterr().out
+        small.becomes("producer", states.RUNNING)
+    finally:
+        small.close()
 
 
 def test_a_job_is_held_as_long_as_its_holder_lives_and_no_longer(small: Small) -> None:

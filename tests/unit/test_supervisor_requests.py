@@ -24,7 +24,7 @@ def test_sigterm_from_outside_keeps_it_down_until_the_next_start(scene: Scene) -
     scene.step(3600)
     assert (scene.started, scene.state("page")) == ([], states.STOPPED)
     client = scene.ask("start")
-    assert client.last == {"event": "accepted", "engine": "spark", "down": ["page"], "held": {}}
+    assert client.last == {"event": "accepted", "engine": "spark", "down": ["page"], "held": {}, "ended": []}
     scene.step()
     assert scene.started == ["page"]
 

@@ -29,7 +29,7 @@ def keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
         if key == "alerts":
             found += [f"alerts.{inner.alias or part}" for part, inner in Alert.model_fields.items()]
         elif key == "alert_channels":
-            found.append("alert_channels.ops")  # its keys are the user's
+            found += ["alert_channels.ops", "alert_channels.hook"]  # its keys are the user's
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
             found += keys(kind, f"{key}.")
         else:
@@ -71,9 +71,22 @@ def test_its_example_of_alerts_is_one(tmp_path: Path, monkeypatch: pytest.Monkey
     path.write_text(re.sub(r"^# ?", "", example, flags=re.M), encoding="utf-8")
     monkeypatch.setenv("VENTES_CONFIG", str(path))
     settings = config.load()
-    assert [alert.name for alert in settings.alerts] == ["lag", "rejected", "small-sales"]
-    assert list(settings.alert_channels) == ["ops"]
+    assert [alert.name for alert in settings.alerts] == ["no-sale", "lag", "rejected", "small-sales"]
+    assert list(settings.alert_channels) == ["ops", "hook"]
+    assert settings.channel_urls()["hook"].startswith("json://")
     assert set(MEASURES) <= set(re.findall(r"\w+", example))
+
+
+def test_an_example_that_is_no_default_says_so() -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert "What follows are examples, and no defaults" in text[: text.index("# [alert_channels]")]
+    lines = written()
+    for key in ("for", "every", "remind", "severity", "sentence"):
+        assert "default" in lines[f"alerts.{key}"], key
+
+
+def test_it_says_which_redirect_address_to_register() -> None:
+    assert f"{Settings().page.redirect_address} (page.port)" in SHIPPED.read_text(encoding="utf-8")
 
 
 def test_each_section_is_explained() -> None:

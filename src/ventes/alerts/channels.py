@@ -33,6 +33,8 @@ _TYPES = {
 }
 _TYPES_OF_KINDS = {OVER: apprise.NotifyType.SUCCESS, TEST: apprise.NotifyType.INFO}
 """Of these whatever the severity: a test must not call anybody out."""
+_WEB = ("http", "https", "webhook", "webhooks")
+"""What people write for a webhook of their own; Apprise names it by what is sent there."""
 _LONGEST = 400
 _CAUSE = re.compile(
     r"\[Errno -?\d+\] [^\"'()<>]+|\(\d{3}, b?['\"][^'\"]{1,200}|timed out|CERTIFICATE_VERIFY_FAILED[^(]*"
@@ -61,7 +63,7 @@ def refused(url: str) -> str:
         except Exception as error:  # a plugin may raise anything, with the address in it
             said.append(f"{type(error).__name__} while its URL was read")
             known = False
-    return "" if known else _plain(said, url) or "Apprise does not know this URL"
+    return "" if known else _why_not(said, url)
 
 
 def send(url: str, title: str, body: str, severity: str, kind: str) -> Answer:
@@ -70,13 +72,23 @@ def send(url: str, title: str, body: str, severity: str, kind: str) -> Answer:
         try:
             channel = apprise.Apprise.instantiate(url) if url else None
             if channel is None:
-                return Answer(False, _plain(said, url) or "its URL is missing, or not one that Apprise knows")
+                return Answer(False, _why_not(said, url) if url else "it has no URL")
             kind_of = _TYPES_OF_KINDS.get(kind) or _TYPES[severity]
             taken = channel.notify(body=body, title=title, notify_type=kind_of, body_format=apprise.NotifyFormat.TEXT)
         except Exception as error:  # a plugin may raise anything, with the address in it
             said.append(": ".join(filter(None, (type(error).__name__, _cause(str(error))))))
             taken = False
     return Answer(True) if taken else Answer(False, _plain(said, url) or "it was not taken, without a reason")
+
+
+def _why_not(said: Iterable[str], url: str) -> str:
+    """Why Apprise cannot read this URL, and the next step. Of the URL no more than its scheme is said."""
+    scheme = url.partition("://")[0].lower()
+    kept = [line for line in said if not line.startswith("Unparseable")]  # that says only that it cannot
+    why = _plain(kept, url) or f"Apprise cannot read this URL (scheme {scheme})"
+    if scheme in _WEB:
+        return f"{why}. Next step: for your own webhook write json://host:port/path, for https jsons://…"
+    return f"{why}. Next step: docs/alerts.md shows what a URL looks like"
 
 
 def _plain(said: Iterable[str], url: str) -> str:

@@ -17,11 +17,6 @@ _TITLES = {
 }
 
 
-def over(value: str) -> str:
-    """The sentence of an alert that is over: its own says that the condition holds."""
-    return f"The condition no longer holds: the value is {value or 'unknown'}."
-
-
 def title(kind: str, name: str, severity: str) -> str:
     return _TITLES[kind].format(name=name, severity=severity.capitalize() if kind == FIRED else severity)
 

@@ -72,6 +72,7 @@ def body(running: Job) -> None:
             History(settings, lock.require),
             reader.read,
             services.page_url(settings),
+            settings.stream.shown,
         )
         service.start()
         running.log.info("%d alerts are checked, %d channels", len(settings.alerts), len(urls))

@@ -21,7 +21,8 @@ from ventes.alerts.reading import Reading
 from ventes.errors import LockLost, VentesError
 from ventes.runtime import alert_records
 from ventes.runtime.alert_records import FIRING, AlertState, Event, Silence, Waiting
-from ventes.runtime.alert_sentence import sentence
+from ventes.runtime.alert_sentence import over, sentence
+from ventes.stream.page import Page
 
 MOST_EVENTS = 1_000
 """Events that wait for their table at most: the oldest are given up."""
@@ -45,9 +46,13 @@ class AlertService:
         history: History,
         read: Read,
         url: str,
+        shown: Page,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`channels`: name → why nothing can be sent to it, '' for a usable one. `url`: the page's."""
+        """`channels`: name → why nothing can be sent to it, '' for a usable one. `url`: the page's.
+
+        `shown`: what the stream calls its events.
+        """
         self._alerts = alerts
         self._channels = channels
         self._store = store
@@ -55,6 +60,7 @@ class AlertService:
         self._history = history
         self._read = read
         self._url = url
+        self._shown = shown
         self._clock = clock
         self._due: dict[str, float] = {}
         self._history_at = 0.0
@@ -109,7 +115,8 @@ class AlertService:
             records = self._store.records
             wrong = [f"alert {state.name}: {state.problem}" for state in records.alerts.values() if state.problem]
             wrong += outbox.problems(records)
-        wrong += [f"channel {name}: {why}" for name, why in self._channels.items() if why]
+        told = "; ".join(wrong)  # what a channel answered when it was tried has the same reason
+        wrong += [f"channel {name}: {why}" for name, why in self._channels.items() if why and why not in told]
         wrong += [said for said in (self._store.problem, self._history_problem) if said]
         return "; ".join(wrong)
 
@@ -141,7 +148,7 @@ class AlertService:
 
     def _tell(self, alert: Alert, state: AlertState, happened: Happened, now: float) -> None:
         ended = happened.kind == OVER
-        said = message.over(state.value) if ended else sentence(alert, state.value, state.detail)
+        said = over(alert, state.value) if ended else sentence(alert, state.value, state.detail, self._shown)
         channels = list(dict.fromkeys(alert.channels)) if happened.sent else []
         title = message.title(happened.kind, alert.name, alert.severity)
         _log.log(logging.INFO if ended else logging.WARNING, "%s · %s", title, said)

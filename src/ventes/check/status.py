@@ -187,7 +187,7 @@ def judge(
     elif not asked_for and service.name == BROKER.name:
         state, ready, reason = ELSEWHERE, answer[0], answer[1]
     elif not asked_for:
-        state, ready, reason = OFF, False, "not asked for by the settings"
+        state, ready, reason = OFF, False, states.NOT_ASKED_FOR
     else:
         state, ready, reason = _dead(seen, answer, now)
     if behind.problem and running and service.name != BROKER.name:
@@ -271,6 +271,8 @@ def _dead(seen: Seen, answer: services.Answer, now: float) -> tuple[str, bool, s
     if seen.entry is not None:
         state = DOWN if seen.entry.state in {states.RUNNING, states.BY_HAND} else seen.entry.state
         reason = seen.entry.reason or "has just ended"
+        if seen.entry.state == states.STOPPED and reason == states.NOT_ASKED_FOR:
+            reason = "the settings ask for it since the last start: `ventes start` starts it"
         if seen.entry.again_at is not None:
             reason += f"; again in {max(0.0, seen.entry.again_at - now):.0f} s"
         return state, False, reason
@@ -294,7 +296,7 @@ def _firing(settings: Settings, now: float) -> tuple[FiringAlert, ...]:
         FiringAlert(
             alert.name,
             alert.severity,
-            sentence(alert, known[alert.name].value, known[alert.name].detail),
+            sentence(alert, known[alert.name].value, known[alert.name].detail, settings.stream.shown),
             silences[alert.name].until if alert.name in silences else None,
         )
         for alert in fire

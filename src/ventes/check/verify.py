@@ -102,7 +102,7 @@ class Verification:
         """Table → its snapshot, and the view of all its rows."""
         self._lots: dict[str, int | None] = {}
         """Table → its last lot: the clean events', and each roll-up's."""
-        self._changed = outdated.changed(settings)
+        self._changed = outdated.changed(settings, outdated.DATA)
         self._not_yet: dict[str, str] = {}
         """Roll-ups that the next start makes, as they are declared now: name → a sentence."""
         self._unfilled: dict[str, Unfilled] = {}
@@ -130,7 +130,7 @@ class Verification:
             self._aggregates(con)
             figures = self._figures(con)
         self._protocol()
-        notes = [f"{self._changed.sentence()}: `ventes restart` applies it"] if self._changed is not None else []
+        notes = [f"{self._changed.sentence()}: {self._changed.remedy}"] if self._changed is not None else []
         return Report(lot, time.monotonic() - began, self.checks, figures, self._unseen(), notes)
 
     # -- one consistent moment ------------------------------------------------------------------

@@ -128,7 +128,7 @@ def _evaluated(settings: Settings, alert: Alert) -> tuple[str, bool]:
     else:
         limit = f", {alert.limit}" if alert.limit else ""
         print(f"condition: {'holds' if true else 'does not hold'}: {value}{limit}")
-    said = sentence(alert, value, reading.detail)
+    said = sentence(alert, value, reading.detail, settings.stream.shown)
     print(f"sentence:  {said}")
     return said, not reading.problem
 
@@ -161,7 +161,7 @@ def _as_dict(alert: Alert, records: Records, settings: Settings, now: float) -> 
         "value": state.value,
         "limit": alert.limit,
         "detail": state.detail,
-        "sentence": sentence(alert, state.value, state.detail) if state.state == FIRING else "",
+        "sentence": _said(alert, state, settings) if state.state == FIRING else "",
         "problem": state.problem,
         "since": state.since or None,
         "checked_at": state.checked_at or None,
@@ -170,6 +170,10 @@ def _as_dict(alert: Alert, records: Records, settings: Settings, now: float) -> 
         "silenced_by": silenced.by if silenced else "",
         "channels": alert.channels,
     }
+
+
+def _said(alert: Alert, state: AlertState, settings: Settings) -> str:
+    return sentence(alert, state.value, state.detail, settings.stream.shown)
 
 
 def _channel(name: str, records: Records) -> dict[str, Any]:

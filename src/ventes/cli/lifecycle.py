@@ -33,8 +33,9 @@ def start(
     """Start what is down; return when the topic's events are visible.
 
     That is: Silver has all messages of the topic, and the page answers. Safe to repeat: running services are not
-    touched; if the settings or the declaration changed since they started, it says so. If a service fails, or after
-    Ctrl-C, everything that was started is stopped again. Before a change of the running engine it asks.
+    touched; one that the settings no longer ask for is ended. If the settings or the declaration changed since the
+    services started, it says so. If a service fails, or after Ctrl-C, everything that was started is stopped again.
+    Before a change of the running engine it asks.
     """
     from ventes.supervise import outdated, startup
 
@@ -45,13 +46,15 @@ def start(
         say(_welcome(settings, result.engine, result.seconds))
     else:
         count = settings.stream.shown.counted(result.events)
-        say(f"already running: engine {result.engine}, {count}, {_url(settings)} · nothing had to be started")
+        done = "the other services were not touched" if result.ended else "nothing had to be started"
+        say(f"already running: engine {result.engine}, {count}, {_url(settings)} · {done}")
         if settings.engine != result.engine:
             say(
                 f"the settings say engine = {settings.engine!r}: `ventes restart --engine {settings.engine}` changes it"
             )
     if stale := outdated.changed(settings):
-        say(f"{stale.sentence()}: `ventes restart` applies it; `ventes stream check` says what it does to the tables")
+        check = "; `ventes stream check` says what it does to the tables" if stale.declaration else ""
+        say(f"{stale.sentence()}: {stale.remedy}{check}")
     if foreground:
         _stay(settings, say)
 
@@ -113,7 +116,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON, for pr
     found = ask(settings)
     print(json.dumps(found.as_dict(), indent=2) if as_json else status_text.render(found))
     if not as_json and (stale := outdated.changed(settings)):
-        _say(f"{stale.sentence()}: `ventes restart` applies it")
+        _say(f"{stale.sentence()}: {stale.remedy}")
     if not found.ok:
         raise typer.Exit(VentesError.exit_code)
 
@@ -211,6 +214,7 @@ def _welcome(settings: Settings, engine: str, seconds: float) -> str:
         (
             "",
             f"  Open     {_url(settings)}",
+            *_login(settings),
             f"  Runs     engine {engine}, up after {seconds:.1f} s · what exactly: {ventes} status",
             f"  Logs     {log_names}",
             f"           or {ventes} logs -f",
@@ -218,6 +222,13 @@ def _welcome(settings: Settings, engine: str, seconds: float) -> str:
             f"  Stop     {ventes} stop",
         )
     )
+
+
+def _login(settings: Settings) -> list[str]:
+    """The line of the welcome for a login at a provider."""
+    if not settings.page.login.issuer:
+        return []
+    return [f"  Login    the provider must know this redirect address: {settings.page.redirect_address}"]
 
 
 def _called() -> str:

@@ -49,7 +49,7 @@ def produce(
     if not service:  # the service says it in its heartbeat
         sources.require(settings, options)
     _log_to(settings, service)
-    report = Reporter(settings.state, "producer", **settings.fingerprints()) if service else None
+    report = Reporter(settings.state, "producer", **settings.fingerprints("producer")) if service else None
     stopper = Stopper().install(report.stopping if report is not None else None)
     raise typer.Exit(loop.run(settings, options, stopper, report))
 

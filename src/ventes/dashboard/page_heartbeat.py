@@ -8,12 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ventes.config import Settings
 from ventes.runtime.distribution import REFRESH_SECONDS, Distribution
 from ventes.runtime.heartbeat import VIEWER_SECONDS, Reporter
 
 PERIOD_SECONDS = 5.0
 PARTS = ("line", "figures", "tab")
 """The parts of the page that are refreshed."""
+
+
+_started: dict[str, str] = {}
+"""Fields of the record: with which settings the process was started. Empty for a page without the web server."""
+
+
+def start(settings: Settings) -> None:
+    """Note with which settings this process is started, and write a first record: the page may never be opened."""
+    _started.update(settings.fingerprints("page"), login=settings.login_fingerprint())
+    Reporter(settings.state, "page").update(phase="starting", **_started)
 
 
 class PageHeartbeat:
@@ -45,7 +56,7 @@ class PageHeartbeat:
     def _write(self, now: float) -> None:
         self._seen = {key: at for key, at in self._seen.items() if now - at < VIEWER_SECONDS}
         times = {part: found.record() for part, found in self._times.items()}
-        self._reporter.update(phase="running", viewers=len(self._seen), refresh_times=times)
+        self._reporter.update(phase="running", viewers=len(self._seen), refresh_times=times, **_started)
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:

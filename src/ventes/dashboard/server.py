@@ -28,7 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ventes.config import load
-from ventes.dashboard import chart_script, early_scripts, first_visit, page_state, probes
+from ventes.dashboard import chart_script, early_scripts, first_visit, page_heartbeat, page_state, probes
 from ventes.dashboard.connections import Connections
 from ventes.dashboard.download_links import LINKS
 from ventes.dashboard.download_server import DownloadServer
@@ -249,7 +249,12 @@ def _begin() -> dict[str, Any]:
         return {}
     logging.getLogger("uvicorn.error").addHandler(_Forward(logging.WARNING))
     try:
-        return running.start(settings)
+        auth = running.start(settings)
     except (VentesError, OSError) as error:
         _log.error("the page has no login and does not start: %s", error)
         sys.exit(f"the page has no login and does not start: {error}")
+    try:
+        page_heartbeat.start(settings)
+    except OSError as error:
+        _log.warning("`ventes status` cannot tell whether the page must restart: %s", error)
+    return auth

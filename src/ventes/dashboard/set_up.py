@@ -11,7 +11,6 @@ from ventes.config import Settings
 from ventes.dashboard import text
 from ventes.dashboard.commands import quoted_path, ventes
 from ventes.dashboard.language import tr
-from ventes.dashboard.login.running import CALLBACK
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def login(settings: Settings) -> Sequence[Step]:
                 "Okta …), with this redirect address. It gives you a client id and a secret. If people open the page "
                 "under another address, set `page.url` first: the address here follows it."
             ),
-            f"{settings.page.public_url}{CALLBACK}",
+            settings.page.redirect_address,
             "text",
         ),
         Step(

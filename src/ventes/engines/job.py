@@ -134,7 +134,7 @@ def run(settings: Settings, service: str, engine: str, body: Body) -> int:
         wait_for_predecessor(settings, service)
     except AlreadyRunning as error:
         return _refused(log, service, error)
-    reporter = Reporter(settings.state, service, engine, **settings.fingerprints())
+    reporter = Reporter(settings.state, service, engine, **settings.fingerprints(service))
     stopper = Stopper().install(reporter.stopping)
     reporter.update(phase="starting", reason="")
     log.info("%s starts, engine %s, lake %s", service, engine, places.shown(settings.lake))

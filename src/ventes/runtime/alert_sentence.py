@@ -6,21 +6,40 @@ Text of the data stays text: one line, no control characters.
 from __future__ import annotations
 
 from ventes.alert_settings import MEASURES, Alert
+from ventes.runtime.durations import in_words
 from ventes.runtime.logs import printable
+from ventes.stream.page import Page
 
 LONGEST = 2_000
 
 
-def sentence(alert: Alert, value: str, detail: str) -> str:
-    """The alert's sentence with its values; one made of the measure if it has none."""
-    template = alert.sentence or _usual(alert)
-    shown = {"value": value or "unknown", "limit": alert.limit, "detail": detail, "name": alert.name}
-    return printable(" ".join(template.format_map(shown).split()))[:LONGEST]
+def sentence(alert: Alert, value: str, detail: str, shown: Page) -> str:
+    """The alert's sentence with its values; one made of the measure if it has none. `shown` names the events."""
+    if alert.sentence:
+        values = {"value": value or "unknown", "limit": alert.limit, "detail": detail, "name": alert.name}
+        return _line(alert.sentence.format_map(values))
+    if not value:
+        return _line(f"{alert.name}: nobody knows whether it still holds. {detail}")
+    return _line(_usual(alert, value, detail, shown))
 
 
-def _usual(alert: Alert) -> str:
-    if alert.sql:
-        return "The condition of {name} holds." if not alert.limit else "{name} is {value} (fires {limit})."
-    unit = MEASURES[alert.measure].unit
-    of = f" of {alert.of}" if alert.of else ""
-    return f"{alert.measure}{of} is {{value}}{f' {unit}' if unit else ''} (fires {{limit}}). {{detail}}"
+def over(alert: Alert, value: str) -> str:
+    """The sentence of an alert that is over: its own says that the condition holds."""
+    limit = f"; {alert.limit_said}" if alert.limit_said else ""
+    said = f"{value}{alert.unit}{limit}" if value else "unknown"
+    return _line(f"The condition no longer holds: the value is {said}.")
+
+
+def _usual(alert: Alert, value: str, detail: str, shown: Page) -> str:
+    if not alert.measure:
+        return (
+            f"{alert.name} is {value}; {alert.limit_said}." if alert.limit else f"The condition of {alert.name} holds."
+        )
+    said = MEASURES[alert.measure].said.format(
+        value=value, detail=detail, within=in_words(alert.within), one=shown.one, many=shown.many
+    )
+    return f"{said.replace(' ()', '')}; {alert.limit_said}."
+
+
+def _line(said: str) -> str:
+    return printable(" ".join(said.split()))[:LONGEST]

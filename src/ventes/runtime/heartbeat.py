@@ -42,6 +42,8 @@ class Heartbeat:
     settings: str = ""
     declaration: str = ""
     """Settings.fingerprints: what the process was started with; "" for a record of an earlier release."""
+    login: str = ""
+    """Page: Settings.login_fingerprint of what it was started with; "" if it does not say."""
     command: list[str] = field(default_factory=list)
     children: list[int] = field(default_factory=list)
     """Child processes that can still commit after this one died (Spark's JVM)."""

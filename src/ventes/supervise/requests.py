@@ -10,7 +10,8 @@ request                        effect
 
 event           other keys
 state           pid, engine, stopping, services: name → record as in services.json
-accepted        engine, down: the names of the services that have to be started for it, held: name → by whom
+accepted        engine, down: the names of the services that have to be started for it, held: name → by whom,
+                ended: those that are ended, because the settings no longer ask for them
 service         a record: the service has changed its state
 service_ready   service, already: whether it was when the start was asked for
 ready           changed: whether anything had to be started, or waited for
@@ -136,7 +137,7 @@ class Requests:
     def changed(self, entry: Entry) -> None:
         """A service has changed its state."""
         self._broadcast({"event": "service", **asdict(entry)})
-        for start in self._starts.values():
+        for start in self._starts.values() if entry.service in self._supervisor.wanted else ():
             start.changed = True
         if entry.service in self._supervisor.wanted and (reason := _gave_up(entry)):
             for client in list(self._starts):
@@ -176,11 +177,17 @@ class Requests:
             return
         plan = self._plan(request.get("engine"))
         self._supervisor.insist(True)
+        states_before = {name: state.state for name, state in self._supervisor.services.items()}
         down = self._supervisor.start(plan.wanted, plan.restart)
+        ended = [name for name, state in states_before.items() if self._was_ended(name, state)]
         held = {name: state.held_by for name, state in self._supervisor.services.items() if state.held_by}
-        client.send({"event": "accepted", "engine": plan.engine, "down": down, "held": held})
+        client.send({"event": "accepted", "engine": plan.engine, "down": down, "held": held, "ended": ended})
         self._follow(client)
         self._starts[client] = _Start(self._monotonic(), frozenset(down))
+
+    def _was_ended(self, name: str, before: str) -> bool:
+        """Whether the service ran before a start, whose settings do not ask for it."""
+        return name not in self._supervisor.wanted and before not in {states.STOPPED, states.FAILED, states.BY_HAND}
 
     def _stop(self, client: Client, request: Message) -> None:
         self._follow(client)

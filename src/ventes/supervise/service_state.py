@@ -80,7 +80,7 @@ class ServiceState:
 
     def __init__(self, service: Service, world: World, limits: Limits) -> None:
         self.service = service
-        self.entry = Entry(service.name, states.STOPPED, world.now(), "not asked for by the settings")
+        self.entry = Entry(service.name, states.STOPPED, world.now(), states.NOT_ASKED_FOR)
         self.insist = False
         """A start is in progress: the service is started again also after SIGTERM."""
         self.held_by = ""
@@ -89,6 +89,7 @@ class ServiceState:
         self._limits = limits
         self._process: Process | None = None
         self._start_again = False
+        self._why_stopped = states.ON_PURPOSE
         self._began = 0.0
         self._due = 0.0
         self._kill_at: float | None = None
@@ -136,9 +137,10 @@ class ServiceState:
             self._stop_first(self.entry.reason)
         self.entry.crashes = 0
 
-    def stop(self) -> None:
-        """Begin an orderly stop; `step()` completes it."""
+    def stop(self, why: str = states.ON_PURPOSE) -> None:
+        """Begin an orderly stop; `step()` completes it. `why`: the reason that it then has."""
         self._start_again = False
+        self._why_stopped = why
         if self.state == states.STOPPING:
             self._must_end_within(self.service.stop_seconds)
         elif self._process is not None and self._process.poll() is None:
@@ -147,7 +149,7 @@ class ServiceState:
             self._process.terminate()
         elif self.state not in {states.STOPPED, states.BY_HAND}:
             self._must_end_within(HELPER_SECONDS)
-            self._become(states.STOPPED, "stopped on purpose")
+            self._become(states.STOPPED, why)
 
     def restart(self) -> None:
         """Stop it if it runs, and start it when it has ended; a stopped or hand-started service is not touched."""
@@ -192,7 +194,7 @@ class ServiceState:
         self._kill_at = now + HELPER_SECONDS if self._process.left() else None
         if self.state == states.STOPPING:
             killed = code == -9
-            self._ended_on_purpose("killed: it did not stop in time" if killed else "stopped on purpose")
+            self._ended_on_purpose("killed: it did not stop in time" if killed else self._why_stopped)
             return
         decision = restart.decide(
             code,

@@ -220,14 +220,18 @@ def _is_by_hand(process: psutil.Process) -> bool:
 
 def enabled(settings: Settings, among: Iterable[Service] = ALL) -> tuple[Service, ...]:
     """The services that these settings ask for, in start order."""
-    left_out = set()
-    if not settings.kafka.managed:
-        left_out.add(BROKER.name)
-    if not settings.producer.enabled:
-        left_out.add(PRODUCER.name)
-    if not settings.alerts:
-        left_out.add(ALERTS.name)
+    left_out = not_asked_for(settings)
     return tuple(service for service in among if service.name not in left_out)
+
+
+def not_asked_for(settings: Settings) -> dict[str, str]:
+    """The services that these settings do not ask for → why."""
+    reasons = {
+        BROKER.name: "" if settings.kafka.managed else "kafka.managed is false",
+        PRODUCER.name: "" if settings.producer.enabled else "producer.enabled is false",
+        ALERTS.name: "" if settings.alerts else "there is no [[alerts]]",
+    }
+    return {name: why for name, why in reasons.items() if why}
 
 
 def environment(settings: Settings) -> dict[str, str]:

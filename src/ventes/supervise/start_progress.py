@@ -11,7 +11,7 @@ from ventes import kafka
 from ventes.config import Settings
 from ventes.errors import BrokerUnavailable, VentesError
 from ventes.runtime import heartbeat, log_files
-from ventes.supervise import services, states
+from ventes.supervise import service_records, services, states
 from ventes.supervise.control import Disconnected, Message
 from ventes.supervise.visible import Visible, clean_events
 
@@ -36,6 +36,8 @@ class Started:
     engine: str
     events: int
     seconds: float
+    ended: tuple[str, ...] = ()
+    """Titles of the services that were ended, because the settings no longer ask for them."""
 
 
 class Supervisor(Protocol):
@@ -70,6 +72,8 @@ class StartProgress:
         self._said: set[str] = set()
         self._up: set[str] = set()
         self._held: set[str] = set()
+        self._ending: set[str] = set()
+        """Services that are ended, because the settings no longer ask for them."""
         self._ready: Message | None = None
         self._topic_made = settings.producer.enabled  # the producer creates it
         self._progressed = self._looked = self._mentioned = began
@@ -90,9 +94,13 @@ class StartProgress:
         self._held = set(accepted["held"])
         for name, by in accepted["held"].items():
             self._tell(f"{_title(name)} is kept down by {by}; waiting for that")
+        unwanted = accepted.get("ended", [])  # not of a supervisor of an earlier release
+        self._ending = set(unwanted)
         self._until(self._all_ready, "a service")
+        self._until(self._all_ended, "the end of a service")
+        ended = tuple(map(_title, unwanted))
         if self._ready is not None and not self._ready["changed"]:
-            return Started(False, accepted["engine"], clean_events(self._settings), 0.0)
+            return Started(False, accepted["engine"], clean_events(self._settings), 0.0, ended)
         page = self._settings.stream.shown
         self._until(self._are_visible, f"{page.many} in Silver")
         count = self._visible.events
@@ -100,7 +108,7 @@ class StartProgress:
             self._tell(f"{page.counted(count)} visible in Silver")
         else:
             self._tell(f"caught up; the topic holds no {page.one} yet")
-        return Started(True, accepted["engine"], count, self._clock() - self._began)
+        return Started(True, accepted["engine"], count, self._clock() - self._began, ended)
 
     # -- conditions ---------------------------------------------------------------------------
 
@@ -108,6 +116,16 @@ class StartProgress:
         if not self._topic_made and ("broker" in self._up or not self._settings.kafka.managed):
             self._make_topic()
         return self._topic_made and self._ready is not None
+
+    def _all_ended(self) -> bool:
+        """Tell of the services that the settings no longer ask for, as they end."""
+        entries = service_records.read(self._settings.state).entries
+        for name in sorted(self._ending):
+            if name not in entries or entries[name].state != states.STOPPING:
+                self._ending.discard(name)
+                why = services.not_asked_for(self._settings).get(name, "the settings do not ask for it")
+                self._tell(f"{_title(name)}: ended, because {why}")
+        return not self._ending
 
     def _make_topic(self) -> None:
         try:

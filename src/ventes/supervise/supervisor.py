@@ -56,7 +56,7 @@ class Supervisor:
         down = []
         for name, service in self.services.items():
             if name not in self.wanted:
-                service.stop()
+                service.stop(states.NOT_ASKED_FOR)
                 continue
             if service.state not in {states.RUNNING, states.BY_HAND}:
                 down.append(name)

@@ -7,6 +7,7 @@
     access           who can reach which port, and who can read which file
     cluster          a Kafka that is not managed here: servers, login, the topic's replicas
     login            the page's login and its provider (used by `access`)
+    alerts           how many alerts and channels are declared
     store            the object store of the lake, if it is on one
     lake             each Delta table and its log, Spark's checkpoint
     troubleshooting  the entries of the dashboard guide's Troubleshooting, checked now
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 from ventes.check.doctor import (
     access,
+    alerts,
     cluster,
     installation,
     java,
@@ -49,6 +51,7 @@ def diagnose(settings: Settings, repair: bool = False) -> list[Finding]:
         *machine.findings(settings, now),
         *spark_cluster.findings(settings, now),
         *access.findings(settings, now),
+        *alerts.findings(settings),
         *cluster.findings(settings),
         *(found := list(store.findings(settings))),
         *(lake.findings(settings, repair) if all(one.level != "bad" for one in found) else ()),

@@ -25,6 +25,7 @@ def findings(settings: Settings, now: Status) -> Iterator[Finding]:
     """One finding for each port of the pipeline, each folder that is written, ventes.toml, and all secrets together."""
     yield from _ports(settings, now)
     yield from login.findings(settings)
+    yield from login.of_running_page(settings, now)
     yield from _places(settings)
     yield from _logs(settings, now)
     yield _settings_file(settings)

@@ -10,7 +10,8 @@ Level = Literal["ok", "warn", "bad"]
 
 @dataclass(frozen=True)
 class Finding:
-    """`cause` is the observation with its value; `next_step` is a command or a sentence, '' if it is ok."""
+    """`cause` is the observation with its value; `next_step` is a command or a sentence, if it is ok '' or where
+    to read on."""
 
     name: str
     level: Level
@@ -26,8 +27,8 @@ class Finding:
         return f"cause of “{self.name}”: {self.cause if self.level != 'ok' else f'none here; {self.cause}'}"
 
 
-def ok(name: str, cause: str) -> Finding:
-    return Finding(name, "ok", cause)
+def ok(name: str, cause: str, next_step: str = "") -> Finding:
+    return Finding(name, "ok", cause, next_step)
 
 
 def warn(name: str, cause: str, next_step: str) -> Finding:

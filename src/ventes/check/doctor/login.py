@@ -16,6 +16,8 @@ from typing import Any
 from ventes.check.doctor.finding import Finding, bad, ok, warn
 from ventes.check.doctor.machine import only_this_machine
 from ventes.config import Settings
+from ventes.runtime import heartbeat
+from ventes.runtime.pipeline_status import Status
 from ventes.setting_login import WHERE_THE_SECRET_BELONGS
 from ventes.supervise import services
 
@@ -34,8 +36,8 @@ def findings(settings: Settings) -> Iterator[Finding]:
     if not login.on:
         known = ", ".join(services.page_hosts(settings))
         text = f"the page has none: everyone who reaches its port sees every sale (under the names {known})"
-        # other machines are named by "who can reach"
-        yield ok(NAME, text if only_this_machine(settings.page.address) else f"{text}; docs/login.md adds one")
+        # other machines are warned of by "who can reach"
+        yield ok(NAME, text, "if that is too many: [page.login] in ventes.toml; docs/login.md shows each step")
         return
     way = f"OpenID Connect at {login.issuer}" if login.issuer else f"by the proxy's header {login.header}"
     yield ok(
@@ -47,6 +49,23 @@ def findings(settings: Settings) -> Iterator[Finding]:
         yield warn(NAME, '"*" lets in everyone with a Google account', 'name your domain: viewers = ["@example.com"]')
     yield from _cookie_key(settings.state / "login" / "cookie_secret")
     yield from _provider(settings) if login.issuer else _proxy(settings)
+
+
+def of_running_page(settings: Settings, now: Status) -> Iterator[Finding]:
+    """Whether the page that runs was started with the login of the settings: otherwise it shows nothing."""
+    page = now.service(services.PAGE.name)
+    if page.pid is None:
+        return
+    record = heartbeat.of_process(settings.state, page.name, page.pid)
+    said = record.login if record is not None else ""
+    if not said and not (page.by_hand and settings.page.login.on):
+        return  # of an earlier release, or without the web server: that one has no login
+    if said != settings.login_fingerprint():
+        yield warn(
+            NAME,
+            "the running page was started without it (or with another one): it shows nobody anything",
+            "ventes stop --all, then ventes start" if page.by_hand else "ventes restart",
+        )
 
 
 def _listed(whom: list[str]) -> str:
@@ -69,7 +88,7 @@ def _provider(settings: Settings) -> Iterator[Finding]:
             "from here",
             WHERE_THE_SECRET_BELONGS,
         )
-    redirect = f"{settings.page.public_url}/oauth2callback"
+    redirect = settings.page.redirect_address
     yield ok(NAME, f"the provider must know this redirect address: {redirect}")
     if not settings.page.url and not only_this_machine(settings.page.address):
         yield warn(

@@ -6,12 +6,12 @@ The server notes it in a cookie that lasts some seconds, and the page that says 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from starlette.datastructures import MutableHeaders
 
-Why = Literal["silent", "answer"]
-"""The provider did not answer; what it answered was not accepted."""
+Why = Literal["silent", "answer", "cancelled"]
+"""The provider did not answer; what it answered was not accepted; it answered that the person, or it, refused."""
 COOKIE = "_ventes_login_failed"
 SECONDS = 15
 """Long enough for the page to be loaded again by a slow browser; a later visit is told nothing of it."""
@@ -25,4 +25,5 @@ def note(headers: MutableHeaders, why: Why, path: str) -> None:
 def noted(cookies: Mapping[str, str]) -> Why | None:
     """Why the login of this browser failed just now, if it did."""
     found = cookies.get(COOKIE)
-    return "silent" if found == "silent" else "answer" if found == "answer" else None
+    known: tuple[Why, ...] = get_args(Why)
+    return next((why for why in known if why == found), None)

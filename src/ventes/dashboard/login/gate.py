@@ -116,16 +116,27 @@ def _explain(refused: Refused, settings: Settings) -> None:
         states.wrong(
             tr(
                 "The page was not started with the login that ventes.toml asks for. Next step: `.venv/bin/ventes "
-                "restart` (a page that was started by hand has none: stop it, then `bash start_pipeline.sh`)."
+                "stop --all`, which also ends a page that was started by hand, then `.venv/bin/ventes start`."
             )
         )
         return
     name = text.markdown(refused.name)
-    if refused.why == "not allowed":
+    if refused.why in ("not allowed", "no address"):
         _note(running, refused)
-        states.wrong(tr("**{name}** may not see this page.", name=name))
-        if refused.detail:
-            st.markdown(tr("The reason: {reason}.", reason=text.markdown(refused.detail)))
+        if refused.why == "no address":
+            claim = text.markdown(login.address_claim)
+            states.wrong(
+                tr(
+                    "The login service gave no address for the account **{name}** (claim {claim}): without it nobody "
+                    "can tell whether it may see this page.",
+                    name=name,
+                    claim=claim,
+                )
+            )
+        else:
+            states.wrong(tr("**{name}** may not see this page.", name=name))
+            if refused.detail:
+                st.markdown(tr("The reason: {reason}.", reason=text.markdown(refused.detail)))
         asked = text.markdown(login.contact) if login.contact else tr("the people who run this page")
         st.markdown(
             tr(
@@ -147,6 +158,9 @@ def _explain(refused: Refused, settings: Settings) -> None:
 
 
 def _explain_failure(why: failed.Why, contact: str) -> None:
+    if why == "cancelled":
+        states.note(tr("The login was cancelled at the login service."))
+        return
     if why == "silent":
         sentence = tr("The login service does not answer: nobody can log in now.")
     else:

@@ -44,7 +44,8 @@ ANYONE = Person("", "analyst", math.inf)
 class Refused:
     """Why somebody may not come in. `name`: as for a person; "" if nobody is logged in."""
 
-    why: Literal["not logged in", "ended", "not allowed", "not set up"]
+    why: Literal["not logged in", "ended", "not allowed", "no address", "not set up"]
+    """no address: not allowed, and the provider did not say the address of which an entry may speak."""
     name: str = ""
     detail: str = ""
 
@@ -76,6 +77,10 @@ def judge(login: Login, claims: Mapping[str, Any], since: float, now: float) -> 
     for role, whom in roles:
         if any(_fits(entry, address, described) for entry in whom):
             return Person(name, role, until, login_id(claims))
+    if not address:
+        claim = login.address_claim
+        step = "set page.login.address_claim to the claim that has it, or ask for it in page.login.scopes"
+        return Refused("no address", name, f"the login service gave no address (claim {claim}). Next step: {step}")
     return Refused("not allowed", name)
 
 

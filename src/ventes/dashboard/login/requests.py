@@ -22,8 +22,9 @@ from ventes.dashboard.connections import sender
 from ventes.dashboard.login import failed, return_address
 from ventes.dashboard.login.cookie import claims_in, is_forged
 from ventes.dashboard.login.people import ANYONE, HEADER_CLAIM, Person, Refused
-from ventes.dashboard.login.running import CALLBACK, RunningLogin, at_start
+from ventes.dashboard.login.running import RunningLogin, at_start
 from ventes.errors import VentesError
+from ventes.setting_login import CALLBACK
 
 PERSON = "ventes.person"
 """Key of a request's scope: the Person that sent it, for addresses that need a login."""
@@ -35,6 +36,8 @@ ANALYSTS = ("/csv/",)
 LOGIN = "/auth/login"
 LOGOUT = "/auth/logout"
 """Streamlit's routes."""
+CANCELLED = "access_denied"
+"""The error of OAuth with which a provider answers when the person refuses."""
 
 _log = logging.getLogger("ventes.page")
 
@@ -109,8 +112,8 @@ class LoginRequests:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 if route == CALLBACK and settings is not None:
-                    if not _note_login(scope, headers.getlist("set-cookie"), running, settings):
-                        failed.note(headers, "answer", page)
+                    if why := _note_login(scope, headers.getlist("set-cookie"), running, settings):
+                        failed.note(headers, why, page)
                     return_address.restore(HTTPConnection(scope), headers, page)
                 elif route == LOGIN and message["status"] >= 400:
                     turned = True
@@ -133,7 +136,7 @@ _NOT_KEPT = {"Cache-Control": "no-store"}
 def _refusal(person: Person | Refused, path: str) -> tuple[int, str] | None:
     """(status, sentence); None if the person may have what is at `path`."""
     if isinstance(person, Refused):
-        if person.why == "not allowed":
+        if person.why in ("not allowed", "no address"):
             return 403, "This account may not see the page."
         return 401, "You are not logged in. Open the page and log in."
     if path.startswith(ANALYSTS) and not person.analyst:
@@ -182,8 +185,8 @@ def _send_back(scope: Scope, headers: MutableHeaders, running: RunningLogin, pag
     _log.error("nobody can log in: the provider of page.login.issuer does not answer. Next step: `ventes doctor`")
 
 
-def _note_login(scope: Scope, set_cookies: list[str], running: RunningLogin, settings: Settings) -> bool:
-    """False if the provider's answer was not accepted."""
+def _note_login(scope: Scope, set_cookies: list[str], running: RunningLogin, settings: Settings) -> failed.Why | None:
+    """Why the provider's answer is no login; None if it is one, or nobody answered."""
     cookies: dict[str, str] = {}
     for header in set_cookies:
         try:
@@ -193,16 +196,19 @@ def _note_login(scope: Scope, set_cookies: list[str], running: RunningLogin, set
     claims = claims_in(cookies, running.origin)
     if not claims:
         error = HTTPConnection(scope).query_params.get("error", "")
-        answered = bool(error) or "code" in HTTPConnection(scope).query_params
-        if answered:
-            running.audit.refused("", _address(scope), f"the provider's answer was not accepted {error[:100]}".strip())
-        return not answered
+        if not error and "code" not in HTTPConnection(scope).query_params:
+            return None
+        if error == CANCELLED:
+            running.audit.refused("", _address(scope), f"the login was cancelled at the provider ({error})")
+            return "cancelled"
+        running.audit.refused("", _address(scope), f"the provider's answer was not accepted {error[:100]}".strip())
+        return "answer"
     found = running.judge(settings, claims, time.time())
     if isinstance(found, Person):
         running.audit.note("login", found.name, _address(scope), role=found.role)
     else:
         running.audit.refused(found.name, _address(scope), found.detail or found.why)
-    return True
+    return None
 
 
 def _note_log_out(scope: Scope, running: RunningLogin, settings: Settings) -> None:

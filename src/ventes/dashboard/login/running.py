@@ -26,9 +26,6 @@ from ventes.runtime.files import write_atomically
 from ventes.runtime.redaction import keep_secret
 from ventes.setting_login import Login
 
-CALLBACK = "/oauth2callback"
-"""Streamlit's route for the provider's answer."""
-
 _at_start: RunningLogin | None = None
 
 
@@ -74,7 +71,7 @@ def start(settings: Settings) -> dict[str, Any]:
     folder = settings.state / "login"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _at_start = RunningLogin(settings)
-    return {"auth": _auth(settings.page.public_url, login, cookie_secret(folder))} if login.issuer else {}
+    return {"auth": _auth(settings.page.redirect_address, login, cookie_secret(folder))} if login.issuer else {}
 
 
 def at_start() -> RunningLogin | None:
@@ -89,10 +86,10 @@ def _fixed(settings: Settings) -> tuple[Any, ...]:
     return (*provider, login.header, tuple(login.proxies), settings.page.public_url)
 
 
-def _auth(url: str, login: Login, cookie: str) -> dict[str, Any]:
+def _auth(redirect: str, login: Login, cookie: str) -> dict[str, Any]:
     """[auth] of Streamlit's secrets. It stays in memory."""
     return {
-        "redirect_uri": f"{url}{CALLBACK}",
+        "redirect_uri": redirect,
         "cookie_secret": cookie,
         "client_id": login.client_id,
         "client_secret": login.client_secret.get_secret_value(),

@@ -62,7 +62,7 @@ def _firing(view: View, records: Records, silences: dict[str, Silence], now: flo
         states.good(tr("No alert fires."))
     for alert in fire:
         state = _state(alert.name, records)
-        said = f"{alert.name}: {sentence(alert, state.value, state.detail)}"
+        said = f"{alert.name}: {sentence(alert, state.value, state.detail, view.settings.stream.shown)}"
         said += "" if said.endswith((".", "!", "?")) else "."
         quiet = ""
         if alert.name in silences:
