@@ -744,7 +744,7 @@ WITH _objects AS (
           '[{](?:"[^\x00-\x22\\,:{}\[\]]+":(?:"(?:[^"\\,]|\\[^u]|(?:[^"\\]|\\[^u])+(?:[^"\\,]|\\[^u]))?"|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?|true|false|null)[,}])+'
         )
         THEN CASE
-          WHEN CONTAINS(SUBSTRING(_rest0, 3, LENGTH(_rest0) - 3), ',"')
+          WHEN CONTAINS(_rest0, ',"')
           THEN LIST_SORT(STR_SPLIT(SUBSTRING(_rest0, 3, LENGTH(_rest0) - 3), ',"'))
           ELSE [SUBSTRING(_rest0, 3, LENGTH(_rest0) - 3)]
         END
@@ -753,9 +753,9 @@ WITH _objects AS (
           '[{]"[^\x00-\x22\\,:{}\[\]]+":(?:[{](?:"[^\x00-\x22\\,:{}\[\]]+":(?:"(?:[^"\\,]|\\[^u]|(?:[^"\\]|\\[^u])+(?:[^"\\,]|\\[^u]))?"|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?|true|false|null)[,}])+|\[(?:(?:"(?:[^"\\,]|\\[^u]|(?:[^"\\]|\\[^u])+(?:[^"\\,]|\\[^u]))?"|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?|true|false|null)[,\]])*\]?)[}]'
         )
         THEN CASE
-          WHEN ENDS_WITH(_rest0, '}}')
-          THEN CASE
-            WHEN CONTAINS(
+          WHEN ENDS_WITH(_rest0, '}}') AND CONTAINS(_rest0, ',"')
+          THEN LIST_SORT(
+            STR_SPLIT(
               SUBSTRING(
                 _rest0,
                 (
@@ -767,32 +767,7 @@ WITH _objects AS (
               ),
               ',"'
             )
-            THEN LIST_SORT(
-              STR_SPLIT(
-                SUBSTRING(
-                  _rest0,
-                  (
-                    STRPOS(_rest0, ':{') + 1
-                  ) + 2,
-                  LENGTH(_rest0) - (
-                    STRPOS(_rest0, ':{') + 1
-                  ) - 3
-                ),
-                ',"'
-              )
-            )
-            ELSE [
-              SUBSTRING(
-                _rest0,
-                (
-                  STRPOS(_rest0, ':{') + 1
-                ) + 2,
-                LENGTH(_rest0) - (
-                  STRPOS(_rest0, ':{') + 1
-                ) - 3
-              )
-            ]
-          END
+          )
           ELSE [SUBSTRING(_rest0, 3, LENGTH(_rest0) - 3)]
         END
       END

@@ -91,12 +91,18 @@ class Rest:
 
     def parts_sql(self) -> str:
         text = self.text
-        members = _sorted(f"substring({text}, 3, length({text}) - 3)")
-        inner = _sorted(f"substring({text}, {self._before} + 2, length({text}) - {self._before} - 3)")
+        members = f"substring({text}, 3, length({text}) - 3)"
+        inner = f"substring({text}, {self._before} + 2, length({text}) - {self._before} - 3)"
+        several = f"contains({text}, ',\"')"
+
+        def in_order(part: str) -> str:
+            return f"list_sort(string_split({part}, ',\"'))"
+
         return (
-            f"CASE WHEN regexp_full_match({text}, {literal(_MEMBERS)}) THEN {members}"
+            f"CASE WHEN regexp_full_match({text}, {literal(_MEMBERS)})"
+            f" THEN CASE WHEN {several} THEN {in_order(members)} ELSE [{members}] END"
             f" WHEN regexp_full_match({text}, {literal(_ONE)})"
-            f" THEN CASE WHEN {self.in_one} THEN {inner} ELSE [substring({text}, 3, length({text}) - 3)] END END"
+            f" THEN CASE WHEN {self.in_one} AND {several} THEN {in_order(inner)} ELSE [{members}] END END"
         )
 
     def names_sql(self) -> str:
@@ -155,10 +161,9 @@ class Rest:
         )
         if not inner:
             return own
-        entries = ", ".join(
-            f"CASE WHEN {extra} IS NOT NULL THEN {literal(key)} || '\":' || {extra} END" for key, extra in inner.items()
-        )
-        members = f"list_sort(list_concat(CASE WHEN {self.is_none} THEN [] ELSE {self.parts} END, list_filter([{entries}], lambda one: one IS NOT NULL)))"
+        known = [f"{literal(key)} || '\":' || {extra}" for key, extra in inner.items()]  # NULL if there is none
+        there = f"list_filter([{', '.join(known)}], lambda part: part IS NOT NULL)"
+        members = f"list_sort(list_concat(CASE WHEN {self.is_none} THEN [] ELSE {self.parts} END, {there}))"
         some = " OR ".join(f"{extra} IS NOT NULL" for extra in inner.values())
         return f"CASE WHEN {some} THEN '{{\"' || array_to_string({members}, ',\"') || '}}' ELSE {own} END"
 
@@ -168,10 +173,5 @@ class Rest:
         there = {key: f"{extra} IS NOT NULL" for key, extra in inner.items()}
         if inner:
             own += f" OR ({self.in_one} AND ({' OR '.join(there.values())}))"
-        others = [some for key, some in there.items() if not re.fullmatch(_NAME, key)]
-        return " OR ".join([f"CASE WHEN {self.is_none} THEN false ELSE {own} END", *others])
-
-
-def _sorted(members: str) -> str:
-    """The parts of members without their first quote."""
-    return f"CASE WHEN contains({members}, ',\"') THEN list_sort(string_split({members}, ',\"')) ELSE [{members}] END"
+        unsorted = [some for key, some in there.items() if not re.fullmatch(_NAME, key)]
+        return " OR ".join([f"CASE WHEN {self.is_none} THEN false ELSE {own} END", *unsorted])
