@@ -699,8 +699,32 @@ WITH _objects AS (
     CASE
       WHEN NOT _plain
       THEN CASE
-        WHEN LENGTH(_keys0) <> _present0
-        THEN CAST(JSON_MERGE_PATCH(
+        WHEN _keys0 IS NULL
+        OR LENGTH(_keys0) = _present0
+        OR CASE
+          WHEN _present0 < 11
+          THEN LENGTH(
+            LIST_FILTER(
+              _keys0,
+              LAMBDA key : NOT key IN (
+                'vente_id',
+                'client_id',
+                'produit_id',
+                'timestamp',
+                'quantite',
+                'montant',
+                'client_nom',
+                'produit_nom',
+                'categorie',
+                'pays',
+                'segment'
+              )
+            )
+          ) = 0
+          ELSE FALSE
+        END
+        THEN NULL
+        ELSE CAST(JSON_MERGE_PATCH(
           _message,
           '{"vente_id": null, "client_id": null, "produit_id": null, "timestamp": null, "quantite": null, "montant": null, "client_nom": null, "produit_nom": null, "categorie": null, "pays": null, "segment": null}'
         ) AS TEXT)

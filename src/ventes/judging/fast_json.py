@@ -127,16 +127,22 @@ class Node:
         )
 
     def rests(self) -> list[tuple[str, str]]:
-        """`_rest<n>`: the object without the members that fields read; NULL if it has known members only, each once and
-        not null, or is no object."""
+        """`_rest<n>`: the object without the members that fields read; NULL if none is left, or it is no object."""
         return [(node.rest.text, node._rest()) for node in self._all()]
 
     def _rest(self) -> str:
+        keys, present = f"_keys{self.number}", f"_present{self.number}"
+        known = ", ".join(map(literal, self.members))
+        # where a member is missing or null, asking for its key is cheaper than taking the members out for nothing
+        only_known = f"len(list_filter({keys}, lambda key: key NOT IN ({known}))) = 0"
         # RFC 7396: a member that is null in the patch is removed
         patch = literal(json.dumps(dict.fromkeys(self.members), ensure_ascii=False))
-        more = f"len(_keys{self.number}) <> _present{self.number}"
         whole = f"json_extract(_message, {_place(self.way)})" if self.way else "_message"
-        return f"CASE WHEN {more} THEN CAST(json_merge_patch({whole}, {patch}) AS VARCHAR) END"
+        return (
+            f"CASE WHEN {keys} IS NULL OR len({keys}) = {present}"
+            f" OR CASE WHEN {present} < {len(self.members)} THEN {only_known} ELSE false END"
+            f" THEN NULL ELSE CAST(json_merge_patch({whole}, {patch}) AS VARCHAR) END"
+        )
 
     def parts(self) -> list[tuple[str, str]]:
         return [(node.rest.parts, node.rest.parts_sql()) for node in self._all()]
