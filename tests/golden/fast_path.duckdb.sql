@@ -869,26 +869,37 @@ WITH _objects AS (
     CASE
       WHEN NOT _plain
       THEN CASE
-        WHEN LENGTH(_keys0) = _present0
-        THEN CAST([] AS TEXT[])
-        ELSE LIST_FILTER(
-          _keys0,
-          LAMBDA key : NOT key IN (
-            'vente_id',
-            'client_id',
-            'produit_id',
-            'timestamp',
-            'quantite',
-            'montant',
-            'client_nom',
-            'produit_nom',
-            'categorie',
-            'pays',
-            'segment'
-          )
-        )
+        WHEN _keys0 IS NULL
+        OR LENGTH(_keys0) = _present0
+        OR CASE
+          WHEN _present0 < 11
+          THEN LENGTH(
+            LIST_FILTER(
+              _keys0,
+              LAMBDA key : NOT key IN (
+                'vente_id',
+                'client_id',
+                'produit_id',
+                'timestamp',
+                'quantite',
+                'montant',
+                'client_nom',
+                'produit_nom',
+                'categorie',
+                'pays',
+                'segment'
+              )
+            )
+          ) = 0
+          ELSE FALSE
+        END
+        THEN NULL
+        ELSE CAST(JSON_MERGE_PATCH(
+          _message,
+          '{"vente_id": null, "client_id": null, "produit_id": null, "timestamp": null, "quantite": null, "montant": null, "client_nom": null, "produit_nom": null, "categorie": null, "pays": null, "segment": null}'
+        ) AS TEXT)
       END
-    END AS "_new0"
+    END AS "_rest0"
   FROM _step8
 ), _step10 AS (
   SELECT
@@ -918,7 +929,43 @@ WITH _objects AS (
     CASE
       WHEN NOT _plain
       THEN "_case_vente_id" + "_case_client_id" + "_case_produit_id" + "_case_timestamp" + "_case_quantite" + "_case_montant" + "_case_client_nom" + "_case_produit_nom" + "_case_categorie" + "_case_pays" + "_case_segment"
-    END AS "_cases"
+    END AS "_cases",
+    CASE
+      WHEN NOT _plain
+      THEN CASE
+        WHEN REGEXP_FULL_MATCH(
+          _rest0,
+          '[{](?:"[^\x00-\x22\\,:{}\[\]]+":(?:"(?:[^"\\,]|\\[^u]|(?:[^"\\]|\\[^u])+(?:[^"\\,]|\\[^u]))?"|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?|true|false|null)[,}])+'
+        )
+        THEN CASE
+          WHEN CONTAINS(_rest0, ',"')
+          THEN LIST_SORT(STR_SPLIT(SUBSTRING(_rest0, 3, LENGTH(_rest0) - 3), ',"'))
+          ELSE [SUBSTRING(_rest0, 3, LENGTH(_rest0) - 3)]
+        END
+        WHEN REGEXP_FULL_MATCH(
+          _rest0,
+          '[{]"[^\x00-\x22\\,:{}\[\]]+":(?:[{](?:"[^\x00-\x22\\,:{}\[\]]+":(?:"(?:[^"\\,]|\\[^u]|(?:[^"\\]|\\[^u])+(?:[^"\\,]|\\[^u]))?"|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?|true|false|null)[,}])+|\[(?:(?:"(?:[^"\\,]|\\[^u]|(?:[^"\\]|\\[^u])+(?:[^"\\,]|\\[^u]))?"|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?|true|false|null)[,\]])*\]?)[}]'
+        )
+        THEN CASE
+          WHEN ENDS_WITH(_rest0, '}}') AND CONTAINS(_rest0, ',"')
+          THEN LIST_SORT(
+            STR_SPLIT(
+              SUBSTRING(
+                _rest0,
+                (
+                  STRPOS(_rest0, ':{') + 1
+                ) + 2,
+                LENGTH(_rest0) - (
+                  STRPOS(_rest0, ':{') + 1
+                ) - 3
+              ),
+              ',"'
+            )
+          )
+          ELSE [SUBSTRING(_rest0, 3, LENGTH(_rest0) - 3)]
+        END
+      END
+    END AS "_parts0"
   FROM _step9
 ), _step11 AS (
   SELECT
@@ -926,11 +973,70 @@ WITH _objects AS (
     CASE
       WHEN NOT _plain
       THEN CASE
-        WHEN LENGTH(_keys0) - LENGTH(_new0) = _present0
-        THEN CASE WHEN LENGTH(_new0) <= 1 THEN TRUE ELSE LIST_UNIQUE(_new0) = LENGTH(_new0) END
-        ELSE LIST_UNIQUE(_keys0) = LENGTH(_keys0)
+        WHEN LENGTH(_parts0) > 1
+        THEN LIST_TRANSFORM(_parts0, LAMBDA part : SPLIT_PART(part, '"', 1))
       END
-    END AS "_different0"
+    END AS "_names0",
+    CASE WHEN NOT _plain THEN CASE WHEN _parts0 IS NULL THEN JSON_KEYS(_rest0) END END AS "_new0",
+    CASE
+      WHEN NOT _plain
+      THEN CASE
+        WHEN (
+          _rest0 IS NULL OR _rest0 = '{}'
+        )
+        THEN NULL
+        WHEN NOT (
+          CONTAINS(_rest0, '.')
+          OR CONTAINS(_rest0, ':0')
+          OR CONTAINS(_rest0, ',0')
+          OR CONTAINS(_rest0, '[0')
+        )
+        THEN CASE
+          WHEN NOT _parts0 IS NULL
+          AND NOT ENDS_WITH(_rest0, '}}')
+          AND NOT ENDS_WITH(_rest0, ']}')
+          THEN TRUE
+          ELSE NOT REGEXP_MATCHES(_message, ',[ \t\n\r]*[}\]]')
+        END
+        WHEN CASE
+          WHEN CASE
+            WHEN NOT _parts0 IS NULL
+            THEN TRUE
+            ELSE REGEXP_MATCHES(_rest0, '^[{]"[^\x00-\x22\\,:{}\[\]]+":')
+          END
+          THEN CASE
+            WHEN CONTAINS(
+              _message,
+              ', ' || REPLACE(REPLACE(SUBSTRING(_rest0, 2, LENGTH(_rest0) - 2), ',"', ', "'), '":', '": ') || '}'
+            )
+            THEN TRUE
+            WHEN CONTAINS(
+              _message,
+              ', ' || REPLACE(REPLACE(SUBSTRING(_rest0, 2, LENGTH(_rest0) - 2), ',"', ', "'), '":', '": ') || ','
+            )
+            THEN TRUE
+            WHEN CONTAINS(_message, ',' || SUBSTRING(_rest0, 2, LENGTH(_rest0) - 2) || '}')
+            THEN TRUE
+            WHEN CONTAINS(_message, ',' || SUBSTRING(_rest0, 2, LENGTH(_rest0) - 2) || ',')
+            THEN TRUE
+            ELSE FALSE
+          END
+        END
+        THEN TRUE
+        WHEN REGEXP_MATCHES(
+          _message,
+          '[:,\[][ \t\n\r]*(?:-0|-?[0-9]+(?:[.][0-9]+0|[.][0-9]{7,}|[.0-9]*[eE][-+0-9]+)|-?[0-9]{10,}[.][0-9]+)[ \t\n\r]*[,}\]]'
+        )
+        THEN FALSE
+        ELSE CASE
+          WHEN NOT _parts0 IS NULL
+          AND NOT ENDS_WITH(_rest0, '}}')
+          AND NOT ENDS_WITH(_rest0, ']}')
+          THEN TRUE
+          ELSE NOT REGEXP_MATCHES(_message, ',[ \t\n\r]*[}\]]')
+        END
+      END
+    END AS "_as_sent0"
   FROM _step10
 ), _step12 AS (
   SELECT
@@ -938,28 +1044,15 @@ WITH _objects AS (
     CASE
       WHEN NOT _plain
       THEN CASE
-        WHEN LENGTH(_new0) > 0
-        THEN LENGTH(_new0) <= 3
-        AND REGEXP_FULL_MATCH(ARRAY_TO_STRING(_new0, ','), '[A-Za-z0-9_ -]+(,[A-Za-z0-9_ -]+)*')
-      END
-    END AS "_few0",
-    CASE
-      WHEN NOT _plain
-      THEN TRY(
-        FROM_JSON(
-          CASE
-            WHEN _different0
-            AND LENGTH(_new0) > 0
-            AND NOT (
-              LENGTH(_new0) <= 3
-              AND REGEXP_FULL_MATCH(ARRAY_TO_STRING(_new0, ','), '[A-Za-z0-9_ -]+(,[A-Za-z0-9_ -]+)*')
-            )
-            THEN _message
-          END,
-          '"MAP(VARCHAR, JSON)"'
+        WHEN NOT _names0 IS NULL
+        THEN ARRAY_CONTAINS(
+          LIST_TRANSFORM(LIST_ZIP(_names0[2:], _names0), LAMBDA pair : pair[1] = pair[2]),
+          TRUE
         )
-      )
-    END AS "_map0"
+        WHEN NOT _parts0 IS NULL
+        THEN FALSE
+      END
+    END AS "_repeated0"
   FROM _step11
 ), _step13 AS (
   SELECT
@@ -967,111 +1060,45 @@ WITH _objects AS (
     CASE
       WHEN NOT _plain
       THEN CASE
-        WHEN _few0 AND _different0
-        THEN LIST_TRANSFORM(
-          _new0,
-          LAMBDA key : {'key': key, 'value': (
-            _message -> (
-              '$."' || key || '"'
-            )
-          )}
-        )
-        WHEN NOT _map0 IS NULL
-        THEN LIST_FILTER(
-          MAP_ENTRIES(_map0),
-          LAMBDA member : NOT member.key IN (
-            'vente_id',
-            'client_id',
-            'produit_id',
-            'timestamp',
-            'quantite',
-            'montant',
-            'client_nom',
-            'produit_nom',
-            'categorie',
-            'pays',
-            'segment'
-          )
-        )
+        WHEN LENGTH(_keys0) = _present0
+        THEN TRUE
+        WHEN NOT _parts0 IS NULL
+        AND LENGTH(_keys0) = _present0 + CASE WHEN ENDS_WITH(_rest0, '}}') THEN 1 ELSE LENGTH(_parts0) END
+        THEN ENDS_WITH(_rest0, '}}') OR NOT _repeated0
+        WHEN _parts0 IS NULL AND LENGTH(_keys0) = _present0 + LENGTH(_new0)
+        THEN LIST_UNIQUE(_new0) = LENGTH(_new0)
+        ELSE LIST_UNIQUE(_keys0) = LENGTH(_keys0)
       END
-    END AS "_unknown0"
-  FROM _step12
-), _step14 AS (
-  SELECT
-    *,
+    END AS "_different0",
     CASE
       WHEN NOT _plain
       THEN CASE
-        WHEN LENGTH(_new0) = 0
+        WHEN (
+          _rest0 IS NULL OR _rest0 = '{}'
+        ) OR NOT _as_sent0
+        THEN NULL
+        WHEN _parts0 IS NULL OR LENGTH(_parts0) = 1
+        THEN _rest0
+        ELSE CASE
+          WHEN ENDS_WITH(_rest0, '}}')
+          THEN LEFT(_rest0, (
+            STRPOS(_rest0, ':{') + 1
+          )) || '"' || ARRAY_TO_STRING(_parts0, ',"') || '}}'
+          ELSE '{"' || ARRAY_TO_STRING(_parts0, ',"') || '}'
+        END
+      END
+    END AS "_extra0",
+    CASE
+      WHEN NOT _plain
+      THEN CASE
+        WHEN (
+          _rest0 IS NULL OR _rest0 = '{}'
+        )
         THEN FALSE
-        WHEN LENGTH(_unknown0) = LENGTH(_new0)
-        THEN LENGTH(
-          LIST_FILTER(
-            _unknown0,
-            LAMBDA member : NOT (
-              NOT CONTAINS(TO_JSON(member.key), '\u')
-              AND COALESCE(
-                CASE
-                  WHEN member.value IS NULL OR member.value IN ('true', 'false', 'null')
-                  THEN TRUE
-                  WHEN STARTS_WITH(member.value, '"')
-                  THEN NOT CONTAINS(member.value, '\u')
-                  WHEN REGEXP_FULL_MATCH(member.value, '-?[1-9][0-9]*')
-                  THEN TRUE
-                  WHEN member.value = '0'
-                  THEN NOT REGEXP_MATCHES(_message, '-0[ \t\n\r,}]')
-                  ELSE CASE
-                    WHEN NOT REGEXP_FULL_MATCH(member.value, '-?[0-9]+[.][0-9]+')
-                    THEN FALSE
-                    WHEN NOT REGEXP_FULL_MATCH(member.key, '\w+') OR _message LIKE '%{%{%'
-                    THEN FALSE
-                    WHEN CONTAINS(_message, '\' || '"' || member.key || '"')
-                    THEN FALSE
-                    WHEN CONTAINS(_message, '"' || member.key || '"' || ': ' || member.value || ',')
-                    THEN TRUE
-                    WHEN CONTAINS(_message, '"' || member.key || '"' || ':' || member.value || ',')
-                    THEN TRUE
-                    WHEN CONTAINS(_message, '"' || member.key || '"' || ': ' || member.value || '}')
-                    THEN TRUE
-                    WHEN CONTAINS(_message, '"' || member.key || '"' || ':' || member.value || '}')
-                    THEN TRUE
-                    WHEN CONTAINS(_message, '"' || member.key || '"' || ': ' || member.value || CHR(10))
-                    THEN TRUE
-                    WHEN CONTAINS(_message, '"' || member.key || '"' || ':' || member.value || CHR(10))
-                    THEN TRUE
-                    WHEN CONTAINS(_message, '"' || member.key || '"' || ': ' || member.value || CHR(13))
-                    THEN TRUE
-                    WHEN CONTAINS(_message, '"' || member.key || '"' || ':' || member.value || CHR(13))
-                    THEN TRUE
-                    ELSE FALSE
-                  END
-                END,
-                FALSE
-              )
-            )
-          )
-        ) > 0
-        ELSE TRUE
+        ELSE NOT _as_sent0 OR _parts0 IS NULL OR _repeated0
       END
     END AS "_open0"
-  FROM _step13
-), _step15 AS (
-  SELECT
-    *,
-    CASE
-      WHEN NOT _plain
-      THEN CASE
-        WHEN LENGTH(_unknown0) > 0
-        THEN '{' || ARRAY_TO_STRING(
-          LIST_TRANSFORM(
-            LIST_SORT(_unknown0),
-            LAMBDA member : TO_JSON(member.key) || ':' || COALESCE(member.value, 'null')
-          ),
-          ','
-        ) || '}'
-      END
-    END AS "_extra0"
-  FROM _step14
+  FROM _step12
 )
 SELECT
   _row,
@@ -1287,4 +1314,4 @@ SELECT
   END AS _reasons,
   _extra0 AS _extra,
   COALESCE(_open0, FALSE) AS _extra_open
-FROM _step15
+FROM _step13

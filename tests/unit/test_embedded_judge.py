@@ -34,7 +34,7 @@ from harness.verdicts import decided
 from ventes.config import Rules, Settings, Source
 from ventes.judging.judge_batch import FEW, fast_rows
 from ventes.judging.judge_batch import judge_batch as judge_any_number
-from ventes.judging.verdict import Judging
+from ventes.judging.verdict import Judge, Judging
 from ventes.stream.fast_form import blank
 
 INGESTED = datetime(2026, 1, 5, 10, 0, 1, tzinfo=timezone.utc)
@@ -134,6 +134,11 @@ SHAPES: dict[str, Callable[[str], str]] = {
     "unknown numbers": _added('"n": 7, "z": 0, "long": 123456789012345678901234567890'),
     "an unknown number with a fraction": _added('"remise": 0.15'),
     "unknown true and null": _added('"vip": true, "non": false, "rien": null'),
+    "an unknown object": _added('"geo": {"lat": 48.85, "lon": 2.35}'),
+    "an unknown object, not in order": _added('"adresse":{"ville":"Lyon","numero":7,"cp":"69001"}'),
+    "an unknown list": _added('"tags": ["b", "a", 3]'),
+    "unknown numbers apart": lambda text: '{"remise": 0.15, ' + text[1:-1] + ', "taux": 1.5}',
+    "unknown numbers, indented": lambda text: json.dumps({**json.loads(text), "a": 0.0, "b": -2.5}, indent=1),
     "many unknown fields": _added(", ".join(f'"champ_{number}": "web"' for number in range(9))),
     "unknown keys in another case": _added('"Pays": "x", "VENTE_ID": 2'),
     "a field missing": _without("pays"),
@@ -182,6 +187,16 @@ def test_unknown_fields_that_python_writes_leave_the_rest_to_sql(con: duckdb.Duc
     found = fast_rows(con, raw_table([*values]), Judging.of(UTC), INGESTED.year)
     assert found is not None
     assert (found["_reasons"].null_count, found["_extra_open"].to_pylist()) == (0, [True] * len(values))
+    verdicts(con, [*values])
+
+
+def test_python_only_sorts_the_keys_of_unknown_members_that_are_as_they_were_sent(
+    con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = json.dumps({**valid_sale(random.Random(5)), "montant": 5, "client_nom": "x"})
+    members = ('"d": 1, "a": {"c": 48.85341234567891, "b": {"y": [], "x": "é"}}', '"b": [{"z":0.5,"a":-7}]')
+    values = [_added(member)(text).encode() for member in members]
+    monkeypatch.setattr(Judge, "extra", lambda *_: pytest.fail("the message was read by Python"))
     verdicts(con, [*values])
 
 
@@ -268,6 +283,54 @@ json_values = st.recursive(
 def test_any_values_in_a_sale(con: duckdb.DuckDBPyConnection, seed: int, changes: dict[str, object]) -> None:
     rng = random.Random(seed)
     verdicts(con, [written({**valid_sale(rng), **changes}, rng)])
+
+
+_KEYS = st.sampled_from(("a", "b", "ab", "a b", "a!", "A", "é", "z", "", ",", ":", '\\"', "\\u0001", "{", "0", "pays"))
+_SCALARS = st.one_of(
+    st.sampled_from(
+        ("0", "-0", "0.0", "-0.0", "1.5", "1.50", "2", "1e5", "1E-7", "1e400", "1e-400", "NaN", "null", "true")
+    ),
+    st.decimals(-(10**12), 10**12, places=7).map(lambda number: f"{number:f}"),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.text('ab,:"\\{}[] 0.é\x1f\n', max_size=4).map(json.dumps),
+)
+
+
+def _joined(brackets: str, members: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """The members between the brackets as different writers separate them, rarely with a comma too many."""
+    return st.tuples(
+        st.lists(members, max_size=4), st.sampled_from((",", ", ", ",", ", ", " ,\n")), st.integers(0, 20)
+    ).map(
+        lambda drawn: brackets[0] + drawn[1].join(drawn[0]) + ("," if drawn[2] == 0 and drawn[0] else "") + brackets[1]
+    )
+
+
+def _members(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.tuples(_KEYS, st.sampled_from((":", ": ", " : ")), values).map(lambda one: f'"{one[0]}"{one[1]}{one[2]}')
+
+
+_unknown = _members(
+    st.recursive(_SCALARS, lambda inner: st.one_of(_joined("{}", _members(inner)), _joined("[]", inner)), max_leaves=6)
+)
+
+
+@property_test
+@given(
+    seed=st.integers(0, 2**32),
+    messages=st.lists(st.tuples(st.lists(_unknown, max_size=5), st.integers(0, 11)), min_size=10, max_size=20),
+    comma=st.sampled_from((",", ", ")),
+)
+def test_any_unknown_members(
+    con: duckdb.DuckDBPyConnection, seed: int, messages: list[tuple[list[str], int]], comma: str
+) -> None:
+    """Their text as sent: keys in any order and repeated, numbers in all forms, the same member at several depths."""
+    sale = {**valid_sale(random.Random(seed)), "montant": 5.25, "client_nom": "x"}
+    known = [json.dumps({key: item}, separators=(comma, ": "))[1:-1] for key, item in sale.items()]
+    values = [
+        ("{" + comma.join([*known[:place], *unknown, *known[place:]]) + "}").encode() for unknown, place in messages
+    ]
+    sure(con, values)
+    verdicts(con, [*values])
 
 
 @property_test

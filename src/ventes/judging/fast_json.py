@@ -5,11 +5,9 @@ takes a comma before a closing bracket, NaN, and keys more than once. So the que
 
 - no comma is before the brace that ends it (such a text in a string is undecided);
 - its keys are different: as many are known as there are members that are not NULL, or all are compared;
-- each value is one that a field's form or this module has decided, which NaN never is.
+- each value is one that a field's form or fast_extra has decided, which NaN never is.
 
-Unknown members are written by DuckDB where it writes them as `judge` does, character for character: strings, whole
-numbers, true, false, null, and numbers with a fraction whose text is found in the message. Others are left open, and
-Python writes them (`Judge.extra`), which also reads the message strictly. Pure.
+How unknown members are written: judging/fast_extra.py. Pure.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
+from ventes.judging.fast_extra import Rest
 from ventes.stream.fast_form import FastForm, Member
 from ventes.stream.kinds import Field
 from ventes.stream.sql_text import literal, quoted
@@ -29,8 +28,6 @@ MOST_BYTES = 16_384
 
 _KEY = re.compile(r"[A-Za-z0-9_ -]+")
 """Keys that need no escape in a JSON path."""
-_FEW = 3
-"""Up to so many unknown members are asked for one by one."""
 
 
 def member(field: Field) -> Member:
@@ -58,6 +55,10 @@ class Node:
     members: dict[str, FastForm | Node]
     optional: frozenset[str]
     number: int
+
+    @property
+    def rest(self) -> Rest:
+        return Rest(self.number, alone=self.number == 0 and not self._children())
 
     @classmethod
     def of(cls, forms: dict[Field, FastForm]) -> Node | None:
@@ -125,27 +126,56 @@ class Node:
             for member in self.members.values()
         )
 
-    def keys(self) -> list[tuple[str, str]]:
-        """`_new<n>`: the keys that no field reads; NULL if there is something else than an object."""
-        return [(f"_new{node.number}", node._new()) for node in self._all()]
+    def rests(self) -> list[tuple[str, str]]:
+        """`_rest<n>`: the object without the members that fields read; NULL if none is left, or it is no object."""
+        return [(node.rest.text, node._rest()) for node in self._all()]
 
-    def _new(self) -> str:
+    def _rest(self) -> str:
         keys, present = f"_keys{self.number}", f"_present{self.number}"
         known = ", ".join(map(literal, self.members))
-        none = f"len({keys}) = {present}" + (f" OR _kind{self.number} = 'NULL'" if self.way else "")
-        return f"CASE WHEN {none} THEN []::VARCHAR[] ELSE list_filter({keys}, lambda key: key NOT IN ({known})) END"
+        # where a member is missing or null, asking for its key is cheaper than taking the members out for nothing
+        only_known = f"len(list_filter({keys}, lambda key: key NOT IN ({known}))) = 0"
+        # RFC 7396: a member that is null in the patch is removed
+        patch = literal(json.dumps(dict.fromkeys(self.members), ensure_ascii=False))
+        whole = f"json_extract(_message, {_place(self.way)})" if self.way else "_message"
+        return (
+            f"CASE WHEN {keys} IS NULL OR len({keys}) = {present}"
+            f" OR CASE WHEN {present} < {len(self.members)} THEN {only_known} ELSE false END"
+            f" THEN NULL ELSE CAST(json_merge_patch({whole}, {patch}) AS VARCHAR) END"
+        )
+
+    def parts(self) -> list[tuple[str, str]]:
+        return [(node.rest.parts, node.rest.parts_sql()) for node in self._all()]
+
+    def keys(self) -> list[tuple[str, str]]:
+        """The keys of what is left, `_names<n>` if it has parts, else `_new<n>`; and whether it is as it was sent."""
+        return [
+            column
+            for node in self._all()
+            for column in (
+                (node.rest.names, node.rest.names_sql()),
+                (f"_new{node.number}", f"CASE WHEN {node.rest.parts} IS NULL THEN json_keys({node.rest.text}) END"),
+                (node.rest.as_sent, node.rest.as_sent_sql()),
+            )
+        ]
+
+    def repeated(self) -> list[tuple[str, str]]:
+        return [(node.rest.repeated, node.rest.repeated_sql()) for node in self._all()]
 
     def differences(self) -> list[tuple[str, str]]:
         """`_different<n>`: that the keys of the object are different, or that there is none."""
         return [(f"_different{node.number}", node._different()) for node in self._all()]
 
     def _different(self) -> str:
-        keys, new, present = f"_keys{self.number}", f"_new{self.number}", f"_present{self.number}"
+        rest, keys, new, present = self.rest, *(f"_{name}{self.number}" for name in ("keys", "new", "present"))
         none = f"WHEN _kind{self.number} = 'NULL' THEN true " if self.way else ""
         # as many known keys as members that are there: each is there once
         return (
-            f"CASE {none}WHEN len({keys}) - len({new}) = {present} THEN CASE WHEN len({new}) <= 1 THEN true"
-            f" ELSE list_unique({new}) = len({new}) END ELSE list_unique({keys}) = len({keys}) END"
+            f"CASE {none}WHEN len({keys}) = {present} THEN true"
+            f" WHEN {rest.parts} IS NOT NULL AND len({keys}) = {present} + {rest.count}"
+            f" THEN {rest.in_one} OR NOT {rest.repeated}"
+            f" WHEN {rest.parts} IS NULL AND len({keys}) = {present} + len({new}) THEN list_unique({new}) = len({new})"
+            f" ELSE list_unique({keys}) = len({keys}) END"
         )
 
     def decided(self) -> str:
@@ -153,101 +183,25 @@ class Node:
         is_object = "regexp_matches(_message, '^[ \\t\\n\\r]*[{]')"
         return " AND ".join([is_object, *(f"_different{node.number}" for node in self._all())])
 
-    def maps(self) -> list[tuple[str, str]]:
-        """`_few<n>`: whether the unknown members are asked for one by one. `_map<n>`: key → JSON text, if they are not.
-
-        One costs 0.5 µs, as each reads the message again, a map 1.6. Equal keys in a map are an error, which TRY does
-        not catch everywhere in DuckDB 1.5: it is made of different ones only.
-        """
-        return [column for node in self._all() for column in node._maps()]
-
-    def _maps(self) -> list[tuple[str, str]]:
-        new, number = f"_new{self.number}", self.number
-        plain = f"regexp_full_match(array_to_string({new}, ','), {literal(f'{_KEY.pattern}(,{_KEY.pattern})*')})"
-        few = f"len({new}) <= {_FEW} AND {plain}"
-        many = f"_different{number} AND len({new}) > 0 AND NOT ({few})"
-        text = f"""TRY(from_json({self._text(many)}, '"MAP(VARCHAR, JSON)"'))"""
-        return [(f"_few{number}", f"CASE WHEN len({new}) > 0 THEN {few} END"), (f"_map{number}", text)]
-
-    def _text(self, condition: str) -> str:
-        """The object's text, where the condition is true."""
-        text = f"CASE WHEN {condition} THEN _message END"
-        return f"json_extract({text}, {_place(self.way)})" if self.way else text
-
     def extras(self) -> list[list[tuple[str, str]]]:
-        """Steps: `_unknown<n>`, the members that no field reads; `_open<n>`, whether Python has to write them; then
-        `_extra<n>`, each object's after those in it."""
-        lists = [(f"_unknown{node.number}", node._unknown()) for node in self._all()]
-        opens = [(f"_open{node.number}", _is_open(node.number)) for node in self._all()]
-        return [lists, opens, *([(f"_extra{node.number}", node._extra())] for node in self._all())]
+        """Steps: `_extra<n>`, the members that no field reads, and `_open<n>`, whether Python has to write them, each
+        object's after those in it."""
+        return [node._extra() for node in self._all()]
 
-    def _unknown(self) -> str:
-        known = ", ".join(map(literal, self.members))
-        path = " || ".join([literal("$." + "".join(f"{quoted(key)}." for key in self.way) + '"'), "key", "'\"'"])
-        one = f"{{'key': key, 'value': json_extract(_message, {path})}}"
-        return (
-            f"CASE WHEN _few{self.number} AND _different{self.number}"
-            f" THEN list_transform(_new{self.number}, lambda key: {one})"
-            f" WHEN _map{self.number} IS NOT NULL"
-            f" THEN list_filter(map_entries(_map{self.number}), lambda member: member.key NOT IN ({known})) END"
-        )
-
-    def _extra(self) -> str:
-        """A JSON object, keys sorted; NULL for none."""
-        members, some = f"_unknown{self.number}", [f"len(_unknown{self.number}) > 0"]
-        for child in self._children():
-            inside = f"_extra{child.number}"
-            entry = f"[{{'key': {literal(child.way[-1])}, 'value': {inside}::JSON}}]"
-            members = f"list_concat({members}, CASE WHEN {inside} IS NOT NULL THEN {entry} END)"
-            some.append(f"{inside} IS NOT NULL")
-        written = "to_json(member.key) || ':' || coalesce(member.value, 'null')"
-        text = f"'{{' || array_to_string(list_transform(list_sort({members}), lambda member: {written}), ',') || '}}'"
-        return f"CASE WHEN {' OR '.join(some)} THEN {text} END"
+    def _extra(self) -> list[tuple[str, str]]:
+        inner = {child.way[-1]: f"_extra{child.number}" for child in self._children()}
+        return [
+            (f"_extra{self.number}", self.rest.extra_sql(inner)),
+            (f"_open{self.number}", self.rest.open_sql(inner)),
+        ]
 
     def extra(self) -> str:
         """The result's columns."""
-        some = [f"coalesce(_open{node.number}, false)" for node in self._all()]
-        return f"_extra{self.number} AS _extra, {' OR '.join(some)} AS _extra_open"
-
-
-def _is_open(number: int) -> str:
-    """Whether an unknown member of the object is not certainly written as `judge` writes it, or was not found."""
-    members, new = f"_unknown{number}", f"_new{number}"
-    value, key = "member.value", "to_json(member.key)"
-    # Python writes other control characters than DuckDB's \\u001F; and the text may hold \\u itself
-    plain_key = f"NOT contains({key}, '\\u')"
-    minus_zero = "regexp_matches(_message, '-0[ \\t\\n\\r,}]')"  # it is read as 0
-    # CASE: the conditions on the message are evaluated only where they are needed
-    written = (
-        f"CASE WHEN {value} IS NULL OR {value} IN ('true', 'false', 'null') THEN true"
-        f" WHEN starts_with({value}, '\"') THEN NOT contains({value}, '\\u')"
-        f" WHEN regexp_full_match({value}, '-?[1-9][0-9]*') THEN true"
-        f" WHEN {value} = '0' THEN NOT {minus_zero} ELSE {_as_sent()} END"
-    )
-    return (
-        f"CASE WHEN len({new}) = 0 THEN false WHEN len({members}) = len({new})"
-        f" THEN len(list_filter({members}, lambda member: NOT ({plain_key} AND coalesce({written}, false)))) > 0"
-        " ELSE true END"
-    )
-
-
-def _as_sent() -> str:
-    """That a number with a fraction was sent with the text that DuckDB writes, which is the shortest of its double.
-
-    The message has one object, whose keys are different, and in it the text `"key":number`: no backslash is before it,
-    so it is a member's key, and the number ends there.
-    """
-    key = "'\"' || member.key || '\"'"
-    found = " ".join(
-        f"WHEN contains(_message, {key} || {colon} || member.value || {end}) THEN true"
-        for end in ("','", "'}'", "chr(10)", "chr(13)")
-        for colon in ("': '", "':'")
-    )
-    return (
-        "CASE WHEN NOT regexp_full_match(member.value, '-?[0-9]+[.][0-9]+') THEN false"
-        " WHEN NOT regexp_full_match(member.key, '\\w+') OR _message LIKE '%{%{%' THEN false"
-        f" WHEN contains(_message, '\\' || {key}) THEN false {found} ELSE false END"
-    )
+        is_open = " OR ".join(f"coalesce(_open{node.number}, false)" for node in self._all())
+        extra = f"_extra{self.number}"
+        if not self.rest.alone:  # some of it may be left out
+            extra = f"CASE WHEN {is_open} THEN NULL ELSE {extra} END"
+        return f"{extra} AS _extra, {is_open} AS _extra_open"
 
 
 # -- from the text to the structure -------------------------------------------------------------

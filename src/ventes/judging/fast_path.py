@@ -145,12 +145,14 @@ def _odd(
         for name, expression in form.further
     ]
     yield [*((f"_case_{field.name}", _case(field, form)) for field, form in forms.items()), *root.counts()]
-    yield [*((f"_shown_{field.name}", _shown(field, form)) for field, form in forms.items()), *root.keys()]
+    yield [*((f"_shown_{field.name}", _shown(field, form)) for field, form in forms.items()), *root.rests()]
     cases = " + ".join(quoted(f"_case_{field.name}") for field in forms)
-    yield [*_time(judging, first, last), ("_cases", cases)]
-    yield root.differences()
-    yield root.maps()
-    yield from root.extras()
+    yield [*_time(judging, first, last), ("_cases", cases), *root.parts()]
+    yield root.keys()
+    yield root.repeated()
+    first_extra, *others = root.extras()
+    yield [*root.differences(), *first_extra]
+    yield from others
 
 
 def _case(field: Field, form: FastForm) -> str:

@@ -25,7 +25,7 @@ from ventes.judging import fast_path, rules
 from ventes.judging.judge_rows import columns_of, judge_rows
 from ventes.judging.verdict import FRAME_BYTES, Judging, judge_of
 from ventes.stream.declaration import Stream
-from ventes.stream.strict_json import Refused
+from ventes.stream.strict_json import Refused, sorted_text
 
 FEW = 100
 """Up to so many messages are judged one by one (28 µs each), which is faster than the query: running it takes 5 ms,
@@ -118,19 +118,28 @@ def _lists_of_codes(reasons: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 def _with_open_extras(
     decided: pa.Table, values: pa.ChunkedArray, judging: Judging, undecided: npt.NDArray[np.bool_]
 ) -> pa.ChunkedArray:
-    """`_extra`, with those that SQL left open. A message that turns out to be no strict JSON becomes `undecided`."""
+    """`_extra`, with those that SQL left open: where it has a text, only its keys may have to be sorted. A message that
+    turns out to be no strict JSON becomes `undecided`."""
     places = np.flatnonzero(decided["_extra_open"].to_numpy() & ~undecided)
     if not len(places):
         return decided["_extra"]
     judge = judge_of(judging)
     extras: list[str | None] = []
-    for place, value in zip(places.tolist(), values.take(places).to_pylist(), strict=True):
+    found = decided["_extra"].take(places).to_pylist()
+    for place, text, value in zip(places.tolist(), found, values.take(places).to_pylist(), strict=True):
         try:
-            extras.append(judge.extra(value))
+            extras.append(_sorted(text) or judge.extra(value))
         except Refused:
             extras.append(None)
             undecided[place] = True
     return _replaced(decided["_extra"], places, pa.array(extras, pa.string()))
+
+
+def _sorted(text: str | None) -> str | None:
+    try:
+        return None if text is None else sorted_text(text)
+    except ValueError:
+        return None
 
 
 def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, year: int) -> pa.Table | None:
