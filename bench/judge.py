@@ -78,9 +78,7 @@ def shapes(rows: int) -> dict[str, list[bytes]]:
         "a time out of range": changed('"2026-01-05', '"1970-01-01'),
         "a time that is none": changed('"2026-01-05T[^"]*"', '"05/01/2026 09:00"'),
         "an unknown object": added('"geo": {"lat": 48.85, "lon": 2.35}'),
-        "Python sorts: an unknown object and a text": added(
-            '"geo": {"lon": 2.35, "lat": 48.85}, "canal": "web"'
-        ),
+        "Python sorts: an unknown object and a text": added('"geo": {"lon": 2.35, "lat": 48.85}, "canal": "web"'),
         "Python judges: a key twice": added('"pays": "France"'),
         "Python judges: no JSON": [value[:-1] for value in plain],
         "Python judges: one key twice in 100": [
