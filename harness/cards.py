@@ -1,4 +1,4 @@
-"""The cards at the top of a page that ran without a browser."""
+"""The cards at the top of a page, without a browser."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ class Card:
 
 
 def cards_of(page: AppTest) -> list[Card]:
-    """As a viewer reads them, from the HTML that the page sends."""
-    bodies = [str(element.proto.body) for element in page.get("html")]
-    return [Card(*map(unescape, found)) for body in bodies for found in _CARD.findall(body)]
+    """As a viewer reads them."""
+    return [card for element in page.get("html") for card in cards_in(str(element.proto.body))]
+
+
+def cards_in(html: str) -> list[Card]:
+    """Those in the HTML that the page sends."""
+    return [Card(*map(unescape, found)) for found in _CARD.findall(html)]
 
 
 _CARD = re.compile(

@@ -34,6 +34,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from harness import sample_lake
+from harness.cards import cards_in
 from harness.page_site import serve, toml
 
 TOTAL = "Total Records"
@@ -107,8 +108,9 @@ class Session:
         kind = element.WhichOneof("type")
         if kind in ("text_area", "button"):
             self.ids[getattr(element, kind).label] = getattr(element, kind).id
-        elif kind == "metric" and element.metric.label == TOTAL:
-            self.total = element.metric.body
+        elif kind == "html":
+            for card in cards_in(element.html.body):
+                self.total = card.value if card.label == TOTAL else self.total
 
 
 @dataclass

@@ -216,7 +216,7 @@ def _treated(rows: pa.Table) -> pa.Table:
 
 
 def _lot(settings: Settings) -> int:
-    return Log.open(tables.path_of(settings, BRONZE)).transactions.get(APP, -1) + 1
+    return Log.open(tables.path_of(settings, BRONZE)).transactions.get(APP, 0) + 1
 
 
 def _partials(clean: pa.Table, settings: Settings) -> dict[str, pa.Table]:

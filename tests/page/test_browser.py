@@ -357,6 +357,7 @@ def test_an_incident_does_not_move_the_page(site: Site, opened: Open, width: int
         shows_figures(page, expected(site) if "pause" in address else expected(site, "jour IS NOT NULL"))
         expect(page.locator(".stMarkdownBadge").first).to_contain_text("Paused" if "pause" in address else "Not live")
         expect(page.locator(".st-key-incident summary")).to_have_count(0 if "pause" in address else 1)
+        expect(page.locator(".st-key-incident .stHtml")).to_have_count(1 if "pause" in address else 0)
         place = page.locator(".st-key-figures").bounding_box()
         assert place is not None
         places.append(place["y"])

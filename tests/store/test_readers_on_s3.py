@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from harness.cards import cards_of
 from harness import sample_lake
 from harness.object_store import SECRET, Proxy, S3Server, environment
 from harness.page_site import SCRIPT
@@ -73,8 +74,7 @@ def test_the_page_shows_the_sales(lake: Settings) -> None:
     page.run()
     assert not page.exception, page.exception
     assert not [one.value for one in page.error]
-    shown = " ".join(str(one.value) for one in [*page.markdown, *page.metric, *page.caption])
-    assert "200" in shown
+    assert cards_of(page)[0].value == "200"
 
 
 def test_commands_read_it_and_show_no_secret(

@@ -300,7 +300,7 @@ class RunWriter:
             return
         blocks = np.stack([pairs.keys.reshape(-1, BLOCK), pairs.lots.reshape(-1, BLOCK)], axis=1).astype(_NUMBER)
         self._file.write(blocks.data)
-        self._first.append(blocks[:, 0, 0])
+        self._first.append(blocks[:, 0, 0].copy())  # a view would keep all of the file in memory
         self._checksums += [zlib.crc32(block.data) for block in blocks]
 
     def discard(self) -> None:
