@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from harness.cards import cards_of
 from harness import sample_lake
+from harness.cards import cards_of
 from harness.object_store import SECRET, Proxy, S3Server, environment
 from harness.page_site import SCRIPT
 from harness.pipeline import wait_for
