@@ -185,7 +185,8 @@ def test_the_help_says_how_to_set_up_a_login_and_an_alert(site: Site, opened: Op
     page.get_by_text("Operator", exact=True).click()
     page.get_by_role("button", name="Set Up: Login and Alerts").click()
     box = page.get_by_role("dialog")
-    expect(box).to_contain_text(str(site.settings.config_file), timeout=WAIT)
+    expect(box.locator("code", has_text=str(site.settings.config_file)).first).to_be_visible(timeout=WAIT)
+    expect(box).to_contain_text(f"All settings are in {site.settings.config_file}, each")
     expect(box).to_contain_text(f"http://localhost:{site.settings.page.port}/oauth2callback")
     expect(box).to_contain_text("json://")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -18,7 +17,8 @@ def quoted_path(path: Path) -> str:
 
 def ventes() -> str:
     """The command that runs `ventes` for this pipeline, from any folder."""
-    named = f"{CONFIG_VARIABLE}={quoted_path(config_path())} " if os.environ.get(CONFIG_VARIABLE) else ""
+    path = config_path()
+    named = "" if path == PROJECT / "ventes.toml" else f"{CONFIG_VARIABLE}={quoted_path(path)} "
     return f"{named}{quoted_path(Path(sys.executable).with_name('ventes'))}"
 
 

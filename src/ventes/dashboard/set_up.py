@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
 from ventes.config import Settings
-from ventes.dashboard import text
 from ventes.dashboard.commands import quoted_path, ventes
 from ventes.dashboard.language import tr
 
@@ -23,12 +23,11 @@ class Step:
 
 
 def show(settings: Settings) -> None:
-    file = text.markdown(str(settings.config_file))
     st.markdown(
         tr(
             "All settings are in {file}, each with a comment. A change counts from the next restart, which loses "
             "nothing: the jobs go on where they were.",
-            file=f"`{file}`",
+            file=_code(settings.config_file),
         )
     )
     st.code(f"{ventes()} restart", language="bash", wrap_lines=True)
@@ -70,7 +69,7 @@ def login(settings: Settings) -> Sequence[Step]:
             tr(
                 "Open the page again: it asks you to log in, and shows your role in the sidebar. Who came in or was "
                 "refused is in {log}.",
-                log=f"`{text.markdown(str(settings.log('audit')))}`",
+                log=_code(settings.log("audit")),
             )
         ),
     ]
@@ -113,6 +112,10 @@ def alert(settings: Settings) -> Iterator[Step]:
         tr("Silence it for a while, for example during maintenance."),
         f'{ventes()} alerts silence no-events --for "2 h"',
     )
+
+
+def _code(path: Path) -> str:
+    return f"`{str(path).replace('`', '')}`"
 
 
 def _only_mine(settings: Settings) -> str:
