@@ -53,7 +53,8 @@ def login(settings: Settings) -> Sequence[Step]:
         ),
         Step(
             tr(
-                "Fill in the section `[page.login]`. Viewers see the page; analysts may also use SQL and downloads. "
+                "Fill in these keys of the section `[page.login]`, which is in the file already. Viewers see the page; "
+                "analysts may also use SQL and downloads. "
                 "Name them by address, by domain, or by a claim as `groups=sales`."
             ),
             '[page.login]\nissuer = "https://accounts.google.com"\nclient_id = "…"\nclient_secret = "…"\n'
@@ -72,6 +73,13 @@ def login(settings: Settings) -> Sequence[Step]:
                 log=_code(settings.log("audit")),
             )
         ),
+        Step(
+            tr(
+                "If it does not work, the page's log says why. Without a login again: empty these keys, as they were, "
+                "and restart."
+            ),
+            f"tail -50 {quoted_path(settings.log('page'))}",
+        ),
     ]
 
 
@@ -80,7 +88,7 @@ def alert(settings: Settings) -> Iterator[Step]:
     yield Step(
         tr(
             "Say where messages go, at the end of the file. A channel is a URL of Apprise: mail, Slack, Teams, your "
-            "own webhook, and many more. These are examples: keep what you need."
+            "own webhook, and many more. These are examples: keep what you need, and name it where `ops` stands below."
         ),
         "[alert_channels]\n"
         'ops = "mailtos://user:password@smtp.example.com?from=ventes@example.com&to=ops@example.com"\n'

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 from ventes.config import Settings
 from ventes.dashboard.login.audit import Audit
 from ventes.dashboard.login.people import Person, Refused, judge, login_id
-from ventes.errors import UnsafePlace
+from ventes.errors import InstallError, UnsafePlace
 from ventes.runtime.files import write_atomically
 from ventes.runtime.redaction import keep_secret
 from ventes.setting_login import Login
@@ -61,17 +62,30 @@ class RunningLogin:
 def start(settings: Settings) -> dict[str, Any]:
     """Note that this process has a login, if the settings ask for one; returns what Streamlit must be told (`secrets`).
 
-    Raises OSError, UnsafePlace and ConfigError.
+    Raises OSError, UnsafePlace, ConfigError, and InstallError.
     """
     global _at_start
     login = settings.page.login
     if not login.on:
         return {}
     login.require_secret()
+    if login.issuer:
+        _require_client()
     folder = settings.state / "login"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _at_start = RunningLogin(settings)
     return {"auth": _auth(settings.page.redirect_address, login, cookie_secret(folder))} if login.issuer else {}
+
+
+def _require_client() -> None:
+    """Streamlit imports it when somebody logs in, who would then read `Internal Server Error`."""
+    try:
+        import_module("authlib.integrations.starlette_client")
+    except ImportError as error:
+        raise InstallError(
+            f"the login needs the package {error.name or 'Authlib'}, which is not installed",
+            "bash start_pipeline.sh installs what is missing",
+        ) from None
 
 
 def at_start() -> RunningLogin | None:
