@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError, model_validator
 from ventes.alert_settings import Alert, AlertChannels, require_known_channels, require_own_names, secret_parts
 from ventes.errors import ConfigError, VentesError
 from ventes.setting_kafka import Kafka
-from ventes.setting_login import CALLBACK, Login, is_safe_url
+from ventes.setting_login import CALLBACK, READ_AT_START, Login, is_safe_url
 from ventes.setting_sources import Environment, Place, merged, read_environment, read_file
 from ventes.setting_spark import Spark
 from ventes.setting_types import (
@@ -164,8 +164,7 @@ class Page(Section):
         return self
 
 
-_LOGIN_AT_START = {"issuer", "client_id", "scopes", "header", "proxies"}
-_PAGE_AT_START: Any = {"address": True, "hosts": True, "port": True, "url": True, "login": _LOGIN_AT_START}
+_PAGE_AT_START: Any = {"address": True, "hosts": True, "port": True, "url": True, "login": READ_AT_START}
 """What the page's process reads when it starts, and not again."""
 
 
@@ -294,7 +293,7 @@ class Settings(Section):
         client's may be in the environment of the page alone."""
         if not self.page.login.on:
             return "none"
-        values = f"{self.page.login.model_dump_json(include=_LOGIN_AT_START)}{self.page.public_url}"
+        values = f"{self.page.login.model_dump_json(include=READ_AT_START)}{self.page.public_url}"
         return hashlib.sha256(values.encode()).hexdigest()
 
     def _without(self, keys: Any) -> str:

@@ -21,6 +21,8 @@ WHERE_THE_SECRET_BELONGS = (
     "`chmod 600` it"
 )
 DISCOVERY = "/.well-known/openid-configuration"
+READ_AT_START = {"issuer", "client_id", "scopes", "header", "proxies"}
+"""Keys that the page's process reads when it starts, and not again; the secret is left out."""
 CALLBACK = "/oauth2callback"
 """Streamlit's route for the provider's answer."""
 
