@@ -31,7 +31,7 @@ def _package() -> Path:
 
 WHOLE = _package() / "package_data" / "plotly.min.js"
 PARTS = Path(__file__).with_name("plotly_parts.json")
-KEPT = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+KEPT = "public, max-age=31536000, immutable"
 """A browser keeps the answer for a year without asking: its address has a hash of it."""
 
 
@@ -74,11 +74,17 @@ def route(prefix: str) -> Route:
         found = small()
         if found is None or request.path_params["name"] != found.name:
             return Response(status_code=404)
-        if "gzip" not in request.headers.get("accept-encoding", ""):
-            return Response(found.plain, headers=KEPT, media_type="text/javascript")
-        return Response(found.packed, headers={**KEPT, "Content-Encoding": "gzip"}, media_type="text/javascript")
+        return as_accepted(request, found.plain, found.packed, "text/javascript", KEPT)
 
     return Route(f"{prefix}{{name}}", answer, methods=["GET"])
+
+
+def as_accepted(request: Request, plain: bytes, packed: bytes, kind: str, kept: str) -> Response:
+    """The answer compressed (`packed`, gzip) if the browser takes that. `kept`: its Cache-Control."""
+    headers = {"Cache-Control": kept, "Vary": "Accept-Encoding"}
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(plain, headers=headers, media_type=kind)
+    return Response(packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=kind)
 
 
 def address(traces: Collection[str]) -> str | None:

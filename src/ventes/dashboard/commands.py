@@ -43,9 +43,8 @@ def monitoring(settings: Settings) -> list[tuple[str, str]]:
 def troubles(settings: Settings) -> list[tuple[str, str, str]]:
     """(symptom, what to do, command)."""
     log = settings.log("page")
-    see = (
-        f"tail -50 {quoted_path(log)}\n" if log.exists() else ""
-    )  # a page that was started by hand writes to its terminal
+    # a page that was started by hand has no log: it writes to its terminal
+    see = f"tail -50 {quoted_path(log)}\n" if log.exists() else ""
     run = f"cd {quoted_path(PROJECT)} && streamlit run streamlit_dashboard.py --server.port {settings.page.port}"
     if settings.page.login.on:
         run = f"{ventes()} start"  # a page that was started by hand has no login, and so shows nothing
@@ -62,9 +61,5 @@ def troubles(settings: Settings) -> list[tuple[str, str, str]]:
             f"{ventes()} status",
         ),
         (tr("The page is slow."), tr("Choose a slower refresh rate above; see what the machine is doing:"), "top"),
-        (
-            tr("Start everything again, without loss."),
-            "",
-            f"{ventes()} restart",
-        ),
+        (tr("Start everything again, without loss."), "", f"{ventes()} restart"),
     ]

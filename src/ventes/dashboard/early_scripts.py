@@ -47,9 +47,6 @@ def routes(home: str, charts: str) -> list[Route]:
     packed = gzip.compress(found, mtime=0)
 
     async def answer(request: Request) -> Response:
-        headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-        if "gzip" not in request.headers.get("accept-encoding", ""):
-            return Response(found, headers=headers, media_type="text/html")
-        return Response(packed, headers={**headers, "Content-Encoding": "gzip"}, media_type="text/html")
+        return chart_script.as_accepted(request, found, packed, "text/html", "no-cache")
 
     return [Route(home, answer, methods=["GET"])]

@@ -117,9 +117,9 @@ class Snapshot:
             f"CAST({_quoted(f.name) if f.name in present else 'NULL'} AS {sql_type(f.type)}) AS {_quoted(f.name)}"
             for f in self.table.schema
         )
-        more = f", CAST(NULL AS VARCHAR) AS {_quoted(file_as)}" if file_as else ""
         if not paths:
-            return f"SELECT {columns}{more} WHERE false"
+            none = f", CAST(NULL AS VARCHAR) AS {_quoted(file_as)}" if file_as else ""
+            return f"SELECT {columns}{none} WHERE false"
         listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
         options = []
         if self.table.partition_by:
@@ -127,12 +127,14 @@ class Snapshot:
             options += ["hive_partitioning = true", f"hive_types = {{{kinds}}}"]
         if self.widened:
             options.append("union_by_name = true")
-        file = f", filename AS {_quoted(file_as)}" if file_as else ""
-        source = f"(SELECT *{file} FROM read_parquet({', '.join([f'[{listed}]', *options])}))"
+        if file_as:
+            options.append(f"filename = '{file_as}'")
+            columns += f", {_quoted(file_as)}"
+        source = f"read_parquet({', '.join([f'[{listed}]', *options])})"
         if self.widened:  # a new column may be in none of these files: no row, but every column
             none = ", ".join(f"CAST(NULL AS {sql_type(f.type)}) AS {_quoted(f.name)}" for f in self.table.schema)
             source = f"(SELECT * FROM {source} UNION ALL BY NAME SELECT {none} WHERE false)"
-        return f"SELECT {columns}{f', {_quoted(file_as)}' if file_as else ''} FROM {source}"
+        return f"SELECT {columns} FROM {source}"
 
     def arrow(self, keep: Callable[[DataFile], bool] | None = None) -> pa.Table:
         """All rows (of the files that `keep` accepts) with the contract's schema. For small tables."""

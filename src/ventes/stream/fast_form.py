@@ -141,7 +141,8 @@ def of_string(field: str, member: Member, most: int, allowed: str | None, patter
     The column is NULL unless it has a character that is no white space. `allowed`: a condition on the column.
     """
     as_text = member.kind != "NULL"
-    found, unquoted, value = quoted(f"_t_{field}" if as_text else f"_j_{field}"), quoted(f"_n_{field}"), quoted(field)
+    asked = f"_t_{field}" if as_text else f"_j_{field}"
+    found, unquoted, value = quoted(asked), quoted(f"_n_{field}"), quoted(field)
     if as_text:
         ranges = [f"({found} >= '{low}' AND {found} < '{above}')" for low, above in _SURE]
         sure = " OR ".join([*ranges, f"{found} >= '~'"])
@@ -175,7 +176,7 @@ def of_string(field: str, member: Member, most: int, allowed: str | None, patter
     return FastForm(
         "VARCHAR" if as_text else "JSON",
         (
-            ((f"_t_{field}" if as_text else f"_j_{field}", member.value),),
+            ((asked, member.value),),
             ((f"_n_{field}", string),),
             ((field, not_blank),),
         ),

@@ -95,9 +95,7 @@ def at_start() -> RunningLogin | None:
 
 def _fixed(settings: Settings) -> tuple[Any, ...]:
     """What cannot change while the process runs."""
-    login = settings.page.login
-    provider = (login.issuer, login.client_id, login.client_secret, tuple(login.scopes))
-    return (*provider, login.header, tuple(login.proxies), settings.page.public_url)
+    return settings.login_fingerprint(), settings.page.login.client_secret
 
 
 def _auth(redirect: str, login: Login, cookie: str) -> dict[str, Any]:
