@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from harness import sample_lake
 from harness.page_site import Site, serve, toml
 from harness.pipeline import wait_for
-from ventes.dashboard import chart_script, early_scripts
+from ventes.dashboard import chart_script, early_scripts, style
 
 Open = Callable[..., Page]
 
@@ -88,7 +88,7 @@ def test_other_charts_get_the_whole_script(own: Site, opened: Open) -> None:
     assert len(scripts_of(page)) == 2
 
 
-def test_every_script_of_the_page_is_linked_from_its_first_answer(site: Site, opened: Open) -> None:
+def test_every_script_and_the_style_sheet_are_in_the_first_answer(site: Site, opened: Open) -> None:
     page = opened(site.url)
     expect(page.locator(".js-plotly-plot .barlayer .point path").first).to_be_visible()
     loaded: list[str] = page.evaluate(
@@ -102,6 +102,7 @@ def test_every_script_of_the_page_is_linked_from_its_first_answer(site: Site, op
     with urllib.request.urlopen(f"http://localhost:{site.port}/") as plain:
         assert plain.read().decode() == index
         assert plain.headers["Content-Security-Policy"]
+    assert style.SHEET in index.partition("<body>")[2]
     assert len(loaded) > 60
     assert [path for path in loaded if path.rsplit("/", 1)[-1] not in index] == []
 
