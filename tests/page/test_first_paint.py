@@ -123,6 +123,8 @@ def test_the_server_has_drawn_the_page_before_the_first_viewer(tmp_path: Path) -
     sample_lake.make(sample_lake.settings_at(tmp_path), 300, sample_lake.Shape(days=3), lots=2)
     with serve(tmp_path) as running:
         records = running.settings.state / "run"
+        # it answers nobody before: the first record of the page's own run is there
+        assert [json.loads(path.read_text())["phase"] for path in records.glob("page*.json")] == ["running"]
 
         def drawn() -> bool:
             found = [json.loads(path.read_text()) for path in records.glob("page*.json")]

@@ -46,6 +46,8 @@ HEADERS = {
 }
 END_SECONDS = 3.0
 """Seconds that connections have to close after SIGTERM; the supervisor kills the page after 5 s."""
+FIRST_VISIT_SECONDS = 10.0
+"""Seconds that the server waits for its own first page before it listens; a slow one is drawn beside the viewers'."""
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _log = logging.getLogger("ventes.page")
@@ -77,6 +79,8 @@ def options(downloads: DownloadServer | None = None, connections: Connections | 
             )  # fmt: skip
         watching.watch_next_server(asyncio.get_running_loop())
         visiting = asyncio.create_task(first_visit.visit(app, home))
+        # nobody is let in before: a viewer of that second would wait for both first pages
+        await asyncio.wait({visiting}, timeout=FIRST_VISIT_SECONDS)
         with _ending_soon(serving):
             _log.info("the page runs, pid %d", os.getpid())
             yield
