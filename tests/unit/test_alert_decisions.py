@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from ventes import config
-from ventes.alert_settings import Alert
 from ventes.alerts.decide import decide
 from ventes.alerts.reading import Reading, Value, holds, unfit, written
 from ventes.runtime.alert_records import AlertState
 from ventes.runtime.alert_sentence import over, sentence
+from ventes.settings.alerts import Alert
 
 SHOWN = config.load().stream.shown
 LAG: dict[str, Any] = {"name": "lag", "measure": "lag_seconds", "above": 60, "for": "2 min", "remind": "1 h"}

@@ -22,7 +22,6 @@ from harness import receivers, sample_lake
 from harness.pipeline import free_ports, wait_for
 from harness.receivers import Webhook
 from ventes import config
-from ventes.alert_settings import Alert
 from ventes.alerts import channels, select
 from ventes.alerts.channels import Answer
 from ventes.alerts.history import History
@@ -39,6 +38,7 @@ from ventes.deltalog.snapshot import Snapshot
 from ventes.lake import alert_history
 from ventes.runtime import alert_records, heartbeat
 from ventes.runtime.pipeline_status import FiringAlert, ServiceStatus, Status
+from ventes.settings.alerts import Alert
 
 CANARY = "canary-5ecr3t"
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ventes import config
-from ventes.alert_settings import MEASURES, Alert
 from ventes.config import PROJECT
 from ventes.errors import ConfigError
-from ventes.setting_types import seconds_of
+from ventes.settings.alerts import MEASURES, Alert
+from ventes.settings.value_types import seconds_of
 
 GOOD: dict[str, Any] = {"name": "lag", "measure": "lag_seconds", "above": 60}
 CANARY = "canary-5ecr3t"

@@ -14,7 +14,7 @@ from ventes.config import Settings
 from ventes.errors import ConfigError
 from ventes.kafka import Cluster, Partition
 from ventes.kafka.topology import least_in_sync, replicas
-from ventes.setting_kafka import Kafka
+from ventes.settings.kafka import Kafka
 
 SETTINGS = Settings(kafka={"bootstrap": "h1:9092,h2:9092,h3:9092"})
 THREE = Cluster("c", dict.fromkeys((1, 2, 3), ("h", 9092)))

@@ -28,7 +28,7 @@ from ventes.lake import tables
 from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.pipeline_status import ServiceStatus, Status
-from ventes.setting_kafka import Kafka
+from ventes.settings.kafka import Kafka
 from ventes.supervise import ports
 
 CALM = Load(average=0.1, cores=2, free_mb=8000)

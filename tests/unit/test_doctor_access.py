@@ -20,7 +20,7 @@ from ventes.config import Settings
 from ventes.dashboard import page_heartbeat
 from ventes.runtime import heartbeat
 from ventes.runtime.pipeline_status import Status
-from ventes.setting_login import Login
+from ventes.settings.login import Login
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ COVERED = ("src/ventes", "streamlit_dashboard.py", "streams/vols.py")
 EXCEPT = (
     "src/ventes/producer",  # its catalogue makes sales
     "src/ventes/propose/names.py",  # words by which `ventes stream init` guesses what a field means
-    "src/ventes/setting_login.py",  # OpenID Connect has a client_id of its own
+    "src/ventes/settings/login.py",  # OpenID Connect has a client_id of its own
     "src/ventes/dashboard/login/running.py",
 )
 GENERAL = {"timestamp", "minute", "jour", "segment"}

@@ -25,7 +25,7 @@ from ventes.dashboard.login.audit import LONGEST, Audit
 from ventes.dashboard.login.people import Person, Refused, judge, login_id
 from ventes.dashboard.login.running import EndedLogins, cookie_secret
 from ventes.errors import ConfigError, UnsafePlace
-from ventes.setting_login import Login
+from ventes.settings.login import Login
 from ventes.supervise import services
 
 NOW = 1_800_000_000.0

@@ -14,7 +14,7 @@ import pytest
 from ventes.config import PROJECT
 
 ROOMS = {path.name for path in (PROJECT / "src" / "ventes").iterdir() if (path / "__init__.py").is_file()}
-SETTINGS = {"kafka", "producer", "page", "check"}
+SETTINGS = {"kafka", "producer", "page", "check", "settings"}
 """Rooms whose name is also that of a section of ventes.toml, or a common name of a variable."""
 EXAMPLES = {"streams/orders.py", "streams/NAME.py", "tabs/weather.py", "hand.py", "essai.py"}
 """Files that a user would have."""

@@ -16,7 +16,7 @@ from harness.sample_lake import settings_at
 from ventes.config import PROJECT
 from ventes.dashboard.login import running
 from ventes.errors import InstallError
-from ventes.setting_login import Login
+from ventes.settings.login import Login
 
 IMPORTS = """
 import json, sys

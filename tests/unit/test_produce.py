@@ -20,7 +20,7 @@ from ventes.producer.options import Options, read_rate
 from ventes.runtime import heartbeat
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
-from ventes.setting_kafka import Kafka
+from ventes.settings.kafka import Kafka
 
 app = typer.Typer()
 app.command()(produce)

@@ -23,7 +23,7 @@ from ventes.propose.proposal import Proposal, propose
 from ventes.propose.rejected import Rejected, rejected
 from ventes.propose.sample import Message, Reading, from_file
 from ventes.propose.source_text import source_text
-from ventes.setting_kafka import Kafka
+from ventes.settings.kafka import Kafka
 from ventes.stream import (
     Boolean,
     ByDay,

@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from ventes import config
-from ventes.alert_settings import MEASURES, Alert
 from ventes.config import PROJECT, Settings
+from ventes.settings.alerts import MEASURES, Alert
 
 SHIPPED = PROJECT / "ventes.toml"
 

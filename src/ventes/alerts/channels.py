@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import apprise
 
-from ventes.alert_settings import secret_parts
 from ventes.alerts.decide import OVER
 from ventes.alerts.message import TEST
 from ventes.runtime.logs import printable
 from ventes.runtime.redaction import BLANK
+from ventes.settings.alerts import secret_parts
 
 with warnings.catch_warnings():  # of Python, about an old module that a plugin imports
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ventes.alert_settings import Alert
 from ventes.alerts.reading import Reading, holds, written
 from ventes.runtime.alert_records import FIRING, OK, PENDING, UNKNOWN, AlertState
+from ventes.settings.alerts import Alert
 
 FIRED, REMINDER, OVER = "firing", "reminder", "over"
 UNSEEN_CHECKS = 3

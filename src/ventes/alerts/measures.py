@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ventes.alert_settings import MEASURES, Alert
 from ventes.alerts.reading import Reading
 from ventes.alerts.tables import FollowedTables, arrived_since, newest_arrival
 from ventes.config import Settings
@@ -18,6 +17,7 @@ from ventes.errors import VentesError
 from ventes.runtime import disk
 from ventes.runtime.durations import in_words
 from ventes.runtime.pipeline_status import DOWN, OFF, ServiceStatus, Status
+from ventes.settings.alerts import MEASURES, Alert
 
 START_SECONDS = 60.0
 """After the start of the pipeline its services may take so long to be ready, before an alert says that they are not."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ventes.alert_settings import Alert
+from ventes.settings.alerts import Alert
 
 Value = bool | int | float | Decimal
 

@@ -7,7 +7,6 @@ import time
 from functools import partial
 
 from ventes import config
-from ventes.alert_settings import Alert
 from ventes.alerts import channels, select
 from ventes.alerts.channels import Answer
 from ventes.alerts.history import History
@@ -25,6 +24,7 @@ from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.runtime.alert_records import Waiting
 from ventes.runtime.exit_codes import NEEDS_A_PERSON
 from ventes.runtime.umask import keep_private
+from ventes.settings.alerts import Alert
 from ventes.supervise import service_records, services
 
 STEP_SECONDS = 1.0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ventes.alert_settings import Alert
 from ventes.alerts.reading import Reading, unfit
 from ventes.alerts.tables import FollowedTables
 from ventes.errors import VentesError
 from ventes.query import sandbox
 from ventes.query.outcome import SqlFailed, TableUnreadable
 from ventes.query.sandbox import Limits
+from ventes.settings.alerts import Alert
 
 SECONDS = 10.0
 MEMORY_MB = 256

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 
 from deltalake.exceptions import DeltaError
 
-from ventes.alert_settings import Alert
 from ventes.alerts import message, outbox
 from ventes.alerts.decide import OVER, Happened, decide
 from ventes.alerts.history import History
@@ -22,6 +21,7 @@ from ventes.errors import LockLost, VentesError
 from ventes.runtime import alert_records
 from ventes.runtime.alert_records import FIRING, AlertState, Event, Silence, Waiting
 from ventes.runtime.alert_sentence import over, sentence
+from ventes.settings.alerts import Alert
 from ventes.stream.page import Page
 
 MOST_EVENTS = 1_000

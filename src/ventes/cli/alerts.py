@@ -20,7 +20,7 @@ from ventes.runtime.durations import in_words
 from ventes.runtime.logs import printable
 
 if TYPE_CHECKING:
-    from ventes.alert_settings import Alert
+    from ventes.settings.alerts import Alert
 
 alerts = typer.Typer(help="Alerts: list them, silence one, send a test message.", no_args_is_help=True)
 
@@ -241,7 +241,7 @@ def _by() -> str:
 
 def _end(settings: Settings, duration: str | None, until: str | None, now: float) -> float:
     """The end of a silence, in Unix seconds."""
-    from ventes.setting_types import seconds_of
+    from ventes.settings.value_types import seconds_of
 
     if (duration is None) == (until is None):
         raise UsageError("say how long", 'either --for "2 h" or --until 2026-03-01T12:00')

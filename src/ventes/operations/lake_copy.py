@@ -28,7 +28,7 @@ from ventes.lake.tables import path_of
 from ventes.lake.writer_lock import WriterLock, lock_path
 from ventes.operations.reset import refuse_while_running
 from ventes.runtime import scratch
-from ventes.setting_types import Lake
+from ventes.settings.value_types import Lake
 from ventes.store import places
 from ventes.store.base import Store, Stored
 from ventes.store.local import LocalStore

@@ -5,9 +5,9 @@ Text of the data stays text: one line, no control characters.
 
 from __future__ import annotations
 
-from ventes.alert_settings import MEASURES, Alert
 from ventes.runtime.durations import in_words
 from ventes.runtime.logs import printable
+from ventes.settings.alerts import MEASURES, Alert
 from ventes.stream.page import Page
 
 LONGEST = 2_000

@@ -18,7 +18,7 @@ from ventes.check.doctor.machine import only_this_machine
 from ventes.config import Settings
 from ventes.runtime import heartbeat
 from ventes.runtime.pipeline_status import Status
-from ventes.setting_login import WHERE_THE_SECRET_BELONGS
+from ventes.settings.login import WHERE_THE_SECRET_BELONGS
 from ventes.supervise import services
 
 NAME = "login"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ventes.setting_login import Login
+from ventes.settings.login import Login
 
 Role = Literal["viewer", "analyst"]
 

@@ -24,7 +24,7 @@ from ventes.dashboard.login.cookie import claims_in, is_forged
 from ventes.dashboard.login.people import ANYONE, HEADER_CLAIM, Person, Refused
 from ventes.dashboard.login.running import RunningLogin, at_start
 from ventes.errors import VentesError
-from ventes.setting_login import CALLBACK
+from ventes.settings.login import CALLBACK
 
 PERSON = "ventes.person"
 """Key of a request's scope: the Person that sent it, for addresses that need a login."""

@@ -25,7 +25,7 @@ from ventes.dashboard.login.people import Person, Refused, judge, login_id
 from ventes.errors import InstallError, UnsafePlace
 from ventes.runtime.files import write_atomically
 from ventes.runtime.redaction import keep_secret
-from ventes.setting_login import Login
+from ventes.settings.login import Login
 
 _at_start: RunningLogin | None = None
 

@@ -20,7 +20,7 @@ from ventes.lake import alert_history
 from ventes.runtime import alert_records, heartbeat
 from ventes.runtime.alert_records import FIRING, AlertState, Records, Silence
 from ventes.runtime.alert_sentence import sentence
-from ventes.setting_types import seconds_of
+from ventes.settings.value_types import seconds_of
 
 LABEL = "Alerts"
 SHOWN = 100

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from ventes.setting_types import AUTHORITY, Seconds, Section, has_secret_option, revealed
+from ventes.settings.value_types import AUTHORITY, Seconds, Section, has_secret_option, revealed
 
 _PAGE = rf"https?://{AUTHORITY}/?"
 _ADDRESS = r"^[A-Za-z0-9._:-]*$"

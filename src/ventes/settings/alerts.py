@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from ventes.setting_types import Duration, Number, Section
+from ventes.settings.value_types import Duration, Number, Section
 
 # -- measures ---------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from ventes.errors import ConfigError
-from ventes.setting_types import Fraction, Section
+from ventes.settings.value_types import Fraction, Section
 
 WHERE_THE_SECRET_BELONGS = (
     "export VENTES_PAGE__LOGIN__CLIENT_SECRET in this shell, or set client_secret in [page.login] of ventes.toml and "

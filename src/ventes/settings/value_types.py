@@ -1,7 +1,7 @@
 """Types of the settings that more than one section uses: what each accepts, and how a value is shown in an error.
 
 Values keep the type that ventes.toml gives them: `true` is not a number, `"8501"` is not a port. Values in the
-environment are text; setting_sources.py converts them to the key's type first.
+environment are text; sources.py converts them to the key's type first.
 """
 
 from __future__ import annotations

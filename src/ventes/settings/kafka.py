@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from ventes.setting_types import Host, Megabytes, Port, Section, revealed
+from ventes.settings.value_types import Host, Megabytes, Port, Section, revealed
 
 # -- security: values that are never shown -----------------------------------------------------
 
