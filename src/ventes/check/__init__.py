@@ -1,6 +1,8 @@
 """Checks of a pipeline from the tables, the topic and the processes. Only `doctor --repair` writes.
 
 verify       recompute everything from Bronze's raw bytes and compare
+moment       all tables at one consistent moment
+relations    the scratch database, and short questions to it
 report       what a verification says
 recompute    the SQL of that recomputation
 scope        which messages are judged again, in which parts
