@@ -12,7 +12,7 @@ from ventes.errors import InstallError
 from ventes.install import class_archive, class_archive_training as training, java
 found = java.find(os.environ, training.STATE / "java")
 try:
-    training.train(found, False, print)
+    training.train(found, "spark" in sys.argv, print)
 except InstallError as error:
     sys.exit(f"{error}")
 print(*class_archive.use(training.JARS, found, "kafka"), sep="\\n")
@@ -24,9 +24,9 @@ def clone(tmp_path):
     return Clone(tmp_path)
 
 
-def trained(clone):
-    process = clone.start("training", "-c", TRAIN)
-    code = process.wait(120)
+def trained(clone, *of):
+    process = clone.start("training", "-c", TRAIN, *of)
+    code = process.wait(300)
     return code, (clone.folder / "training.out").read_text("utf-8").splitlines()
 
 
@@ -44,6 +44,16 @@ def test_the_brokers_first_start_leaves_an_archive_that_later_ones_use(clone):
     assert trained(clone)[1][0] == option  # no output, no change
     assert archive.stat().st_mtime_ns == made
     assert sorted(path.name for path in (clone.folder / ".ventes").iterdir()) == ["archive", "jars"]
+
+
+@pytest.mark.long
+def test_sparks_first_start_leaves_an_archive_too(clone):
+    pytest.importorskip("pyspark")
+    code, (said, *_) = trained(clone, "spark")
+    assert code == 0
+    assert said.startswith("first start of the broker and Spark")
+    (archive,) = (clone.folder / ".ventes" / "archive").glob("spark-*.jsa")
+    assert archive.stat().st_size > 100_000_000
 
 
 def test_a_broker_that_does_not_start_is_reported_with_its_cause(clone, tmp_path):

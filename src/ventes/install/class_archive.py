@@ -23,4 +23,8 @@ def path(folder: Path, java: Java, name: str) -> Path:
 def use(folder: Path, java: Java, name: str) -> list[str]:
     """The JVM options that use the archive; [] if there is none yet."""
     archive = path(folder, java, name)
-    return [f"-XX:SharedArchiveFile={archive}", "-Xlog:disable", "-Xlog:all=error:stderr"] if archive.is_file() else []
+    if not archive.is_file():
+        return []
+    # At the address it was made for. At one of chance, Java's default, a JVM rewrites its pages: 70 MB less are shared.
+    at_its_address = ("-XX:+UnlockDiagnosticVMOptions", "-XX:ArchiveRelocationMode=0")
+    return [f"-XX:SharedArchiveFile={archive}", *at_its_address, "-Xlog:disable", "-Xlog:all=error:stderr"]

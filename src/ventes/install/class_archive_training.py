@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -79,10 +80,11 @@ def _run(folder: Path, spark: bool, archives: Mapping[str, Path]) -> None:
                 "bronze", ["spark_streaming_delta.py", "--engine", "spark"], {"VENTES_SPARK__CONF": json.dumps(conf)}
             )
             programs.wait("bronze", lambda: (beat := programs.beat("bronze")) is not None and beat.total >= SALES)
-            jvm = _jvm(programs.beat("bronze"))
-            job.kill()  # on SIGTERM it would kill its JVM after 3 s; an orphaned JVM has the time that it needs
-            if jvm is not None:
-                psutil.wait_procs([jvm], STOP_SECONDS)
+            if (jvm := _jvm(programs.beat("bronze"))) is not None:
+                job.send_signal(signal.SIGSTOP)  # it would kill its JVM after 3 s; and if it ended, so would its JVM
+                jvm.terminate()
+                _wait_until_ended(jvm)
+            job.kill()
         broker.terminate()
         broker.wait(STOP_SECONDS)
 
@@ -190,6 +192,14 @@ def _jvm(beat: heartbeat.Heartbeat | None) -> psutil.Process | None:
     with contextlib.suppress(psutil.NoSuchProcess, IndexError, AttributeError):
         return psutil.Process(beat.children[0])  # type: ignore[union-attr]
     return None
+
+
+def _wait_until_ended(process: psutil.Process) -> None:
+    """For STOP_SECONDS at most. One whose parent is stopped stays as a zombie."""
+    until = time.monotonic() + STOP_SECONDS
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+            time.sleep(0.05)
 
 
 def _free_ports(count: int) -> Iterator[int]:

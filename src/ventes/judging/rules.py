@@ -13,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import sqlglot
-from sqlglot import exp
 
 from ventes.deltalog.database import connect, run
 from ventes.stream.declaration import Rule, Stream
@@ -98,6 +96,9 @@ def _condition(rule: Rule) -> str:
 
 def _require(con: duckdb.DuckDBPyConnection, rule: Rule) -> None:
     """Raise DeclarationError unless the condition is one expression of type BOOLEAN over the fields of one event."""
+    import sqlglot  # 8 MB in each process; those that only judge do not need it
+    from sqlglot import exp
+
     try:
         # on its own, so that it cannot close the parentheses that it is put into
         parsed = sqlglot.parse(rule.condition, read="duckdb")

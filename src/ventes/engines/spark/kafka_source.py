@@ -37,8 +37,8 @@ def options(settings: Settings, offsets: Mapping[int, int], message_bytes: float
         "maxOffsetsPerTrigger": str(most),
         "maxRecordsPerPartition": str(min(ROWS_A_TASK, most)),
         # Spark asks the broker for the first and the last offset after every poll. With the default, 500, that was a
-        # sixth of what the JVM did in a task. Memory stays: a poll returns at most what two fetches hold.
-        "kafka.max.poll.records": "5000",
+        # sixth of what the JVM did in a task. More than 2,000 live too long for the young part of the heap.
+        "kafka.max.poll.records": "2000",
         # With the default, 500 ms, each small batch would wait that long at its end.
         "kafka.fetch.max.wait.ms": "20",
         # Without an answer of the broker the query fails after this time; it is started again from the table.
@@ -49,8 +49,8 @@ def options(settings: Settings, offsets: Mapping[int, int], message_bytes: float
         "kafka.metadata.max.age.ms": "5000",
         # The rule of a secured cluster that lets the other clients in does for Spark's too.
         "groupIdPrefix": "ventes-spark",
-        # A larger message is still returned, alone. With 10 MB the answers outlived the young part of a small heap.
-        "kafka.max.partition.fetch.bytes": "2000000",
+        # A larger message is still returned, alone. Larger answers outlive the young part of the heap.
+        "kafka.max.partition.fetch.bytes": "1000000",
         **{f"kafka.{key}": value for key, value in java_security(settings.kafka.client_security()).items()},
     }
 
