@@ -1,10 +1,13 @@
 """The training run: a real broker writes its class-data archive; if it does not start, the cause is reported."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from harness.clone import Clone
+from ventes.config import PROJECT
+from ventes.install import class_archive, java
 
 TRAIN = """
 import os, sys
@@ -44,6 +47,13 @@ def test_the_brokers_first_start_leaves_an_archive_that_later_ones_use(clone):
     assert trained(clone)[1][0] == option  # no output, no change
     assert archive.stat().st_mtime_ns == made
     assert sorted(path.name for path in (clone.folder / ".ventes").iterdir()) == ["archive", "jars"]
+
+
+def test_this_installation_has_both_archives():
+    """The installation goes on without them: starts only take longer, which nobody would notice."""
+    found = java.find(os.environ, PROJECT / ".ventes" / "java")
+    jars = PROJECT / ".ventes" / "jars"
+    assert [name for name in ("kafka", "spark") if not class_archive.use(jars, found, name)] == []
 
 
 @pytest.mark.long

@@ -180,12 +180,12 @@ def _jars(jar_set: str) -> None:
 
 def _archives(stamps: Stamps, found: java.Java, with_spark: bool) -> None:
     """Make both archives with the real programs, which also checks that these start here."""
-    key = f"{found.home} {found.version} {_hash(jars.LOCK)}"
+    from ventes.install import class_archive_training  # needs the packages
+
+    key = f"{found.home} {found.version} {_hash(jars.LOCK)} {class_archive_training.REVISION}"
     steps = ["archive of the broker"] + ["archive of Spark"] * with_spark
     if all(stamps.has(step, key) for step in steps):
         return
-    from ventes.install import class_archive_training  # needs the packages
-
     class_archive_training.train(found, with_spark, say)
     for step in steps:
         stamps.set(step, key)
