@@ -169,8 +169,7 @@ class Compared:
 
     def _outer(self) -> Filters:
         """All windows together, from the first midnight on: the same all day, so that its sums stay cached."""
-        days = self._days()
-        return replace(days, start=min(window.start for window in self.windows.all))
+        return replace(self._days(), start=min(window.start for window in self.windows.all), until=None)
 
     def _days(self) -> Filters:
         first = min(window.start for window in self.windows.all).astimezone(self.zone).date()
