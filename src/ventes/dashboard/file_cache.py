@@ -20,7 +20,7 @@ from ventes.deltalog.snapshot import Snapshot
 from ventes.stream.sql_text import quoted
 
 KEPT = 192
-"""Answers that are cached, up to ten for a viewer's filters; the least recently used one is dropped."""
+"""Answers that are cached, up to fourteen for a viewer's filters; the least recently used one is dropped."""
 CHUNKS = 40
 """Parts of an answer's column, one for each time that files came, from which they are copied into one."""
 FILE = "file "
