@@ -41,6 +41,7 @@ Data
     headline_values  the values of the figures at the top
     figures          the numbers: functions over DuckDB relations, no Streamlit
     file_cache       sums of each data file, computed once
+    first_rows       the first rows of large tables in some order, kept up by the files that change
     distinct_counts  different values of large tables, kept up by the files that change
     newest_rows      a cache of the newest rows of a table
     result_cache     results shared by all sessions

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import duckdb
+
 from ventes.dashboard.filters import Filters
-from ventes.dashboard.query_sources import relation, tables_for
+from ventes.dashboard.first_rows import Order
+from ventes.dashboard.query_sources import first_rows, relation, tables_for
 from ventes.dashboard.questions import Question
-from ventes.dashboard.source import LiveTables, NotReadable
+from ventes.dashboard.source import LiveTables, NotReadable, TableSnapshots
 from ventes.stream.sql_text import quoted
 
 MOST = 500
@@ -50,13 +53,21 @@ def offered(tables: LiveTables, wanted: Mapping[str, Wanted], now: float) -> dic
     plain = dict.fromkeys(wanted, Wanted())
 
     def with_many() -> dict[str, Offered]:
-        return {field: one for field, one in _asked(tables, plain, minute).items() if one.is_searched}
+        may_be = {field: one for field, one in plain.items() if _may_have_many(tables, field)}
+        return {field: one for field, one in _asked(tables, may_be, minute).items() if one.is_searched}
 
     # of many values not all are offered, so new ones may wait for a minute: asking takes 0.1 s for 400,000
     many = tables.results.get(("choices with many values", minute, *wanted), with_many)
     found = {**many, **_asked(tables, {field: one for field, one in plain.items() if field not in many}, minute)}
     searched = {field: one for field, one in wanted.items() if found[field].is_searched and one != Wanted()}
     return {**found, **_asked(tables, searched, minute, follows=False)}
+
+
+def _may_have_many(tables: LiveTables, field: str) -> bool:
+    """Whether the table that has the values of a field has so many rows."""
+    snapshots = tables.read_shared()
+    names = tables_for(snapshots, Filters(), Question("values", (field,)))
+    return all(snapshots.has(name) and snapshots[name].rows > MOST for name in names)
 
 
 def _asked(
@@ -72,13 +83,18 @@ def _asked(
     def ask() -> dict[str, Offered]:
         selects: list[str] = []
         given: list[object] = []
+        answers: dict[int, Offered] = {}
         with tables.connection() as con:
             for number, asked in enumerate(questions):
+                first = _first(con, snapshots, asked) if wanted[asked.fields[0]] == Wanted() else None
+                if first is not None:
+                    answers[number] = first
+                    continue
                 source = relation(con, snapshots, Filters(), asked)
                 selects.append(_select(number, quoted(asked.fields[0]), source))
                 given += [wanted[asked.fields[0]].search, list(wanted[asked.fields[0]].chosen)]
-            rows = con.execute(" UNION ALL BY NAME ".join(selects), given).fetchall()
-        answers = {
+            rows = con.execute(" UNION ALL BY NAME ".join(selects), given).fetchall() if selects else []
+        answers |= {
             number: Offered(tuple(dict.fromkeys([*(chosen or ()), *(values or ())])), total, found)
             for number, total, found, values, chosen in rows
         }
@@ -92,6 +108,24 @@ def _asked(
         return tables.results.get(key, ask)
     except NotReadable:
         return dict.fromkeys(wanted, Offered())
+
+
+def _first(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, asked: Question) -> Offered | None:
+    """The first values of a field that has a row for each in a large table, and how many there are; else None."""
+    (field,) = asked.fields
+    value = f"CAST({quoted(field)} AS VARCHAR)"
+    order = Order(value, ascending=True, sums=f", count({value}) AS there")
+    kept = first_rows(con, snapshots, Filters(), asked, order, MOST)
+    if kept is None:
+        return None
+    con.register("first", kept.first)
+    con.register("totals", kept.totals)
+    found = con.execute(
+        f"SELECT (SELECT list(v ORDER BY v)[:{MOST}] FROM (SELECT {value} AS v FROM first) WHERE v NOTNULL), "
+        "(SELECT sum(there) FROM totals)"
+    ).fetchone()
+    assert found is not None  # one row
+    return Offered(tuple(found[0] or ()), int(found[1]), int(found[1]))
 
 
 def _select(number: int, field: str, source: str) -> str:

@@ -124,7 +124,8 @@ class Compared:
         if self.windows.whole_days:
             plain, counted = _by_day(self.figures, self.event)
             yield self._outer(), (plain,) if plain.columns else ()
-            yield self._days(), tuple(counted.values())
+            for place, window in enumerate(self.windows.all):
+                yield self._days(window), tuple(_of_window(asked, place) for asked in counted.values())
         else:
             for window in self.windows.all:
                 yield self._within(window), self._headline.questions
@@ -148,7 +149,9 @@ class Compared:
             first, last = (moment.astimezone(self.zone).date() for moment in (window.start, _last(window)))
             days = f"{DAY} BETWEEN DATE '{first}' AND DATE '{last}' AND {quoted(FIRST)} < {instant(window.end)}"
             for number, figure in enumerate(self.figures):
-                view = counted[figure.measure.field] if isinstance(figure.measure, Distinct) else plain
+                view = (
+                    _of_window(counted[figure.measure.field], place) if isinstance(figure.measure, Distinct) else plain
+                )
                 only = days if isinstance(figure.measure, Distinct) else minutes
                 of_view = listed.setdefault(view.view, {})
                 for name, sql in totals(numbered(figure, number), self.event, only).items():
@@ -169,12 +172,12 @@ class Compared:
 
     def _outer(self) -> Filters:
         """All windows together, from the first midnight on: the same all day, so that its sums stay cached."""
-        days = self._days()
-        return replace(days, start=min(window.start for window in self.windows.all))
+        start = min(window.start for window in self.windows.all)
+        return replace(self.filters, since=start.astimezone(self.zone).date(), until=None, start=start, end=None)
 
-    def _days(self) -> Filters:
-        first = min(window.start for window in self.windows.all).astimezone(self.zone).date()
-        last = max(map(_last, self.windows.all)).astimezone(self.zone).date()
+    def _days(self, window: Window) -> Filters:
+        """The days of a window: of an earlier one nothing changes any more, so that its values stay cached."""
+        first, last = (moment.astimezone(self.zone).date() for moment in (window.start, _last(window)))
         return replace(self.filters, since=first, until=last, start=None, end=None)
 
     def _within(self, window: Window) -> Filters:
@@ -184,6 +187,11 @@ class Compared:
     @property
     def _headline(self) -> HeadlineQuery:
         return headline_query(tuple(replace(figure, note="") for figure in self.figures), self.event)
+
+
+def _of_window(asked: Question, place: int) -> Question:
+    """The question about the days of one window: the days between two windows are not read."""
+    return replace(asked, view=f"{asked.view} {place}")
 
 
 def _last(window: Window) -> datetime:

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from ventes.dashboard.filters import DAY
+from ventes.dashboard.first_rows import ROWS, Order
 from ventes.dashboard.questions import Grouped, Question, Row, as_stored, columns_of, expressions, finished
 from ventes.stream.declaration import Event
 from ventes.stream.grains import ByDay
@@ -160,16 +161,37 @@ def overall(
     con: duckdb.DuckDBPyConnection, asked: Grouped, measure: Measure, event: Event, *, stored: bool = False
 ) -> Overall:
     """From the view `grouped`; `stored` as for `grouped`."""
-    adds_up = isinstance(measure, Count | Sum)
-    value = "0"
-    if adds_up:
-        (value,) = (as_stored if stored else expressions)(measure, event).values()
+    value = _added(measure, event, stored)
     if stored:
         rows = "grouped"
     else:
         rows, value = f"(SELECT {value} AS value FROM grouped GROUP BY {', '.join(map(quoted, asked.by))})", "value"
-    count, least, total = _row(con, f"SELECT count(*), min({value}), sum({value}) FROM {rows}")
-    return Overall(int(count), total if adds_up and least is not None and least >= 0 else None)
+    return _overall(_row(con, f"SELECT count(*), min({value}), sum({value}) FROM {rows}"), measure)
+
+
+def largest_first(asked: Grouped, measure: Measure, event: Event) -> Order:
+    """The rows of `asked.stored_question` in the order of `grouped`; the sums are those for `overall_of`."""
+    value = _added(measure, event, stored=True)
+    return Order(asked.stored_rank(event, measure.name), sums=f", min({value}) AS least, sum({value}) AS total")
+
+
+def overall_of(con: duckdb.DuckDBPyConnection, measure: Measure) -> Overall:
+    """The same as `overall` from the view `totals`: what `largest_first` adds up in each file."""
+    return _overall(_row(con, f"SELECT sum({ROWS}), min(least), sum(total) FROM totals"), measure)
+
+
+def _added(measure: Measure, event: Event, stored: bool) -> str:
+    """SQL of a Count or Sum of a combination; of other measures 0, as they do not add up."""
+    if not isinstance(measure, Count | Sum):
+        return "0"
+    (value,) = (as_stored if stored else expressions)(measure, event).values()
+    return value
+
+
+def _overall(found: tuple[Any, ...], measure: Measure) -> Overall:
+    count, least, total = found
+    adds_up = isinstance(measure, Count | Sum)
+    return Overall(int(count or 0), total if adds_up and least is not None and least >= 0 else None)
 
 
 def of_all(con: duckdb.DuckDBPyConnection, measure: Measure, event: Event) -> Any:

@@ -20,7 +20,7 @@ from ventes.deltalog.snapshot import Snapshot
 from ventes.stream.sql_text import quoted
 
 KEPT = 192
-"""Answers that are cached, up to ten for a viewer's filters; the least recently used one is dropped."""
+"""Answers that are cached, up to fourteen for a viewer's filters; the least recently used one is dropped."""
 CHUNKS = 40
 """Parts of an answer's column, one for each time that files came, from which they are copied into one."""
 FILE = "file "
@@ -43,6 +43,8 @@ class FileSums:
     values: tuple[object, ...] = ()
     keep: Callable[[DataFile], bool] | None = None
     """Whether a file may contain such rows; None: all files may."""
+    of_parts: tuple[object, ...] = ()
+    """Further parameters, those in the text of each part."""
 
 
 REASONS = FileSums(
@@ -104,8 +106,9 @@ def _read(
     by_local_path = dict(zip(snapshot.paths(_among(paths)), numbers.values(), strict=True))
     source = snapshot.select(_among(paths), FILE)
     narrowed = f"WITH narrowed AS (SELECT * FROM ({question.rows(source)}) WHERE {question.condition}) "
+    values = [*question.values, *question.of_parts]
     found = {
-        name: _numbered(con.execute(narrowed + part, list(question.values)).to_arrow_table(), by_local_path)
+        name: _numbered(con.execute(narrowed + part, values).to_arrow_table(), by_local_path)
         for name, part in question.parts.items()
     }
     for name, rows in found.items():

@@ -364,13 +364,25 @@ class Grouped:
         found = {name: sql for measure in self.measures for name, sql in made(measure, event).items()}
         grouped = "" if stored else f" GROUP BY {keys}"
         listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in found.items())
-        measure = next(measure for measure in self.measures if measure.name == order_by)
-        largest = quoted(order_by)
-        if isinstance(measure, Mean | Share):  # a float is exact enough for an order
-            total, count = map(quoted, _columns_by_name(measure, event))
-            largest = f"CAST({total} AS DOUBLE) / nullif({count}, 0)"
+        largest = _in_order(self._measure(order_by), event, {name: quoted(name) for name in found})
         first = f" LIMIT {limit:d}" if limit is not None else ""
         return (
             f"SELECT * FROM (SELECT {keys}, {listed} FROM grouped{grouped}) "
             f"ORDER BY {largest} DESC NULLS LAST, {keys}{first}"
         )
+
+    def stored_rank(self, event: Event, order_by: str) -> str:
+        """SQL over the columns of `stored_question` by which the rows of `sql` are in order."""
+        measure = self._measure(order_by)
+        return _in_order(measure, event, as_stored(measure, event))
+
+    def _measure(self, name: str) -> Measure:
+        return next(measure for measure in self.measures if measure.name == name)
+
+
+def _in_order(measure: Measure, event: Event, columns: Mapping[str, str]) -> str:
+    """SQL by which a measure is ordered. `columns`: SQL of each of those that it is computed from, by name."""
+    if isinstance(measure, Mean | Share):  # a float is exact enough for an order
+        total, count = (columns[name] for name in _columns_by_name(measure, event))
+        return f"CAST({total} AS DOUBLE) / nullif({count}, 0)"
+    return columns[measure.name]

@@ -25,6 +25,7 @@ from ventes.dashboard import text
 from ventes.dashboard.as_of import AsOf, Version, committed_at, kept_versions
 from ventes.dashboard.distinct_counts import DistinctCounts
 from ventes.dashboard.file_cache import FileCache
+from ventes.dashboard.first_rows import FirstRows
 from ventes.dashboard.language import Sentence, later
 from ventes.dashboard.newest_rows import NewestRows
 from ventes.dashboard.questions import Sources
@@ -103,7 +104,7 @@ class LiveTables:
     """All tables of a pipeline, followed for as long as the page runs. Threads may share it. Raises DeclarationError.
 
     `contract`: the tables as the stream declares them; `sources`: which of them answers what. `results`, `file_cache`,
-    `distinct_counts` and `newest_rows`: what was computed from them, for all sessions together.
+    `first_rows`, `distinct_counts` and `newest_rows`: what was computed from them, for all sessions together.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -112,6 +113,7 @@ class LiveTables:
         self.sources = Sources(self.contract, settings.rules.time_zone)
         self.results = ResultCache()
         self.file_cache = FileCache()
+        self.first_rows = FirstRows(self.file_cache)
         self.distinct_counts = DistinctCounts()
         self.newest_rows = NewestRows()
         self._earlier = ResultCache(64)

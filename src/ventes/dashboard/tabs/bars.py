@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ventes.dashboard import charts, explained, figures, help_text, text
+from ventes.dashboard import charts, explained, figures, help_text, query_sources, text
 from ventes.dashboard.figures import Overall
 from ventes.dashboard.language import in_words, tr
 from ventes.dashboard.questions import Grouped, Question, Row
@@ -14,27 +14,27 @@ from ventes.stream.page import Bars
 
 SHOWN = 25
 LISTED = 1_000
-"""Rows of the table: a field may have 400,000 values, whose rows took a second of each refresh."""
+"""Rows of the table, which are asked for while it is open: a field may have 400,000 values, whose rows took a second of
+each refresh."""
 
 
 def render(tab: Bars, view: View) -> None:
     asked = Grouped((tab.by,), tab.measures)
     question, stored = view.grouped(asked)
     tables = view.answered_by(question)
-    found = view.shared(tab, tables, lambda: _found(view, tab, asked, question, stored))
-    rows, overall = found
+    rows, overall = view.shared(tab, tables, lambda: _found(view, tab, asked, question, stored, SHOWN))
     if not rows:
         view.nothing()
         return
     first, label = tab.measures[0], view.page.label(tab.by)
     axis = tab.axis or in_words(first.name)
     figure = charts.bars(
-        [key_of(row[tab.by]) for row in rows[:SHOWN]],
-        [float(row[first.name] or 0) for row in rows[:SHOWN]],
-        [hover(view, tab.hover, (tab.by,), tab.by, tab.measures, row) for row in rows[:SHOWN]],
+        [key_of(row[tab.by]) for row in rows],
+        [float(row[first.name] or 0) for row in rows],
+        [hover(view, tab.hover, (tab.by,), tab.by, tab.measures, row) for row in rows],
         title_of(view, axis, first),
         axis_of(view, first),
-        beside(view, first, [row[first.name] for row in rows[:SHOWN]], overall.total),
+        beside(view, first, [row[first.name] for row in rows], overall.total),
     )
     heading = tr("{what} by {field}", what=axis, field=label.one.lower())
     help_text.heading(
@@ -46,7 +46,7 @@ def render(tab: Bars, view: View) -> None:
         tables,
         explained.bars(tab, view.stream.event, view.contract.clean.name, view.filters),
     )
-    picks = [pick_of((tab.by,), row) for row in rows[:SHOWN]]
+    picks = [pick_of((tab.by,), row) for row in rows]
     view.chart(
         figure,
         label.slug,
@@ -68,16 +68,27 @@ def render(tab: Bars, view: View) -> None:
                 label.one: text.cell(key_of(row[tab.by])),
                 **{name: row[measure.name] for name, measure in columns.items()},
             }
-            for row in rows
+            for row in view.shared((tab, LISTED), tables, lambda: _found(view, tab, asked, question, stored, LISTED)[0])
         ],
         label.slug,
         money={name: unit for name, measure in columns.items() if (unit := view.currency(measure)) is not None},
     )
 
 
-def _found(view: View, tab: Bars, asked: Grouped, question: Question, stored: bool) -> tuple[list[Row], Overall]:
-    """The rows of the LISTED largest, and what all of them are together."""
+def _found(
+    view: View, tab: Bars, asked: Grouped, question: Question, stored: bool, most: int
+) -> tuple[list[Row], Overall]:
+    """The rows of the largest, at most so many, and what all of them are together."""
     first, event = tab.measures[0], view.stream.event
+    if stored:
+        order = figures.largest_first(asked, first, event)
+        with view.snapshots.tables.connection() as con:
+            kept = query_sources.first_rows(con, view.snapshots, view.filters, question, order, LISTED)
+            if kept is not None:
+                con.register("grouped", kept.first)
+                con.register("totals", kept.totals)
+                largest = figures.grouped(con, asked, event, first.name, most, stored=True)
+                return largest, figures.overall_of(con, first)
     with view.sums(question) as con:
-        largest = figures.grouped(con, asked, event, first.name, LISTED, stored=stored)
+        largest = figures.grouped(con, asked, event, first.name, most, stored=stored)
         return largest, figures.overall(con, asked, first, event, stored=stored)
