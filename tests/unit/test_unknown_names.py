@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import random
 from datetime import datetime, timezone
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-from harness.messages import VERDICT, assert_same_rows, expected, raw_table
+from harness.messages import VERDICT, assert_same_rows, expected, raw_table, valid_sale
 from ventes.config import Settings
 from ventes.judging.fast_extra import Names
-from ventes.judging.judge_batch import judge_messages
+from ventes.judging.judge_batch import fast_rows, judge_messages
 from ventes.judging.unknown_names import MOST, SAMPLE, sampled, with_earlier
 from ventes.judging.verdict import Judging, judge_of
 
@@ -78,4 +79,55 @@ def test_any_name_that_is_asked_for_gives_what_judge_gives(first: str) -> None:
     raw = raw_table([text.encode(), text.replace("0.5", "0.50").encode(), text.replace("}", ",}", 1).encode()])
     with duckdb.connect() as con:
         rows = judge_messages(con, raw, JUDGING, datetime(2026, 1, 5, tzinfo=timezone.utc), few=0)
+    assert_same_rows(rows.select(VERDICT.names), expected(raw, Settings()), raw["value"].to_pylist())
+
+
+HIDDEN = (
+    ('"a": "\\u001f", "b": "\\u0001"', "Python writes small letters"),
+    ('"a": ["\\u001f"]', "in a list"),
+    ('"o": {"a": 1.5, "other": 2}', "a key of an unknown object that is not asked for"),
+    ('"o": {"o": {"a": 1.5, "other": null}}', "deeper"),
+    ('"a": 1, "a": 1', "a key twice"),
+    ('"a": 1, "\\u0061": 2', "the same key with an escape"),
+    ('"a": 1, "a": null', "once null"),
+    ('"o": {"a": 1, "a": 1}', "in an unknown object"),
+    ('"o": {"a": 1}, "o": {"a": 1}', "an unknown object twice"),
+    ('"o": {"o": {"b": null, "b": null}}', "null twice"),
+    ('"a": -0', "a number that DuckDB may write as 0"),
+    ('"a": 1.50', "a zero at the end"),
+    ('"a" : 1.50', "a blank before the colon"),
+    ('"\\u0061": 1.50', "a key with an escape"),
+    ('"o": {"b": 1.50}, "b": 1.5', "one name twice: the other one has the text"),
+    ('"b": 1.50, "o": {"b": 1.5}', "the other way round"),
+    ('"b": [0.50], "o": {"b": [0.5]}', "lists"),
+    ('"only": 1.5e0', "with an exponent"),
+    ('"only": 0.10000000000000000555', "more digits than a double has"),
+    ('"only": 1234567890123456.75', "many digits before the point"),
+    ('"only": [1.50, 2]', "in a list"),
+    ('"only": [1,]', "a comma too many"),
+    ('"only": [1 , ]', "and blanks"),
+    ('"o": {"a": 1,}', "in an object"),
+    ('"only": [NaN]', "no number of JSON"),
+    ('"only": NaN', "alone"),
+    ('"only": [[1.50]]', "a list in a list"),
+    ('"only": 1.50, "a": "\\"only\\": 1.5,"', "the text in another text"),
+    ('"only": ["a,b", 1.50]', "a comma in a text"),
+    ('"PAYS": 1', "the name of a field but for its case"),
+)
+
+
+@pytest.mark.parametrize(("members", "why"), HIDDEN)
+@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
+def test_what_sql_cannot_write_is_left_to_judge(members: str, why: str, separators: tuple[str, str]) -> None:
+    """Each among messages that have its names, so that it is asked for by them, and that SQL does write."""
+    comma, colon = separators
+    known = json.dumps(valid_sale(random.Random(1)) | {"montant": 5, "client_nom": "x"}, separators=separators)[:-1]
+    usual = '"a": 1, "b": "x", "o": {"a": 1.5, "b": 2, "o": {"a": "x", "b": null}}, "only": [0.5, "x", null]'
+    texts = [f"{known}{comma}{text.replace(', ', comma).replace(': ', colon)}}}" for text in (usual, members)]
+    raw = raw_table([*[texts[0].encode()] * 15, texts[1].encode()])
+    with duckdb.connect() as con:
+        found = fast_rows(con, raw, JUDGING, 2026)
+        rows = judge_messages(con, raw, JUDGING, datetime(2026, 1, 5, tzinfo=timezone.utc), few=0)
+    assert found is not None
+    assert found["_extra_open"].to_pylist() == [False] * 15 + [True], why
     assert_same_rows(rows.select(VERDICT.names), expected(raw, Settings()), raw["value"].to_pylist())

@@ -171,12 +171,17 @@ def _run(con: duckdb.DuckDBPyConnection, query: str, messages: pa.Table, threads
         return pa.concat_tables(pool.map(Prepared.run, queries, parts))
 
 
+_LONGEST = 2**31 - 1
+"""Bytes of a value of an Arrow array."""
+
+
 def _unframed(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """The messages without the frame of a schema registry; NULL where there is none."""
     framed = pc.and_(
         pc.equal(pc.binary_slice(values, 0, 1), b"\0"), pc.greater_equal(pc.binary_length(values), FRAME_BYTES)
     )
-    return pc.if_else(framed, pc.binary_slice(values, FRAME_BYTES), pa.scalar(None, pa.binary()))
+    # without an end, Arrow 23 multiplies the largest number by the rows, and refuses an even number of them
+    return pc.if_else(framed, pc.binary_slice(values, FRAME_BYTES, _LONGEST), pa.scalar(None, pa.binary()))
 
 
 def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
