@@ -73,6 +73,7 @@ def test_any_name_that_is_asked_for_gives_what_judge_gives(first: str) -> None:
         "0 ",
         "select",
         "東京",
+        "PAYS",
         "٣",
     )
     text = json.dumps({first: {"a": 1, first: None}, **{name: 0.5 for name in others if name != first}})
