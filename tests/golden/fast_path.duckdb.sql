@@ -47,7 +47,7 @@ WITH _objects AS (
 ), _parsed AS (
   SELECT
     *,
-    LENGTH(_keys0) = 11 AS _exact
+    LENGTH(_keys0) = 11 AS _full0
   FROM _asked
 ), _step0 AS (
   SELECT
@@ -419,7 +419,56 @@ WITH _objects AS (
   SELECT
     *,
     COALESCE(
-      _exact
+      CASE
+        WHEN _full0
+        THEN TRUE
+        ELSE LENGTH(_keys0) = CASE
+          WHEN _f."vente_id" IS NULL
+          THEN CAST(ARRAY_CONTAINS(_keys0, 'vente_id') AS INT)
+          ELSE 1
+        END + CASE
+          WHEN _f."client_id" IS NULL
+          THEN CAST(ARRAY_CONTAINS(_keys0, 'client_id') AS INT)
+          ELSE 1
+        END + CASE
+          WHEN _f."produit_id" IS NULL
+          THEN CAST(ARRAY_CONTAINS(_keys0, 'produit_id') AS INT)
+          ELSE 1
+        END + CASE
+          WHEN _f."timestamp" IS NULL
+          THEN CAST(ARRAY_CONTAINS(_keys0, 'timestamp') AS INT)
+          ELSE 1
+        END + CASE
+          WHEN _f."quantite" IS NULL
+          THEN CAST(ARRAY_CONTAINS(_keys0, 'quantite') AS INT)
+          ELSE 1
+        END + CASE
+          WHEN _f."montant" IS NULL
+          THEN CAST(ARRAY_CONTAINS(_keys0, 'montant') AS INT)
+          ELSE 1
+        END + CASE
+          WHEN _f."client_nom" IS NULL
+          THEN CAST(ARRAY_CONTAINS(_keys0, 'client_nom') AS INT)
+          ELSE 1
+        END + CASE
+          WHEN _f."produit_nom" IS NULL
+          THEN CAST(ARRAY_CONTAINS(_keys0, 'produit_nom') AS INT)
+          ELSE 1
+        END + CASE
+          WHEN _f."categorie" IS NULL
+          THEN CAST(ARRAY_CONTAINS(_keys0, 'categorie') AS INT)
+          ELSE 1
+        END + CASE
+          WHEN _f."pays" IS NULL
+          THEN CAST(ARRAY_CONTAINS(_keys0, 'pays') AS INT)
+          ELSE 1
+        END + CASE
+          WHEN _f."segment" IS NULL
+          THEN CAST(ARRAY_CONTAINS(_keys0, 'segment') AS INT)
+          ELSE 1
+        END
+      END
+      AND TRUE
       AND "_p_vente_id"
       AND "_p_client_id"
       AND "_p_produit_id"
@@ -722,33 +771,7 @@ WITH _objects AS (
         WHEN LENGTH("segment") > 200
         THEN 4
       END
-    END AS "_case_segment",
-    CASE
-      WHEN NOT _plain
-      THEN CAST((
-        NOT "_t_vente_id" IS NULL
-      ) AS INT) + CAST((
-        NOT "_t_client_id" IS NULL
-      ) AS INT) + CAST((
-        NOT "_t_produit_id" IS NULL
-      ) AS INT) + CAST((
-        NOT "_t_timestamp" IS NULL
-      ) AS INT) + CAST((
-        NOT "_t_quantite" IS NULL
-      ) AS INT) + CAST((
-        NOT "_t_montant" IS NULL
-      ) AS INT) + CAST((
-        NOT "_t_client_nom" IS NULL
-      ) AS INT) + CAST((
-        NOT "_t_produit_nom" IS NULL
-      ) AS INT) + CAST((
-        NOT "_t_categorie" IS NULL
-      ) AS INT) + CAST((
-        NOT "_t_pays" IS NULL
-      ) AS INT) + CAST((
-        NOT "_t_segment" IS NULL
-      ) AS INT)
-    END AS "_present0"
+    END AS "_case_segment"
   FROM _step7
 ), _step9 AS (
   SELECT
@@ -868,38 +891,53 @@ WITH _objects AS (
     END AS "_shown_segment",
     CASE
       WHEN NOT _plain
-      THEN CASE
-        WHEN _keys0 IS NULL
-        OR LENGTH(_keys0) = _present0
-        OR CASE
-          WHEN _present0 < 11
-          THEN LENGTH(
-            LIST_FILTER(
-              _keys0,
-              LAMBDA key : NOT key IN (
-                'vente_id',
-                'client_id',
-                'produit_id',
-                'timestamp',
-                'quantite',
-                'montant',
-                'client_nom',
-                'produit_nom',
-                'categorie',
-                'pays',
-                'segment'
-              )
-            )
-          ) = 0
-          ELSE FALSE
-        END
-        THEN NULL
-        ELSE CAST(JSON_MERGE_PATCH(
-          _message,
-          '{"vente_id": null, "client_id": null, "produit_id": null, "timestamp": null, "quantite": null, "montant": null, "client_nom": null, "produit_nom": null, "categorie": null, "pays": null, "segment": null}'
-        ) AS TEXT)
+      THEN LENGTH(_keys0) = CASE
+        WHEN _f."vente_id" IS NULL
+        THEN CAST(ARRAY_CONTAINS(_keys0, 'vente_id') AS INT)
+        ELSE 1
+      END + CASE
+        WHEN _f."client_id" IS NULL
+        THEN CAST(ARRAY_CONTAINS(_keys0, 'client_id') AS INT)
+        ELSE 1
+      END + CASE
+        WHEN _f."produit_id" IS NULL
+        THEN CAST(ARRAY_CONTAINS(_keys0, 'produit_id') AS INT)
+        ELSE 1
+      END + CASE
+        WHEN _f."timestamp" IS NULL
+        THEN CAST(ARRAY_CONTAINS(_keys0, 'timestamp') AS INT)
+        ELSE 1
+      END + CASE
+        WHEN _f."quantite" IS NULL
+        THEN CAST(ARRAY_CONTAINS(_keys0, 'quantite') AS INT)
+        ELSE 1
+      END + CASE
+        WHEN _f."montant" IS NULL
+        THEN CAST(ARRAY_CONTAINS(_keys0, 'montant') AS INT)
+        ELSE 1
+      END + CASE
+        WHEN _f."client_nom" IS NULL
+        THEN CAST(ARRAY_CONTAINS(_keys0, 'client_nom') AS INT)
+        ELSE 1
+      END + CASE
+        WHEN _f."produit_nom" IS NULL
+        THEN CAST(ARRAY_CONTAINS(_keys0, 'produit_nom') AS INT)
+        ELSE 1
+      END + CASE
+        WHEN _f."categorie" IS NULL
+        THEN CAST(ARRAY_CONTAINS(_keys0, 'categorie') AS INT)
+        ELSE 1
+      END + CASE
+        WHEN _f."pays" IS NULL
+        THEN CAST(ARRAY_CONTAINS(_keys0, 'pays') AS INT)
+        ELSE 1
+      END + CASE
+        WHEN _f."segment" IS NULL
+        THEN CAST(ARRAY_CONTAINS(_keys0, 'segment') AS INT)
+        ELSE 1
       END
-    END AS "_rest0"
+      AND TRUE
+    END AS "_known"
   FROM _step8
 ), _step10 AS (
   SELECT
@@ -929,176 +967,8 @@ WITH _objects AS (
     CASE
       WHEN NOT _plain
       THEN "_case_vente_id" + "_case_client_id" + "_case_produit_id" + "_case_timestamp" + "_case_quantite" + "_case_montant" + "_case_client_nom" + "_case_produit_nom" + "_case_categorie" + "_case_pays" + "_case_segment"
-    END AS "_cases",
-    CASE
-      WHEN NOT _plain
-      THEN CASE
-        WHEN REGEXP_FULL_MATCH(
-          _rest0,
-          '[{](?:"[^\x00-\x22\\,:{}\[\]]+":(?:"(?:[^"\\,]|\\[^u]|(?:[^"\\]|\\[^u])+(?:[^"\\,]|\\[^u]))?"|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?|true|false|null)[,}])+'
-        )
-        THEN CASE
-          WHEN CONTAINS(_rest0, ',"')
-          THEN LIST_SORT(STR_SPLIT(SUBSTRING(_rest0, 3, LENGTH(_rest0) - 3), ',"'))
-          ELSE [SUBSTRING(_rest0, 3, LENGTH(_rest0) - 3)]
-        END
-        WHEN REGEXP_FULL_MATCH(
-          _rest0,
-          '[{]"[^\x00-\x22\\,:{}\[\]]+":(?:[{](?:"[^\x00-\x22\\,:{}\[\]]+":(?:"(?:[^"\\,]|\\[^u]|(?:[^"\\]|\\[^u])+(?:[^"\\,]|\\[^u]))?"|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?|true|false|null)[,}])+|\[(?:(?:"(?:[^"\\,]|\\[^u]|(?:[^"\\]|\\[^u])+(?:[^"\\,]|\\[^u]))?"|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?|true|false|null)[,\]])*\]?)[}]'
-        )
-        THEN CASE
-          WHEN ENDS_WITH(_rest0, '}}') AND CONTAINS(_rest0, ',"')
-          THEN LIST_SORT(
-            STR_SPLIT(
-              SUBSTRING(
-                _rest0,
-                (
-                  STRPOS(_rest0, ':{') + 1
-                ) + 2,
-                LENGTH(_rest0) - (
-                  STRPOS(_rest0, ':{') + 1
-                ) - 3
-              ),
-              ',"'
-            )
-          )
-          ELSE [SUBSTRING(_rest0, 3, LENGTH(_rest0) - 3)]
-        END
-      END
-    END AS "_parts0"
+    END AS "_cases"
   FROM _step9
-), _step11 AS (
-  SELECT
-    *,
-    CASE
-      WHEN NOT _plain
-      THEN CASE
-        WHEN LENGTH(_parts0) > 1
-        THEN LIST_TRANSFORM(_parts0, LAMBDA part : SPLIT_PART(part, '"', 1))
-      END
-    END AS "_names0",
-    CASE WHEN NOT _plain THEN CASE WHEN _parts0 IS NULL THEN JSON_KEYS(_rest0) END END AS "_new0",
-    CASE
-      WHEN NOT _plain
-      THEN CASE
-        WHEN (
-          _rest0 IS NULL OR _rest0 = '{}'
-        )
-        THEN NULL
-        WHEN NOT (
-          CONTAINS(_rest0, '.')
-          OR CONTAINS(_rest0, ':0')
-          OR CONTAINS(_rest0, ',0')
-          OR CONTAINS(_rest0, '[0')
-        )
-        THEN CASE
-          WHEN NOT _parts0 IS NULL
-          AND NOT ENDS_WITH(_rest0, '}}')
-          AND NOT ENDS_WITH(_rest0, ']}')
-          THEN TRUE
-          ELSE NOT REGEXP_MATCHES(_message, ',[ \t\n\r]*[}\]]')
-        END
-        WHEN CASE
-          WHEN CASE
-            WHEN NOT _parts0 IS NULL
-            THEN TRUE
-            ELSE REGEXP_MATCHES(_rest0, '^[{]"[^\x00-\x22\\,:{}\[\]]+":')
-          END
-          THEN CASE
-            WHEN CONTAINS(
-              _message,
-              ', ' || REPLACE(REPLACE(SUBSTRING(_rest0, 2, LENGTH(_rest0) - 2), ',"', ', "'), '":', '": ') || '}'
-            )
-            THEN TRUE
-            WHEN CONTAINS(
-              _message,
-              ', ' || REPLACE(REPLACE(SUBSTRING(_rest0, 2, LENGTH(_rest0) - 2), ',"', ', "'), '":', '": ') || ','
-            )
-            THEN TRUE
-            WHEN CONTAINS(_message, ',' || SUBSTRING(_rest0, 2, LENGTH(_rest0) - 2) || '}')
-            THEN TRUE
-            WHEN CONTAINS(_message, ',' || SUBSTRING(_rest0, 2, LENGTH(_rest0) - 2) || ',')
-            THEN TRUE
-            ELSE FALSE
-          END
-        END
-        THEN TRUE
-        WHEN REGEXP_MATCHES(
-          _message,
-          '[:,\[][ \t\n\r]*(?:-0|-?[0-9]+(?:[.][0-9]+0|[.][0-9]{7,}|[.0-9]*[eE][-+0-9]+)|-?[0-9]{10,}[.][0-9]+)[ \t\n\r]*[,}\]]'
-        )
-        THEN FALSE
-        ELSE CASE
-          WHEN NOT _parts0 IS NULL
-          AND NOT ENDS_WITH(_rest0, '}}')
-          AND NOT ENDS_WITH(_rest0, ']}')
-          THEN TRUE
-          ELSE NOT REGEXP_MATCHES(_message, ',[ \t\n\r]*[}\]]')
-        END
-      END
-    END AS "_as_sent0"
-  FROM _step10
-), _step12 AS (
-  SELECT
-    *,
-    CASE
-      WHEN NOT _plain
-      THEN CASE
-        WHEN NOT _names0 IS NULL
-        THEN ARRAY_CONTAINS(
-          LIST_TRANSFORM(LIST_ZIP(_names0[2:], _names0), LAMBDA pair : pair[1] = pair[2]),
-          TRUE
-        )
-        WHEN NOT _parts0 IS NULL
-        THEN FALSE
-      END
-    END AS "_repeated0"
-  FROM _step11
-), _step13 AS (
-  SELECT
-    *,
-    CASE
-      WHEN NOT _plain
-      THEN CASE
-        WHEN LENGTH(_keys0) = _present0
-        THEN TRUE
-        WHEN NOT _parts0 IS NULL
-        AND LENGTH(_keys0) = _present0 + CASE WHEN ENDS_WITH(_rest0, '}}') THEN 1 ELSE LENGTH(_parts0) END
-        THEN ENDS_WITH(_rest0, '}}') OR NOT _repeated0
-        WHEN _parts0 IS NULL AND LENGTH(_keys0) = _present0 + LENGTH(_new0)
-        THEN LIST_UNIQUE(_new0) = LENGTH(_new0)
-        ELSE LIST_UNIQUE(_keys0) = LENGTH(_keys0)
-      END
-    END AS "_different0",
-    CASE
-      WHEN NOT _plain
-      THEN CASE
-        WHEN (
-          _rest0 IS NULL OR _rest0 = '{}'
-        ) OR NOT _as_sent0
-        THEN NULL
-        WHEN _parts0 IS NULL OR LENGTH(_parts0) = 1
-        THEN _rest0
-        ELSE CASE
-          WHEN ENDS_WITH(_rest0, '}}')
-          THEN LEFT(_rest0, (
-            STRPOS(_rest0, ':{') + 1
-          )) || '"' || ARRAY_TO_STRING(_parts0, ',"') || '}}'
-          ELSE '{"' || ARRAY_TO_STRING(_parts0, ',"') || '}'
-        END
-      END
-    END AS "_extra0",
-    CASE
-      WHEN NOT _plain
-      THEN CASE
-        WHEN (
-          _rest0 IS NULL OR _rest0 = '{}'
-        )
-        THEN FALSE
-        ELSE NOT _as_sent0 OR _parts0 IS NULL OR _repeated0
-      END
-    END AS "_open0"
-  FROM _step12
 )
 SELECT
   _row,
@@ -1118,7 +988,9 @@ SELECT
     WHEN _plain
     THEN ''
     ELSE CASE
-      WHEN REGEXP_MATCHES(_message, '^[ \t\n\r]*[{]') AND _different0 AND NOT _jour IS NULL
+      WHEN REGEXP_MATCHES(_message, '^[ \t\n\r]*[{]')
+      AND CASE WHEN _known THEN TRUE ELSE LIST_UNIQUE(_keys0) = LENGTH(_keys0) END
+      AND NOT _jour IS NULL
       THEN CASE
         WHEN _cases = 0 AND NOT _late
         THEN ''
@@ -1312,6 +1184,8 @@ SELECT
       END
     END
   END AS _reasons,
-  _extra0 AS _extra,
-  COALESCE(_open0, FALSE) AS _extra_open
-FROM _step13
+  CAST(NULL AS TEXT) AS _extra,
+  NOT (
+    _plain OR COALESCE(_known, FALSE)
+  ) AS _extra_open
+FROM _step10

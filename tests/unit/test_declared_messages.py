@@ -185,6 +185,14 @@ def test_a_registry_frame_is_taken_off(con: duckdb.DuckDBPyConnection) -> None:
     assert proven(con, values, of) == [True, *[False] * 6]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 200])
+def test_any_number_of_framed_messages_is_on_the_fast_path(con: duckdb.DuckDBPyConnection, count: int) -> None:
+    of = judging(frame="registry")
+    values: list[bytes | None] = [b"\0\0\0\0\x07" + order(canal="web")] * count
+    assert proven(con, values, of) == [True] * count
+    assert [row["_extra"] for row in rows_of(con, values, of)] == ['{"canal":"web"}'] * count
+
+
 AFTER = {"ref": "A-1", "at": AT}
 
 

@@ -25,9 +25,10 @@ def statements() -> Iterator[tuple[str, str]]:
         yield f"partial_{partial}.duckdb.sql", statement
     for rollup in plan.rollups:
         yield f"{rollup.table.name}.duckdb.sql", rollup.merged
-    fast = fast_path.query(Judging.of(Settings()), 2026)
-    assert fast is not None
-    yield "fast_path.duckdb.sql", fast
+    for file, names in (("fast_path", ()), ("fast_path_unknown", (("canal",), ("geo",), ("geo", "lat")))):
+        fast = fast_path.query(Judging.of(Settings()), 2026, names)
+        assert fast is not None
+        yield f"{file}.duckdb.sql", fast
 
 
 def pretty(statement: str) -> str:

@@ -1,36 +1,36 @@
 """How the fast path writes the members of an object that no field reads, as `judge` does, character for character.
 
-DuckDB takes the known members out of the object (a JSON merge patch) and writes the rest with numbers as a double is
-written, in the order of the message. So the query proves of the rest:
+The names are known beforehand, from a sample of the batch (judging/unknown_names.py): producers send the same ones in
+every message. So the query asks for each by its name, as JSON text, and joins the texts in the order of the names.
+DuckDB writes a text otherwise than it was sent, or than `judge` does, in few ways. So the query proves:
 
-- its values are as they were sent: strings, whole numbers, true, false and null always are; numbers with a fraction are
-  if the message has the same text, or no number that DuckDB would write differently;
-- its keys are different, and in order: it sorts the members of an object if their values are scalars.
+- a value is a string, a number, true, false, null, a list of those, or an object whose names are known too: as many
+  keys as were found by their names;
+- a number with a fraction, 0 (which may have been -0), a list and an object are in the message with the same text, or
+  the message has nothing that DuckDB writes otherwise: such a number, a comma before a bracket;
+- nothing is written as \\u001F, as Python writes these in small letters.
 
-What it cannot sort is left to Python (`strict_json.sorted_text`), which also reads it strictly; what may not be as it
-was sent is left to `Judge.extra`, which reads the message. Pure.
+All other messages are left to `Judge.extra`. Pure.
 """
 
 from __future__ import annotations
 
-import re
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from ventes.stream.sql_text import literal
+from ventes.stream.sql_text import literal, quoted
+
+Names: TypeAlias = "tuple[tuple[str, ...], ...]"
+"""Paths of members that no field reads, sorted; with a path, the paths of the objects that it is in."""
 
 _BLANKS = r"[ \t\n\r]*"
-_NAME = r"[^\x00-\x22\\,:{}\[\]]+"
-"""A key that sorts before another if `key":value` does, as no character of it is below the quote; and that cannot come
-after the quote that ends a string."""
-_CHARACTER = r'(?:[^"\\]|\\[^u])'
-"""Python writes other control characters than DuckDB's \\u001F."""
-_STRING = rf'"(?:[^"\\,]|\\[^u]|{_CHARACTER}+(?:[^"\\,]|\\[^u]))?"'
-"""Without a comma at its end, so that each `,"` is between two members."""
-_SCALAR = rf"(?:{_STRING}|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?|true|false|null)"
-_MEMBERS = rf'[{{](?:"{_NAME}":{_SCALAR}[,}}])+'
-"""An object with scalars, of a JSON text as DuckDB writes it."""
-_ONE = rf'[{{]"{_NAME}":(?:{_MEMBERS}|\[(?:{_SCALAR}[,\]])*\]?)[}}]'
-"""With one such object, or one list of scalars."""
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_NUMBER = r"-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?"
+_LIST = rf"\[(?:(?:{_STRING}|{_NUMBER}|true|false|null)[,\]])*\]?"
+_AS_SENT = r"true|false|null|-?[1-9][0-9]*"
+"""Texts that can only have been sent so; of a string, that is for its first character to tell."""
 
 _OTHERWISE = (
     rf"[:,\[]{_BLANKS}"
@@ -38,140 +38,133 @@ _OTHERWISE = (
     rf"{_BLANKS}[,}}\]]"
 )
 """A number that DuckDB may write differently. A double keeps 15 digits, and those from 0.000001 on have no exponent."""
+_COMMA = rf",{_BLANKS}[}}\]]"
+
+BLANK = "_blank"
+"""The column with what the message has between a key and its value, if it has no other white space."""
+BLANK_SQL = "CASE WHEN contains(_message, '\": ') THEN ' ' ELSE '' END"
 
 
 @dataclass(frozen=True)
-class Rest:
-    """The columns of an object: the message is number 0, and `alone` if it is the only one that has fields."""
+class Unknown:
+    """A member that no field reads; `number` tells its columns from those of others.
 
-    number: int
+    `holder`: the structure that it is asked for in; `keys`: the keys of the object that it is in. `alone`: no other
+    object of a message has a member of this name, if all names of the message are known.
+    """
+
+    key: str
+    number: str
+    holder: str
+    keys: str
+    inner: tuple[Unknown, ...]
     alone: bool
+
+    @classmethod
+    def below(
+        cls, names: Names, number: str, holder: str, keys: str, once: frozenset[str], taken: Iterable[str] = ()
+    ) -> tuple[Unknown, ...]:
+        """Those of one object, sorted by their names, without what DuckDB could not tell from a name in `taken`."""
+        different = {name.lower() for name in taken}
+        found = []
+        for place, key in enumerate(path[0] for path in names if len(path) == 1):
+            if key.lower() in different:
+                continue
+            different.add(key.lower())
+            own = f"{number}_{place}"
+            further = tuple(path[1:] for path in names if path[0] == key and len(path) > 1)
+            inner = cls.below(further, own, f"_in{own}", f"_keys{own}", once)
+            found.append(cls(key, own, holder, keys, inner, key in once))
+        return tuple(found)
 
     @property
     def text(self) -> str:
-        """The object without the known members, equal keys kept; NULL if nothing is left to look at."""
-        return f"_rest{self.number}"
+        """The column with its value as JSON; NULL if it is not there."""
+        return f"_text{self.number}"
 
     @property
-    def parts(self) -> str:
-        """Of a simple form: the texts `key":value` that have to be put in order, sorted. NULL for another."""
-        return f"_parts{self.number}"
+    def there(self) -> str:
+        return f"({self.text} IS NOT NULL)::INT"
 
     @property
-    def names(self) -> str:
-        return f"_names{self.number}"
+    def _is_object(self) -> str:
+        return f"starts_with({self.text}, '{{')"
 
-    @property
-    def repeated(self) -> str:
-        """Whether two parts have the same key."""
-        return f"_repeated{self.number}"
-
-    @property
-    def as_sent(self) -> str:
-        return f"_as_sent{self.number}"
-
-    @property
-    def is_none(self) -> str:
-        return f"({self.text} IS NULL OR {self.text} = '{{}}')"
-
-    @property
-    def in_one(self) -> str:
-        """Whether the parts are those of one unknown object."""
-        return f"ends_with({self.text}, '}}}}')"
-
-    @property
-    def count(self) -> str:
-        """How many members a rest of a simple form has."""
-        return f"CASE WHEN {self.in_one} THEN 1 ELSE len({self.parts}) END"
-
-    @property
-    def _before(self) -> str:
-        """How many characters are before the first quote of the parts of one unknown object."""
-        return f"(strpos({self.text}, ':{{') + 1)"
-
-    def parts_sql(self) -> str:
-        text = self.text
-        members = f"substring({text}, 3, length({text}) - 3)"
-        inner = f"substring({text}, {self._before} + 2, length({text}) - {self._before} - 3)"
-        several = f"contains({text}, ',\"')"
-
-        def in_order(part: str) -> str:
-            return f"list_sort(string_split({part}, ',\"'))"
-
-        return (
-            f"CASE WHEN regexp_full_match({text}, {literal(_MEMBERS)})"
-            f" THEN CASE WHEN {several} THEN {in_order(members)} ELSE [{members}] END"
-            f" WHEN regexp_full_match({text}, {literal(_ONE)})"
-            f" THEN CASE WHEN {self.in_one} AND {several} THEN {in_order(inner)} ELSE [{members}] END END"
+    def steps(self, all_found: str = "false") -> list[list[tuple[str, str]]]:
+        """Its columns, level by level. `all_found`: a condition that no member of the object has the value null."""
+        value = f"{self.holder}.{quoted(self.key)}"
+        null = f"{value} IS NULL AND NOT {all_found} AND list_contains({self.keys}, {literal(self.key)})"
+        levels = [[(self.text, f"CASE WHEN {null} THEN 'null' ELSE CAST({value} AS VARCHAR) END")]]
+        if not self.inner:
+            return levels
+        asked = literal(json.dumps(dict.fromkeys((member.key for member in self.inner), "JSON"), ensure_ascii=False))
+        levels.append(
+            [
+                (f"_in{self.number}", f"CASE WHEN {self._is_object} THEN from_json({self.text}, {asked}) END"),
+                (f"_keys{self.number}", f"CASE WHEN {self._is_object} THEN json_keys({self.text}) END"),
+            ]
         )
+        return levels + together(member.steps() for member in self.inner)
 
-    def names_sql(self) -> str:
-        """The keys of parts that could be repeated."""
-        names = f"list_transform({self.parts}, lambda part: split_part(part, '\"', 1))"
-        return f"CASE WHEN len({self.parts}) > 1 THEN {names} END"
-
-    def repeated_sql(self) -> str:
-        names = self.names
-        pairs = f"list_zip({names}[2:], {names})"  # they are sorted: equal ones are neighbours
-        same = f"list_contains(list_transform({pairs}, lambda pair: pair[1] = pair[2]), true)"
-        return f"CASE WHEN {names} IS NOT NULL THEN {same} WHEN {self.parts} IS NOT NULL THEN false END"
-
-    def as_sent_sql(self) -> str:
-        """That the message has the rest's numbers with the same text, and no comma before a bracket in a value."""
+    def written(self) -> str:
+        """The member as `judge` writes it; NULL if it is not there."""
         text = self.text
-        scalars = f"{self.parts} IS NOT NULL AND NOT {self.in_one} AND NOT ends_with({text}, ']}}')"
-        no_comma = f"CASE WHEN {scalars} THEN true ELSE NOT regexp_matches(_message, ',{_BLANKS}[}}\\]]') END"
-        # a whole number keeps its digits, but -0 is read as 0
-        numbers = " OR ".join(f"contains({text}, '{some}')" for some in (".", ":0", ",0", "[0"))
-        found = f"WHEN {self._found()} THEN true " if self.alone else ""
-        otherwise = f"regexp_matches(_message, {literal(_OTHERWISE)})"
-        return (
-            f"CASE WHEN {self.is_none} THEN NULL WHEN NOT ({numbers}) THEN {no_comma}"
-            f" {found}WHEN {otherwise} THEN false ELSE {no_comma} END"
+        if self.inner:
+            text = (
+                f"CASE WHEN {self._is_object} THEN {joined(member.written() for member in self.inner)} ELSE {text} END"
+            )
+        return f"{literal(json.dumps(self.key, ensure_ascii=False) + ':')} || {text}"
+
+    def doubt(self) -> str:
+        """0: its text is as it was sent. 1: that is for the message to tell. NULL: only Python can write it."""
+        text, found = self.text, self._found()
+        as_sent = f"({text} >= '\"' AND {text} < '#') OR regexp_full_match({text}, '{_AS_SENT}')"
+        simple = (
+            f"WHEN {text} IS NULL OR {as_sent} THEN 0"
+            f" WHEN regexp_full_match({text}, {literal(f'{_NUMBER}|{_LIST}|[{{][}}]')}) THEN {found}"
         )
+        if not self.inner:
+            return f"CASE {simple} END"
+        known = f"len(_keys{self.number}) = {' + '.join(member.there for member in self.inner)}"
+        inner = " + ".join(member.doubt() for member in self.inner)
+        whole = f"CASE WHEN {known} AND ({inner}) IS NOT NULL THEN {found} END"
+        return f"CASE WHEN {self._is_object} THEN {whole} {simple} END"
 
     def _found(self) -> str:
-        """That the message has the text of all members, one after the other, with or without the usual blanks.
+        """0 if the message has the member with the same text, with or without the usual blanks; else 1.
 
-        The text begins after a comma with a key's quote, which cannot be the end of a string there; and ends before a
-        comma or a brace. So it is members of an object. That is the message: one in an unknown value of it would be
-        deeper than all values in the text, of which this value is one.
+        The name has no quote and no backslash and begins with a letter or digit, so the quotes in front of it and
+        behind it are those of a key. A text with a bracket at its end is all of the value; a number is if it is
+        followed by a comma or a brace.
         """
-        body = f"substring({self.text}, 2, length({self.text}) - 2)"
-        spaced = f"replace(replace({body}, ',\"', ', \"'), '\":', '\": ')"
-        begins = literal(rf'^[{{]"{_NAME}":')
-        known = f"CASE WHEN {self.parts} IS NOT NULL THEN true ELSE regexp_matches({self.text}, {begins}) END"
-        found = " ".join(
-            f"WHEN contains(_message, {comma} || {members} || '{end}') THEN true"
-            for comma, members in (("', '", spaced), ("','", body))
-            for end in "},"
-        )
-        return f"CASE WHEN {known} THEN CASE {found} ELSE false END END"
+        if not self.alone:
+            return "1"
+        key, text = literal(f'"{self.key}":'), self.text
+        spaced = f"replace(replace({text}, ',', ',' || {BLANK}), '\":', '\":' || {BLANK})"
+        whole = f"contains(_message, {key} || {BLANK} || {spaced})"
+        ended = " OR ".join(f"contains(_message, {key} || {BLANK} || {text} || '{end}')" for end in ",}")
+        return f"CASE WHEN CASE WHEN {text} >= '[' THEN {whole} ELSE {ended} END THEN 0 ELSE 1 END"
 
-    def extra_sql(self, inner: dict[str, str]) -> str:
-        """A JSON object; NULL for none, or if Python has to read the message. `inner`: the extras of objects in it."""
-        joined = f"array_to_string({self.parts}, ',\"')"
-        in_order = (
-            f"CASE WHEN {self.in_one} THEN left({self.text}, {self._before}) || '\"' || {joined} || '}}}}'"
-            f" ELSE '{{\"' || {joined} || '}}' END"
-        )
-        own = (
-            f"CASE WHEN {self.is_none} OR NOT {self.as_sent} THEN NULL"
-            f" WHEN {self.parts} IS NULL OR len({self.parts}) = 1 THEN {self.text} ELSE {in_order} END"
-        )
-        if not inner:
-            return own
-        known = [f"{literal(key)} || '\":' || {extra}" for key, extra in inner.items()]  # NULL if there is none
-        there = f"list_filter([{', '.join(known)}], lambda part: part IS NOT NULL)"
-        members = f"list_sort(list_concat(CASE WHEN {self.is_none} THEN [] ELSE {self.parts} END, {there}))"
-        some = " OR ".join(f"{extra} IS NOT NULL" for extra in inner.values())
-        return f"CASE WHEN {some} THEN '{{\"' || array_to_string({members}, ',\"') || '}}' ELSE {own} END"
 
-    def open_sql(self, inner: dict[str, str]) -> str:
-        """Whether Python has to write what is left."""
-        own = f"NOT {self.as_sent} OR {self.parts} IS NULL OR {self.repeated}"
-        there = {key: f"{extra} IS NOT NULL" for key, extra in inner.items()}
-        if inner:
-            own += f" OR ({self.in_one} AND ({' OR '.join(there.values())}))"
-        unsorted = [some for key, some in there.items() if not re.fullmatch(_NAME, key)]
-        return " OR ".join([f"CASE WHEN {self.is_none} THEN false ELSE {own} END", *unsorted])
+def together(steps: Iterable[list[list[tuple[str, str]]]]) -> list[list[tuple[str, str]]]:
+    """The levels of several, side by side."""
+    levels: list[list[tuple[str, str]]] = []
+    for own in steps:
+        levels += [[] for _ in range(len(own) - len(levels))]
+        for level, columns in zip(levels, own, strict=False):
+            level += columns
+    return levels
+
+
+def joined(members: Iterable[str]) -> str:
+    """An object of these members, in this order, without those that are NULL."""
+    return f"('{{' || concat_ws(',', {', '.join(members)}) || '}}')"
+
+
+def is_written(extra: str, doubt: str) -> str:
+    """That the column `extra` is what `judge` writes; `doubt` is a column with the sum of the members' doubts."""
+    otherwise = f"regexp_matches(_message, {literal(_OTHERWISE)}) OR regexp_matches(_message, {literal(_COMMA)})"
+    return (
+        f"CASE WHEN {extra} IS NULL THEN true WHEN contains({extra}, '\\u') THEN false WHEN {doubt} = 0 THEN true"
+        f" WHEN {doubt} > 0 THEN NOT ({otherwise}) ELSE false END"
+    )

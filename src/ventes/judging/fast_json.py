@@ -4,7 +4,7 @@ DuckDB's parser (yyjson) refuses trailing data, raw control characters and half 
 takes a comma before a closing bracket, NaN, and keys more than once. So the query proves for each object:
 
 - no comma is before the brace that ends it (such a text in a string is undecided);
-- its keys are different: as many are known as there are members that are not NULL, or all are compared;
+- its keys are different: there are as many as members that were found by their names, or all are compared;
 - each value is one that a field's form or fast_extra has decided, which NaN never is.
 
 How unknown members are written: judging/fast_extra.py. Pure.
@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
-from ventes.judging.fast_extra import Rest
+from ventes.judging.fast_extra import BLANK, BLANK_SQL, Names, Unknown, is_written, joined, together
 from ventes.stream.fast_form import FastForm, Member
 from ventes.stream.kinds import Field
 from ventes.stream.sql_text import literal, quoted
@@ -46,7 +47,8 @@ def _in_structure(keys: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True)
 class Node:
-    """An object of the message, at the path `way`: its members, which are fields or objects on the way to fields.
+    """An object of the message, at the path `way`: its members, which are fields or objects on the way to fields, and
+    the members that no field reads, as far as their names are known.
 
     `number` tells its columns from those of other objects; the message itself has 0.
     """
@@ -55,18 +57,24 @@ class Node:
     members: dict[str, FastForm | Node]
     optional: frozenset[str]
     number: int
-
-    @property
-    def rest(self) -> Rest:
-        return Rest(self.number, alone=self.number == 0 and not self._children())
+    unknown: tuple[Unknown, ...]
 
     @classmethod
-    def of(cls, forms: dict[Field, FastForm]) -> Node | None:
-        """The message, with these fields; None if DuckDB could not tell its keys apart."""
-        return cls._at((), forms, count())
+    def of(cls, forms: dict[Field, FastForm], names: Names = ()) -> Node | None:
+        """The message, with these fields and unknown members; None if DuckDB could not tell its keys apart."""
+        times = Counter([*(key for field in forms for key in field.keys), *(path[-1] for path in names)])
+        once = frozenset(key for key, count in times.items() if count == 1)
+        return cls._at((), forms, names, once, count())
 
     @classmethod
-    def _at(cls, keys: tuple[str, ...], forms: dict[Field, FastForm], numbers: Iterator[int]) -> Node | None:
+    def _at(
+        cls,
+        keys: tuple[str, ...],
+        forms: dict[Field, FastForm],
+        names: Names,
+        once: frozenset[str],
+        numbers: Iterator[int],
+    ) -> Node | None:
         number = next(numbers)
         members: dict[str, FastForm | Node] = {}
         optional = set()
@@ -78,21 +86,24 @@ class Node:
             elif key not in members:
                 way = (*keys, key)
                 inside = {other: forms[other] for other in forms if other.keys[: len(way)] == way}
-                node = cls._at(way, inside, numbers)
+                further = tuple(path[1:] for path in names if path[0] == key and len(path) > 1)
+                node = cls._at(way, inside, further, once, numbers)
                 if node is None or not _KEY.fullmatch(key):
                     return None
                 members[key] = node
                 optional |= {key} if all(other.optional for other in inside) else set()
         if len({key.lower() for key in members}) < len(members):
             return None  # DuckDB's structures do not distinguish upper and lower case
-        return cls(keys, members, frozenset(optional), number)
+        unknown = Unknown.below(names, str(number), _in_structure(keys), f"_keys{number}", once, members)
+        return cls(keys, members, frozenset(optional), number, unknown)
 
     def structure(self) -> dict[str, object]:
         """For from_json."""
-        return {
+        known = {
             key: member.structure() if isinstance(member, Node) else member.asked
             for key, member in self.members.items()
         }
+        return {**known, **{member.key: "JSON" for member in self.unknown}}
 
     def inner(self) -> list[Node]:
         """The nested objects, each after those that it holds."""
@@ -114,94 +125,83 @@ class Node:
             return "json_keys(_message)"
         return f"CASE WHEN _kind{self.number} = 'OBJECT' THEN json_keys(_message, {_place(self.way)}) END"
 
-    # -- the steps for odd messages; <n> is the number of the object ------------------------------
+    def full(self) -> list[tuple[str, str]]:
+        """`_full<n>`: that the object has as many keys as members that are not null, if its required ones are not."""
+        return [(f"_full{node.number}", node._full()) for node in self._all()]
 
-    def counts(self) -> list[tuple[str, str]]:
-        """`_present<n>`: how many of the known members are there, and not null."""
-        return [(f"_present{node.number}", node._present()) for node in self._all()]
+    def _full(self) -> str:
+        members = [str(len(self.members) - len(self.optional))]
+        asked = [*sorted(self.optional), *(member.key for member in self.unknown)]
+        members += [f"({self._value(key)} IS NOT NULL)::INT" for key in asked]
+        return f"len(_keys{self.number}) = {' + '.join(members)}"
 
-    def _present(self) -> str:
-        return " + ".join(
-            f"(_kind{member.number} <> 'NULL')::INT" if isinstance(member, Node) else f"(NOT {member.absent})::INT"
-            for member in self.members.values()
-        )
+    def _value(self, key: str) -> str:
+        return _in_structure((*self.way, key))
 
-    def rests(self) -> list[tuple[str, str]]:
-        """`_rest<n>`: the object without the members that fields read; NULL if none is left, or it is no object."""
-        return [(node.rest.text, node._rest()) for node in self._all()]
-
-    def _rest(self) -> str:
-        keys, present = f"_keys{self.number}", f"_present{self.number}"
-        known = ", ".join(map(literal, self.members))
-        # where a member is missing or null, asking for its key is cheaper than taking the members out for nothing
-        only_known = f"len(list_filter({keys}, lambda key: key NOT IN ({known}))) = 0"
-        # RFC 7396: a member that is null in the patch is removed
-        patch = literal(json.dumps(dict.fromkeys(self.members), ensure_ascii=False))
-        whole = f"json_extract(_message, {_place(self.way)})" if self.way else "_message"
-        return (
-            f"CASE WHEN {keys} IS NULL OR len({keys}) = {present}"
-            f" OR CASE WHEN {present} < {len(self.members)} THEN {only_known} ELSE false END"
-            f" THEN NULL ELSE CAST(json_merge_patch({whole}, {patch}) AS VARCHAR) END"
-        )
-
-    def parts(self) -> list[tuple[str, str]]:
-        return [(node.rest.parts, node.rest.parts_sql()) for node in self._all()]
-
-    def keys(self) -> list[tuple[str, str]]:
-        """The keys of what is left, `_names<n>` if it has parts, else `_new<n>`; and whether it is as it was sent."""
+    def unknown_steps(self) -> list[list[tuple[str, str]]]:
+        """The columns of the unknown members; `_extra0`, all of them as one object, NULL if there are none, and whether
+        it is `_written` as `judge` does."""
+        nodes = [node for node in self._all() if node.unknown]
+        if not nodes:
+            return []
+        members = [(member, f"_full{node.number}") for node in nodes for member in node.unknown]
         return [
-            column
-            for node in self._all()
-            for column in (
-                (node.rest.names, node.rest.names_sql()),
-                (f"_new{node.number}", f"CASE WHEN {node.rest.parts} IS NULL THEN json_keys({node.rest.text}) END"),
-                (node.rest.as_sent, node.rest.as_sent_sql()),
-            )
+            [(BLANK, BLANK_SQL)],
+            *together(member.steps(full) for member, full in members),
+            [("_extra0", self._extra()), ("_doubt", " + ".join(member.doubt() for member, _ in members))],
+            [("_written", is_written("_extra0", "_doubt"))],
         ]
 
-    def repeated(self) -> list[tuple[str, str]]:
-        return [(node.rest.repeated, node.rest.repeated_sql()) for node in self._all()]
+    def _extra(self) -> str:
+        members = {member.key: member.written() for member in self.unknown}
+        for child in self._children():
+            if child._some_unknown():
+                key = child.way[-1]
+                members[key] = f"{literal(json.dumps(key, ensure_ascii=False) + ':')} || {child._extra()}"
+        return f"nullif({joined(members[key] for key in sorted(members))}, '{{}}')" if members else "NULL"
 
-    def differences(self) -> list[tuple[str, str]]:
-        """`_different<n>`: that the keys of the object are different, or that there is none."""
-        return [(f"_different{node.number}", node._different()) for node in self._all()]
+    def exact(self) -> str:
+        """That all keys of a message whose required fields have a value are known and different, and what no field
+        reads is written."""
+        counted = self._each(lambda node: f"CASE WHEN _full{node.number} THEN true ELSE {node._counted()} END")
+        return f"{counted} AND {self._written()}"
 
-    def _different(self) -> str:
-        rest, keys, new, present = self.rest, *(f"_{name}{self.number}" for name in ("keys", "new", "present"))
-        none = f"WHEN _kind{self.number} = 'NULL' THEN true " if self.way else ""
-        # as many known keys as members that are there: each is there once
-        return (
-            f"CASE {none}WHEN len({keys}) = {present} THEN true"
-            f" WHEN {rest.parts} IS NOT NULL AND len({keys}) = {present} + {rest.count}"
-            f" THEN {rest.in_one} OR NOT {rest.repeated}"
-            f" WHEN {rest.parts} IS NULL AND len({keys}) = {present} + len({new}) THEN list_unique({new}) = len({new})"
-            f" ELSE list_unique({keys}) = len({keys}) END"
-        )
+    def known(self) -> str:
+        """`exact`, of any message."""
+        return f"{self._each(Node._counted)} AND {self._written()}"
+
+    def _each(self, condition: Callable[[Node], str]) -> str:
+        """The condition of each object that is there."""
+        inner = (f"(_kind{node.number} = 'NULL' OR {condition(node)})" for node in self.inner())
+        return " AND ".join([condition(self), *inner])
+
+    def _some_unknown(self) -> bool:
+        return any(node.unknown for node in self._all())
+
+    def _written(self) -> str:
+        return "_written" if self._some_unknown() else "true"
+
+    def _counted(self) -> str:
+        """As many keys as members that are there: each is there once, and no other one."""
+        there = [member.there for member in self.unknown]
+        for key, member in self.members.items():
+            absent = f"_kind{member.number} = 'NULL'" if isinstance(member, Node) else f"{self._value(key)} IS NULL"
+            found = f"list_contains(_keys{self.number}, {literal(key)})::INT"
+            there.append(f"CASE WHEN {absent} THEN {found} ELSE 1 END")
+        return f"len(_keys{self.number}) = {' + '.join(there)}"
 
     def decided(self) -> str:
         """That this module takes the message for one strict object, but for the values of its members."""
         is_object = "regexp_matches(_message, '^[ \\t\\n\\r]*[{]')"
-        return " AND ".join([is_object, *(f"_different{node.number}" for node in self._all())])
-
-    def extras(self) -> list[list[tuple[str, str]]]:
-        """Steps: `_extra<n>`, the members that no field reads, and `_open<n>`, whether Python has to write them, each
-        object's after those in it."""
-        return [node._extra() for node in self._all()]
-
-    def _extra(self) -> list[tuple[str, str]]:
-        inner = {child.way[-1]: f"_extra{child.number}" for child in self._children()}
-        return [
-            (f"_extra{self.number}", self.rest.extra_sql(inner)),
-            (f"_open{self.number}", self.rest.open_sql(inner)),
-        ]
+        objects = [f"_kind{node.number} IN ('NULL', 'OBJECT')" for node in self.inner()]
+        different = self._each(lambda node: f"list_unique(_keys{node.number}) = len(_keys{node.number})")
+        return " AND ".join([is_object, *objects, f"CASE WHEN _known THEN true ELSE {different} END"])
 
     def extra(self) -> str:
         """The result's columns."""
-        is_open = " OR ".join(f"coalesce(_open{node.number}, false)" for node in self._all())
-        extra = f"_extra{self.number}"
-        if not self.rest.alone:  # some of it may be left out
-            extra = f"CASE WHEN {is_open} THEN NULL ELSE {extra} END"
-        return f"{extra} AS _extra, {is_open} AS _extra_open"
+        known = "(_plain OR coalesce(_known, false))"
+        extra = f"CASE WHEN {known} THEN _extra0 END" if self._some_unknown() else "CAST(NULL AS VARCHAR)"
+        return f"{extra} AS _extra, NOT {known} AS _extra_open"
 
 
 # -- from the text to the structure -------------------------------------------------------------
@@ -209,14 +209,11 @@ class Node:
 
 def parsed(root: Node) -> list[str]:
     """The relations up to `_parsed`: _row, kafka_ts, _message (NULL if it could not be read), the structure `_f` with
-    the asked members, `_keys0`, for nested objects `_keys<n>` and `_kind<n>`, and `_exact`: known keys only."""
-    proofs = [_exact_keys(root)]
+    the asked members, `_keys<n>` and `_full<n>` of each object, `_kind<n>` of the nested ones."""
     inner = root.inner()
     kinds = [f"coalesce(json_type(_message, {_place(node.way)}), 'NULL') AS _kind{node.number}" for node in inner]
     keys = [f"{expression} AS {name}" for name, expression in root.asked()]
-    for node in inner:
-        kind = f"_kind{node.number}"
-        proofs.append(f"({kind} = 'NULL' OR {kind} = 'OBJECT' AND {_exact_keys(node)})")
+    full = [f"{expression} AS {name}" for name, expression in root.full()]
     comma = "regexp_matches(_message, ',[ \\t\\n\\r]*[}]')"
     no_comma = (
         f"NOT {comma}"
@@ -239,12 +236,5 @@ def parsed(root: Node) -> list[str]:
         "_taken AS (SELECT * REPLACE (CASE WHEN _f IS NOT NULL THEN _message END AS _message) FROM _read)",
         f"_typed AS (SELECT {', '.join(['*', *kinds])} FROM _taken)",
         f"_asked AS (SELECT *, {', '.join(keys)} FROM _typed)",
-        f"_parsed AS (SELECT *, {' AND '.join(proofs)} AS _exact FROM _asked)",
+        f"_parsed AS (SELECT {', '.join(['*', *full])} FROM _asked)",
     ]
-
-
-def _exact_keys(node: Node) -> str:
-    """That the object has known keys only, each at most once; of one whose required members have a value."""
-    members = [str(len(node.members) - len(node.optional))]
-    members += [f"({_in_structure((*node.way, key))} IS NOT NULL)::INT" for key in sorted(node.optional)]
-    return f"len(_keys{node.number}) = {' + '.join(members)}"

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from ventes.judging import fast_json
+from ventes.judging.fast_extra import Names
 from ventes.judging.verdict import Judging, reason_codes
 from ventes.stream.event_time import EARLIEST, LATEST_AHEAD
 from ventes.stream.fast_form import FastForm
@@ -32,9 +33,11 @@ _Columns: TypeAlias = "list[tuple[str, str]]"
 """Names and expressions of one step."""
 
 
-@lru_cache(maxsize=16)
-def query(judging: Judging, year: int) -> str | None:
+@lru_cache(maxsize=64)
+def query(judging: Judging, year: int, unknown: Names = ()) -> str | None:
     """The query in DuckDB, as of the calendar year `year`; None if no message can be decided.
+
+    `unknown`: the members that no field reads which it can write; the others are left open.
 
     It reads a relation `_messages` with _row, _message (the value as text, without its frame; NULL if it is none) and
     kafka_ts (naive UTC). It gives _row and the fields as Bronze shows them (an Instant as naive UTC), `jour`, and:
@@ -55,14 +58,15 @@ def query(judging: Judging, year: int) -> str | None:
 
     forms = {field: field.fast(fast_json.member(field), offset_of) for field in event.read}
     known = {field: form for field, form in forms.items() if form is not None}
-    root = fast_json.Node.of(known)
+    root = fast_json.Node.of(known, unknown)
     if len(known) < len(forms) or root is None:
         return None
     names = event.names
     steps = [
         *_typing(known),
         [*((f"_p_{field.name}", _proof(field, form)) for field, form in known.items()), *_day(judging, first, last)],
-        [("_plain", _plain(judging, tuple(known)))],
+        *root.unknown_steps(),
+        [("_plain", _plain(judging, tuple(known), root))],
         *(_where_odd(step) for step in _odd(judging, known, root, first, last)),
     ]
     fields = ", ".join(
@@ -102,13 +106,13 @@ def _proof(field: Field, form: FastForm) -> str:
     return f"({form.absent} OR ({form.proof}))" if field.optional else form.proof
 
 
-def _plain(judging: Judging, fields: tuple[Field, ...]) -> str:
-    """That the message is valid and has no unknown key. The times are narrower than the rule by what a zone can shift,
-    so that the day needs no check of its own."""
+def _plain(judging: Judging, fields: tuple[Field, ...], root: fast_json.Node) -> str:
+    """That the message is valid, and its unknown members are written. The times are narrower than the rule by what a
+    zone can shift, so that the day needs no check of its own."""
     at = quoted(judging.stream.event.at)
     proofs = [quoted(f"_p_{field.name}") for field in fields]
     in_time = f"{at} BETWEEN TIMESTAMP '2000-01-03 00:00:00' AND kafka_ts + INTERVAL '12' HOUR AND _day IS NOT NULL"
-    return f"coalesce(_exact AND {' AND '.join(proofs)} AND {in_time}, false)"
+    return f"coalesce({root.exact()} AND {' AND '.join(proofs)} AND {in_time}, false)"
 
 
 def _day(judging: Judging, first: int, last: int) -> _Columns:
@@ -138,21 +142,16 @@ def _where_odd(step: _Columns) -> _Columns:
 def _odd(
     judging: Judging, forms: dict[Field, FastForm], root: fast_json.Node, first: int, last: int
 ) -> Iterator[_Columns]:
-    """The steps from the typed fields to the reasons and the unknown members."""
+    """The steps from the typed fields to the reasons, and whether all keys are known."""
     yield [
         (name, f"CASE WHEN NOT coalesce({quoted(f'_p_{field.name}')}, false) THEN {expression} END")
         for field, form in forms.items()
         for name, expression in form.further
     ]
-    yield [*((f"_case_{field.name}", _case(field, form)) for field, form in forms.items()), *root.counts()]
-    yield [*((f"_shown_{field.name}", _shown(field, form)) for field, form in forms.items()), *root.rests()]
+    yield [(f"_case_{field.name}", _case(field, form)) for field, form in forms.items()]
+    yield [*((f"_shown_{field.name}", _shown(field, form)) for field, form in forms.items()), ("_known", root.known())]
     cases = " + ".join(quoted(f"_case_{field.name}") for field in forms)
-    yield [*_time(judging, first, last), ("_cases", cases), *root.parts()]
-    yield root.keys()
-    yield root.repeated()
-    first_extra, *others = root.extras()
-    yield [*root.differences(), *first_extra]
-    yield from others
+    yield [*_time(judging, first, last), ("_cases", cases)]
 
 
 def _case(field: Field, form: FastForm) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import duckdb
 import numpy as np
@@ -22,10 +23,11 @@ from ventes.contract import tables
 from ventes.deltalog import database
 from ventes.deltalog.database import Prepared
 from ventes.judging import fast_path, rules
+from ventes.judging.fast_extra import Names
 from ventes.judging.judge_rows import columns_of, judge_rows
+from ventes.judging.unknown_names import sampled, with_earlier
 from ventes.judging.verdict import FRAME_BYTES, Judging, judge_of
-from ventes.stream.declaration import Stream
-from ventes.stream.strict_json import Refused, sorted_text
+from ventes.stream.strict_json import Refused
 
 FEW = 100
 """Up to so many messages are judged one by one (28 µs each), which is faster than the query: running it takes 5 ms,
@@ -67,8 +69,8 @@ def judge_messages(
     """
     raw = _arrived(raw, ingested_at)
     bronze = tables.of_stream(judging.stream).bronze
-    query = fast_path.query(judging, ingested_at.year) if raw.num_rows > few else None
-    columns = _one_by_one(raw, judging) if query is None else _mostly_fast(con, raw, judging, query, threads)
+    found = fast_rows(con, raw, judging, ingested_at.year, threads) if raw.num_rows > few else None
+    columns = _one_by_one(raw, judging) if found is None else _mostly_fast(raw, judging, found)
     columns = rules.apply(con, judging.stream, columns)
     stamped = pa.array([ingested_at], bronze.schema.field("date_ingestion").type)
     columns["date_ingestion"] = stamped.take(pa.array(np.zeros(raw.num_rows, dtype=np.int8)))
@@ -90,10 +92,7 @@ def _one_by_one(raw: pa.Table, judging: Judging) -> rules.Columns:
     return {name: judged[name] for name in judged.schema.names}
 
 
-def _mostly_fast(
-    con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, query: str, threads: int
-) -> rules.Columns:
-    decided = _decided(con, raw, judging.stream, query, threads)
+def _mostly_fast(raw: pa.Table, judging: Judging, decided: pa.Table) -> rules.Columns:
     columns = {field.name: decided[field.name].cast(field.bronze_type) for field in judging.stream.event.read}
     columns["jour"] = decided["jour"]
     columns["motifs"] = _lists_of_codes(decided["_reasons"])
@@ -118,45 +117,48 @@ def _lists_of_codes(reasons: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 def _with_open_extras(
     decided: pa.Table, values: pa.ChunkedArray, judging: Judging, undecided: npt.NDArray[np.bool_]
 ) -> pa.ChunkedArray:
-    """`_extra`, with those that SQL left open: where it has a text, only its keys may have to be sorted. A message that
-    turns out to be no strict JSON becomes `undecided`."""
+    """`_extra`, with those that SQL left open. A message that turns out to be no strict JSON becomes `undecided`."""
     places = np.flatnonzero(decided["_extra_open"].to_numpy() & ~undecided)
     if not len(places):
         return decided["_extra"]
     judge = judge_of(judging)
     extras: list[str | None] = []
-    found = decided["_extra"].take(places).to_pylist()
-    for place, text, value in zip(places.tolist(), found, values.take(places).to_pylist(), strict=True):
+    for place, value in zip(places.tolist(), values.take(places).to_pylist(), strict=True):
         try:
-            extras.append(_sorted(text) or judge.extra(value))
+            extras.append(judge.extra(value))
         except Refused:
             extras.append(None)
             undecided[place] = True
     return _replaced(decided["_extra"], places, pa.array(extras, pa.string()))
 
 
-def _sorted(text: str | None) -> str | None:
-    try:
-        return None if text is None else sorted_text(text)
-    except ValueError:
-        return None
-
-
-def fast_rows(con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, year: int) -> pa.Table | None:
+def fast_rows(
+    con: duckdb.DuckDBPyConnection, raw: pa.Table, judging: Judging, year: int, threads: int = 1
+) -> pa.Table | None:
     """What SQL makes of `raw` (value, kafka_ts), row by row: the columns of fast_path.query.
 
     Where `_reasons` is NULL the other columns are undefined. None if the stream has no fast path.
     """
-    query = fast_path.query(judging, year)
-    return None if query is None else _decided(con, raw, judging.stream, query, threads=1)
-
-
-def _decided(con: duckdb.DuckDBPyConnection, raw: pa.Table, stream: Stream, query: str, threads: int) -> pa.Table:
-    values = raw["value"] if stream.event.frame is None else _unframed(raw["value"])
-    columns = [pa.array(np.arange(raw.num_rows)), _decoded(values), raw["kafka_ts"].cast(pa.timestamp("us"))]
+    if fast_path.query(judging, year) is None:
+        return None
+    values = raw["value"] if judging.stream.event.frame is None else _unframed(raw["value"])
+    messages = _decoded(values)
+    query = fast_path.query(judging, year, _names(con, messages, judging))
+    assert query is not None
+    columns = [pa.array(np.arange(raw.num_rows)), messages, raw["kafka_ts"].cast(pa.timestamp("us"))]
     found = _run(con, query, pa.table(columns, schema=_MESSAGES), threads)
     order = found["_row"].to_numpy()  # the connection may have preserve_insertion_order = false
     return found if np.all(order[1:] > order[:-1]) else found.take(np.argsort(order))
+
+
+def _names(con: duckdb.DuckDBPyConnection, messages: pa.ChunkedArray | pa.Array, judging: Judging) -> Names:
+    """The names to ask for: of this batch, and of earlier ones on this connection, whose query is planned already."""
+    known = _ASKED.setdefault(con, {})
+    known[judging] = with_earlier(sampled(messages, judge_of(judging)), known.get(judging, ()))
+    return known[judging]
+
+
+_ASKED: WeakKeyDictionary[duckdb.DuckDBPyConnection, dict[Judging, Names]] = WeakKeyDictionary()
 
 
 def _run(con: duckdb.DuckDBPyConnection, query: str, messages: pa.Table, threads: int) -> pa.Table:
@@ -169,12 +171,17 @@ def _run(con: duckdb.DuckDBPyConnection, query: str, messages: pa.Table, threads
         return pa.concat_tables(pool.map(Prepared.run, queries, parts))
 
 
+_LONGEST = 2**31 - 1
+"""Bytes of a value of an Arrow array."""
+
+
 def _unframed(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """The messages without the frame of a schema registry; NULL where there is none."""
     framed = pc.and_(
         pc.equal(pc.binary_slice(values, 0, 1), b"\0"), pc.greater_equal(pc.binary_length(values), FRAME_BYTES)
     )
-    return pc.if_else(framed, pc.binary_slice(values, FRAME_BYTES), pa.scalar(None, pa.binary()))
+    # without an end, Arrow 23 multiplies the largest number by the rows, and refuses an even number of them
+    return pc.if_else(framed, pc.binary_slice(values, FRAME_BYTES, _LONGEST), pa.scalar(None, pa.binary()))
 
 
 def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:

@@ -18,7 +18,15 @@ from ventes.config import Settings
 from ventes.stream import event_time
 from ventes.stream.declaration import Stream
 from ventes.stream.kinds import Field
-from ventes.stream.strict_json import Refused, Repeated, has_repeated_key, parse_object, to_text
+from ventes.stream.strict_json import (
+    Refused,
+    Repeated,
+    has_repeated_key,
+    parse_object,
+    plain_object,
+    sorted_text,
+    to_text,
+)
 
 FRAME_BYTES = 5
 """A schema registry's frame: a zero byte, then the number of the schema in four bytes."""
@@ -90,7 +98,11 @@ class Judge:
 
     def extra(self, value: bytes | None) -> str | None:
         """`Verdict.extra` alone, of a stream without an envelope. Raises Refused where it is no strict JSON object."""
-        members = parse_object(unframed(value) if self._framed else value)
+        value = unframed(value) if self._framed else value
+        try:
+            return sorted_text(self.unread(plain_object(value))) or None
+        except ValueError:
+            members = parse_object(value)
         if has_repeated_key(members):
             raise Refused("duplicate_key")
         return self._extra(members)
@@ -130,11 +142,14 @@ class Judge:
             jour=event_time.day_of(when, kafka_ts, self._zone),
         )
 
-    def _extra(self, members: dict[str, Any]) -> str | None:
+    def unread(self, members: dict[str, Any]) -> dict[str, Any]:
+        """The members that no field reads, those of a nested object inside their object."""
         if self._nested:
-            extra = _unread(members, self._tree)
-        else:
-            extra = {key: item for key, item in members.items() if key not in self._tree}
+            return _unread(members, self._tree)
+        return {key: item for key, item in members.items() if key not in self._tree}
+
+    def _extra(self, members: dict[str, Any]) -> str | None:
+        extra = self.unread(members)
         return to_text(extra) if extra else None
 
     def _without_event(self, reasons: tuple[str, ...], kafka_ts: datetime) -> Verdict:
