@@ -39,6 +39,12 @@ def test_what_is_no_object_has_none() -> None:
     assert names_of(None, "", "[1]", "3", '{"a"', "[" * 100_000, '{"": 1, "q\\"t": 1, "a\\\\b": 1, "\\u0000": 1}') == ()
 
 
+def test_a_message_that_is_too_large_for_sql_is_not_read() -> None:
+    text = json.dumps({"canal": "é" * 5_000}, ensure_ascii=False)
+    assert names_of(text) == (("canal",),)
+    assert names_of(text.replace("é", "éé")) == ()
+
+
 def test_a_rare_name_does_not_count() -> None:
     texts = [json.dumps({"canal": "web", f"own_{number}": 1}) for number in range(SAMPLE * 10)]
     assert names_of(*texts) == (("canal",),)

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from ventes.judging.fast_extra import Names
+from ventes.judging.fast_json import MOST_BYTES
 from ventes.judging.verdict import Judge
 
 SAMPLE = 32
@@ -31,12 +32,15 @@ _NAME = re.compile(r"\w[\w .@/$#+-]{0,63}")
 
 
 def sampled(messages: pa.ChunkedArray | pa.Array, judge: Judge) -> Names:
-    """The names in `messages` (text, NULL where it is none). What is no JSON has none."""
+    """The names in `messages` (text, NULL where it is none). What is no JSON has none, nor what Python judges anyway as
+    it is large."""
     rows = len(messages)
     places = range(0, rows, max(1, rows // SAMPLE))
     times: Counter[tuple[str, ...]] = Counter()
     for place in places:
-        times.update(_paths(_members(messages[place].as_py(), judge)))
+        text = messages[place]
+        if text.is_valid and text.as_buffer().size <= MOST_BYTES:
+            times.update(_paths(_members(text.as_py(), judge)))
     least = max(1, len(places) // _ONE_IN)
     found = [path for path, count in times.items() if count >= least]
     return tuple(sorted(sorted(found, key=lambda path: (-times[path], path))[:MOST]))
@@ -48,9 +52,9 @@ def with_earlier(names: Names, earlier: Names) -> Names:
     return both if len(both) <= len(names) + _IN_VAIN else names
 
 
-def _members(text: str | None, judge: Judge) -> dict[str, Any]:
+def _members(text: str, judge: Judge) -> dict[str, Any]:
     try:
-        members = json.loads(text or "")
+        members = json.loads(text)
     except (ValueError, RecursionError):
         return {}
     return judge.unread(members) if isinstance(members, dict) else {}
