@@ -209,8 +209,8 @@ def _has_metrics(lived: Lived, before: dict[str, Any]) -> None:
                 families.add(family.name)
                 for sample in family.samples:
                     found[sample.name, sample.labels.get("service", sample.labels.get("table", ""))] = sample.value
-        ready = found["ventes_service_ready", "producer"] == 1  # again: it waited for the broker
-        return ready and found["ventes_measurement_success", ""] == 1
+        ready = found.get(("ventes_service_ready", "producer")) == 1  # again: it waited for the broker
+        return ready and found.get(("ventes_measurement_success", "")) == 1
 
     wait_for(measured, "the metrics are measured, with a producer that is ready", 30)
     named = names_in(DASHBOARD) | names_in(ALERTS)

@@ -20,6 +20,7 @@ from ventes.deltalog.database import connect
 rows, factor = 1_000_000, int(sys.argv[1])
 for turn in range(3):
     con = connect(40)
+    con.execute("SET enable_progress_bar = false")  # on in a process without a file of its own, as this one
     con.execute(f"CREATE TABLE t AS SELECT hash(i * {factor} + {turn}) AS h, i FROM range({rows}) r(i) ORDER BY h")
     found = con.execute(
         "SELECT count(*), sum(i), sum(CASE WHEN h < before THEN 1 ELSE 0 END), sum((h <> hash(i * ? + ?))::INT) "

@@ -32,7 +32,7 @@ def test_the_tasks_import_nothing_beside_its_packages() -> None:
         check=True,
     )
     loaded = set(done.stdout.split())
-    assert set(PACKAGES) <= loaded
+    assert set(PACKAGES) - {"sqlglot"} <= loaded  # which only the check of a declared rule imports
     assert not loaded & {"deltalake", "confluent_kafka", "streamlit", "psutil", "typer", "pandas", "plotly", "babel"}
 
 

@@ -179,7 +179,7 @@ def test_killed_comes_back_and_terminated_stays_down_until_start(small: Small) -
     assert small.entry("silver").failed_at is not None
     assert small.entry("page").process() is None
     assert small.start_what_is_down()["changed"]
-    assert small.all_run()
+    wait_for(small.all_run, "every service runs")
     after = small.pids()
     assert {name for name in before if before[name] == after[name]} == {"broker", "bronze", "producer", "alerts"}
 
