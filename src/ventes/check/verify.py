@@ -9,8 +9,8 @@ EXCEPT ALL in both directions. Only reads.
 
 Memory does not grow with the lake. Messages are judged and compared in parts (scope.py): a part is a range of offsets,
 and only the files that may hold it are opened. What all messages are needed for, repeated ids and the aggregates, is
-done in DuckDB within 1 GB (relations.py); the rest is on the disk, in a folder that is deleted at the end: 150 bytes for
-each message that is judged again.
+done in DuckDB within 1 GB (relations.py); the rest is on the disk, in a folder that is deleted at the end: about 150
+bytes for each message that is judged again.
 
 With `since` or `sample` only some messages are judged again. The clean events of the others are taken as they stand:
 their ids may make a message a duplicate, and they are summed up for the aggregates.
