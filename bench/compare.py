@@ -74,6 +74,8 @@ class Contender:
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         self.pipeline = Pipeline(folder, "spark" if name == "textbook" else name)
+        self.peaks: dict[str, float] = {}
+        """The highest sum so far, MB per job, its JVM included."""
         self.settings = self.pipeline.settings
         lake = self.settings.lake
         self.bronze = lake / "bronze" if name == "textbook" else self.settings.bronze
@@ -153,9 +155,12 @@ class Contender:
                 with contextlib.suppress(psutil.NoSuchProcess):  # Spark's Python workers start and end
                     process.send_signal(number)
 
-    def peaks(self) -> dict[str, float]:
-        """Peak RSS in MB per job, its JVM included (sum of VmHWM of its processes)."""
-        return {job: sum(_peak(p) for p in _tree(process.pid)) for job, process in self.pipeline.jobs.items()}
+    def note_peaks(self) -> None:
+        """Note the peak RSS of each job: the sum of VmHWM of the processes it has now. Spark's Python workers end when
+        they are idle, so this is asked at the end of each backlog."""
+        for job, process in self.pipeline.jobs.items():
+            now = sum(_peak(p) for p in _tree(process.pid))
+            self.peaks[job] = max(now, self.peaks.get(job, 0.0))
 
 
 def _tree(pid: int) -> list[psutil.Process]:
@@ -185,6 +190,7 @@ def bronze_alone(contender: Contender, sales: int, before: int) -> float:
     took = _until(lambda: contender.rows(contender.bronze) >= before + sales) - began
     contender.signal(signal.SIGCONT, "silver")
     _until(lambda: contender.finished(before + sales))
+    contender.note_peaks()
     _until(contender.at_rest)
     return sales / took
 
@@ -197,7 +203,9 @@ def backlog(contender: Contender, sales: int, before: int) -> tuple[float, float
     began = time.monotonic()
     contender.signal(signal.SIGCONT)
     took = _until(lambda: contender.finished(before + sales)) - began
+    contender.note_peaks()
     _until(contender.at_rest)
+    contender.note_peaks()  # merges follow a backlog
     return sales / took, (contender.cpu() - cpu) / sales * 1e6
 
 
@@ -250,7 +258,8 @@ def measure(name: str, args: argparse.Namespace, folder: Path) -> Result:
             done += rate * args.seconds
             result.freshness[str(rate)] = found
             note(f"{name}: {rate:,}/s: p50 {found['p50']:.2f} s, p95 {found['p95']:.2f} s")
-        result.peak_rss_mb = contender.peaks()
+        contender.note_peaks()
+        result.peak_rss_mb = contender.peaks
         if name != "textbook":
             contender.pipeline.verify(read_topic=False)
             note(f"{name}: verified")

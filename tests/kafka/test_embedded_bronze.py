@@ -34,7 +34,7 @@ from ventes.errors import LockLost
 from ventes.lake import accepted_gaps, tables
 from ventes.lake.positions import positions, read_through
 from ventes.lake.writer_lock import WriterLock, lock_path
-from ventes.runtime import disk, heartbeat
+from ventes.runtime import allocator, disk, heartbeat
 from ventes.runtime.heartbeat import Reporter
 from ventes.runtime.stop import Stopper
 
@@ -281,6 +281,23 @@ def test_files_are_merged_while_nothing_comes(
             wait_for(arrived(settings, {0: number}), "the sale in Bronze", 30)
         wait_for(lambda: len(Log.open(settings.bronze).files) == 1, "one file", 30)
     assert tables.snapshot(settings, BRONZE).rows == sales
+
+
+def test_memory_is_given_back_once_after_a_backlog(
+    settings: Settings, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bronze, "GIVE_BACK_ROWS", 150)
+    monkeypatch.setattr(bronze, "LISTEN_SECONDS", 0.05)
+    given_back: list[int] = []
+    monkeypatch.setattr(allocator, "give_back", lambda: given_back.append(tables.snapshot(settings, BRONZE).rows))
+    kafka.ensure_topic(settings)
+    send(settings, *({"value": sale(number)} for number in range(150)))
+    with running():
+        wait_for(lambda: given_back, "memory given back", 30)
+        for number in range(150, 155):
+            send(settings, {"value": sale(number)})
+            wait_for(arrived(settings, {0: number}), "the sale in Bronze", 30)
+    assert given_back == [150]
 
 
 def test_partitions_that_are_added_while_it_runs(

@@ -2,6 +2,7 @@
 
 alert_records       what the alerts service knows of each alert, and its silences
 alert_sentence      what an alert says
+allocator           the C library gives back what a job has freed
 child_environment   locale, limits and variables of the processes that are started
 counts              numbers of things as people read them
 disk                free space
