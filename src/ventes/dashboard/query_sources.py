@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache, partial
@@ -184,7 +184,7 @@ def _summed(con: duckdb.DuckDBPyConnection, snapshots: TableSnapshots, filters: 
         lambda rows: sources.fields_of_clean(rows, columns, [FILE]),
         f"{condition} AND {LATE}" if asked.only_late else condition,
         tuple(values),
-        partial(_may_hold, snapshots, filters, asked.only_late),
+        _may_hold(snapshots, filters, asked.only_late),
     )
     return snapshots.tables.file_cache.answer(con, snapshots[sources.tables.clean.name], sums)[asked.view]
 
@@ -215,21 +215,26 @@ def _overlaps(filters: Filters, first: datetime, last: datetime) -> bool:
     return (filters.start is None or last >= filters.start) and (filters.end is None or first < filters.end)
 
 
-def _may_hold(snapshots: TableSnapshots, filters: Filters, only_late: bool, file: DataFile) -> bool:
+def _may_hold(snapshots: TableSnapshots, filters: Filters, only_late: bool = False) -> Callable[[DataFile], bool]:
     """Whether a file of the clean table may have rows that pass: by its day and its statistics."""
-    if not filters.takes_day(_partition_day(file)):
-        return False
     if not filters.times and not only_late:
-        return True
+        return lambda file: filters.takes_day(_partition_day(file))
     event = snapshots.tables.contract.stream.event
-    bounds, arrivals = file.bounds(event.field(event.at).clean_name), file.bounds("kafka_ts")
-    if bounds is None or arrivals is None:
-        return True
-    first, last = map(moment_of, bounds)
+    at = event.field(event.at).clean_name
     watermark = timedelta(minutes=snapshots.tables.settings.rules.watermark_minutes)
-    if only_late and moment_of(arrivals[1]) - first <= watermark:
-        return False
-    return _overlaps(filters, first, last)
+
+    def holds(file: DataFile) -> bool:
+        if not filters.takes_day(_partition_day(file)):
+            return False
+        bounds, arrivals = file.bounds(at), file.bounds("kafka_ts")
+        if bounds is None or arrivals is None:
+            return True
+        first, last = map(moment_of, bounds)
+        if only_late and moment_of(arrivals[1]) - first <= watermark:
+            return False
+        return _overlaps(filters, first, last)
+
+    return holds
 
 
 def settled(
@@ -243,8 +248,7 @@ def settled(
     """
     contract = snapshots.tables.contract
     clean, app = snapshots[contract.clean.name], contract.stream.silver_app
-    within = Filters(start=start, end=end)
-    files = [file for file in clean.files if _may_hold(snapshots, within, False, file)]
+    files = list(filter(_may_hold(snapshots, Filters(start=start, end=end)), clean.files))
     lots = [bounds[1] for file in files if (bounds := file.bounds("lot"))]
     lot = max(lots, default=-1) if len(lots) == len(files) else clean.transactions.get(app, 0)
     others = [snapshots[name] for name in tables if name != contract.clean.name]
@@ -263,7 +267,7 @@ def moment_of(stored: object) -> datetime:
 def rows_between(snapshots: TableSnapshots, filters: Filters) -> int:
     """Rows of the files of the clean table that may have events of the period: at least as many as it has."""
     clean = snapshots[snapshots.tables.contract.clean.name]
-    return sum(file.rows or 0 for file in clean.files if _may_hold(snapshots, filters, False, file))
+    return sum(file.rows or 0 for file in filter(_may_hold(snapshots, filters), clean.files))
 
 
 def newest_event(snapshots: TableSnapshots) -> datetime | None:
@@ -276,7 +280,12 @@ def newest_event(snapshots: TableSnapshots) -> datetime | None:
 
 def _partition_day(file: DataFile) -> date | None:
     value = file.partition.get("jour")
-    return date.fromisoformat(value) if value else None
+    return _day(value) if value else None
+
+
+@lru_cache(maxsize=1 << 14)
+def _day(stored: str) -> date:
+    return date.fromisoformat(stored)
 
 
 def recent_events(snapshots: TableSnapshots, filters: Filters, rows: int) -> pa.Table:
