@@ -74,7 +74,7 @@ def measure(contender: compare.Contender, sales: int, repeats: int) -> dict[str,
             if repeat:
                 rates.append(rate)
                 costs.append(cpu)
-        peak = sum(contender.peaks().values())
+        peak = sum(contender.peaks.values())
     return {"rate": rates, "cpu": costs, "peak_mb": [peak]}
 
 

@@ -24,6 +24,7 @@ from ventes.deltalog.database import connect
 from ventes.deltalog.log import Log
 from ventes.errors import LakeDamaged
 from ventes.lake import rollup_files, tables
+from ventes.lake.distinct_values import DistinctValues
 from ventes.lake.rollup_partials import partials_of_rows
 
 CENTS = st.one_of(st.integers(1, 3), st.integers(1, 100_000), st.just(999_999_999_999))
@@ -150,6 +151,26 @@ def test_only_the_day_concerned_is_rewritten(config: Settings, monkeypatch: pyte
     publisher.publish(partials(clean_rows([days[2]], 6)), 6)
     assert len(before & set(log.files)) == 4
     assert len(log.files) == 5
+
+
+def test_a_start_reads_each_client_of_a_country_once_however_many_days_it_has(
+    config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [_sale(1) | {"timestamp": START + timedelta(days=day)} for day in range(20)]
+    first = publisher_of(config)
+    for number, sale in enumerate(days, 1):
+        first.publish(partials(clean_rows([sale], number)), number)
+    handed_over: list[int] = []
+    add = DistinctValues.add
+
+    def counted(self: DistinctValues, keys: Sequence[pa.ChunkedArray], values: pa.ChunkedArray) -> None:
+        handed_over.append(len(values))
+        add(self, keys, values)
+
+    monkeypatch.setattr(DistinctValues, "add", counted)
+    publisher_of(config).publish(partials(clean_rows([_sale(2)], 21)), 21)
+    assert max(handed_over) == 1
+    assert_equal_to_recomputation(config, [days, [_sale(2)]])
 
 
 def test_files_of_a_small_table_stay_few(config: Settings) -> None:

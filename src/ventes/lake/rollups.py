@@ -315,7 +315,8 @@ class Publisher:
             table = self._declared.by_name[count.stored_in]
             columns = listed(tuple(dict.fromkeys((*count.key, count.value))))
             Snapshot.of_log(self.logs[table.name], table).view(con, "stored_values")
-            for batch in con.execute(f"SELECT {columns} FROM stored_values").to_arrow_reader(clean_lots.AT_ONCE):
+            distinct = f"SELECT DISTINCT {columns} FROM stored_values"  # a client has a row for each of its days
+            for batch in con.execute(distinct).to_arrow_reader(clean_lots.AT_ONCE):
                 _add(found, count.key, count.value, pa.Table.from_batches([batch]))
             con.execute("DROP VIEW stored_values")
             return found
