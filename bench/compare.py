@@ -169,9 +169,11 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 
 def _peak(process: psutil.Process) -> float:
-    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) / 1024
+    """MB; 0 for a process that has ended meanwhile."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1024
     return 0.0
 
 
