@@ -132,5 +132,9 @@ def run_alone(command: Callable[..., None], name: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program `ventes`. `arguments` default to the process's own."""
-    mount()
+    _hear_ctrl_c_once()
+    try:
+        mount()
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return run(app, arguments)
