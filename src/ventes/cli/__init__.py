@@ -70,12 +70,21 @@ def mount() -> None:
     app.command()(lifecycle.reset)
 
 
-def run(application: typer.Typer, arguments: Sequence[str] | None = None, name: str = "ventes") -> int:
-    """Run a typer application and return its exit code; an expected error becomes one line on stderr."""
+def run(
+    application: typer.Typer,
+    arguments: Sequence[str] | None = None,
+    name: str = "ventes",
+    prepare: Callable[[], None] = lambda: None,
+) -> int:
+    """Run a typer application and return its exit code; an expected error becomes one line on stderr.
+
+    `prepare` is called first: its imports can be interrupted, too.
+    """
     terminal.guard()
     keep_private()
     _hear_ctrl_c_once()
     try:
+        prepare()
         application(args=None if arguments is None else list(arguments), prog_name=name)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -132,9 +141,4 @@ def run_alone(command: Callable[..., None], name: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program `ventes`. `arguments` default to the process's own."""
-    _hear_ctrl_c_once()
-    try:
-        mount()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return run(app, arguments)
+    return run(app, arguments, prepare=mount)
